@@ -1,0 +1,3 @@
+//! The `residual` binary.
+
+fn main() {}
