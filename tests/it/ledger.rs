@@ -1,1 +1,4 @@
-//! (not yet)
+//! The ledger against crashes, lost writes and full disks.
+
+mod crash;
+pub(crate) mod disk;

@@ -248,7 +248,9 @@ impl Recovery<'_> {
             } else {
                 0
             };
-            self.log_file(&series.part(number), Some(recorded), recorded)?;
+            let path = series.part(number);
+            let from = self.tail_of(&path, Some(recorded))?;
+            self.log_file(&path, Some(recorded), from)?;
         }
         let recorded = if live == saved.part {
             saved.log_bytes

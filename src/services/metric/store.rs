@@ -61,15 +61,34 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Self, MetricError> {
         let failed = failure("open", path);
-        let file = disk.open(path).map_err(|error| failed(error.into()))?;
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create_with_backend(Backend(file))
-            .map_err(|error| failed(error.into()))?;
+        let open = if disk.exists(path).map_err(|error| failed(error.into()))? {
+            Self::open_file(disk, path)
+        } else {
+            Self::create(disk, path)
+        };
         Ok(Self {
             path: path.to_owned(),
-            database,
+            database: open.map_err(failed)?,
         })
+    }
+
+    fn open_file(disk: &dyn Disk, path: &Path) -> Result<Database, redb::Error> {
+        Ok(Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create_with_backend(Backend(disk.open(path)?))?)
+    }
+
+    /// A store that is born complete: a crash while redb writes its first pages would leave a file it refuses.
+    fn create(disk: &dyn Disk, path: &Path) -> Result<Database, redb::Error> {
+        let unborn = path.with_extension("new");
+        disk.open(&unborn)?.set_size(0)?;
+        let database = Self::open_file(disk, &unborn)?;
+        let first = database.begin_write()?;
+        first.open_table(HALVES)?;
+        first.commit()?;
+        disk.rename(&unborn, path)?;
+        disk.sync_dir(path.parent().unwrap_or(Path::new(".")))?;
+        Ok(database)
     }
 
     /// The last checkpoint; none in a new store.
