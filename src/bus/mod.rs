@@ -39,9 +39,13 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub mod backend;
+mod connect;
+pub mod embedded;
 mod error;
+pub mod settle;
 pub mod topology;
 
+pub use connect::{connect, redact};
 pub use error::BusError;
 pub use topology::{Topic, Topology};
 
