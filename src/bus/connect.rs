@@ -18,9 +18,7 @@ pub async fn connect(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusE
         .split_once(':')
         .ok_or_else(|| misunderstood(&config.url, "it has no scheme"))?;
     match scheme {
-        "embedded" if rest.is_empty() => {
-            Ok(built(Embedded::memory(config.clone()), config, clock))
-        }
+        "embedded" if rest.is_empty() => Ok(built(Embedded::memory(config.clone()), config, clock)),
         "embedded" => {
             let broker = Embedded::open(Path::new(rest), config.clone()).await?;
             Ok(built(broker, config, clock))
@@ -97,7 +95,10 @@ mod tests {
     #[test]
     fn no_secret_is_left_in_a_redacted_url() {
         for (url, safe) in [
-            ("amqp://user:secret@host:5672/vhost", "amqp://user:***@host:5672/vhost"),
+            (
+                "amqp://user:secret@host:5672/vhost",
+                "amqp://user:***@host:5672/vhost",
+            ),
             ("amqp://user:se/cr@et@host/v", "amqp://user:***@host/v"),
             ("amqp://user:secret@host", "amqp://user:***@host"),
             ("nats://token@host:4222", "nats://***@host:4222"),

@@ -98,7 +98,10 @@ impl Embedded {
                 source: source.into(),
             })?;
         let store = Store::new(jobs, abandoned, finished);
-        Ok(Self::of(Arc::new(Broker::new(Some(store), link, topics)), config))
+        Ok(Self::of(
+            Arc::new(Broker::new(Some(store), link, topics)),
+            config,
+        ))
     }
 
     /// Another client of the same broker, as if from another process.

@@ -211,9 +211,7 @@ impl Group {
 
     /// Whether something could be handed out now.
     pub(super) fn is_ready(&self, next: u64, now: Instant) -> bool {
-        !self.back.is_empty()
-            || self.cursor < next
-            || self.next_due().is_some_and(|due| due <= now)
+        !self.back.is_empty() || self.cursor < next || self.next_due().is_some_and(|due| due <= now)
     }
 
     /// When the next delayed message is due.
@@ -253,7 +251,12 @@ mod tests {
     async fn a_retry_waits_its_delay_and_the_others_pass_it() {
         let (mut group, now) = (group(), Instant::now());
         let first = group.take(EPOCH, now, 3, 1)[0];
-        group.settle(EPOCH, first.tag, Disposition::Retry(Duration::from_secs(5)), now);
+        group.settle(
+            EPOCH,
+            first.tag,
+            Disposition::Retry(Duration::from_secs(5)),
+            now,
+        );
         assert_eq!(seqs(&group.take(EPOCH, now, 3, 9)), [1, 2]);
         let later = now + Duration::from_secs(5);
         let again = group.take(EPOCH, later, 3, 9);

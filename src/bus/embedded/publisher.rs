@@ -94,7 +94,11 @@ struct Part {
 impl Publisher for EmbeddedPublisher {
     async fn publish(&mut self, messages: Vec<Message>) -> Result<Receipt, BusError> {
         self.client.check_open()?;
-        if let Some(size) = messages.iter().map(|m| m.body.len()).find(|s| *s > BODY_MAX) {
+        if let Some(size) = messages
+            .iter()
+            .map(|m| m.body.len())
+            .find(|s| *s > BODY_MAX)
+        {
             return Err(BusError::TooLarge {
                 size,
                 max: BODY_MAX,

@@ -18,7 +18,7 @@ use std::{
 
 use bytes::Bytes;
 use redb::{
-    Database, ReadableDatabase, ReadableTable, ReadTransaction, TableDefinition, TableError,
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
     WriteTransaction,
 };
 use serde::{Deserialize, Serialize};
@@ -378,7 +378,11 @@ mod tests {
 
     #[test]
     fn a_message_comes_back_as_it_was() {
-        let mut message = Message::new(Uuid::from_u128(7), "text/plain", Bytes::from_static(b"\xff\0"));
+        let mut message = Message::new(
+            Uuid::from_u128(7),
+            "text/plain",
+            Bytes::from_static(b"\xff\0"),
+        );
         message.headers.insert("a".to_owned(), "b".to_owned());
         let value = encode(&message).unwrap();
         assert_eq!(decode(&value).unwrap(), message);

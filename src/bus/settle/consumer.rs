@@ -273,12 +273,10 @@ impl SettlingConsumer {
     }
 
     /// Disposes of what belongs to either subscription.
-    async fn dispose_all(
-        &mut self,
-        all: Vec<(Held, Disposition)>,
-    ) -> Result<Settled, BusError> {
-        let (slow, full): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|(held, _)| held.feed == Feed::Slow);
+    async fn dispose_all(&mut self, all: Vec<(Held, Disposition)>) -> Result<Settled, BusError> {
+        let (slow, full): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|(held, _)| held.feed == Feed::Slow);
         let mut settled = Settled::default();
         for (feed, part) in [(Feed::Slow, slow), (Feed::Full, full)] {
             let part = part.into_iter().map(|(held, d)| (held.token, d)).collect();
@@ -295,9 +293,9 @@ impl SettlingConsumer {
             return Ok(Settled::default());
         }
         let graveyard = self.graveyard()?;
-        let letters = dead.iter().map(|(held, reason)| {
-            graveyard.letter(held.message.clone(), reason, held.attempt, 0)
-        });
+        let letters = dead
+            .iter()
+            .map(|(held, reason)| graveyard.letter(held.message.clone(), reason, held.attempt, 0));
         let letters = letters.collect();
         graveyard.bury(letters).await?;
         let acks = dead.into_iter().map(|(held, _)| (held, Disposition::Ack));

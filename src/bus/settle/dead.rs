@@ -5,11 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::super::{
-    BusError, Message, Publisher, Receipt,
-    backend::Backend,
-    topology::dead_topic,
-};
+use super::super::{BusError, Message, Publisher, Receipt, backend::Backend, topology::dead_topic};
 use crate::clock::Clock;
 
 /// Why the message died.
