@@ -95,8 +95,17 @@ impl RecordId {
         RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
     }
 
+    /// The bytes of an id that is a UUID in canonical text form.
+    #[must_use]
+    pub fn uuid_bytes(&self) -> Option<&[u8; 16]> {
+        match &self.0 {
+            Repr::Uuid(bytes) => Some(bytes),
+            Repr::Text(_) | Repr::Number(_) => None,
+        }
+    }
+
     /// Calls `f` with the text without allocating.
-    fn with_text<T>(&self, f: impl FnOnce(&str) -> T) -> T {
+    pub fn with_text<T>(&self, f: impl FnOnce(&str) -> T) -> T {
         match &self.0 {
             Repr::Uuid(bytes) => f(Uuid::from_bytes(*bytes)
                 .hyphenated()
