@@ -40,6 +40,10 @@ use uuid::Uuid;
 
 pub mod backend;
 mod error;
+#[cfg(feature = "nats")]
+pub mod nats;
+#[cfg(any(feature = "rabbitmq", feature = "nats"))]
+mod remote;
 pub mod topology;
 
 pub use error::BusError;

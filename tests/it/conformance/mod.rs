@@ -1,1 +1,4 @@
-//! (not yet)
+//! (until the suite's branch is merged)
+
+mod nats;
+mod servers;
