@@ -42,6 +42,8 @@ pub mod backend;
 mod error;
 #[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 #[cfg(any(feature = "rabbitmq", feature = "nats"))]
 mod remote;
 pub mod topology;

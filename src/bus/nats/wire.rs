@@ -3,12 +3,11 @@
 use std::str::FromStr;
 
 use async_nats::{HeaderMap, HeaderName, HeaderValue, header::NATS_MESSAGE_ID};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::bus::{
     Message,
-    remote::{pack_headers, unpack_headers},
+    remote::{named_id, pack_headers, unpack_headers},
 };
 
 const CONTENT_TYPE: &str = "Content-Type";
@@ -81,19 +80,6 @@ impl<'a> Position<'a> {
             sequence: parts[from + 3],
         })
     }
-}
-
-/// A version 8 id made from names: the same names give the same id.
-fn named_id(names: &[&str]) -> Uuid {
-    let mut hash = Sha256::new();
-    for name in names {
-        hash.update(name.len().to_le_bytes());
-        hash.update(name);
-    }
-    let digest: [u8; 32] = hash.finalize().into();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 mod backend;
 mod backoff;
 mod headers;
+mod ids;
 mod intake;
 mod link;
 mod publisher;
@@ -29,6 +30,7 @@ use super::{BrokerInfo, BusError, Depth, Message, Topology, backend::Disposition
 
 pub(in crate::bus) use backend::Remote;
 pub(in crate::bus) use headers::{pack_headers, unpack_headers};
+pub(in crate::bus) use ids::{Ids, named_id};
 pub(in crate::bus) use publisher::HEADERS_MAX;
 
 /// Opens sessions with one broker.

@@ -1,4 +1,5 @@
 //! (until the suite's branch is merged)
 
 mod nats;
+mod rabbitmq;
 mod servers;

@@ -213,16 +213,14 @@ impl RabbitServer {
     }
 
     pub(super) fn start(&self) {
-        let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmq-server");
+        // epmd as a member of the group ends with it; the node would start one that outlives it.
+        let script = "epmd -port $ERL_EPMD_PORT & exec /usr/lib/rabbitmq/bin/rabbitmq-server";
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
         self.environment(&mut command);
         let log = self.file("out");
         let before = count(&log, "completed with");
-        let cleanup = format!(
-            "ERL_EPMD_PORT={} epmd -kill; {}",
-            self.epmd_port,
-            remove(self.directory.path())
-        );
-        let group = Group::start(command, &log, &cleanup);
+        let group = Group::start(command, &log, &remove(self.directory.path()));
         *self.running.lock().unwrap() = Some(group);
         await_answer("rabbitmq-server", &log, || {
             count(&log, "completed with") > before
@@ -287,13 +285,6 @@ impl RabbitServer {
 impl Drop for RabbitServer {
     fn drop(&mut self) {
         self.kill9();
-        let killed = Command::new("epmd")
-            .arg("-kill")
-            .env("ERL_EPMD_PORT", self.epmd_port.to_string())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        drop(killed);
     }
 }
 

@@ -1,0 +1,152 @@
+//! One pair of connections to a RabbitMQ server.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use lapin::{Connection, Event};
+use tokio::time::{interval, timeout};
+use tracing::{info, warn};
+
+use super::{inlet::RabbitInlet, outlet::RabbitOutlet, topology};
+use crate::bus::{
+    BrokerInfo, Depth, Topology,
+    remote::{Inlet, Outlet, Session, Trouble},
+};
+
+/// How often to look at a connection whose end came without an event.
+const LOOK_PERIOD: Duration = Duration::from_millis(250);
+
+/// How long closing a connection in order may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Deliveries held by this process, by queue.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gauges(Arc<Mutex<HashMap<String, Arc<AtomicU64>>>>);
+
+impl Gauges {
+    fn of(&self, queue: &str) -> Arc<AtomicU64> {
+        let mut gauges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(gauges.entry(queue.to_owned()).or_default())
+    }
+}
+
+/// See [`Session`].
+pub(super) struct RabbitSession {
+    consuming: Connection,
+    publishing: Connection,
+    prefix: String,
+    broker: BrokerInfo,
+    gauges: Gauges,
+}
+
+impl RabbitSession {
+    pub(super) fn new(
+        consuming: Connection,
+        publishing: Connection,
+        prefix: String,
+        broker: BrokerInfo,
+        gauges: Gauges,
+    ) -> Self {
+        Self {
+            consuming,
+            publishing,
+            prefix,
+            broker,
+            gauges,
+        }
+    }
+}
+
+#[async_trait]
+impl Session for RabbitSession {
+    async fn lost(&self) -> String {
+        tokio::select! {
+            reason = lost(&self.consuming) => reason,
+            reason = lost(&self.publishing) => reason,
+        }
+    }
+
+    async fn declare(&self, topology: &Topology) -> Result<(), Trouble> {
+        topology::declare(&self.consuming, &self.prefix, topology).await
+    }
+
+    async fn patrol(&self, topology: &Topology) -> Result<(), String> {
+        topology::patrol(&self.consuming, &self.prefix, topology).await
+    }
+
+    async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, String> {
+        let exchange = topology::exchange(&self.prefix, topic);
+        let outlet = RabbitOutlet::open(&self.publishing, &exchange, routed).await?;
+        Ok(Box::new(outlet))
+    }
+
+    async fn inlet(
+        &self,
+        topic: &str,
+        group: &str,
+        window: usize,
+    ) -> Result<Box<dyn Inlet>, String> {
+        let queue = topology::queue(&self.prefix, topic, group);
+        let gauge = self.gauges.of(&queue);
+        let inlet = RabbitInlet::open(&self.consuming, &queue, window, gauge).await?;
+        Ok(Box::new(inlet))
+    }
+
+    async fn depth(&self, topic: &str, group: &str) -> Result<Depth, String> {
+        let queue = topology::queue(&self.prefix, topic, group);
+        let channel = self
+            .consuming
+            .create_channel()
+            .await
+            .map_err(|error| error.to_string())?;
+        let ready = topology::ready(&channel, &queue).await?;
+        let closed = channel.close(200, "done".into()).await;
+        closed.map_err(|error| error.to_string())?;
+        Ok(Depth {
+            ready,
+            in_flight: self.gauges.of(&queue).load(Ordering::Relaxed),
+            dead: 0,
+        })
+    }
+
+    fn broker(&self) -> BrokerInfo {
+        self.broker.clone()
+    }
+
+    async fn close(&self) {
+        for connection in [&self.publishing, &self.consuming] {
+            // A connection that is lost cannot be closed in order, and need not.
+            drop(timeout(CLOSE_TIMEOUT, connection.close(200, "done".into())).await);
+        }
+    }
+}
+
+/// Resolves when the connection has ended; says when the broker blocks it.
+async fn lost(connection: &Connection) -> String {
+    let mut events = std::pin::pin!(connection.events_listener());
+    let mut look = interval(LOOK_PERIOD);
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Event::Error(error)) if !connection.status().connected() => return error.to_string(),
+                Some(Event::ConnectionBlocked(reason)) => {
+                    warn!(reason, "the broker is short of resources, publishers wait");
+                }
+                Some(Event::ConnectionUnblocked) => info!("the broker takes messages again"),
+                Some(_) => {}
+                None => return "the connection ended".to_owned(),
+            },
+            _ = look.tick() => if !connection.status().connected() {
+                return "the connection was closed".to_owned();
+            },
+        }
+    }
+}
