@@ -39,6 +39,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub mod backend;
+mod connect;
+pub mod embedded;
 mod error;
 #[cfg(feature = "nats")]
 pub mod nats;
@@ -46,8 +48,10 @@ pub mod nats;
 pub mod rabbitmq;
 #[cfg(any(feature = "rabbitmq", feature = "nats"))]
 mod remote;
+pub mod settle;
 pub mod topology;
 
+pub use connect::{connect, redact};
 pub use error::BusError;
 pub use topology::{Topic, Topology};
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{BODY_MAX, names::Names, session::NatsSession};
 use crate::bus::{
-    BusError, Config,
+    BusError, Config, redact,
     remote::{Dial, HEADERS_MAX, Session, Trouble},
 };
 
@@ -203,7 +203,7 @@ fn url_login(servers: &[ServerAddr]) -> Login {
 
 fn url_error(url: &str, reason: String) -> BusError {
     BusError::Url {
-        url: crate::bus::remote::without_password(url),
+        url: redact(url),
         reason,
     }
 }

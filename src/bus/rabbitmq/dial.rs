@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use super::{greeting, session::RabbitSession};
 use crate::bus::{
-    BrokerInfo, BusError, Config,
-    remote::{Dial, Session, Trouble, without_password},
+    BrokerInfo, BusError, Config, redact,
+    remote::{Dial, Session, Trouble},
 };
 
 /// How long one try to connect may take.
@@ -39,7 +39,7 @@ impl RabbitDial {
         broker: Arc<OnceLock<BrokerInfo>>,
     ) -> Result<Self, BusError> {
         let error = |reason: String| BusError::Url {
-            url: without_password(url),
+            url: redact(url),
             reason,
         };
         let mut uri = url.parse::<AMQPUri>().map_err(&error)?;

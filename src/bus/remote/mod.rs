@@ -209,16 +209,3 @@ pub(in crate::bus) async fn within<T, E: std::fmt::Display>(
         )),
     }
 }
-
-/// A URL fit for a message: without its password.
-pub(in crate::bus) fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, tail) = rest.split_at(authority_end);
-    match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://***@{host}{tail}"),
-        None => url.to_owned(),
-    }
-}
