@@ -16,8 +16,8 @@ use tokio::sync::watch;
 
 use super::{dial::with_source, inlet::NatsInlet, names::Names, topology::Declarer, wire};
 use crate::bus::{
-    BrokerInfo, Depth, Message, Topology,
-    remote::{Answer, Inlet, Outlet, Session, Trouble},
+    BrokerInfo, Message, Topology,
+    remote::{Answer, Inlet, Outlet, Session, Stock, Trouble},
 };
 
 /// See [`Session`].
@@ -54,14 +54,13 @@ impl NatsSession {
         }
     }
 
-    async fn require_consumer(&self, topic: &str, group: &str) -> Result<Depth, String> {
+    async fn require_consumer(&self, topic: &str, group: &str) -> Result<Stock, String> {
         let stream = self.names.stream(topic);
         let name = self.names.consumer(group);
         match self.declarer().consumer_info(&stream, &name).await {
-            Ok(Some(info)) => Ok(Depth {
+            Ok(Some(info)) => Ok(Stock {
                 ready: info.num_pending,
-                in_flight: u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX),
-                dead: 0,
+                unsettled: u64::try_from(info.num_ack_pending).ok(),
             }),
             Ok(None) => Err(format!("consumer `{name}` of stream `{stream}` is gone")),
             Err(Trouble::Passing(reason)) => Err(reason),
@@ -126,7 +125,7 @@ impl Session for NatsSession {
         Ok(Box::new(inlet))
     }
 
-    async fn depth(&self, topic: &str, group: &str) -> Result<Depth, String> {
+    async fn stock(&self, topic: &str, group: &str) -> Result<Stock, String> {
         self.require_consumer(topic, group).await
     }
 

@@ -29,7 +29,6 @@ pub(super) struct RabbitDial {
     uri: AMQPUri,
     prefix: String,
     broker: Arc<OnceLock<BrokerInfo>>,
-    gauges: super::session::Gauges,
 }
 
 impl RabbitDial {
@@ -53,7 +52,6 @@ impl RabbitDial {
             uri,
             prefix: config.prefix.clone(),
             broker,
-            gauges: super::session::Gauges::default(),
         })
     }
 
@@ -95,7 +93,6 @@ impl Dial for RabbitDial {
             publishing,
             self.prefix.clone(),
             broker,
-            self.gauges.clone(),
         )))
     }
 }

@@ -3,13 +3,7 @@
 //! A retry that waits for its time keeps its place in the prefetch. Where that would leave the consumer with nothing,
 //! a second consumer on the same channel brings what others could have, and goes when no retry waits any more.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use futures::{
@@ -50,8 +44,6 @@ pub(super) struct RabbitInlet {
     /// Deliveries that the broker may have unsettled with those consumers, and what it was granted for retries.
     granted: usize,
     held: BTreeMap<u64, Acker>,
-    /// What this process holds of the group, over all its subscriptions.
-    gauge: Arc<AtomicU64>,
     ids: Ids,
     stopped: bool,
 }
@@ -61,7 +53,6 @@ impl RabbitInlet {
         connection: &Connection,
         queue: &str,
         window: usize,
-        gauge: Arc<AtomicU64>,
     ) -> Result<Self, String> {
         let channel = connection.create_channel().await.map_err(text)?;
         let window = window.min(PREFETCH_MAX);
@@ -73,7 +64,6 @@ impl RabbitInlet {
             consumers: Vec::new(),
             granted: 0,
             held: BTreeMap::new(),
-            gauge,
             ids: Ids::new(),
             stopped: false,
         };
@@ -130,7 +120,7 @@ impl RabbitInlet {
             .take_while(|(acked, held)| acked == held)
             .count();
         for (index, tag) in acked.iter().enumerate() {
-            let Some(acker) = self.forget(*tag) else {
+            let Some(acker) = self.held.remove(tag) else {
                 continue;
             };
             if index + 1 < contiguous {
@@ -140,12 +130,6 @@ impl RabbitInlet {
             sent(acker.ack(BasicAckOptions { multiple }).await)?;
         }
         Ok(())
-    }
-
-    fn forget(&mut self, tag: u64) -> Option<Acker> {
-        let acker = self.held.remove(&tag)?;
-        self.gauge.fetch_sub(1, Ordering::Relaxed);
-        Some(acker)
     }
 }
 
@@ -163,7 +147,6 @@ impl Inlet for RabbitInlet {
                 let delivery = (*delivery).map_err(text)?;
                 let tag = delivery.delivery_tag;
                 self.held.insert(tag, delivery.acker.clone());
-                self.gauge.fetch_add(1, Ordering::Relaxed);
                 let ids = &mut self.ids;
                 let (message, attempt) = wire::from_delivery(delivery, || ids.fresh());
                 Ok(Event::Arrival(Arrival {
@@ -203,7 +186,7 @@ impl Inlet for RabbitInlet {
             .collect::<Vec<_>>();
         within("ack", self.ack(&acks)).await?;
         for (tag, disposition) in dispositions {
-            let Some(acker) = self.forget(*tag) else {
+            let Some(acker) = self.held.remove(tag) else {
                 continue;
             };
             let returned = async {
@@ -246,13 +229,6 @@ impl Inlet for RabbitInlet {
     async fn close(self: Box<Self>) {
         // The broker answers after it has read every ack before it; a lost connection releases all the same.
         drop(within("leave", self.channel.close(200, "done".into())).await);
-    }
-}
-
-impl Drop for RabbitInlet {
-    fn drop(&mut self) {
-        let held = u64::try_from(self.held.len()).unwrap_or(u64::MAX);
-        self.gauge.fetch_sub(held, Ordering::Relaxed);
     }
 }
 

@@ -1,13 +1,6 @@
 //! One pair of connections to a RabbitMQ server.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -17,8 +10,8 @@ use tracing::{info, warn};
 
 use super::{inlet::RabbitInlet, outlet::RabbitOutlet, topology};
 use crate::bus::{
-    BrokerInfo, Depth, Topology,
-    remote::{Inlet, Outlet, Session, Trouble},
+    BrokerInfo, Topology,
+    remote::{Inlet, Outlet, Session, Stock, Trouble},
 };
 
 /// How often to look at a connection whose end came without an event.
@@ -27,24 +20,12 @@ const LOOK_PERIOD: Duration = Duration::from_millis(250);
 /// How long closing a connection in order may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Deliveries held by this process, by queue.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Gauges(Arc<Mutex<HashMap<String, Arc<AtomicU64>>>>);
-
-impl Gauges {
-    fn of(&self, queue: &str) -> Arc<AtomicU64> {
-        let mut gauges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(gauges.entry(queue.to_owned()).or_default())
-    }
-}
-
 /// See [`Session`].
 pub(super) struct RabbitSession {
     consuming: Connection,
     publishing: Connection,
     prefix: String,
     broker: BrokerInfo,
-    gauges: Gauges,
 }
 
 impl RabbitSession {
@@ -53,14 +34,12 @@ impl RabbitSession {
         publishing: Connection,
         prefix: String,
         broker: BrokerInfo,
-        gauges: Gauges,
     ) -> Self {
         Self {
             consuming,
             publishing,
             prefix,
             broker,
-            gauges,
         }
     }
 }
@@ -95,12 +74,11 @@ impl Session for RabbitSession {
         window: usize,
     ) -> Result<Box<dyn Inlet>, String> {
         let queue = topology::queue(&self.prefix, topic, group);
-        let gauge = self.gauges.of(&queue);
-        let inlet = RabbitInlet::open(&self.consuming, &queue, window, gauge).await?;
+        let inlet = RabbitInlet::open(&self.consuming, &queue, window).await?;
         Ok(Box::new(inlet))
     }
 
-    async fn depth(&self, topic: &str, group: &str) -> Result<Depth, String> {
+    async fn stock(&self, topic: &str, group: &str) -> Result<Stock, String> {
         let queue = topology::queue(&self.prefix, topic, group);
         let channel = self
             .consuming
@@ -110,10 +88,10 @@ impl Session for RabbitSession {
         let ready = topology::ready(&channel, &queue).await?;
         let closed = channel.close(200, "done".into()).await;
         closed.map_err(|error| error.to_string())?;
-        Ok(Depth {
+        // What others hold is not told over AMQP.
+        Ok(Stock {
             ready,
-            in_flight: self.gauges.of(&queue).load(Ordering::Relaxed),
-            dead: 0,
+            unsettled: None,
         })
     }
 

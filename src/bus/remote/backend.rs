@@ -11,8 +11,9 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Dial,
+    Dial, Stock,
     backoff::{Backoff, process_seed},
+    gauge::Gauges,
     link::Link,
     publisher::RemotePublisher,
     subscription::RemoteSubscription,
@@ -36,6 +37,7 @@ pub(in crate::bus) struct Remote {
     publish_window: usize,
     lease: Duration,
     seed: AtomicU64,
+    gauges: Gauges,
 }
 
 impl Remote {
@@ -49,6 +51,7 @@ impl Remote {
             publish_window: config.publish_window,
             lease: Duration::from_millis(config.lease_ms.max(3)),
             seed: AtomicU64::new(seed),
+            gauges: Gauges::default(),
         })
     }
 
@@ -105,6 +108,7 @@ impl Remote {
             group,
             window.max(1),
             self.lease,
+            self.gauges.of(topic, group),
         )))
     }
 
@@ -113,11 +117,23 @@ impl Remote {
         let mut epoch = 0;
         loop {
             let life = self.link.life_after(epoch).await?;
-            match within("depth", life.session.depth(topic, group)).await {
-                Ok(depth) => return Ok(depth),
+            match within("depth", life.session.stock(topic, group)).await {
+                Ok(stock) => return Ok(self.depth_of(stock, topic, group)),
                 Err(reason) => life.end(&reason),
             }
             epoch = life.epoch;
+        }
+    }
+
+    /// What is taken in but not handed out is as good as ready; what is not told is taken to be ours alone.
+    fn depth_of(&self, stock: Stock, topic: &str, group: &str) -> Depth {
+        let (held, out) = self.gauges.of(topic, group).read();
+        let unsettled = stock.unsettled.unwrap_or(held);
+        let waiting = (held - out).min(unsettled);
+        Depth {
+            ready: stock.ready + waiting,
+            in_flight: unsettled - waiting,
+            dead: 0,
         }
     }
 

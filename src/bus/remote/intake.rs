@@ -13,6 +13,7 @@ use tracing::debug;
 
 use super::{
     Arrival, Event, Inlet,
+    gauge::Part,
     link::{Life, Link},
     shelf::Shelf,
     within,
@@ -33,6 +34,7 @@ pub(super) struct Intake {
     group: String,
     window: usize,
     lease: Duration,
+    gauge: Part,
     shelf: Arc<Shelf>,
     commands: mpsc::Receiver<Command>,
     epoch: u64,
@@ -57,6 +59,7 @@ impl Intake {
         group: &str,
         window: usize,
         lease: Duration,
+        gauge: Part,
         shelf: Arc<Shelf>,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
@@ -66,6 +69,7 @@ impl Intake {
             group: group.to_owned(),
             window,
             lease,
+            gauge,
             shelf,
             commands,
             epoch: 0,
@@ -98,6 +102,7 @@ impl Intake {
                 }
             }
             self.held.clear();
+            self.gauge.set(0);
             self.delayed = 0;
             self.shelf.renew(0);
         }
@@ -171,6 +176,7 @@ impl Intake {
         }
         let mut drained = false;
         loop {
+            self.gauge.set(self.held.len());
             inlet.admit(self.held.len(), self.delayed).await?;
             let next_due = self.next_due();
             tokio::select! {
@@ -248,6 +254,7 @@ impl Intake {
             }
         }
         self.shelf.returned(ok);
+        self.gauge.set(self.held.len());
         let stale = asked - ok;
         match inlet.settle(&now).await {
             Ok(()) => (Settled { ok, stale }, Ok(())),

@@ -13,6 +13,7 @@
 
 mod backend;
 mod backoff;
+mod gauge;
 mod headers;
 mod ids;
 mod intake;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 
-use super::{BrokerInfo, BusError, Depth, Message, Topology, backend::Disposition};
+use super::{BrokerInfo, BusError, Message, Topology, backend::Disposition};
 
 pub(in crate::bus) use backend::Remote;
 pub(in crate::bus) use headers::{pack_headers, unpack_headers};
@@ -63,14 +64,23 @@ pub(in crate::bus) trait Session: Send + Sync + 'static {
         window: usize,
     ) -> Result<Box<dyn Inlet>, String>;
 
-    /// How much waits for a group; `dead` stays 0.
-    async fn depth(&self, topic: &str, group: &str) -> Result<Depth, String>;
+    /// How much the broker has for a group.
+    async fn stock(&self, topic: &str, group: &str) -> Result<Stock, String>;
 
     /// Name and version of the broker.
     fn broker(&self) -> BrokerInfo;
 
     /// Flushes and closes.
     async fn close(&self);
+}
+
+/// What a broker tells of a group.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::bus) struct Stock {
+    /// Not delivered to anybody.
+    pub(in crate::bus) ready: u64,
+    /// Delivered to whomever and not settled, if the broker tells.
+    pub(in crate::bus) unsettled: Option<u64>,
 }
 
 /// The way out to one topic.

@@ -13,6 +13,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::gauge::Part;
 use crate::bus::{BusError, Delivery};
 
 /// Shared by one intake and one subscription.
@@ -23,22 +24,30 @@ pub(super) struct Shelf {
     changed: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     epoch: u64,
     waiting: VecDeque<Delivery>,
     /// Deliveries of this epoch in the consumer's hands.
-    out: usize,
+    out: Part,
     stopped: bool,
     failure: Option<BusError>,
     failed: bool,
 }
 
 impl Shelf {
-    pub(super) fn new(window: usize) -> Self {
+    pub(super) fn new(window: usize, out: Part) -> Self {
+        let state = State {
+            epoch: 0,
+            waiting: VecDeque::new(),
+            out,
+            stopped: false,
+            failure: None,
+            failed: false,
+        };
         Self {
             window,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             changed: Notify::new(),
         }
     }
@@ -48,7 +57,7 @@ impl Shelf {
         let mut state = self.lock();
         state.epoch = epoch;
         state.waiting.clear();
-        state.out = 0;
+        state.out.set(0);
     }
 
     pub(super) fn put(&self, delivery: Delivery) {
@@ -59,7 +68,8 @@ impl Shelf {
     /// So many of this epoch's deliveries came back.
     pub(super) fn returned(&self, count: usize) {
         let mut state = self.lock();
-        state.out = state.out.saturating_sub(count);
+        let left = state.out.get().saturating_sub(count);
+        state.out.set(left);
         drop(state);
         self.changed.notify_one();
     }
@@ -113,7 +123,7 @@ impl Shelf {
             First::Ended(Err(state.failure.take().unwrap_or(BusError::Closed)))
         } else if state.stopped {
             First::Ended(Ok(Vec::new()))
-        } else if state.waiting.is_empty() || state.out >= self.window {
+        } else if state.waiting.is_empty() || state.out.get() >= self.window {
             First::NotYet
         } else {
             First::There
@@ -122,15 +132,16 @@ impl Shelf {
 
     fn has_enough(&self, max: usize) -> bool {
         let state = self.lock();
-        let room = self.window.saturating_sub(state.out);
+        let room = self.window.saturating_sub(state.out.get());
         state.stopped || state.failed || state.waiting.len() >= max.min(room)
     }
 
     fn take_now(&self, max: usize) -> Vec<Delivery> {
         let mut state = self.lock();
-        let room = self.window.saturating_sub(state.out);
+        let room = self.window.saturating_sub(state.out.get());
         let count = state.waiting.len().min(max).min(room);
-        state.out += count;
+        let out = state.out.get() + count;
+        state.out.set(out);
         state.waiting.drain(..count).collect()
     }
 

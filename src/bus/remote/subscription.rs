@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    gauge::{Gauge, Part},
     intake::{Command, Intake},
     link::Link,
     shelf::Shelf,
@@ -31,8 +32,9 @@ impl RemoteSubscription {
         group: &str,
         window: usize,
         lease: Duration,
+        gauge: Arc<Gauge>,
     ) -> Self {
-        let shelf = Arc::new(Shelf::new(window));
+        let shelf = Arc::new(Shelf::new(window, Part::out(Arc::clone(&gauge))));
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let intake = Intake::new(
             link,
@@ -40,6 +42,7 @@ impl RemoteSubscription {
             group,
             window,
             lease,
+            Part::held(gauge),
             Arc::clone(&shelf),
             receiver,
         );
