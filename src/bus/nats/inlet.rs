@@ -11,7 +11,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use tokio::time::{Instant, sleep_until};
 
-use super::wire::{self, Position};
+use super::{
+    returned::Returned,
+    wire::{self, Position},
+};
 use crate::bus::{
     backend::Disposition,
     remote::{Arrival, Event, Inlet, within},
@@ -40,6 +43,7 @@ pub(super) struct NatsInlet {
     next_tag: u64,
     /// Where each held delivery is acknowledged.
     replies: BTreeMap<u64, Subject>,
+    returned: Returned,
     stopped: bool,
 }
 
@@ -55,6 +59,7 @@ impl NatsInlet {
         stream: &str,
         consumer: &str,
         window: usize,
+        returned: Returned,
     ) -> Result<Self, String> {
         let inbox = client.new_inbox();
         let subscriber = client
@@ -73,6 +78,7 @@ impl NatsInlet {
             not_before: None,
             next_tag: 0,
             replies: BTreeMap::new(),
+            returned,
             stopped: false,
         })
     }
@@ -122,6 +128,7 @@ impl NatsInlet {
         let position = Position::parse(&reply)
             .ok_or_else(|| format!("ack subject `{reply}` is not understood"))?;
         let attempt = position.delivered;
+        self.returned.forget(&position);
         let message = wire::from_nats(message, &position);
         self.next_tag += 1;
         let tag = self.next_tag;
@@ -232,6 +239,9 @@ impl Inlet for NatsInlet {
             let Some(reply) = self.replies.remove(tag) else {
                 continue;
             };
+            if *disposition != Disposition::Ack {
+                self.returned.note(&reply);
+            }
             let sent = self.client.publish(reply, word(disposition)).await;
             sent.map_err(|error| error.to_string())?;
         }
@@ -258,16 +268,14 @@ impl Inlet for NatsInlet {
         Ok(())
     }
 
+    async fn flush(&mut self) -> Result<(), String> {
+        // An answer proves that the server has read every acknowledgement before the question.
+        let answered = self.client.request(self.info_subject.clone(), Bytes::new());
+        answered.await.map(drop).map_err(|error| error.to_string())
+    }
+
     async fn close(mut self: Box<Self>) {
-        // An answer proves that the server has read every acknowledgement before the question. If the link is lost
-        // there is nobody to prove it.
-        drop(
-            within(
-                "leave",
-                self.client.request(self.info_subject.clone(), Bytes::new()),
-            )
-            .await,
-        );
+        // A lost connection has no subscriptions.
         drop(self.subscriber.unsubscribe().await);
     }
 }

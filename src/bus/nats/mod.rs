@@ -14,6 +14,7 @@
 mod dial;
 mod inlet;
 mod names;
+mod returned;
 mod session;
 mod topology;
 mod wire;

@@ -14,7 +14,14 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::{dial::with_source, inlet::NatsInlet, names::Names, topology::Declarer, wire};
+use super::{
+    dial::with_source,
+    inlet::NatsInlet,
+    names::Names,
+    returned::{Ledger, Returned},
+    topology::Declarer,
+    wire,
+};
 use crate::bus::{
     BrokerInfo, Message, Topology,
     remote::{Answer, Inlet, Outlet, Session, Stock, Trouble},
@@ -27,6 +34,7 @@ pub(super) struct NatsSession {
     lost: watch::Sender<Option<String>>,
     names: Names,
     lease: Duration,
+    returned: Ledger,
 }
 
 impl NatsSession {
@@ -35,6 +43,7 @@ impl NatsSession {
         lost: watch::Sender<Option<String>>,
         names: Names,
         lease: Duration,
+        returned: Ledger,
     ) -> Self {
         Self {
             context: async_nats::jetstream::new(client.clone()),
@@ -42,6 +51,7 @@ impl NatsSession {
             lost,
             names,
             lease,
+            returned,
         }
     }
 
@@ -58,10 +68,16 @@ impl NatsSession {
         let stream = self.names.stream(topic);
         let name = self.names.consumer(group);
         match self.declarer().consumer_info(&stream, &name).await {
-            Ok(Some(info)) => Ok(Stock {
-                ready: info.num_pending,
-                unsettled: u64::try_from(info.num_ack_pending).ok(),
-            }),
+            Ok(Some(info)) => {
+                let unacked = u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX);
+                let returned = Returned::new(&self.returned, &stream, &name)
+                    .count(info.ack_floor.stream_sequence)
+                    .min(unacked);
+                Ok(Stock {
+                    ready: info.num_pending + returned,
+                    unsettled: Some(unacked - returned),
+                })
+            }
             Ok(None) => Err(format!("consumer `{name}` of stream `{stream}` is gone")),
             Err(Trouble::Passing(reason)) => Err(reason),
             Err(Trouble::Lasting(lasting)) => Err(crate::bus::BusError::from(lasting).to_string()),
@@ -121,7 +137,9 @@ impl Session for NatsSession {
         self.require_consumer(topic, group).await?;
         let stream = self.names.stream(topic);
         let consumer = self.names.consumer(group);
-        let inlet = NatsInlet::open(self.client.clone(), &stream, &consumer, window).await?;
+        let returned = Returned::new(&self.returned, &stream, &consumer);
+        let inlet =
+            NatsInlet::open(self.client.clone(), &stream, &consumer, window, returned).await?;
         Ok(Box::new(inlet))
     }
 

@@ -37,7 +37,11 @@ pub(super) fn from_nats(message: async_nats::Message, position: &Position<'_>) -
     let id = match text("Nats-Msg-Id") {
         Some(id) => Uuid::from_str(&id).unwrap_or_else(|_| named_id(&["nats-msg-id", &id])),
         // Nobody named it: its place in the stream is its name, the same at every redelivery.
-        None => named_id(&["nats-position", position.stream, position.sequence]),
+        None => named_id(&[
+            "nats-position",
+            position.stream,
+            &position.sequence.to_string(),
+        ]),
     };
     let content_type = text(CONTENT_TYPE).unwrap_or_default();
     let own = headers.iter().filter_map(|(name, values)| {
@@ -58,7 +62,7 @@ pub(super) fn from_nats(message: async_nats::Message, position: &Position<'_>) -
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Position<'a> {
     pub(super) stream: &'a str,
-    pub(super) sequence: &'a str,
+    pub(super) sequence: u64,
     pub(super) delivered: u32,
 }
 
@@ -77,7 +81,7 @@ impl<'a> Position<'a> {
         Some(Self {
             stream: parts[from],
             delivered: parts[from + 2].parse().ok()?,
-            sequence: parts[from + 3],
+            sequence: parts[from + 3].parse().ok()?,
         })
     }
 }

@@ -226,8 +226,14 @@ impl Inlet for RabbitInlet {
         self.cancel_from(0).await
     }
 
+    async fn flush(&mut self) -> Result<(), String> {
+        // The broker answers after it has read every ack before the question.
+        let asked = self.channel.basic_qos(1, BasicQosOptions::default());
+        asked.await.map_err(text)
+    }
+
     async fn close(self: Box<Self>) {
-        // The broker answers after it has read every ack before it; a lost connection releases all the same.
+        // A lost connection has no channels.
         drop(within("leave", self.channel.close(200, "done".into())).await);
     }
 }

@@ -49,7 +49,7 @@ enum End {
     /// The session is lost: go on with the next.
     Lost(String),
     /// The subscription was closed or dropped.
-    Closed(Option<oneshot::Sender<()>>),
+    Closed,
 }
 
 impl Intake {
@@ -96,10 +96,7 @@ impl Intake {
                     );
                     life.end(&reason);
                 }
-                End::Closed(reply) => {
-                    self.shelf.stop();
-                    return answer(reply);
-                }
+                End::Closed => return,
             }
             self.held.clear();
             self.gauge.set(0);
@@ -153,20 +150,16 @@ impl Intake {
             Err(reason) => return End::Lost(reason),
         };
         match self.serve(life, inlet.as_mut()).await {
-            Ok(reply) => {
+            Ok(()) => {
                 inlet.close().await;
-                End::Closed(reply)
+                End::Closed
             }
             Err(reason) => End::Lost(reason),
         }
     }
 
     /// Serves one session until the subscription is closed (`Ok`) or the session is lost.
-    async fn serve(
-        &mut self,
-        life: &Life,
-        inlet: &mut dyn Inlet,
-    ) -> Result<Option<oneshot::Sender<()>>, String> {
+    async fn serve(&mut self, life: &Life, inlet: &mut dyn Inlet) -> Result<(), String> {
         let mut renewal = interval(self.lease / 3);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = life.ended();
@@ -193,8 +186,8 @@ impl Intake {
                         reply.send(()).ok();
                         stopped?;
                     }
-                    Some(Command::Close(reply)) => return self.release_all(inlet, Some(reply)).await,
-                    None => return self.release_all(inlet, None).await,
+                    Some(Command::Close(reply)) => return self.leave(life, inlet, Some(reply)).await,
+                    None => return self.leave(life, inlet, None).await,
                 },
                 _ = renewal.tick() => if !self.held.is_empty() { inlet.renew().await? },
                 () = due(next_due) => self.requeue_due(inlet).await?,
@@ -280,42 +273,44 @@ impl Intake {
         inlet.settle(&releases).await
     }
 
-    /// Gives everything back. A retry that waits for its time comes back early: nobody is left to wait.
-    async fn release_all(
+    /// Gives everything back but the retries that wait for their time: they are waited out after the caller has left.
+    async fn leave(
         &mut self,
+        life: &Life,
         inlet: &mut dyn Inlet,
         reply: Option<oneshot::Sender<()>>,
-    ) -> Result<Option<oneshot::Sender<()>>, String> {
-        let outcome = self.try_release_all(inlet).await;
-        match outcome {
-            Ok(()) => Ok(reply),
-            Err(reason) => {
-                // The session is lost and with it every lease, which releases all the same.
-                answer(reply);
-                self.commands.close();
-                Err(reason)
+    ) -> Result<(), String> {
+        let released = self.release_rest(inlet).await;
+        answer(reply);
+        released?;
+        while let Some(at) = self.next_due() {
+            tokio::select! {
+                biased;
+                reason = life.ended() => return Err(reason),
+                () = sleep_until(at) => self.requeue_due(inlet).await?,
             }
         }
+        Ok(())
     }
 
-    async fn try_release_all(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
+    async fn release_rest(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
+        self.commands.close();
         self.stop(inlet).await?;
-        let releases = std::mem::take(&mut self.held)
-            .into_iter()
-            .map(|(tag, due)| match due {
-                None => (tag, Disposition::Release),
-                Some(_) => (tag, Disposition::Retry(Duration::ZERO)),
-            })
+        let releases = self
+            .held
+            .extract_if(.., |_, due| due.is_none())
+            .map(|(tag, _)| (tag, Disposition::Release))
             .collect::<Vec<_>>();
+        self.gauge.set(self.held.len());
         inlet.settle(&releases).await?;
         let late = async {
             loop {
                 match inlet.next().await? {
                     Event::Arrival(arrival) => {
-                        inlet.settle(&[(arrival.tag, Disposition::Release)]).await?
+                        inlet.settle(&[(arrival.tag, Disposition::Release)]).await?;
                     }
                     Event::Turn => {}
-                    Event::End => return Ok::<(), String>(()),
+                    Event::End => return inlet.flush().await,
                 }
             }
         };

@@ -124,7 +124,10 @@ pub(in crate::bus) trait Inlet: Send {
     /// Asks for nothing more.
     async fn stop(&mut self) -> Result<(), String>;
 
-    /// Makes sure that everything said has reached the broker, then leaves.
+    /// Returns once everything said has reached the broker.
+    async fn flush(&mut self) -> Result<(), String>;
+
+    /// Leaves.
     async fn close(self: Box<Self>);
 }
 
