@@ -43,7 +43,13 @@ fn misunderstood(url: &str, reason: &str) -> BusError {
     }
 }
 
-#[expect(clippy::unused_async, reason = "the arm with the feature waits")]
+#[cfg(feature = "rabbitmq")]
+async fn rabbitmq(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
+    let backend = super::rabbitmq::Rabbitmq::connect(&config.url, config).await?;
+    Ok(built(backend, config, clock))
+}
+
+#[cfg(not(feature = "rabbitmq"))]
 async fn rabbitmq(config: &Config, _clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
     Err(misunderstood(
         &config.url,
@@ -51,7 +57,13 @@ async fn rabbitmq(config: &Config, _clock: Clock) -> Result<Arc<dyn Bus>, BusErr
     ))
 }
 
-#[expect(clippy::unused_async, reason = "the arm with the feature waits")]
+#[cfg(feature = "nats")]
+async fn nats(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
+    let backend = super::nats::Nats::connect(&config.url, config).await?;
+    Ok(built(backend, config, clock))
+}
+
+#[cfg(not(feature = "nats"))]
 async fn nats(config: &Config, _clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
     Err(misunderstood(
         &config.url,

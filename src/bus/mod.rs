@@ -42,6 +42,12 @@ pub mod backend;
 mod connect;
 pub mod embedded;
 mod error;
+#[cfg(feature = "nats")]
+pub mod nats;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
+#[cfg(any(feature = "rabbitmq", feature = "nats"))]
+mod remote;
 pub mod settle;
 pub mod topology;
 

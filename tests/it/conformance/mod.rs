@@ -9,6 +9,9 @@
 mod ctx;
 mod embedded;
 mod ledger;
+mod nats;
+mod rabbitmq;
+mod servers;
 
 mod basics;
 mod life;
