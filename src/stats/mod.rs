@@ -1,1 +1,34 @@
-//! (not yet)
+//! How wrong the model is, in numbers: a summary, a distribution, and both over a window.
+//!
+//! Promise: memory is bounded whatever the number of rows, adding a row costs a few nanoseconds, and nothing here is
+//! ever NaN: what is undefined (no rows, one row, a constant truth) is `None`. A pair that is not finite is counted
+//! apart and changes nothing else. Deliberately absent: IO, a clock (times are given by the caller), threads, drawing.
+//!
+//! ```text
+//! (y_true, y_pred) --> Distribution --snapshot--> Snapshot { Report, Shape { Histogram, Curve, .. } } --> chart
+//!                  \-> Window ---------snapshot-/
+//! ```
+
+mod distribution;
+mod grid;
+mod histogram;
+mod interval;
+mod kde;
+mod moments;
+mod quantiles;
+mod select;
+mod shape;
+mod summary;
+mod window;
+
+pub use distribution::{Distribution, VALUES_MAX};
+pub use grid::{CELLS, Grid};
+pub use histogram::Histogram;
+pub use interval::{Interval, mean_interval};
+pub use kde::{Curve, GRID_POINTS};
+pub use moments::Moments;
+pub use quantiles::{Quantiles, RELATIVE_ERROR};
+pub use select::quantile;
+pub use shape::{ErrorKind, Shape, Snapshot, View};
+pub use summary::{Report, Summary};
+pub use window::Window;

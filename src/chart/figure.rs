@@ -1,0 +1,138 @@
+//! The whole picture: its panels, its title, and the two formats.
+
+use plotters::{
+    drawing::IntoDrawingArea,
+    prelude::{DrawingBackend, SVGBackend},
+};
+
+use super::{
+    ChartError, Config, Format,
+    axis::significant,
+    font::Typeface,
+    panel::{Frame, Panel},
+    pen::{Anchor, Pen, SUB},
+    raster::Raster,
+};
+use crate::stats::{ErrorKind, Report, Snapshot};
+
+/// Draws `snapshot` as `config` says.
+///
+/// # Errors
+/// Settings out of bounds, or a snapshot taken with another view than the settings'.
+pub fn render(snapshot: &Snapshot, config: &Config, format: Format) -> Result<Vec<u8>, ChartError> {
+    config.validate()?;
+    let missing = |kind: &&ErrorKind| snapshot.report.n > 0 && snapshot.shape(**kind).is_none();
+    if let Some(kind) = config.view.kinds().iter().find(missing) {
+        return Err(ChartError::MissingShape(kind.name()));
+    }
+    let typeface = Typeface::load()?;
+    match format {
+        Format::Png => png(snapshot, config, &typeface),
+        Format::Svg => svg(snapshot, config, &typeface),
+    }
+}
+
+fn png(snapshot: &Snapshot, config: &Config, typeface: &Typeface) -> Result<Vec<u8>, ChartError> {
+    let mut pixels = vec![255; 3 * config.width as usize * config.height as usize];
+    let size = (signed(config.width), signed(config.height));
+    draw(
+        Raster::new(&mut pixels, size, typeface),
+        snapshot,
+        config,
+        typeface,
+    )?;
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, config.width, config.height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let per_metre = (f64::from(config.dpi) / 0.0254).round();
+    encoder.set_pixel_dims(Some(png::PixelDimensions {
+        xppu: whole(per_metre),
+        yppu: whole(per_metre),
+        unit: png::Unit::Meter,
+    }));
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&pixels)?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+fn svg(snapshot: &Snapshot, config: &Config, typeface: &Typeface) -> Result<Vec<u8>, ChartError> {
+    let (width, height) = (config.width, config.height);
+    let units = (width * whole(SUB), height * whole(SUB));
+    let mut text = String::new();
+    draw(
+        SVGBackend::with_string(&mut text, units),
+        snapshot,
+        config,
+        typeface,
+    )?;
+    // plotters writes the size of its units; only the view box has them, the picture has pixels.
+    let size = format!("width=\"{}\" height=\"{}\"", units.0, units.1);
+    let described = format!("width=\"{width}\" height=\"{height}\" role=\"img\"");
+    Ok(text.replacen(&size, &described, 1).into_bytes())
+}
+
+/// Draws everything on any backend.
+fn draw<B: DrawingBackend>(
+    backend: B,
+    snapshot: &Snapshot,
+    config: &Config,
+    typeface: &Typeface,
+) -> Result<(), ChartError> {
+    let pen = Pen::new(backend.into_drawing_area(), typeface, config.dpi);
+    let size = (f64::from(config.width), f64::from(config.height));
+    pen.rectangle((0.0, 0.0), size, super::Color(255, 255, 255), 1.0)?;
+    let kinds = config.view.kinds();
+    let frames = Frame::side_by_side(size, kinds.len());
+    for (&kind, &frame) in kinds.iter().zip(&frames) {
+        let shape = snapshot.shape(kind);
+        Panel {
+            frame,
+            kind,
+            shape,
+            n: snapshot.report.n,
+            config,
+        }
+        .draw(&pen)?;
+    }
+    if config.title
+        && let (Some(first), Some(last)) = (frames.first(), frames.last())
+    {
+        let at = (
+            f64::midpoint(first.left, last.right),
+            first.top - pen.points(6.0),
+        );
+        pen.text(&title(&snapshot.report), at, 12.0, Anchor::Centre)?;
+    }
+    pen.present()
+}
+
+/// Such as `n = 442   MAE = 43.28 (95 %: 40.34 to 46.21)`.
+fn title(report: &Report) -> String {
+    let mut parts = vec![format!("n = {}", report.n)];
+    parts.extend(report.mae.map(|mae| format!("MAE = {}", significant(mae))));
+    parts.extend(report.mae_interval.map(|interval| {
+        // An absolute error has no negative mean, whatever the interval of a few rows says.
+        let (low, high) = (
+            significant(interval.low.max(0.0)),
+            significant(interval.high),
+        );
+        format!("(95 %: {low} to {high})")
+    }));
+    parts.join("   ")
+}
+
+#[expect(clippy::cast_possible_wrap, reason = "at most 10000")]
+fn signed(side: u32) -> i32 {
+    side as i32
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small and positive"
+)]
+fn whole(x: f64) -> u32 {
+    x as u32
+}

@@ -1,0 +1,82 @@
+//! The picture: a histogram with its density curve, as PNG or SVG bytes.
+//!
+//! Promise: a pure function. The same snapshot and settings give the same bytes, no file, font or setting of the system is
+//! read, and cost depends on the picture's size, not on how many rows it shows. Without rows, or with one, the picture
+//! says so. Deliberately absent: files, interaction, and any computing of statistics (that is `stats`).
+//!
+//! The look is matplotlib's, whose pictures this one stands beside: same margins, same ticks, same font.
+
+mod axis;
+mod color;
+mod config;
+mod figure;
+mod font;
+mod panel;
+mod pen;
+mod raster;
+
+pub use color::Color;
+pub use config::{AREA_MAX, Config, Counts, Mark, SIDE_MAX, SIDE_MIN};
+pub use figure::render;
+
+/// The bytes to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// 8 bit RGB, with its resolution noted.
+    Png,
+    /// Text stays text; sizes are those of the PNG.
+    Svg,
+}
+
+impl Format {
+    /// By a file's extension, in any case.
+    #[must_use]
+    pub fn from_extension(extension: &str) -> Option<Self> {
+        match extension.to_ascii_lowercase().as_str() {
+            "png" => Some(Self::Png),
+            "svg" => Some(Self::Svg),
+            _ => None,
+        }
+    }
+
+    /// The media type.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Svg => "image/svg+xml",
+        }
+    }
+}
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+pub enum ChartError {
+    /// The settings ask for a picture that cannot be made.
+    #[error(
+        "a picture of {width}x{height} px is out of bounds: each side from {SIDE_MIN} to {SIDE_MAX}, at most {AREA_MAX} in all"
+    )]
+    Size {
+        /// Asked for.
+        width: u32,
+        /// Asked for.
+        height: u32,
+    },
+    /// The resolution is absurd.
+    #[error("a resolution of {0} dpi is out of bounds: 30 to 1200")]
+    Dpi(u32),
+    /// The snapshot was made for another view than the settings want.
+    #[error(
+        "the snapshot has no `{0}` although it has rows: take it with the view of the settings"
+    )]
+    MissingShape(&'static str),
+    /// The embedded font was not understood.
+    #[error("the embedded font cannot be read")]
+    Font(#[from] ab_glyph::InvalidFont),
+    /// Drawing failed.
+    #[error("cannot draw: {0}")]
+    Draw(String),
+    /// The PNG encoder failed.
+    #[error("cannot encode the picture as PNG")]
+    Encode(#[from] png::EncodingError),
+}

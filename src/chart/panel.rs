@@ -1,0 +1,499 @@
+//! One pair of axes with its bars, curve and marks.
+
+use plotters::prelude::DrawingBackend;
+
+use super::{
+    ChartError, Color, Config, Counts, Mark,
+    axis::{Ticks, significant},
+    pen::{Anchor, BLACK, Pen},
+};
+use crate::stats::{ErrorKind, Histogram, Shape};
+
+const WHITE: Color = Color(255, 255, 255);
+const LABEL: f64 = 10.0;
+/// The height of digits in ems.
+const DIGIT: f64 = 0.729;
+/// The empty part on both sides of the data, as part of the data's range.
+const MARGIN: f64 = 0.05;
+/// Where a logarithmic axis of counts begins: a single row still has a height.
+const LOG_FLOOR: f64 = 0.7;
+
+/// The box of the axes in pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Frame {
+    pub(super) left: f64,
+    pub(super) top: f64,
+    pub(super) right: f64,
+    pub(super) bottom: f64,
+}
+
+impl Frame {
+    /// matplotlib's margins and its space between axes.
+    pub(super) fn side_by_side((width, height): (f64, f64), n: usize) -> Vec<Self> {
+        let n = f64::from(u8::try_from(n).unwrap_or(1).max(1));
+        let each = 0.775 * width / (n + 0.2 * (n - 1.0));
+        std::iter::successors(Some(0.125 * width), |left| Some(left + 1.2 * each))
+            .map(|left| Self {
+                left,
+                top: 0.12 * height,
+                right: left + each,
+                bottom: 0.89 * height,
+            })
+            .take(if n > 1.0 { 2 } else { 1 })
+            .collect()
+    }
+
+    fn width(&self) -> f64 {
+        self.right - self.left
+    }
+
+    fn height(&self) -> f64 {
+        self.bottom - self.top
+    }
+}
+
+/// One pair of axes.
+pub(super) struct Panel<'a> {
+    pub(super) frame: Frame,
+    pub(super) kind: ErrorKind,
+    /// `None` without rows.
+    pub(super) shape: Option<&'a Shape>,
+    pub(super) n: u64,
+    pub(super) config: &'a Config,
+}
+
+/// What part of the plane the axes show.
+struct Scale {
+    frame: Frame,
+    x: (f64, f64),
+    y: (f64, f64),
+    counts: Counts,
+}
+
+impl Scale {
+    fn new(frame: Frame, shape: &Shape, config: &Config) -> Self {
+        let edges = &shape.histogram.edges;
+        let (low, high) = (edges[0], edges[edges.len() - 1]);
+        let beside = (high - low) * MARGIN;
+        let bars = shape.histogram.counts.iter().map(|&count| height(count));
+        let curve = shape
+            .curve
+            .iter()
+            .filter(|_| config.curve)
+            .flat_map(|curve| &curve.y)
+            .copied();
+        let top = bars.chain(curve).fold(1.0, f64::max);
+        let y = match config.counts {
+            Counts::Linear => (0.0, top * (1.0 + MARGIN)),
+            Counts::Log => (LOG_FLOOR, top * (top / LOG_FLOOR).powf(MARGIN)),
+        };
+        Self {
+            frame,
+            x: (low - beside, high + beside),
+            y,
+            counts: config.counts,
+        }
+    }
+
+    fn x(&self, value: f64) -> f64 {
+        self.frame.left + (value - self.x.0) / (self.x.1 - self.x.0) * self.frame.width()
+    }
+
+    fn y(&self, count: f64) -> f64 {
+        let part = match self.counts {
+            Counts::Linear => count / self.y.1,
+            Counts::Log => (count.max(1e-300) / self.y.0).log10() / (self.y.1 / self.y.0).log10(),
+        };
+        self.frame.bottom - part * self.frame.height()
+    }
+}
+
+impl Panel<'_> {
+    pub(super) fn draw<B: DrawingBackend>(&self, pen: &Pen<B>) -> Result<(), ChartError> {
+        match self.shape {
+            None => {
+                self.labels(pen, 0.0)?;
+                self.spines(pen)?;
+                self.note(pen, "no rows yet")
+            }
+            Some(shape) => self.draw_shape(pen, shape),
+        }
+    }
+
+    fn draw_shape<B: DrawingBackend>(&self, pen: &Pen<B>, shape: &Shape) -> Result<(), ChartError> {
+        let scale = Scale::new(self.frame, shape, self.config);
+        self.bars(pen, &scale, shape)?;
+        self.curve(pen, &scale, shape)?;
+        self.marks(pen, &scale, shape)?;
+        self.x_axis(pen, &scale)?;
+        let label_width = self.y_axis(pen, &scale)?;
+        self.labels(pen, label_width)?;
+        self.spines(pen)?;
+        self.legend(pen, shape)?;
+        let name = self.kind.name();
+        match (self.n, &shape.curve) {
+            (1, _) => self.note(
+                pen,
+                &format!("one row: {name} = {}", significant(shape.mean)),
+            ),
+            (n, None) => self.note(
+                pen,
+                &format!("all {n} rows: {name} = {}", significant(shape.mean)),
+            ),
+            (_, Some(_)) => Ok(()),
+        }
+    }
+
+    fn bars<B: DrawingBackend>(
+        &self,
+        pen: &Pen<B>,
+        scale: &Scale,
+        shape: &Shape,
+    ) -> Result<(), ChartError> {
+        let bars = columns(scale, shape);
+        let thinnest = bars
+            .iter()
+            .map(|bar| bar.1 - bar.0)
+            .fold(f64::INFINITY, f64::min);
+        // seaborn's rule: a tenth of the bar, at most a point.
+        let edge = pen.points(1.0).min(0.1 * thinnest);
+        let snapped = |x: f64| if thinnest >= 4.0 { snap(x) } else { x };
+        let bottom = snap(self.frame.bottom);
+        let place = |&(left, right, count): &(f64, f64, u64)| {
+            let top = scale.y(height(count)).clamp(self.frame.top, bottom);
+            let top = if thinnest >= 4.0 { snap(top) } else { top };
+            ((snapped(left), top), (snapped(right), bottom))
+        };
+        let filled: Vec<_> = bars.iter().filter(|bar| bar.2 > 0).map(place).collect();
+        for &(upper_left, lower_right) in &filled {
+            pen.rectangle(upper_left, lower_right, self.config.color, 0.5)?;
+        }
+        if bars.len() < shape.histogram.counts.len() {
+            return Ok(());
+        }
+        for (upper_left, lower_right) in filled {
+            pen.outline(upper_left, lower_right, edge, BLACK)?;
+        }
+        Ok(())
+    }
+
+    fn curve<B: DrawingBackend>(
+        &self,
+        pen: &Pen<B>,
+        scale: &Scale,
+        shape: &Shape,
+    ) -> Result<(), ChartError> {
+        let Some(curve) = shape.curve.as_ref().filter(|_| self.config.curve) else {
+            return Ok(());
+        };
+        let points = curve
+            .x
+            .iter()
+            .zip(&curve.y)
+            .map(|(&x, &y)| (scale.x(x), scale.y(y)));
+        for piece in above(points, self.frame.bottom) {
+            pen.line(&piece, pen.points(1.5), self.config.color)?;
+        }
+        Ok(())
+    }
+
+    fn marks<B: DrawingBackend>(
+        &self,
+        pen: &Pen<B>,
+        scale: &Scale,
+        shape: &Shape,
+    ) -> Result<(), ChartError> {
+        for &mark in &self.config.marks {
+            let x = scale.x(value(mark, shape));
+            dashed(pen, (x, self.frame.bottom), (x, self.frame.top), mark)?;
+        }
+        Ok(())
+    }
+
+    fn x_axis<B: DrawingBackend>(&self, pen: &Pen<B>, scale: &Scale) -> Result<(), ChartError> {
+        let room = self.frame.width() / (3.0 * pen.points(LABEL));
+        let ticks = Ticks::linear(scale.x.0, scale.x.1, whole(room), false);
+        let bottom = self.frame.bottom;
+        let baseline = bottom + pen.points(7.5 + LABEL * DIGIT);
+        for (&at, label) in ticks.at.iter().zip(&ticks.labels) {
+            let x = snap(scale.x(at));
+            pen.line(
+                &[(x, bottom), (x, bottom + pen.points(3.5))],
+                pen.points(0.8),
+                BLACK,
+            )?;
+            pen.text(label, (x, baseline), LABEL, Anchor::Centre)?;
+        }
+        let under = baseline + pen.points(1.4 * LABEL);
+        pen.text(
+            &ticks.offset,
+            (self.frame.right, under),
+            LABEL,
+            Anchor::Right,
+        )
+    }
+
+    /// Draws the axis of counts; returns the width of its widest label.
+    fn y_axis<B: DrawingBackend>(&self, pen: &Pen<B>, scale: &Scale) -> Result<f64, ChartError> {
+        let room = whole(self.frame.height() / (2.0 * pen.points(LABEL)));
+        let ticks = match scale.counts {
+            Counts::Linear => Ticks::linear(scale.y.0, scale.y.1, room, true),
+            Counts::Log => Ticks::logarithmic(scale.y.0, scale.y.1, room.clamp(2, 9)),
+        };
+        let left = self.frame.left;
+        let tick = |count: f64, length: f64, width: f64| {
+            let y = snap(scale.y(count));
+            pen.line(
+                &[(left - pen.points(length), y), (left, y)],
+                pen.points(width),
+                BLACK,
+            )
+        };
+        for (&count, label) in ticks.at.iter().zip(&ticks.labels) {
+            tick(count, 3.5, 0.8)?;
+            let baseline = scale.y(count) + pen.points(LABEL * DIGIT / 2.0 + 0.2);
+            pen.text(
+                label,
+                (left - pen.points(6.5), baseline),
+                LABEL,
+                Anchor::Right,
+            )?;
+        }
+        for &count in &ticks.minor {
+            tick(count, 2.0, 0.6)?;
+        }
+        let above = self.frame.top - pen.points(4.0);
+        pen.text(&ticks.offset, (left, above), LABEL, Anchor::Left)?;
+        let widths = ticks
+            .labels
+            .iter()
+            .map(|label| pen.text_width(label, LABEL));
+        Ok(widths.fold(0.0, f64::max))
+    }
+
+    fn labels<B: DrawingBackend>(&self, pen: &Pen<B>, tick_width: f64) -> Result<(), ChartError> {
+        let Frame {
+            left,
+            right,
+            top,
+            bottom,
+        } = self.frame;
+        let below = bottom + pen.points(28.5);
+        pen.text(
+            self.kind.name(),
+            (f64::midpoint(left, right) + 0.5, below),
+            LABEL,
+            Anchor::Centre,
+        )?;
+        let beside = left - tick_width - pen.points(13.5);
+        pen.text(
+            "Count",
+            (beside, f64::midpoint(top, bottom) + 1.0),
+            LABEL,
+            Anchor::Upwards,
+        )
+    }
+
+    fn spines<B: DrawingBackend>(&self, pen: &Pen<B>) -> Result<(), ChartError> {
+        let Frame {
+            left,
+            right,
+            top,
+            bottom,
+        } = self.frame;
+        let (left, right) = (snap(left), snap(right));
+        let (top, bottom) = (snap(top), snap(bottom));
+        pen.outline((left, top), (right, bottom), pen.points(0.8), BLACK)
+    }
+
+    /// A box that explains the marks, in the upper corner where less is drawn.
+    fn legend<B: DrawingBackend>(&self, pen: &Pen<B>, shape: &Shape) -> Result<(), ChartError> {
+        let texts: Vec<String> = self
+            .config
+            .marks
+            .iter()
+            .map(|&mark| explained(mark, shape))
+            .collect();
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let widest = texts
+            .iter()
+            .map(|text| pen.text_width(text, LABEL))
+            .fold(0.0, f64::max);
+        let (line, sample) = (pen.points(1.5 * LABEL), pen.points(2.0 * LABEL));
+        let inside = pen.points(0.5 * LABEL);
+        let height = line * f64::from(u8::try_from(texts.len()).unwrap_or(u8::MAX)) + inside;
+        let width = widest + sample + 3.0 * inside;
+        let left = snap(if left_is_emptier(&shape.histogram) {
+            self.frame.left + inside
+        } else {
+            self.frame.right - inside - width
+        });
+        let right = snap(left + width);
+        let top = snap(self.frame.top + inside);
+        pen.rectangle((left, top), (right, top + height), WHITE, 0.8)?;
+        pen.outline(
+            (left, top),
+            (right, snap(top + height)),
+            1.0,
+            Color(204, 204, 204),
+        )?;
+        let mut baseline = top + inside + pen.points(LABEL);
+        for (&mark, text) in self.config.marks.iter().zip(&texts) {
+            let middle = snap(baseline - pen.points(0.36 * LABEL));
+            let from = left + inside;
+            dashed(pen, (from, middle), (from + sample, middle), mark)?;
+            pen.text(
+                text,
+                (from + sample + inside, baseline),
+                LABEL,
+                Anchor::Left,
+            )?;
+            baseline += line;
+        }
+        Ok(())
+    }
+
+    fn note<B: DrawingBackend>(&self, pen: &Pen<B>, text: &str) -> Result<(), ChartError> {
+        let Frame {
+            left,
+            right,
+            top,
+            bottom,
+        } = self.frame;
+        pen.text(
+            text,
+            (f64::midpoint(left, right), f64::midpoint(top, bottom)),
+            12.0,
+            Anchor::Centre,
+        )
+    }
+}
+
+/// Bars as (left, right, count) in pixels; when there are more bins than pixels, the tallest bin of each pixel.
+fn columns(scale: &Scale, shape: &Shape) -> Vec<(f64, f64, u64)> {
+    let histogram = &shape.histogram;
+    let bins = histogram.edges.windows(2).zip(&histogram.counts);
+    let bars: Vec<_> = bins
+        .map(|(edges, &count)| (scale.x(edges[0]), scale.x(edges[1]), count))
+        .collect();
+    if bars.iter().all(|bar| bar.1 - bar.0 >= 1.0) {
+        return bars;
+    }
+    let mut columns: Vec<(f64, f64, u64)> = Vec::new();
+    for (left, right, count) in bars {
+        let pixel = left.floor();
+        match columns.last_mut() {
+            Some(column) if column.0 >= pixel => {
+                column.1 = column.1.max(right.ceil());
+                column.2 = column.2.max(count);
+            }
+            // A column begins where the one before it ends: no pixel is painted twice.
+            before => {
+                let start = before.map_or(pixel, |column| column.1.max(pixel));
+                columns.push((start, right.ceil().max(start + 1.0), count));
+            }
+        }
+    }
+    columns
+}
+
+/// The pieces of a line above `bottom`, cut where they cross it.
+fn above(points: impl Iterator<Item = (f64, f64)>, bottom: f64) -> Vec<Vec<(f64, f64)>> {
+    let mut pieces: Vec<Vec<(f64, f64)>> = Vec::new();
+    let mut before: Option<(f64, f64)> = None;
+    for point in points {
+        let was_above = before.is_some_and(|before| before.1 <= bottom);
+        let is_above = point.1 <= bottom;
+        if is_above && !was_above {
+            pieces.push(Vec::new());
+        }
+        if let (Some(piece), Some(before)) = (pieces.last_mut(), before)
+            && is_above != was_above
+        {
+            let way = (bottom - before.1) / (point.1 - before.1);
+            piece.push((before.0 + (point.0 - before.0) * way, bottom));
+        }
+        if let Some(piece) = pieces.last_mut().filter(|_| is_above) {
+            piece.push(point);
+        }
+        before = Some(point);
+    }
+    pieces
+}
+
+fn left_is_emptier(histogram: &Histogram) -> bool {
+    let third = histogram.counts.len().div_ceil(3);
+    let left = histogram.counts.iter().take(third).max();
+    let right = histogram.counts.iter().rev().take(third).max();
+    left < right
+}
+
+/// A mark's own colour and dashes, so that it is told apart without colours too.
+fn dashed<B: DrawingBackend>(
+    pen: &Pen<B>,
+    from: (f64, f64),
+    to: (f64, f64),
+    mark: Mark,
+) -> Result<(), ChartError> {
+    let (color, dash, gap) = match mark {
+        Mark::Mean => (Color(214, 39, 40), f64::INFINITY, 0.0),
+        Mark::Median => (Color(31, 119, 180), 5.5, 2.4),
+        Mark::P95 => (Color(44, 160, 44), 1.5, 2.5),
+    };
+    let length = (to.0 - from.0).hypot(to.1 - from.1);
+    let at = |way: f64| {
+        let part = way.min(length) / length;
+        (
+            from.0 + (to.0 - from.0) * part,
+            from.1 + (to.1 - from.1) * part,
+        )
+    };
+    let mut way = 0.0;
+    while way < length {
+        pen.line(
+            &[at(way), at(way + pen.points(dash))],
+            pen.points(1.5),
+            color,
+        )?;
+        way += pen.points(dash + gap);
+    }
+    Ok(())
+}
+
+fn value(mark: Mark, shape: &Shape) -> f64 {
+    match mark {
+        Mark::Mean => shape.mean,
+        Mark::Median => shape.median,
+        Mark::P95 => shape.p95,
+    }
+}
+
+fn explained(mark: Mark, shape: &Shape) -> String {
+    let name = match mark {
+        Mark::Mean => "mean",
+        Mark::Median => "median",
+        Mark::P95 => "95 %",
+    };
+    format!("{name} {}", significant(value(mark, shape)))
+}
+
+/// The middle of the nearest pixel, so that a thin line is crisp.
+fn snap(x: f64) -> f64 {
+    (x + 0.5).floor() + 0.5
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a height needs no more digits")]
+fn height(count: u64) -> f64 {
+    count as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small, positive"
+)]
+fn whole(x: f64) -> usize {
+    x as usize
+}
