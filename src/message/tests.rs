@@ -153,10 +153,30 @@ async fn minted_ids_are_version_7_ordered_unique_and_carry_their_run() {
         ids.iter()
             .all(|id| id.run_tag() == Some(RunTag(0xfeed_beef)))
     );
+    assert!(
+        ids.iter()
+            .all(|id| id.minted_us() == Some(1_700_000_000_000_000))
+    );
     let uuid: Uuid = ids[0].to_string().parse().unwrap();
     assert_eq!(
         (uuid.get_version_num(), uuid.get_variant()),
         (7, uuid::Variant::RFC4122)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_tells_the_microsecond_of_its_minting() {
+    let mut source = IdSource::new(RunTag(1), Clock::anchored(1_700_000_000_000));
+    for _ in 0..2_000 {
+        tokio::time::advance(std::time::Duration::from_micros(37)).await;
+        let (now_us, minted) = (source.clock.now_us(), source.mint());
+        assert_eq!(minted.minted_us(), Some(now_us));
+    }
+    assert_eq!(
+        RecordId::from_text("1731241829.788735")
+            .unwrap()
+            .minted_us(),
+        None
     );
 }
 
