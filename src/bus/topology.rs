@@ -62,6 +62,12 @@ impl Topic {
         }
     }
 
+    /// Whether it holds the dead letters of some group.
+    #[must_use]
+    pub fn is_dead_letters(&self) -> bool {
+        self.groups == [DEAD_GROUP]
+    }
+
     fn dead_letter_topics(&self) -> impl Iterator<Item = Self> {
         self.groups.iter().map(|group| Self {
             name: dead_topic(&self.name, group),

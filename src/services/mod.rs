@@ -1,3 +1,12 @@
-//! The services. None imports another; they meet only on the bus and in the log.
+//! The four services. Each is one function: ports in, settings in, stop in. None imports another.
+//!
+//! | service | consumes | publishes | writes |
+//! |---|---|---|---|
+//! | `features` | | `features`, `y_true` | |
+//! | `predictor` | `features` as group `predictor` | `y_pred` | |
+//! | `metric` | `y_true`, `y_pred` as group `metric` | | `metric_log.csv`, `unmatched.csv` |
+//! | `plot` | | | `error_distribution.png` |
 
+pub mod features;
 pub mod metric;
+pub mod predictor;
