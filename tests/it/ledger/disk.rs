@@ -177,15 +177,15 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut world = self.world();
         world.check()?;
-        let file = match world.names.get(path) {
-            Some(file) => *file,
-            None => {
-                world.change()?;
-                world.files.push(File::default());
-                let file = world.files.len() - 1;
-                world.names.insert(path.to_owned(), file);
-                file
-            }
+        let known = world.names.get(path).copied();
+        let file = if let Some(file) = known {
+            file
+        } else {
+            world.change()?;
+            world.files.push(File::default());
+            let file = world.files.len() - 1;
+            world.names.insert(path.to_owned(), file);
+            file
         };
         Ok(Box::new(SimFile {
             disk: self.clone(),
