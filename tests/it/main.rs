@@ -4,3 +4,4 @@ mod conformance;
 mod ledger;
 mod parity;
 mod picture;
+mod simulation;

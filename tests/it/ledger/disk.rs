@@ -67,6 +67,11 @@ impl SimDisk {
         self.world().crash_at = operation;
     }
 
+    /// The power goes now.
+    pub(crate) fn pull_plug(&self) {
+        self.world().is_down = true;
+    }
+
     /// An operation of somebody else, at which a crash can happen too. False when it did.
     pub(crate) fn tick(&self) -> bool {
         self.world().change().is_ok()
