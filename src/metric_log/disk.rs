@@ -96,6 +96,29 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
+/// Writes a part of a file over itself, to be followed by a sync.
+///
+/// After a sync that failed, in this process or in one before, a system may count pages as clean that never reached
+/// the disk: they read well until the power goes, and no later sync writes them. Writing them again mends that.
+///
+/// # Errors
+/// As the file system says.
+pub fn write_again(file: &dyn DiskFile, from: u64, end: u64) -> io::Result<()> {
+    let mut chunk = vec![0; 1 << 20];
+    let mut at = from;
+    while at < end {
+        let wanted = usize::try_from(end - at).unwrap_or(chunk.len());
+        let wanted = wanted.min(chunk.len());
+        let read = file.read_at(at, &mut chunk[..wanted])?;
+        if read == 0 {
+            break;
+        }
+        file.write_at(at, &chunk[..read])?;
+        at += read as u64;
+    }
+    Ok(())
+}
+
 /// The operating system's files.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;

@@ -15,7 +15,7 @@ mod parts;
 mod reader;
 mod writer;
 
-pub use disk::{Disk, DiskFile, Lock, RealDisk};
+pub use disk::{Disk, DiskFile, Lock, RealDisk, write_again};
 pub use error::LogError;
 pub use line::{HEADER, Row, RowRef, push_field, push_number, unquote};
 pub use parts::{Series, series_in};

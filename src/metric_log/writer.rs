@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Disk, DiskFile, HEADER, LogError, RowRef};
+use super::{Disk, DiskFile, HEADER, LogError, RowRef, write_again};
 
 /// Also the longest line that is held in memory at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -177,7 +177,8 @@ impl Writer {
         if end < size {
             end = self.finish_last_line(end, size, scan.is_whole, on_line)?;
         }
-        self.write_again(recorded.unwrap_or(end), end)?;
+        write_again(&*self.file, recorded.unwrap_or(end), end)
+            .map_err(LogError::io("write", &self.path))?;
         self.durable = end;
         Ok(())
     }
@@ -263,20 +264,6 @@ impl Writer {
         );
         self.truncate(end)?;
         Ok(end)
-    }
-
-    fn write_again(&self, from: u64, end: u64) -> Result<(), LogError> {
-        let mut at = from;
-        while at < end {
-            let size = usize::try_from(end - at).unwrap_or(CHUNK_BYTES);
-            let chunk = self.read(at, size.min(CHUNK_BYTES))?;
-            if chunk.is_empty() {
-                break;
-            }
-            self.write(at, &chunk)?;
-            at += chunk.len() as u64;
-        }
-        Ok(())
     }
 
     fn bad_line(&self, offset: u64, reason: String) -> LogError {

@@ -9,3 +9,4 @@ mod conformance;
 mod ledger;
 mod parity;
 mod picture;
+mod simulation;

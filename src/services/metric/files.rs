@@ -31,6 +31,11 @@ impl Layout {
         } else {
             format!("-{partition}of{partitions}")
         };
+        Self::with_suffix(logs, &suffix)
+    }
+
+    /// The same from what the files of a partition have behind their names.
+    pub(super) fn with_suffix(logs: &Path, suffix: &str) -> Self {
         let inner = logs.join(".residual");
         Self {
             log: Series::new(logs, &format!("metric_log{suffix}")),

@@ -28,6 +28,8 @@ pub(super) struct Held {
     first: u64,
     /// Deliveries with halves here.
     open: usize,
+    /// Halves that are here.
+    len: u64,
     stored_through: Key,
 }
 
@@ -44,6 +46,7 @@ impl Held {
     }
 
     pub(super) fn hold(&mut self, key: Key, id: RecordId, value: f64, delivery: u64) {
+        self.len += 1;
         self.halves.push_back(HeldHalf {
             key,
             id: Some(id),
@@ -54,6 +57,11 @@ impl Held {
             *count += 1;
             self.open += usize::from(*count == 1);
         }
+    }
+
+    /// How many halves are only here.
+    pub(super) fn len(&self) -> u64 {
+        self.len
     }
 
     pub(super) fn stored_through(&self) -> Key {
@@ -146,6 +154,7 @@ impl Held {
     }
 
     fn release(&mut self, delivery: u64) {
+        self.len -= 1;
         if let Some(count) = self.count(delivery) {
             *count -= 1;
             let is_free = *count == 0;

@@ -315,8 +315,11 @@ impl Ledger {
     }
 
     fn checkpoint(&self) -> Checkpoint {
+        let mut counters = self.join.counters;
+        // What is only in memory comes again after a crash: the saved identity is about what is durable.
+        counters.received -= self.held.len();
         Checkpoint {
-            counters: self.join.counters,
+            counters,
             adopted: self.adopted,
             part: self.part,
             day: self.day,

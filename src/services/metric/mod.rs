@@ -22,6 +22,7 @@ mod recovery;
 mod remembered;
 mod service;
 mod store;
+mod verify;
 
 pub use config::{Config, LabelPolicy};
 pub use error::MetricError;
@@ -29,3 +30,4 @@ pub use partition::{group, groups};
 pub use pending::Kind;
 pub use progress::{Counters, Progress, Reason};
 pub use service::{Offload, Place, Ports, run};
+pub use verify::{Report, verify};

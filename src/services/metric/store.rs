@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{error::MetricError, pending::Key, progress::Counters};
 use crate::{
     message::RecordId,
-    metric_log::{Disk, DiskFile},
+    metric_log::{Disk, DiskFile, write_again},
 };
 
 const HALVES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("halves");
@@ -72,10 +72,14 @@ impl Store {
         })
     }
 
+    /// Nothing is known of how the last life ended, so the file is first written over itself.
     fn open_file(disk: &dyn Disk, path: &Path) -> Result<Database, redb::Error> {
+        let file = disk.open(path)?;
+        write_again(&*file, 0, file.size()?)?;
+        file.sync()?;
         Ok(Database::builder()
             .set_cache_size(CACHE_BYTES)
-            .create_with_backend(Backend(disk.open(path)?))?)
+            .create_with_backend(Backend(file))?)
     }
 
     /// A store that is born complete: a crash while redb writes its first pages would leave a file it refuses.

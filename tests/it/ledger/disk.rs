@@ -67,6 +67,11 @@ impl SimDisk {
         self.world().crash_at = operation;
     }
 
+    /// The power goes now.
+    pub(crate) fn pull_plug(&self) {
+        self.world().is_down = true;
+    }
+
     /// An operation of somebody else, at which a crash can happen too. False when it did.
     pub(crate) fn tick(&self) -> bool {
         self.world().change().is_ok()
@@ -177,15 +182,15 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut world = self.world();
         world.check()?;
-        let file = match world.names.get(path) {
-            Some(file) => *file,
-            None => {
-                world.change()?;
-                world.files.push(File::default());
-                let file = world.files.len() - 1;
-                world.names.insert(path.to_owned(), file);
-                file
-            }
+        let known = world.names.get(path).copied();
+        let file = if let Some(file) = known {
+            file
+        } else {
+            world.change()?;
+            world.files.push(File::default());
+            let file = world.files.len() - 1;
+            world.names.insert(path.to_owned(), file);
+            file
         };
         Ok(Box::new(SimFile {
             disk: self.clone(),

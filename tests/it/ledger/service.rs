@@ -144,7 +144,7 @@ impl Running {
         match waited {
             Ok(Ok(progress)) => progress.clone(),
             Ok(Err(_)) => panic!("the service ended, never {what}"),
-            Err(_) => panic!("never {what}: {:?}", self.progress.borrow()),
+            Err(error) => panic!("never {what} ({error}): {:?}", self.progress.borrow()),
         }
     }
 
