@@ -9,4 +9,5 @@
 
 pub mod features;
 pub mod metric;
+pub mod plot;
 pub mod predictor;
