@@ -8,5 +8,6 @@
 
 mod crash;
 pub(crate) mod disk;
+mod kill;
 mod scale;
 mod service;

@@ -16,7 +16,7 @@ use residual::{
     message::{
         Body, Encoding, Features, IdSource, Prediction, Record, RunTag, Truth, decode, encode,
     },
-    metric_log::{Disk, Series},
+    metric_log::{Disk, Row, Series},
     services::metric::{self, Config, MetricError, Offload, Place, Ports, Progress},
 };
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
@@ -119,11 +119,10 @@ impl World {
                 continue;
             }
             let y_pred = model(&x.0);
-            let error = (y_true - y_pred).abs();
-            oracle.rows.insert(
-                id.to_string(),
-                format!("{id},{y_true:?},{y_pred:?},{error:?}"),
-            );
+            let mut line = Vec::new();
+            Row::new(id.clone(), y_true, y_pred).push_line(&mut line);
+            let line = String::from_utf8(line).unwrap().trim_end().to_owned();
+            oracle.rows.insert(id.to_string(), line);
             features.push(Record { id, body: x });
         }
         let mut frames = framed(&features, &mut rng);
@@ -273,8 +272,8 @@ impl Metric {
                 "seed {seed}: the service ended: {:?}",
                 (&mut self.task).await
             ),
-            Err(_) => panic!(
-                "seed {seed}: rows are missing: {:?}",
+            Err(error) => panic!(
+                "seed {seed}: rows are missing ({error}): {:?}",
                 self.progress.borrow()
             ),
         }

@@ -80,7 +80,9 @@ pub struct Ledger {
     pub(super) log: Writer,
     pub(super) unmatched: SideFile,
     pub(super) corrections: SideFile,
-    pub(super) adopted: u64,
+    pub(super) adopted: i64,
+    pub(super) unmatched_adopted: i64,
+    pub(super) parts: u32,
     pub(super) part: u32,
     pub(super) day: u64,
     /// The last checkpoint in the store.
@@ -210,7 +212,7 @@ impl Ledger {
         Progress {
             counters: self.join.counters,
             pending: self.join.pending() as u64,
-            rows: self.adopted + self.join.counters.matched,
+            rows: self.rows(),
             rows_of_run: self.rows_of_run,
             log_bytes: self.log.durable(),
             label_delay_p50_ms: self.join.delays().quantile(0.5),
@@ -222,8 +224,7 @@ impl Ledger {
     /// Goes on counting the rows of the run after the ledger was opened again within one process: the first life had
     /// told of `rows` rows in all, `rows_of_run` of the run.
     pub fn resume_run(&mut self, rows: u64, rows_of_run: u64) {
-        let now = self.adopted + self.join.counters.matched;
-        let untold = usize::try_from(now.saturating_sub(rows)).unwrap_or(usize::MAX);
+        let untold = usize::try_from(self.rows().saturating_sub(rows)).unwrap_or(usize::MAX);
         let untold = self.replayed.iter().rev().take(untold);
         self.rows_of_run = rows_of_run + untold.filter(|is_of_run| **is_of_run).count() as u64;
     }
@@ -232,6 +233,13 @@ impl Ledger {
     #[must_use]
     pub fn remembered(&self) -> usize {
         self.join.remembered()
+    }
+
+    fn rows(&self) -> u64 {
+        self.join
+            .counters
+            .matched
+            .saturating_add_signed(self.adopted)
     }
 
     fn record(&mut self, row: Row, partner: Key) {
@@ -321,6 +329,8 @@ impl Ledger {
         Checkpoint {
             counters,
             adopted: self.adopted,
+            unmatched_adopted: self.unmatched_adopted,
+            parts: self.parts,
             part: self.part,
             day: self.day,
             log_bytes: self.log.durable(),
@@ -352,6 +362,7 @@ impl Ledger {
             .map_err(LogError::io("sync the folder", folder))?;
         self.log = Writer::open(&*self.disk, &live, Scan::fresh_log(), &mut |_, _| Ok(()))?;
         self.part += 1;
+        self.parts += 1;
         self.day = day_of(now_ms);
         self.save(Vec::new(), now_ms)?;
         tracing::info!(part = %part.display(), "log rotated");

@@ -51,7 +51,9 @@ impl Ledger {
             join: Join::new(&config),
             config: &config,
             removed: Vec::new(),
-            adopted: 0,
+            adopted: saved.map_or(0, |saved| saved.adopted),
+            unmatched_adopted: saved.map_or(0, |saved| saved.unmatched_adopted),
+            parts: 0,
             now_ms,
             run,
             replayed: Vec::new(),
@@ -60,10 +62,13 @@ impl Ledger {
         let unmatched = recovery.unmatched(&layout, saved.as_ref())?;
         let (log, part) = recovery.log(&layout.log, saved.as_ref())?;
         let corrections = recovery.corrections(&layout, saved.as_ref())?;
+        recovery.count_unmatched(&layout, &unmatched, saved.as_ref())?;
         let Recovery {
             mut join,
             removed,
             adopted,
+            unmatched_adopted,
+            parts,
             replayed,
             ..
         } = recovery;
@@ -72,7 +77,9 @@ impl Ledger {
         held.restore(stored_through);
         let same_part = saved.filter(|saved| saved.part == part);
         let mut ledger = Self {
-            adopted: adopted + saved.map_or(0, |saved| saved.adopted),
+            adopted,
+            unmatched_adopted,
+            parts,
             day: same_part.map_or(day_of(now_ms), |saved| saved.day),
             part,
             saved: saved.unwrap_or_default(),
@@ -147,7 +154,9 @@ struct Recovery<'a> {
     config: &'a Config,
     join: Join,
     removed: Vec<Key>,
-    adopted: u64,
+    adopted: i64,
+    unmatched_adopted: i64,
+    parts: u32,
     now_ms: UnixMs,
     run: Option<RunTag>,
     replayed: Vec<bool>,
@@ -231,6 +240,7 @@ impl Recovery<'_> {
         let parts = series
             .parts(self.disk)
             .map_err(LogError::io("list", series.folder()))?;
+        self.parts = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let after_parts = parts.last().map_or(1, |last| last + 1);
         let live = after_parts.max(saved.map_or(1, |saved| saved.part));
         let Some(saved) = saved else {
@@ -241,6 +251,7 @@ impl Recovery<'_> {
             return Ok((self.log_file(&series.live(), None, 0)?, live));
         };
         self.remember_older(series, &parts, saved)?;
+        let is_cut = self.is_cut(series, &parts, live, saved)?;
         for number in parts.into_iter().filter(|number| *number >= saved.part) {
             // Rotated after the last checkpoint.
             let recorded = if number == saved.part {
@@ -258,7 +269,81 @@ impl Recovery<'_> {
             0
         };
         let from = self.tail_of(&series.live(), Some(recorded))?;
-        Ok((self.log_file(&series.live(), Some(recorded), from)?, live))
+        let log = self.log_file(&series.live(), Some(recorded), from)?;
+        if is_cut {
+            self.count_rows(series)?;
+        }
+        Ok((log, live))
+    }
+
+    /// Whether somebody removed rows or parts since the last checkpoint.
+    fn is_cut(
+        &self,
+        series: &Series,
+        parts: &[u32],
+        live: u32,
+        saved: &Checkpoint,
+    ) -> Result<bool, MetricError> {
+        let older = parts.iter().filter(|number| **number < saved.part).count();
+        let rotated = series.part(saved.part);
+        let path = if live == saved.part {
+            series.live()
+        } else {
+            rotated
+        };
+        let size = if self.is_there(&path)? {
+            self.size_of(&path)?
+        } else {
+            0
+        };
+        let is_cut = older != saved.parts as usize || size < saved.log_bytes;
+        if is_cut {
+            tracing::warn!(
+                log = %series.live().display(),
+                "rows or parts of the log were removed since the last start; they are no longer counted"
+            );
+        }
+        Ok(is_cut)
+    }
+
+    fn count_rows(&mut self, series: &Series) -> Result<(), MetricError> {
+        let parts = series
+            .parts(self.disk)
+            .map_err(LogError::io("list", series.folder()))?;
+        let parts = parts.into_iter().map(|number| series.part(number));
+        let mut rows = 0;
+        for path in parts.chain([series.live()]) {
+            each_line(self.disk, &path, 0, &mut |_| rows += 1)?;
+        }
+        self.adopted = difference(rows, self.join.counters.matched);
+        Ok(())
+    }
+
+    /// Lines of `unmatched.csv` may be removed by anybody who has dealt with them.
+    fn count_unmatched(
+        &mut self,
+        layout: &Layout,
+        file: &SideFile,
+        saved: Option<&Checkpoint>,
+    ) -> Result<(), MetricError> {
+        let is_cut = saved.is_none_or(|saved| file.durable() < saved.unmatched_bytes);
+        if is_cut {
+            let mut lines = 0;
+            if self.is_there(&layout.unmatched)? {
+                each_line(self.disk, &layout.unmatched, 0, &mut |_| lines += 1)?;
+            }
+            let counters = &self.join.counters;
+            let left = counters.expired() + counters.evicted() + counters.late;
+            self.unmatched_adopted = difference(lines, left);
+        }
+        Ok(())
+    }
+
+    fn is_there(&self, path: &Path) -> Result<bool, MetricError> {
+        Ok(self
+            .disk
+            .exists(path)
+            .map_err(LogError::io("look for", path))?)
     }
 
     /// Older parts that are known to the counters: only their newest ids are remembered.
@@ -358,11 +443,7 @@ impl Recovery<'_> {
         let Some(recorded) = recorded else {
             return Ok(0);
         };
-        if !self
-            .disk
-            .exists(path)
-            .map_err(LogError::io("look for", path))?
-        {
+        if !self.is_there(path)? {
             return Ok(0);
         }
         let size = self.size_of(path)?;
@@ -381,4 +462,9 @@ impl Recovery<'_> {
             .map_err(LogError::io("size", path))?;
         Ok(size)
     }
+}
+
+fn difference(there: u64, counted: u64) -> i64 {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    signed(there) - signed(counted)
 }

@@ -30,8 +30,13 @@ const CACHE_BYTES: usize = 4 << 20;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Checkpoint {
     pub(super) counters: Counters,
-    /// Rows that were in the log before the ledger began.
-    pub(super) adopted: u64,
+    /// Rows in the log beyond those that were matched: there before the ledger began, or, below zero, removed by
+    /// somebody since.
+    pub(super) adopted: i64,
+    /// The same for lines of `unmatched.csv`.
+    pub(super) unmatched_adopted: i64,
+    /// Older parts that were there.
+    pub(super) parts: u32,
     /// Number that the live log file will have as an older part.
     pub(super) part: u32,
     /// Day of the live log file, counted from the epoch.

@@ -179,8 +179,9 @@ impl Check {
         let report = &mut self.report;
         report.pending += pending;
         let counters = &saved.counters;
-        let counted = saved.adopted + counters.matched;
-        let left_counted = counters.expired() + counters.evicted() + counters.late;
+        let counted = counters.matched.saturating_add_signed(saved.adopted);
+        let left_counted = (counters.expired() + counters.evicted() + counters.late)
+            .saturating_add_signed(saved.unmatched_adopted);
         let store = store.display();
         if counted != rows {
             report.fault(|| {

@@ -353,3 +353,47 @@ fn a_change_of_partitions_is_refused_while_halves_wait_and_remembers_after() {
     bench.give(&mut ledger, &["t a 1", "p a 2"]);
     assert_eq!(ledger.progress().counters.duplicate, 2);
 }
+
+#[test]
+fn a_log_that_somebody_removed_is_begun_anew_and_counted_as_it_is() {
+    let mut bench = Bench::new();
+    bench.config.age_max_ms = 10_000;
+    let mut ledger = bench.open();
+    bench.give(
+        &mut ledger,
+        &["t a 1", "p a 2", "t b 1", "p b 2", "t lonely 1"],
+    );
+    bench.now_ms += 20_000;
+    ledger.commit(bench.now_ms, Flush::All).unwrap();
+    drop(ledger);
+    fs::remove_file(bench.folder.path().join("metric_log.csv")).unwrap();
+    fs::remove_file(bench.folder.path().join("unmatched.csv")).unwrap();
+    let mut ledger = bench.open();
+    assert_eq!(ledger.progress().rows, 0);
+    bench.give(&mut ledger, &["t c 1", "p c 2"]);
+    ledger.commit(bench.now_ms, Flush::All).unwrap();
+    assert_eq!((ledger.progress().rows, bench.rows().len()), (1, 1));
+    assert_balanced(&ledger);
+    drop(ledger);
+    let report = super::super::verify(bench.folder.path()).unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[test]
+fn parts_that_were_moved_away_are_no_longer_counted() {
+    let mut bench = Bench::new();
+    bench.config.rotate_bytes = 40;
+    let mut ledger = bench.open();
+    for n in 0..3 {
+        bench.give(&mut ledger, &[&format!("t {n} 1"), &format!("p {n} 2")]);
+        bench.commit(&mut ledger);
+    }
+    drop(ledger);
+    fs::remove_file(bench.folder.path().join("metric_log.000001.csv")).unwrap();
+    let ledger = bench.open();
+    assert_eq!(ledger.progress().rows, 2);
+    drop(ledger);
+    let report = super::super::verify(bench.folder.path()).unwrap();
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(bench.open().progress().rows, 2);
+}
