@@ -109,8 +109,9 @@ pub(super) async fn released_messages_return_at_once(ctx: &Ctx) {
     let begun = Instant::now();
     let released = held.split_off(5).into_iter();
     let released = released.map(|d| (d.token, Verdict::Release)).collect();
-    first.settle(released).await.expect("settled");
+    // Stopped first: what a consumer gives back while it still takes may come to itself.
     first.stop().await.expect("stopped");
+    first.settle(released).await.expect("settled");
     first.close().await.expect("closed");
     let mut ledger = Ledger::default();
     ledger.drain(&mut *second, 10).await;
