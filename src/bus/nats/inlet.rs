@@ -1,7 +1,8 @@
 //! Pulling from a durable consumer with credits that are counted here.
 //!
-//! What was asked for and has not come, plus what is held, never exceeds the window. A pull lives a second: its end
-//! is the broker's sign of life, and after a stop the last of them tells that nothing more is on its way.
+//! What was asked for and has not come, plus what is held, never exceeds the window. A pull lives half a second: its
+//! end is the broker's sign of life, and after a stop the last of them tells that nothing more is on its way. What is
+//! given back after a stop waits for that: an open pull would get it again at once, and each time counts.
 
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
@@ -21,7 +22,7 @@ use crate::bus::{
 };
 
 /// How long the broker keeps a pull that it cannot fill.
-const PULL_EXPIRES: Duration = Duration::from_secs(1);
+const PULL_EXPIRES: Duration = Duration::from_millis(500);
 
 /// How long past its end a pull may stay unanswered before the session counts as lost.
 const PULL_GRACE: Duration = Duration::from_secs(5);
@@ -44,6 +45,8 @@ pub(super) struct NatsInlet {
     /// Where each held delivery is acknowledged.
     replies: BTreeMap<u64, Subject>,
     returned: Returned,
+    /// Given back after a stop, to be said when no pull is open any more.
+    deferred: Vec<(Subject, Bytes)>,
     stopped: bool,
 }
 
@@ -79,6 +82,7 @@ impl NatsInlet {
             next_tag: 0,
             replies: BTreeMap::new(),
             returned,
+            deferred: Vec::new(),
             stopped: false,
         })
     }
@@ -189,6 +193,16 @@ impl NatsInlet {
         }
     }
 
+    async fn say_deferred(&mut self) -> Result<(), String> {
+        // One that is said twice because this was dropped half-way does no harm.
+        while let Some((reply, word)) = self.deferred.last().cloned() {
+            let sent = self.client.publish(reply, word).await;
+            sent.map_err(|error| error.to_string())?;
+            self.deferred.pop();
+        }
+        Ok(())
+    }
+
     fn watchdog(&self) -> Option<Instant> {
         let last = self.pulls.values().map(|pull| pull.expires).max()?;
         Some(last + PULL_GRACE)
@@ -199,6 +213,7 @@ impl NatsInlet {
 impl Inlet for NatsInlet {
     async fn next(&mut self) -> Result<Event, String> {
         if self.stopped && self.pulls.is_empty() {
+            self.say_deferred().await?;
             return Ok(Event::End);
         }
         let not_before = self.not_before;
@@ -241,6 +256,10 @@ impl Inlet for NatsInlet {
             };
             if *disposition != Disposition::Ack {
                 self.returned.note(&reply);
+            }
+            if *disposition != Disposition::Ack && self.stopped && !self.pulls.is_empty() {
+                self.deferred.push((reply, word(disposition)));
+                continue;
             }
             let sent = self.client.publish(reply, word(disposition)).await;
             sent.map_err(|error| error.to_string())?;

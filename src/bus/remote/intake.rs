@@ -164,10 +164,6 @@ impl Intake {
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = life.ended();
         tokio::pin!(ended);
-        if self.stopped {
-            inlet.stop().await?;
-        }
-        let mut drained = false;
         loop {
             self.gauge.set(self.held.len());
             inlet.admit(self.held.len(), self.delayed).await?;
@@ -183,7 +179,7 @@ impl Intake {
                     }
                     Some(Command::Stop(reply)) => {
                         let stopped = self.stop(inlet).await;
-                        reply.send(()).ok();
+                        answer(Some(reply));
                         stopped?;
                     }
                     Some(Command::Close(reply)) => return self.leave(life, inlet, Some(reply)).await,
@@ -191,24 +187,21 @@ impl Intake {
                 },
                 _ = renewal.tick() => if !self.held.is_empty() { inlet.renew().await? },
                 () = due(next_due) => self.requeue_due(inlet).await?,
-                event = inlet.next(), if !drained => match event? {
-                    Event::Arrival(arrival) => self.take_in(inlet, arrival).await?,
+                event = inlet.next(), if !self.stopped => match event? {
+                    Event::Arrival(arrival) => self.take_in(arrival),
                     Event::Turn => {}
-                    Event::End => drained = true,
+                    Event::End => return Err("the broker ended the subscription".to_owned()),
                 },
             }
         }
     }
 
-    async fn take_in(&mut self, inlet: &mut dyn Inlet, arrival: Arrival) -> Result<(), String> {
+    fn take_in(&mut self, arrival: Arrival) {
         let Arrival {
             tag,
             message,
             attempt,
         } = arrival;
-        if self.stopped {
-            return inlet.settle(&[(tag, Disposition::Release)]).await;
-        }
         self.held.insert(tag, None);
         let token = Token {
             epoch: self.epoch,
@@ -219,7 +212,6 @@ impl Intake {
             attempt,
             token,
         });
-        Ok(())
     }
 
     async fn settle(
@@ -261,8 +253,11 @@ impl Intake {
         }
     }
 
+    /// Takes nothing in any more and gives back what nobody was given; returns when nothing can be on its way.
     async fn stop(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
-        self.stopped = true;
+        if std::mem::replace(&mut self.stopped, true) {
+            return Ok(());
+        }
         inlet.stop().await?;
         let waiting = self.shelf.stop();
         let releases = waiting
@@ -270,7 +265,8 @@ impl Intake {
             .filter(|delivery| self.held.remove(&delivery.token.tag).is_some())
             .map(|delivery| (delivery.token.tag, Disposition::Release))
             .collect::<Vec<_>>();
-        inlet.settle(&releases).await
+        inlet.settle(&releases).await?;
+        within("stop", turn_away(inlet)).await
     }
 
     /// Gives everything back but the retries that wait for their time: they are waited out after the caller has left.
@@ -303,18 +299,7 @@ impl Intake {
             .collect::<Vec<_>>();
         self.gauge.set(self.held.len());
         inlet.settle(&releases).await?;
-        let late = async {
-            loop {
-                match inlet.next().await? {
-                    Event::Arrival(arrival) => {
-                        inlet.settle(&[(arrival.tag, Disposition::Release)]).await?;
-                    }
-                    Event::Turn => {}
-                    Event::End => return inlet.flush().await,
-                }
-            }
-        };
-        within("leave the group", late).await
+        within("leave the group", inlet.flush()).await
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -333,6 +318,19 @@ impl Intake {
             .collect::<Vec<_>>();
         self.delayed -= ripe.len();
         inlet.settle(&ripe).await
+    }
+}
+
+/// Gives back what still arrives after a stop, until nothing more can.
+async fn turn_away(inlet: &mut dyn Inlet) -> Result<(), String> {
+    loop {
+        match inlet.next().await? {
+            Event::Arrival(arrival) => {
+                inlet.settle(&[(arrival.tag, Disposition::Release)]).await?;
+            }
+            Event::Turn => {}
+            Event::End => return Ok(()),
+        }
     }
 }
 

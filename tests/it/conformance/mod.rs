@@ -10,10 +10,12 @@ mod ctx;
 mod embedded;
 mod ledger;
 mod nats;
+mod proxy;
 mod rabbitmq;
 mod servers;
 
 mod basics;
+mod faults;
 mod life;
 mod poison;
 mod publish;
@@ -34,15 +36,36 @@ macro_rules! backend {
     };
 }
 
-/// Every law, once; every backend, once.
+/// Every law, once; every backend, once. Rough laws restart the broker, so where tests share one they have their own.
 macro_rules! laws {
+    (gentle { $($gentle_group:ident::$gentle:ident,)* } rough { $($rough_group:ident::$rough:ident,)* }) => {
+        backend!(
+            embedded_memory, super::embedded::memory,
+            $($gentle_group::$gentle,)* $($rough_group::$rough,)*
+        );
+        backend!(
+            embedded_durable, super::embedded::durable,
+            $($gentle_group::$gentle,)* $($rough_group::$rough,)*
+        );
+        backend!(
+            on_nats, super::nats::private,
+            $($gentle_group::$gentle,)* $($rough_group::$rough,)*
+        );
+        backend!(on_rabbitmq, super::rabbitmq::shared, $($gentle_group::$gentle,)*);
+        backend!(on_private_rabbitmq, super::rabbitmq::private, $($rough_group::$rough,)*);
+    };
+}
+
+/// Every law about a broker that is a process of its own, reached by a link.
+macro_rules! fault_laws {
     ($($group:ident::$law:ident,)*) => {
-        backend!(embedded_memory, super::embedded::memory, $($group::$law,)*);
-        backend!(embedded_durable, super::embedded::durable, $($group::$law,)*);
+        backend!(faults_on_nats, super::nats::private, $($group::$law,)*);
+        backend!(faults_on_rabbitmq, super::rabbitmq::private, $($group::$law,)*);
     };
 }
 
 laws! {
+    gentle {
     basics::all_published_arrive,
     basics::bytes_headers_and_id_round_trip,
     basics::two_groups_each_get_all,
@@ -59,7 +82,6 @@ laws! {
     publish::the_same_id_sent_again_is_recognisable,
     settle::ack_is_final,
     settle::retry_is_not_ack,
-    settle::out_of_order_settles_leave_exactly_the_rest,
     settle::one_consumers_ack_leaves_anothers,
     settle::a_lease_is_kept_while_working,
     settle::retry_waits_its_delay_and_blocks_nobody,
@@ -86,4 +108,27 @@ laws! {
     life::everything_may_close_at_once,
     life::depth_is_truthful,
     life::the_broker_says_what_it_is,
+    }
+    rough {
+    settle::out_of_order_settles_leave_exactly_the_rest,
+    }
+}
+
+fault_laws! {
+    faults::a_receipt_survives_kill9_of_the_broker,
+    faults::three_restarts_in_order_lose_nothing,
+    faults::kill9_of_the_broker_loses_nothing,
+    faults::a_link_cut_many_times_loses_nothing,
+    faults::a_broker_that_hangs_loses_nothing,
+    faults::a_half_open_link_is_noticed,
+    faults::a_broker_that_comes_late_is_waited_for,
+    faults::an_outage_longer_than_any_backoff_is_outlived,
+    faults::an_ack_is_final_after_a_reconnect,
+    faults::tokens_of_a_lost_link_are_stale_and_the_window_holds,
+    faults::attempts_survive_a_restart_of_the_broker,
+    faults::a_deleted_group_is_loud_and_made_anew,
+    faults::a_group_deleted_unseen_is_made_anew,
+    faults::a_full_broker_blocks_publishers_and_not_acks,
+    faults::dead_letters_are_not_lost_with_the_broker,
+    faults::after_a_long_silence_it_still_delivers,
 }

@@ -1,78 +1,147 @@
-//! NATS JetStream under test.
+//! NATS JetStream under test: a private server for every test, reached through a proxy.
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use async_nats::jetstream;
+use async_trait::async_trait;
 use bytes::Bytes;
-use residual::bus::{
-    BusError, Config, Message, Topic, Topology,
-    backend::{Backend, Disposition},
-    nats::Nats,
+use residual::{
+    bus::{Bus, BusError, Config, connect},
+    clock::Clock,
 };
-use uuid::Uuid;
+use tokio::task::block_in_place;
 
-use super::servers::NatsServer;
+use super::{
+    ctx::{Fixture, Server, hurried},
+    proxy::Proxy,
+    servers::NatsServer,
+};
 
-fn topology() -> Topology {
-    Topology::with_dead_letters(vec![Topic::new("solo", &["g"])])
+/// The stream of the client that takes all room.
+const BALLAST: &str = "ballast";
+
+/// A private server.
+pub(super) struct NatsFixture {
+    server: NatsServer,
+    proxy: Proxy,
+    prefix: &'static str,
 }
 
-fn message(n: u64) -> Message {
-    Message::new(
-        Uuid::from_u128(u128::from(n) + 1),
-        "text/plain",
-        Bytes::from(n.to_string()),
-    )
+pub(super) async fn private() -> NatsFixture {
+    NatsFixture::new(NatsServer::with_jetstream()).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn smoke() {
-    let server = NatsServer::with_jetstream();
-    let url = format!("nats://127.0.0.1:{}", server.port);
-    let nats = Nats::connect(&url, &Config::default()).await.unwrap();
-    nats.declare(&topology()).await.unwrap();
-    println!("{:?}", nats.describe().await);
-    let mut publisher = nats.publisher("solo").await.unwrap();
-    let begun = std::time::Instant::now();
-    let receipt = publisher
-        .publish((0..10_000).map(message).collect())
-        .await
-        .unwrap();
-    receipt.await.unwrap();
-    println!("published in {:?}", begun.elapsed());
-    println!("{:?}", nats.depth("solo", "g").await);
-    let mut subscription = nats.subscribe("solo", "g", 256).await.unwrap();
-    let mut seen = 0;
-    let begun = std::time::Instant::now();
-    while seen < 10_000 {
-        let batch = subscription
-            .recv(256, Duration::from_millis(5))
-            .await
-            .unwrap();
-        seen += batch.len();
-        assert!(batch.iter().all(|delivery| delivery.attempt == 1));
-        let acks = batch
-            .into_iter()
-            .map(|delivery| (delivery.token, Disposition::Ack))
-            .collect();
-        let settled = subscription.settle(acks).await.unwrap();
-        assert_eq!(settled.stale, 0);
+impl NatsFixture {
+    async fn new(server: NatsServer) -> Self {
+        let proxy = Proxy::to(server.port).await;
+        Self {
+            server,
+            proxy,
+            prefix: "it.",
+        }
     }
-    println!("consumed in {:?}", begun.elapsed());
-    println!("{:?}", nats.depth("solo", "g").await);
-    subscription.close().await.unwrap();
-    publisher.close().await.unwrap();
-    nats.close().await.unwrap();
+
+    async fn jetstream(&self) -> jetstream::Context {
+        let url = format!("nats://127.0.0.1:{}", self.server.port);
+        jetstream::new(async_nats::connect(url).await.expect("connected"))
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_jetstream_it_is_refused_with_the_mend() {
-    let server = NatsServer::absent("");
-    server.start();
-    let url = format!("nats://127.0.0.1:{}", server.port);
-    let nats = Nats::connect(&url, &Config::default()).await.unwrap();
-    let error = nats.declare(&topology()).await.unwrap_err();
-    assert!(error.is_configuration(), "{error}");
-    assert!(error.to_string().contains("-js"), "{error}");
-    let error: BusError = error;
-    println!("{error}");
+#[async_trait]
+impl Fixture for NatsFixture {
+    fn config(&self) -> Config {
+        Config {
+            prefix: self.prefix.to_owned(),
+            ..hurried(&format!("nats://127.0.0.1:{}", self.proxy.port))
+        }
+    }
+
+    async fn connect(&self, config: Config) -> Result<Arc<dyn Bus>, BusError> {
+        connect(&config, Clock::system()).await
+    }
+
+    async fn release(&self) {}
+
+    async fn restart(&self) {
+        block_in_place(|| {
+            self.server.stop();
+            self.server.start();
+        });
+    }
+
+    fn server(&self) -> Option<&dyn Server> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Server for NatsFixture {
+    async fn kill9(&self) {
+        block_in_place(|| self.server.kill9());
+    }
+
+    async fn start(&self) {
+        block_in_place(|| self.server.start());
+    }
+
+    async fn pause(&self) {
+        self.server.signal("-STOP");
+    }
+
+    async fn resume(&self) {
+        self.server.signal("-CONT");
+    }
+
+    async fn cut(&self) {
+        self.proxy.cut();
+    }
+
+    async fn swallow(&self) {
+        self.proxy.swallow();
+    }
+
+    async fn heal(&self) {
+        self.proxy.heal();
+    }
+
+    async fn delete(&self, topic: &str, group: &str) {
+        let stream = format!("{}{topic}", self.prefix).replace('.', "+");
+        let stream = self
+            .jetstream()
+            .await
+            .get_stream(stream)
+            .await
+            .expect("found");
+        stream.delete_consumer(group).await.expect("deleted");
+    }
+
+    async fn absent(&self) -> (Config, Box<dyn Server>) {
+        let server = NatsServer::absent("");
+        server.configure(&server.jetstream());
+        let absent = Self::new(server).await;
+        (absent.config(), Box::new(absent))
+    }
+
+    /// Another client's stream takes all the storage that the server has.
+    async fn fill(&self) {
+        let jetstream = self.jetstream().await;
+        let stream = jetstream::stream::Config {
+            name: BALLAST.to_owned(),
+            subjects: vec![BALLAST.to_owned()],
+            ..jetstream::stream::Config::default()
+        };
+        jetstream.create_stream(stream).await.expect("created");
+        let ballast = Bytes::from(vec![0; 900 << 10]);
+        loop {
+            let sent = jetstream.publish(BALLAST, ballast.clone()).await;
+            if sent.expect("sent").await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn free(&self) {
+        let jetstream = self.jetstream().await;
+        jetstream.delete_stream(BALLAST).await.expect("deleted");
+    }
 }

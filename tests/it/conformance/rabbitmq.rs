@@ -1,123 +1,162 @@
-//! RabbitMQ under test.
+//! RabbitMQ under test: shared by the laws that hurt nobody, private for those that do.
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use residual::bus::{
-    Config, Message, Topic, Topology,
-    backend::{Backend, Disposition},
-    rabbitmq::Rabbitmq,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
-use uuid::Uuid;
 
-use super::servers::RabbitServer;
+use async_trait::async_trait;
+use lapin::{Connection, ConnectionProperties, options::QueueDeleteOptions};
+use residual::{
+    bus::{Bus, BusError, Config, connect},
+    clock::Clock,
+};
+use tokio::task::block_in_place;
 
-fn topology() -> Topology {
-    Topology::with_dead_letters(vec![Topic::new("solo", &["g"])])
+use super::{
+    ctx::{Fixture, Server, hurried},
+    proxy::Proxy,
+    servers::{RabbitServer, SharedRabbit},
+};
+
+static FIXTURES: AtomicU32 = AtomicU32::new(0);
+
+/// The server that all tests share, under a prefix of its own.
+pub(super) struct SharedFixture {
+    server: SharedRabbit,
+    prefix: String,
 }
 
-fn message(n: u64) -> Message {
-    Message::new(
-        Uuid::from_u128(u128::from(n) + 1),
-        "text/plain",
-        Bytes::from(n.to_string()),
-    )
+pub(super) async fn shared() -> SharedFixture {
+    let server = tokio::task::spawn_blocking(SharedRabbit::join);
+    let number = FIXTURES.fetch_add(1, Ordering::Relaxed);
+    SharedFixture {
+        server: server.await.expect("joined"),
+        prefix: format!("{}-{number}.", std::process::id()),
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn smoke() {
-    let begun = std::time::Instant::now();
-    let server = RabbitServer::started();
-    println!("started in {:?}", begun.elapsed());
-    let url = format!("amqp://127.0.0.1:{}", server.port);
-    let rabbit = Rabbitmq::connect(&url, &Config::default()).await.unwrap();
-    rabbit.declare(&topology()).await.unwrap();
-    println!("{:?}", rabbit.describe().await);
-    let mut publisher = rabbit.publisher("solo").await.unwrap();
-    let begun = std::time::Instant::now();
-    let receipt = publisher
-        .publish((0..10_000).map(message).collect())
-        .await
-        .unwrap();
-    receipt.await.unwrap();
-    println!("published in {:?}", begun.elapsed());
-    println!("{:?}", rabbit.depth("solo", "g").await);
-    let mut subscription = rabbit.subscribe("solo", "g", 256).await.unwrap();
-    let mut seen = 0;
-    let begun = std::time::Instant::now();
-    while seen < 10_000 {
-        let batch = subscription
-            .recv(256, Duration::from_millis(5))
-            .await
-            .unwrap();
-        seen += batch.len();
-        assert!(batch.iter().all(|delivery| delivery.attempt == 1));
-        let acks = batch
-            .into_iter()
-            .map(|delivery| (delivery.token, Disposition::Ack))
-            .collect();
-        let settled = subscription.settle(acks).await.unwrap();
-        assert_eq!(settled.stale, 0);
+#[async_trait]
+impl Fixture for SharedFixture {
+    fn config(&self) -> Config {
+        Config {
+            prefix: self.prefix.clone(),
+            ..hurried(&format!("amqp://127.0.0.1:{}", self.server.port))
+        }
     }
-    println!("consumed in {:?}", begun.elapsed());
-    println!("{:?}", rabbit.depth("solo", "g").await);
 
-    let receipt = publisher.publish(vec![message(1)]).await.unwrap();
-    receipt.await.unwrap();
-    for disposition in [
-        Disposition::Release,
-        Disposition::Retry(Duration::ZERO),
-        Disposition::Retry(Duration::from_millis(300)),
-        Disposition::Ack,
-    ] {
-        let begun = std::time::Instant::now();
-        let mut batch = subscription.recv(1, Duration::ZERO).await.unwrap();
-        let delivery = batch.remove(0);
-        println!(
-            "attempt {} after {:?}, now {disposition:?}",
-            delivery.attempt,
-            begun.elapsed()
-        );
-        subscription
-            .settle(vec![(delivery.token, disposition)])
-            .await
-            .unwrap();
+    async fn connect(&self, config: Config) -> Result<Arc<dyn Bus>, BusError> {
+        connect(&config, Clock::system()).await
     }
-    let begun = std::time::Instant::now();
-    subscription.close().await.unwrap();
-    println!("closed in {:?}", begun.elapsed());
-    let receipt = publisher.publish(vec![message(1)]).await.unwrap();
-    receipt.await.unwrap();
-    for _ in 0..3 {
-        let mut subscription = rabbit.subscribe("solo", "g", 256).await.unwrap();
-        let mut batch = subscription.recv(1, Duration::ZERO).await.unwrap();
-        println!("attempt {} after a close", batch.remove(0).attempt);
-        subscription.close().await.unwrap();
+
+    async fn release(&self) {}
+
+    async fn restart(&self) {
+        panic!("this law hurts the broker; list it with the private ones");
     }
-    publisher.close().await.unwrap();
-    rabbit.close().await.unwrap();
+
+    fn server(&self) -> Option<&dyn Server> {
+        panic!("this law hurts the broker; list it with the private ones");
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refusals() {
-    let server = RabbitServer::started();
-    for url in [
-        format!("amqp://guest:wrong@127.0.0.1:{}", server.port),
-        format!("amqp://127.0.0.1:{}/nowhere", server.port),
-    ] {
-        let error = Rabbitmq::connect(&url, &Config::default())
-            .await
-            .unwrap_err();
-        println!("{error}");
-        assert!(error.is_configuration(), "{error}");
+/// A server of its own, reached through a proxy.
+pub(super) struct PrivateFixture {
+    server: RabbitServer,
+    proxy: Proxy,
+}
+
+pub(super) async fn private() -> PrivateFixture {
+    let server = tokio::task::spawn_blocking(RabbitServer::started);
+    PrivateFixture::new(server.await.expect("started")).await
+}
+
+impl PrivateFixture {
+    async fn new(server: RabbitServer) -> Self {
+        let proxy = Proxy::to(server.port).await;
+        Self { server, proxy }
     }
-    let url = format!("amqp://127.0.0.1:{}", server.port);
-    let rabbit = Rabbitmq::connect(&url, &Config::default()).await.unwrap();
-    rabbit.declare(&topology()).await.unwrap();
-    let mut other = topology();
-    other.topics[0].bytes_max = 5;
-    let error = rabbit.declare(&other).await.unwrap_err();
-    println!("{error}");
-    assert!(error.is_configuration(), "{error}");
-    rabbit.declare(&topology()).await.unwrap();
+}
+
+#[async_trait]
+impl Fixture for PrivateFixture {
+    fn config(&self) -> Config {
+        hurried(&format!("amqp://127.0.0.1:{}?heartbeat=2", self.proxy.port))
+    }
+
+    async fn connect(&self, config: Config) -> Result<Arc<dyn Bus>, BusError> {
+        connect(&config, Clock::system()).await
+    }
+
+    async fn release(&self) {}
+
+    async fn restart(&self) {
+        block_in_place(|| {
+            self.server.stop();
+            self.server.start();
+        });
+    }
+
+    fn server(&self) -> Option<&dyn Server> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Server for PrivateFixture {
+    async fn kill9(&self) {
+        block_in_place(|| self.server.kill9());
+    }
+
+    async fn start(&self) {
+        block_in_place(|| self.server.start());
+    }
+
+    async fn pause(&self) {
+        self.server.signal("-STOP");
+    }
+
+    async fn resume(&self) {
+        self.server.signal("-CONT");
+    }
+
+    async fn cut(&self) {
+        self.proxy.cut();
+    }
+
+    async fn swallow(&self) {
+        self.proxy.swallow();
+    }
+
+    async fn heal(&self) {
+        self.proxy.heal();
+    }
+
+    async fn delete(&self, topic: &str, group: &str) {
+        let url = format!("amqp://127.0.0.1:{}", self.server.port);
+        let connection = Connection::connect(&url, ConnectionProperties::default()).await;
+        let connection = connection.expect("connected");
+        let channel = connection.create_channel().await.expect("a channel");
+        let queue = format!("{topic}.{group}");
+        let deleted = channel.queue_delete(queue.into(), QueueDeleteOptions::default());
+        deleted.await.expect("deleted");
+        connection.close(200, "done".into()).await.expect("closed");
+    }
+
+    async fn absent(&self) -> (Config, Box<dyn Server>) {
+        let absent = Self::new(RabbitServer::absent()).await;
+        (absent.config(), Box::new(absent))
+    }
+
+    /// The memory alarm: the broker stops reading from everybody who publishes.
+    async fn fill(&self) {
+        block_in_place(|| self.server.control(&["set_vm_memory_high_watermark", "0"]));
+    }
+
+    async fn free(&self) {
+        block_in_place(|| {
+            self.server
+                .control(&["set_vm_memory_high_watermark", "0.4"])
+        });
+    }
 }

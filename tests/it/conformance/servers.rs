@@ -15,6 +15,9 @@ use std::{
 
 use tempfile::TempDir;
 
+/// Seconds without a test after which a shared server ends.
+const IDLE_MAX_S: u32 = 20;
+
 /// How long a server may take to answer.
 const START_MAX: Duration = Duration::from_secs(90);
 
@@ -24,6 +27,33 @@ pub(super) fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
+/// When a reaper stops a server that nobody stopped.
+enum Watch {
+    /// As soon as this process is gone.
+    Test,
+    /// After nobody has held a lock on this file for a while.
+    Users(PathBuf),
+}
+
+impl Watch {
+    fn script(&self, pid: u32, directory: &Path) -> String {
+        let directory = directory.display();
+        let stop = format!("kill -9 -- -{pid}; rm -rf '{directory}'");
+        match self {
+            Self::Test => {
+                let test = std::process::id();
+                format!("while kill -0 {test} && kill -0 {pid}; do sleep 1; done; {stop}")
+            }
+            Self::Users(file) => format!(
+                "idle=0; while kill -0 {pid}; do sleep 1; \
+                 if flock -n -x '{file}' true; then idle=$((idle + 1)); else idle=0; fi; \
+                 [ $idle -lt {IDLE_MAX_S} ] || flock -n -x '{file}' sh -c 'kill -9 -- -{pid}'; done; {stop}",
+                file = file.display(),
+            ),
+        }
+    }
+}
+
 /// A process group that is signalled as one.
 struct Group {
     child: Child,
@@ -31,7 +61,7 @@ struct Group {
 }
 
 impl Group {
-    fn start(mut command: Command, log: &Path, cleanup: &str) -> Self {
+    fn start(mut command: Command, log: &Path, watch: &Watch, directory: &Path) -> Self {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -44,11 +74,7 @@ impl Group {
             .process_group(0)
             .spawn()
             .expect("the broker's package is installed");
-        let script = format!(
-            "while kill -0 {test} && kill -0 {pid}; do sleep 1; done; kill -9 -- -{pid}; {cleanup}",
-            test = std::process::id(),
-            pid = child.id(),
-        );
+        let script = watch.script(child.id(), directory);
         let reaper = Command::new("sh")
             .args(["-c", &script])
             .stdin(Stdio::null())
@@ -134,7 +160,11 @@ impl NatsServer {
     /// Settings for JetStream in this server's own directory.
     pub(super) fn jetstream(&self) -> String {
         let store = self.directory.path().join("store");
-        format!("jetstream {{ store_dir: \"{}\" }}", store.display())
+        // Room for what the laws declare, and little more: one of them fills it.
+        format!(
+            "jetstream {{ store_dir: \"{}\", max_file_store: 340MB }}",
+            store.display()
+        )
     }
 
     pub(super) fn configure(&self, settings: &str) {
@@ -146,7 +176,7 @@ impl NatsServer {
         let mut command = Command::new("/usr/sbin/nats-server");
         command.arg("-c").arg(self.file("nats.conf"));
         let log = self.file("log");
-        let group = Group::start(command, &log, &remove(self.directory.path()));
+        let group = Group::start(command, &log, &Watch::Test, self.directory.path());
         *self.running.lock().unwrap() = Some(group);
         await_answer("nats-server", &log, || greets(self.port));
     }
@@ -187,12 +217,57 @@ pub(super) struct RabbitServer {
     pub(super) port: u16,
     dist_port: u16,
     epmd_port: u16,
+    watch: Watch,
     running: Mutex<Option<Group>>,
+}
+
+/// A server that many tests use at once, each with its own prefix. It ends a while after the last of them.
+pub(super) struct SharedRabbit {
+    pub(super) port: u16,
+    _user: fs::File,
+}
+
+impl SharedRabbit {
+    /// Joins the server that runs, or starts one.
+    pub(super) fn join() -> Self {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rabbitmq");
+        fs::create_dir_all(&directory).expect("a directory");
+        let open = |name: &str| {
+            let mut options = fs::OpenOptions::new();
+            let opened = options.create(true).append(true).open(directory.join(name));
+            opened.expect("a lock file")
+        };
+        let user = open("users");
+        user.lock_shared().expect("a shared lock");
+        let gate = open("gate");
+        gate.lock().expect("a lock");
+        let known = fs::read_to_string(directory.join("port"));
+        let known = known.ok().and_then(|port| port.parse::<u16>().ok());
+        let port = known.filter(|port| accepts(*port)).unwrap_or_else(|| {
+            let server = RabbitServer::watched(Watch::Users(directory.join("users")));
+            server.start();
+            let port = server.port;
+            fs::write(directory.join("port"), port.to_string()).expect("written");
+            // It outlives this process; its reaper ends it.
+            std::mem::forget(server);
+            port
+        });
+        Self { port, _user: user }
+    }
+}
+
+fn accepts(port: u16) -> bool {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
 }
 
 impl RabbitServer {
     /// Not started yet.
     pub(super) fn absent() -> Self {
+        Self::watched(Watch::Test)
+    }
+
+    fn watched(watch: Watch) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         fs::write(directory.path().join("plugins"), "[].").expect("written");
         let port = free_port();
@@ -202,6 +277,7 @@ impl RabbitServer {
             dist_port: free_port(),
             epmd_port: free_port(),
             directory,
+            watch,
             running: Mutex::default(),
         }
     }
@@ -220,7 +296,7 @@ impl RabbitServer {
         self.environment(&mut command);
         let log = self.file("out");
         let before = count(&log, "completed with");
-        let group = Group::start(command, &log, &remove(self.directory.path()));
+        let group = Group::start(command, &log, &self.watch, self.directory.path());
         *self.running.lock().unwrap() = Some(group);
         await_answer("rabbitmq-server", &log, || {
             count(&log, "completed with") > before
@@ -286,10 +362,6 @@ impl Drop for RabbitServer {
     fn drop(&mut self) {
         self.kill9();
     }
-}
-
-fn remove(directory: &Path) -> String {
-    format!("rm -rf '{}'", directory.display())
 }
 
 fn count(log: &Path, words: &str) -> usize {
