@@ -24,14 +24,7 @@ pub struct Model {
 
 impl Model {
     fn new(stored: &Stored) -> Result<Self, ModelError> {
-        let estimator = estimators::build(&stored.facts.form, &stored.tensors)?;
-        if estimator.n_features() != stored.facts.n_features {
-            return Err(ModelError::store(format!(
-                "the model says it has {} features but computes with {}",
-                stored.facts.n_features,
-                estimator.n_features()
-            )));
-        }
+        let estimator = estimators::build(&stored.facts.form, &stored.tensors, stored.facts.n_features)?;
         if stored
             .facts
             .feature_names

@@ -15,6 +15,7 @@ mod rows;
 mod sklearn;
 mod store;
 mod tensors;
+mod transformers;
 
 use std::fmt::Debug;
 

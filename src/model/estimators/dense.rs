@@ -13,7 +13,7 @@ const PLAIN_WORK_MAX: usize = 2_048;
 
 /// Weights of one dense layer.
 #[derive(Debug)]
-pub(super) struct Dense {
+pub(in crate::model) struct Dense {
     /// `[inputs, outputs]`.
     weight: Tensor,
     /// `[1, outputs]`.
@@ -25,14 +25,14 @@ pub(super) struct Dense {
 
 impl Dense {
     /// From tensors `[outputs, inputs]` and `[outputs]`.
-    pub(super) fn new(tensors: &Tensors, weight: &Key, bias: &Key) -> Result<Self, ModelError> {
+    pub(in crate::model) fn new(tensors: &Tensors, weight: &Key, bias: &Key) -> Result<Self, ModelError> {
         let matrix = tensors.matrix(weight)?;
         let bias = tensors.vector(bias, matrix.rows)?;
         Self::from_parts(matrix.columns, matrix.values.to_vec(), bias.to_vec())
     }
 
     /// From `weight` `[outputs, inputs]` and one bias an output.
-    pub(super) fn from_parts(
+    pub(in crate::model) fn from_parts(
         inputs: usize,
         weight: Vec<f64>,
         bias: Vec<f64>,
@@ -55,16 +55,16 @@ impl Dense {
         })
     }
 
-    pub(super) fn inputs(&self) -> usize {
+    pub(in crate::model) fn inputs(&self) -> usize {
         self.plain_weight.len() / self.plain_bias.len()
     }
 
-    pub(super) fn outputs(&self) -> usize {
+    pub(in crate::model) fn outputs(&self) -> usize {
         self.plain_bias.len()
     }
 
     /// `[n, inputs]` to `[n, outputs]`.
-    pub(super) fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
+    pub(in crate::model) fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
         rows.require_width(self.inputs())?;
         if rows.n_rows() * self.plain_weight.len() <= PLAIN_WORK_MAX {
             Ok(self.plain(rows))

@@ -5,7 +5,7 @@ use super::super::form::{Form, Link, Proba};
 use super::super::pickle::{Graph, screen};
 use super::super::store::{Facts, Stored};
 use super::fitted::{Extraction, Fitted};
-use super::linear;
+use super::{compose, linear};
 
 /// Reads the model a pickle holds. `sha256` is the file's, in hexadecimal.
 pub(in crate::model) fn extract(graph: &Graph<'_>, sha256: String) -> Result<Stored, ModelError> {
@@ -36,7 +36,7 @@ pub(super) fn estimator(
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
     extraction.visit()?;
-    let form = match fitted.class.name.as_str() {
+    match fitted.class.name.as_str() {
         "LinearRegression"
         | "Ridge"
         | "RidgeCV"
@@ -69,9 +69,13 @@ pub(super) fn estimator(
             linear::classifier(extraction, fitted, Proba::None)
         }
         "LinearDiscriminantAnalysis" => linear::discriminant(extraction, fitted),
-        _ => return Err(fitted.unsupported("no arithmetic for it here")),
-    };
-    form
+        "Pipeline" => compose::pipeline(extraction, fitted),
+        "TransformedTargetRegressor" => compose::transformed_target(extraction, fitted),
+        "GridSearchCV" | "RandomizedSearchCV" | "HalvingGridSearchCV" | "HalvingRandomSearchCV" => {
+            estimator(extraction, &fitted.attribute("best_estimator_")?)
+        }
+        _ => Err(fitted.unsupported("no arithmetic for it here")),
+    }
 }
 
 /// Column names, from the outermost object that knows them.
@@ -115,37 +119,12 @@ fn inner<'g>(fitted: &Fitted<'g>) -> Option<Fitted<'g>> {
         }
         "TransformedTargetRegressor" => fitted.attribute("regressor_").ok(),
         "Pipeline" => {
-            let (_, step) = super::dispatch::steps(fitted, "steps")
-                .ok()?
-                .into_iter()
-                .next()?;
-            step
+            compose::named(fitted, "steps").ok()?.into_iter().find_map(|(_, step)| step)
         }
-        "FeatureUnion" => super::dispatch::steps(fitted, "transformer_list")
+        "FeatureUnion" => compose::named(fitted, "transformer_list")
             .ok()?
             .into_iter()
             .find_map(|(_, part)| part),
         _ => first("estimators_"),
     }
-}
-
-/// Named parts of a pipeline or union; `None` for `'passthrough'`, `'drop'` and `None`.
-pub(super) fn steps<'g>(
-    fitted: &Fitted<'g>,
-    name: &str,
-) -> Result<Vec<(String, Option<Fitted<'g>>)>, ModelError> {
-    let parts = fitted.list(name)?;
-    let mut steps = Vec::with_capacity(parts.len());
-    for (index, part) in parts.into_iter().enumerate() {
-        let Some(&[label, step, ..]) = fitted.graph.items(part) else {
-            return Err(fitted.fail(format!("{name}[{index}] is not a named step")));
-        };
-        let label = fitted.graph.text(label).unwrap_or_default().to_owned();
-        let step = match fitted.graph.class(step) {
-            Some(_) => Some(fitted.child(step, &format!("{name}[{index}]"))?),
-            None => None,
-        };
-        steps.push((label, step));
-    }
-    Ok(steps)
 }

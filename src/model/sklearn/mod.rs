@@ -3,9 +3,12 @@
 //! Only fitted attributes are read, by name and with the version in hand; random states, loss objects, optimizers and search
 //! results are never looked at.
 
+mod compose;
 mod dispatch;
 mod fitted;
 mod linear;
+mod preprocess;
+mod select;
 mod supported;
 
 pub(super) use dispatch::extract;

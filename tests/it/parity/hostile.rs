@@ -262,7 +262,7 @@ fn a_converted_file_from_the_future_or_from_elsewhere_is_refused_in_words() {
     assert!(words("residual.format", "residual.forget").contains("not written by residual"));
     assert!(
         words("\\\"n_features\\\":10", "\\\"n_features\\\":12")
-            .contains("says it has 12 features but computes with 10")
+            .contains("wants 10 features where there are 12")
     );
     assert!(
         words("\\\"coef\\\":\\\"coef_\\\"", "\\\"coef\\\":\\\"soft_\\\"")
