@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
+use uuid::Uuid;
+
 use super::*;
+use crate::clock::Clock;
 
 fn features(id: &str, values: &[f64]) -> Record<Features> {
     Record {
@@ -166,10 +169,11 @@ async fn minted_ids_are_version_7_ordered_unique_and_carry_their_run() {
 
 #[tokio::test(start_paused = true)]
 async fn an_id_tells_the_microsecond_of_its_minting() {
-    let mut source = IdSource::new(RunTag(1), Clock::anchored(1_700_000_000_000));
+    let clock = Clock::anchored(1_700_000_000_000);
+    let mut source = IdSource::new(RunTag(1), clock);
     for _ in 0..2_000 {
         tokio::time::advance(std::time::Duration::from_micros(37)).await;
-        let (now_us, minted) = (source.clock.now_us(), source.mint());
+        let (now_us, minted) = (clock.now_us(), source.mint());
         assert_eq!(minted.minted_us(), Some(now_us));
     }
     assert_eq!(

@@ -1,0 +1,312 @@
+//! Frames: records packed into bytes and taken out again, in postcard or JSON.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{
+    Body, Record,
+    id::{IdError, RecordId, Repr},
+};
+
+/// Media type of a postcard frame. The version is raised with any change of the layout.
+pub const POSTCARD: &str = "application/x-postcard; v=1";
+/// Media type of a JSON frame; also assumed where a sender gives none.
+pub const JSON: &str = "application/json";
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// Compact and exact; what our own services read fastest.
+    #[default]
+    Postcard,
+    /// The shape of the original and its copies; readable by any client.
+    Json,
+}
+
+/// An encoded frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Its media type.
+    pub content_type: &'static str,
+    /// Its bytes.
+    pub body: Bytes,
+}
+
+/// What a frame held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded<B> {
+    /// The good records, in order.
+    pub records: Vec<Record<B>>,
+    /// The bad ones, each with its reason.
+    pub malformed: Vec<Malformed>,
+}
+
+/// A record that cannot be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Malformed {
+    /// Its place in the frame, from 0.
+    pub index: usize,
+    /// Its id, when at least that could be read.
+    pub id: Option<RecordId>,
+    /// Why, in words.
+    pub reason: String,
+    /// The record alone, as a frame of its own, for the dead letters.
+    pub frame: Frame,
+}
+
+/// A frame that cannot be taken apart at all.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The media type is not one of ours.
+    #[error("content type `{0}` is not understood; send `{JSON}` or `{POSTCARD}`")]
+    ContentType(String),
+    /// Not the JSON shape.
+    #[error("frame is not JSON of the shape {{\"id\": …, \"body\": …}} or an array of it")]
+    Json(#[source] serde_json::Error),
+    /// Not postcard, or of another topic.
+    #[error("frame is not postcard records of this topic")]
+    Postcard(#[source] postcard::Error),
+    /// Bytes after the last record: the frame is of another topic or damaged.
+    #[error("frame has {size} bytes after its last record")]
+    Trailing {
+        /// How many.
+        size: usize,
+    },
+    /// A frame without records has no meaning.
+    #[error("frame has no records")]
+    Empty,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireRecord<B> {
+    id: Repr,
+    body: B,
+}
+
+#[derive(Serialize)]
+struct WireRecordRef<'a, B> {
+    id: &'a Repr,
+    body: &'a B,
+}
+
+#[derive(Serialize)]
+struct JsonRecordOut<'a> {
+    id: Box<RawValue>,
+    body: JsonBodyOut<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum JsonBodyOut<'a> {
+    One(f64),
+    Many(&'a [f64]),
+}
+
+#[derive(Deserialize)]
+struct JsonRecordIn<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    body: Option<&'a RawValue>,
+}
+
+/// Packs records into one frame.
+#[must_use]
+pub fn encode<B: Body>(records: &[Record<B>], encoding: Encoding) -> Frame {
+    match encoding {
+        Encoding::Postcard => encode_postcard(records),
+        Encoding::Json => encode_json(records),
+    }
+}
+
+fn encode_postcard<B: Body>(records: &[Record<B>]) -> Frame {
+    let values = records
+        .first()
+        .map_or(0, |record| record.body.values().len());
+    let buffer = Vec::with_capacity(8 + records.len() * (20 + 8 * values));
+    let wire: Vec<_> = records
+        .iter()
+        .map(|record| WireRecordRef {
+            id: &record.id.0,
+            body: &record.body,
+        })
+        .collect();
+    // Writing plain data into a growing buffer has no way to fail.
+    let body = postcard::to_extend(&wire, buffer).unwrap_or_default();
+    Frame {
+        content_type: POSTCARD,
+        body: body.into(),
+    }
+}
+
+fn encode_json<B: Body>(records: &[Record<B>]) -> Frame {
+    let out: Vec<_> = records.iter().map(json_record).collect();
+    let body = match out.as_slice() {
+        [one] => serde_json::to_vec(one),
+        many => serde_json::to_vec(many),
+    };
+    Frame {
+        content_type: JSON,
+        body: body.unwrap_or_default().into(),
+    }
+}
+
+fn json_record<B: Body>(record: &Record<B>) -> JsonRecordOut<'_> {
+    let body = match record.body.values() {
+        [one] if !B::IS_LIST => JsonBodyOut::One(*one),
+        many => JsonBodyOut::Many(many),
+    };
+    JsonRecordOut {
+        id: record.id.to_json(),
+        body,
+    }
+}
+
+/// Takes a frame apart. An empty content type is read as JSON, as the original's clients send none.
+///
+/// # Errors
+/// When not even the records can be told apart; a bad record alone is in [`Decoded::malformed`].
+pub fn decode<B: Body>(content_type: &str, body: &[u8]) -> Result<Decoded<B>, FrameError> {
+    let decoded = match media_type(content_type) {
+        Some(Encoding::Postcard) => decode_postcard(body),
+        Some(Encoding::Json) => decode_json(body),
+        None => Err(FrameError::ContentType(
+            content_type.chars().take(80).collect(),
+        )),
+    }?;
+    if decoded.records.is_empty() && decoded.malformed.is_empty() {
+        return Err(FrameError::Empty);
+    }
+    Ok(decoded)
+}
+
+fn media_type(content_type: &str) -> Option<Encoding> {
+    if content_type == POSTCARD {
+        return Some(Encoding::Postcard);
+    }
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let is_json = essence.is_empty()
+        || essence.eq_ignore_ascii_case(JSON)
+        || essence.eq_ignore_ascii_case("text/json");
+    is_json.then_some(Encoding::Json)
+}
+
+fn decode_postcard<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
+    let (wire, rest): (Vec<WireRecord<B>>, _) =
+        postcard::take_from_bytes(body).map_err(FrameError::Postcard)?;
+    if !rest.is_empty() {
+        return Err(FrameError::Trailing { size: rest.len() });
+    }
+    let mut decoded = Decoded {
+        records: Vec::with_capacity(wire.len()),
+        malformed: Vec::new(),
+    };
+    for (index, WireRecord { id, body }) in wire.into_iter().enumerate() {
+        match checked_record(id.clone(), body.clone()) {
+            Ok(record) => decoded.records.push(record),
+            Err((id_if_read, reason)) => {
+                let frame = Frame {
+                    content_type: POSTCARD,
+                    body: postcard::to_stdvec(&vec![WireRecord { id, body }])
+                        .unwrap_or_default()
+                        .into(),
+                };
+                decoded.malformed.push(Malformed {
+                    index,
+                    id: id_if_read,
+                    reason,
+                    frame,
+                });
+            }
+        }
+    }
+    Ok(decoded)
+}
+
+fn checked_record<B: Body>(id: Repr, body: B) -> Result<Record<B>, (Option<RecordId>, String)> {
+    let id = RecordId::checked(id).map_err(|error| (None, error.to_string()))?;
+    match check_values(body.values()) {
+        Ok(()) => Ok(Record { id, body }),
+        Err(reason) => Err((Some(id), reason)),
+    }
+}
+
+fn check_values(values: &[f64]) -> Result<(), String> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(at) => Err(format!(
+            "value {at} of the body is {}, expected a finite number",
+            values[at]
+        )),
+    }
+}
+
+fn decode_json<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
+    let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    let raw: Vec<&RawValue> = if is_array {
+        serde_json::from_slice(body).map_err(FrameError::Json)?
+    } else {
+        vec![serde_json::from_slice(body).map_err(FrameError::Json)?]
+    };
+    let mut decoded = Decoded {
+        records: Vec::with_capacity(raw.len()),
+        malformed: Vec::new(),
+    };
+    for (index, raw) in raw.into_iter().enumerate() {
+        match json_to_record(raw) {
+            Ok(record) => decoded.records.push(record),
+            Err((id, reason)) => {
+                let frame = Frame {
+                    content_type: JSON,
+                    body: Bytes::copy_from_slice(raw.get().as_bytes()),
+                };
+                decoded.malformed.push(Malformed {
+                    index,
+                    id,
+                    reason,
+                    frame,
+                });
+            }
+        }
+    }
+    Ok(decoded)
+}
+
+fn json_to_record<B: Body>(raw: &RawValue) -> Result<Record<B>, (Option<RecordId>, String)> {
+    let shape = r#"record is not an object of the shape {"id": …, "body": …}"#;
+    let record: JsonRecordIn<'_> =
+        serde_json::from_str(raw.get()).map_err(|_| (None, shape.to_owned()))?;
+    let id = record
+        .id
+        .ok_or_else(|| (None, "record has no `id`".to_owned()))?;
+    let id = json_to_id(id.get()).map_err(|error| (None, error.to_string()))?;
+    let with_id = |reason: String| (Some(id.clone()), reason);
+    let body = record
+        .body
+        .ok_or_else(|| with_id("record has no `body`".to_owned()))?;
+    let values = json_to_values(body.get()).map_err(with_id)?;
+    let body = B::from_values(values).map_err(with_id)?;
+    Ok(Record { id, body })
+}
+
+fn json_to_id(json: &str) -> Result<RecordId, IdError> {
+    if json.starts_with('"') {
+        let text: String = serde_json::from_str(json).map_err(|_| IdError::NotANumber)?;
+        RecordId::from_text(&text)
+    } else {
+        RecordId::from_number(json)
+    }
+}
+
+fn json_to_values(json: &str) -> Result<Vec<f64>, String> {
+    let expected = |_| "body is neither a finite number nor a list of finite numbers".to_owned();
+    if json.starts_with('[') {
+        serde_json::from_str(json).map_err(expected)
+    } else {
+        serde_json::from_str(json)
+            .map(|value| vec![value])
+            .map_err(expected)
+    }
+}
