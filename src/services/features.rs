@@ -47,7 +47,7 @@ impl Default for Config {
 /// Frames that may be on their way to the broker: enough to hide a round trip, few enough to stop quickly.
 const IN_FLIGHT_MAX: usize = 32;
 
-/// Frames of at most this many rows are logged row by row.
+/// Frames of at most this many rows are logged row by row; larger ones only on the level `debug`.
 const LOG_EACH_MAX: usize = 16;
 
 /// Where the service gets its rows and sends its halves.
@@ -209,13 +209,12 @@ impl<'a> Stream<'a> {
     /// Gives each row its id and splits it into its halves.
     fn label(&mut self, batch: Vec<Sample>) -> (Vec<Record<Features>>, Vec<Record<Truth>>) {
         let log_each = batch.len() <= LOG_EACH_MAX;
-        if !log_each {
-            tracing::debug!(rows = batch.len(), "sent");
-        }
         let halves = batch.into_iter().map(|sample| {
             let id = self.ids.mint();
             if log_each {
                 tracing::info!(%id, y_true = sample.target, "sent");
+            } else {
+                tracing::debug!(%id, y_true = sample.target, "sent");
             }
             let truth = Record {
                 id: id.clone(),

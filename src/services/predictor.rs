@@ -55,7 +55,8 @@ impl Default for Config {
     }
 }
 
-/// Batches of at most this many rows are logged row by row, and scored where they are.
+/// Batches of at most this many rows are scored where they are, and frames of as many are logged row by row; larger
+/// ones only on the level `debug`.
 const SMALL_BATCH: usize = 16;
 
 /// Where the service gets features, its model, and sends predictions.
@@ -345,12 +346,16 @@ fn reply(
 }
 
 fn log_predicted(predictions: &[Record<Prediction>]) {
-    if predictions.len() > SMALL_BATCH {
-        tracing::debug!(rows = predictions.len(), "predicted");
-        return;
-    }
-    for record in predictions {
-        tracing::info!(id = %record.id, y_pred = record.body.0, "predicted");
+    for Record {
+        id,
+        body: Prediction(y_pred),
+    } in predictions
+    {
+        if predictions.len() <= SMALL_BATCH {
+            tracing::info!(%id, y_pred, "predicted");
+        } else {
+            tracing::debug!(%id, y_pred, "predicted");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! How late labels come: a bounded sketch of delays.
+//! How late labels come, and how long rows are on their way: a bounded sketch of delays.
 //!
 //! Promise: quantiles within 1/16 of the true value, in five kilobytes, whatever was seen.
 
@@ -7,7 +7,7 @@ const STEPS_BITS: u32 = 4;
 const STEPS: u64 = 1 << STEPS_BITS;
 const BUCKETS: usize = 64 << STEPS_BITS;
 
-/// Delays in milliseconds, counted by size.
+/// Delays in any unit, counted by size.
 #[derive(Clone, Debug)]
 pub(super) struct DelaySketch {
     counts: Box<[u64]>,
@@ -22,8 +22,8 @@ impl DelaySketch {
         }
     }
 
-    pub(super) fn record(&mut self, delay_ms: u64) {
-        self.counts[bucket(delay_ms)] += 1;
+    pub(super) fn record(&mut self, delay: u64) {
+        self.counts[bucket(delay)] += 1;
         self.total += 1;
     }
 
@@ -50,12 +50,12 @@ impl DelaySketch {
     }
 }
 
-fn bucket(delay_ms: u64) -> usize {
-    let octave = delay_ms.checked_ilog2().unwrap_or(0);
+fn bucket(delay: u64) -> usize {
+    let octave = delay.checked_ilog2().unwrap_or(0);
     let at = if octave < STEPS_BITS {
-        delay_ms
+        delay
     } else {
-        let step = (delay_ms >> (octave - STEPS_BITS)) & (STEPS - 1);
+        let step = (delay >> (octave - STEPS_BITS)) & (STEPS - 1);
         u64::from(octave - STEPS_BITS + 1) * STEPS + step
     };
     usize::try_from(at).unwrap_or(BUCKETS - 1)

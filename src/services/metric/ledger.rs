@@ -56,6 +56,8 @@ pub struct Committed {
     pub recorded: usize,
     /// The rows, as far as they are to be told one by one.
     pub rows: Vec<Row>,
+    /// When the rows of this run were minted, in microseconds since the Unix epoch.
+    pub minted_us: Vec<u64>,
 }
 
 /// How much of what is only in memory a commit brings to the store.
@@ -97,6 +99,8 @@ pub struct Ledger {
     pub(super) recorded: usize,
     pub(super) told: Vec<Row>,
     pub(super) rows_of_run: u64,
+    /// When the rows of this group and run were minted.
+    pub(super) minted_us: Vec<u64>,
     /// For each row that was replayed when the ledger was opened, whether it is of the run.
     pub(super) replayed: Vec<bool>,
 }
@@ -186,6 +190,7 @@ impl Ledger {
             settled: self.held.settled(),
             recorded: std::mem::take(&mut self.recorded),
             rows: std::mem::take(&mut self.told),
+            minted_us: std::mem::take(&mut self.minted_us),
         })
     }
 
@@ -217,6 +222,7 @@ impl Ledger {
             log_bytes: self.log.durable(),
             label_delay_p50_ms: self.join.delays().quantile(0.5),
             label_delay_p95_ms: self.join.delays().quantile(0.95),
+            row_latency_us: None,
             failing: None,
         }
     }
@@ -250,6 +256,7 @@ impl Ledger {
         self.recorded += 1;
         if self.run.is_some() && row.id.run_tag() == self.run {
             self.rows_of_run += 1;
+            self.minted_us.extend(row.id.minted_us());
         }
         if self.told.len() <= TOLD_MAX || tracing::enabled!(tracing::Level::DEBUG) {
             self.told.push(row);

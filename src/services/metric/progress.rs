@@ -123,6 +123,8 @@ pub struct Progress {
     pub label_delay_p50_ms: Option<u64>,
     /// The same for 95 of 100 labels.
     pub label_delay_p95_ms: Option<u64>,
+    /// From the minting of an id of the wanted run to its durable row, in microseconds: p50, p99 and p99.9 of this process.
+    pub row_latency_us: Option<[u64; 3]>,
     /// Why nothing can be recorded at the moment, if so.
     pub failing: Option<Arc<str>>,
 }

@@ -89,6 +89,7 @@ impl Ledger {
             recorded: 0,
             told: Vec::new(),
             rows_of_run: 0,
+            minted_us: Vec::new(),
             replayed,
             disk,
             config,

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::Config,
+    delay::DelaySketch,
     desk::{Desk, Done, Work, process},
     error::{MetricError, with_causes},
     files::Layout,
@@ -99,6 +100,7 @@ pub async fn run(
         backoff_ms: BACKOFF_MS.0,
         next_start: Instant::now(),
         last: Progress::default(),
+        latencies_us: DelaySketch::new(),
         ports,
         settings,
         place,
@@ -145,6 +147,8 @@ struct Service {
     backoff_ms: u64,
     next_start: Instant,
     last: Progress,
+    /// Of rows of the run.
+    latencies_us: DelaySketch,
 }
 
 impl Service {
@@ -334,8 +338,22 @@ impl Service {
         if let Some(ledger) = &self.ledger {
             self.last = ledger.progress();
         }
+        self.time(committed);
         self.last.failing = self.failure.as_ref().map(|error| with_causes(error).into());
         self.ports.progress.send_replace(self.last.clone());
+    }
+
+    /// Notes how long the rows were on their way.
+    fn time(&mut self, committed: &Committed) {
+        let now_us = self.clock.now_us();
+        for minted_us in &committed.minted_us {
+            self.latencies_us.record(now_us.saturating_sub(*minted_us));
+        }
+        let at = |share| self.latencies_us.quantile(share);
+        self.last.row_latency_us = at(0.5)
+            .zip(at(0.99))
+            .zip(at(0.999))
+            .map(|((p50, p99), p999)| [p50, p99, p999]);
     }
 
     /// Buries what is bad, then settles what is durable.

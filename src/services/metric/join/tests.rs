@@ -1,3 +1,5 @@
+//! The join against a naive model.
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;

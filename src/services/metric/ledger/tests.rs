@@ -1,3 +1,5 @@
+//! What the ledger does with groups, restarts and policies.
+
 use std::fs;
 
 use super::*;

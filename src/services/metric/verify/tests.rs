@@ -1,3 +1,5 @@
+//! Every fault that can be told is told.
+
 use std::{fs, sync::Arc};
 
 use super::*;
