@@ -38,7 +38,7 @@ mod token;
 
 pub use ingest::Ingest;
 pub use moment::{BusState, Ledger, LinkState, Queue, Service};
-pub use serve::{BusPort, DashboardError, Provider, State, serve};
+pub use serve::{BusPort, DashboardError, Provider, State, admit, serve};
 pub use token::Token;
 
 /// Settings of the page.
@@ -51,6 +51,9 @@ pub struct Config {
     pub token: Option<Token>,
     /// A file that holds the token, for secrets that are mounted.
     pub token_file: Option<PathBuf>,
+    /// Serve the page to whoever can reach the address, without a token; records over HTTP are then refused there. For
+    /// containers, whose port is published on the host's loopback interface only.
+    pub public: bool,
     /// Most connections at a time; more wait.
     pub connections_max: usize,
     /// Most pages that are kept fresh at a time.
@@ -73,6 +76,7 @@ impl Default for Config {
             listen: "auto".to_owned(),
             token: None,
             token_file: None,
+            public: false,
             connections_max: 256,
             streams_max: 32,
             update_ms: 500,

@@ -19,6 +19,7 @@ use super::{
     BusState, Config, Ingest, Ledger, Service, api, depth, events, guard, ingest,
     moment::{Level, LinkState, Moment, Status},
     number, page, predict,
+    token::Token,
 };
 use crate::{
     bus::{Bus, Topology},
@@ -123,6 +124,18 @@ const PREDICTING_MAX: usize = 4;
 /// How long clients may take to hang up at the stop.
 const GOODBYE: Duration = Duration::from_secs(3);
 
+/// The token that clients must show at that address, if any; for refusing a bad setting before anything starts.
+///
+/// # Errors
+/// When the address is reachable from outside without a token, or the token cannot be read.
+pub fn admit(config: &Config, address: SocketAddr) -> Result<Option<Token>, DashboardError> {
+    let token = config.bearer()?;
+    if token.is_none() && !address.ip().is_loopback() && !config.public {
+        return Err(DashboardError::Open { address });
+    }
+    Ok(token)
+}
+
 /// Serves until `stop` is cancelled; then streams end, requests in work are answered, and publishers are closed.
 ///
 /// # Errors
@@ -133,10 +146,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), DashboardError> {
     let address = listener.local_addr()?;
-    let token = state.config.bearer()?;
-    if token.is_none() && !address.ip().is_loopback() {
-        return Err(DashboardError::Open { address });
-    }
+    let token = admit(&state.config, address)?;
     tracing::info!(url = %format_args!("http://{address}"), "page");
     let connections = Arc::new(Semaphore::new(state.config.connections_max.max(1)));
     let bus = depth::watch(state.bus, stop.clone());
