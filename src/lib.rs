@@ -28,4 +28,5 @@ pub mod services;
 pub mod config;
 
 pub mod cli;
+pub mod commands;
 pub mod pipeline;

@@ -1,3 +1,17 @@
-//! The `residual` binary.
+//! The `residual` binary: parse, run, say what went wrong.
 
-fn main() {}
+use std::{io::Write, process::ExitCode};
+
+use clap::Parser;
+use residual::{cli::Cli, commands};
+
+fn main() -> ExitCode {
+    match commands::execute(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A closed standard error must not hide the exit code.
+            drop(writeln!(std::io::stderr(), "residual: {error:#}"));
+            commands::exit_code(&error)
+        }
+    }
+}

@@ -41,37 +41,88 @@ pub(super) enum Form {
 pub(super) enum Step {
     Passthrough {},
     /// `(x - center) / scale`: a division, because `x * (1 / scale)` may end one bit off and flip a branch of a tree.
-    Scale { center: Option<Key>, scale: Option<Key> },
+    Scale {
+        center: Option<Key>,
+        scale: Option<Key>,
+    },
     /// `x * scale + offset`, then held between the bounds.
-    Stretch { scale: Key, offset: Key, clip: Option<(f64, f64)> },
+    Stretch {
+        scale: Key,
+        offset: Key,
+        clip: Option<(f64, f64)>,
+    },
     /// Each row divided by its norm.
-    Normalize { norm: Norm },
+    Normalize {
+        norm: Norm,
+    },
     /// 1 above the threshold, else 0.
-    Binarize { threshold: f64 },
+    Binarize {
+        threshold: f64,
+    },
     /// Products of columns: `columns` one after the other, `lengths` of them each.
-    Polynomial { columns: Key, lengths: Key },
+    Polynomial {
+        columns: Key,
+        lengths: Key,
+    },
     /// Yeo-Johnson or Box-Cox with an exponent a column.
-    Power { lambdas: Key, box_cox: bool },
+    Power {
+        lambdas: Key,
+        box_cox: bool,
+    },
     /// Ranks among `quantiles` `[references, columns]`, uniform or normal.
-    Quantile { quantiles: Key, references: Key, normal: bool },
+    Quantile {
+        quantiles: Key,
+        references: Key,
+        normal: bool,
+    },
     /// Index of the bin between the inner `edges`; `lengths` inner edges a column.
-    Bins { edges: Key, lengths: Key, digitize: bool },
+    Bins {
+        edges: Key,
+        lengths: Key,
+        digitize: bool,
+    },
     /// `(x - mean) @ components.T / scale`.
-    Project { mean: Option<Key>, components: Key, scale: Option<Key> },
+    Project {
+        mean: Option<Key>,
+        components: Key,
+        scale: Option<Key>,
+    },
     /// Only these columns, in this order.
-    Select { columns: Vec<usize> },
+    Select {
+        columns: Vec<usize>,
+    },
     /// Missing values replaced by `statistics`; `None` stands for NaN. Columns in `kept` remain, flags of `flagged` follow.
-    Impute { statistics: Key, missing: Option<f64>, kept: Vec<usize>, flagged: Vec<usize> },
+    Impute {
+        statistics: Key,
+        missing: Option<f64>,
+        kept: Vec<usize>,
+        flagged: Vec<usize>,
+    },
     /// A column of 0 and 1 for each category but the dropped one.
-    OneHot { categories: Vec<Key>, dropped: Vec<Option<usize>>, ignore_unknown: bool },
+    OneHot {
+        categories: Vec<Key>,
+        dropped: Vec<Option<usize>>,
+        ignore_unknown: bool,
+    },
     /// Index of the category; `unknown` and `missing` are tensors of one number, which may be NaN.
-    Ordinal { categories: Vec<Key>, unknown: Option<Key>, missing: Key },
+    Ordinal {
+        categories: Vec<Key>,
+        unknown: Option<Key>,
+        missing: Key,
+    },
     /// Parts side by side, each of some columns.
-    Columns { parts: Vec<Part> },
+    Columns {
+        parts: Vec<Part>,
+    },
     /// One after the other.
-    Chain { steps: Vec<Step> },
+    Chain {
+        steps: Vec<Step>,
+    },
     /// An elementwise function of numpy, and its inverse.
-    Function { function: Option<Function>, inverse: Option<Function> },
+    Function {
+        function: Option<Function>,
+        inverse: Option<Function>,
+    },
 }
 
 /// One part of [`Step::Columns`]; no list of columns means all of them.

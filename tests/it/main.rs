@@ -5,8 +5,12 @@
     reason = "a test that cannot go on should stop there"
 )]
 
+mod cli;
 mod conformance;
 mod ledger;
 mod parity;
 mod picture;
+mod pipeline;
+mod residual;
 mod simulation;
+mod tidy;

@@ -118,9 +118,10 @@ fn inner<'g>(fitted: &Fitted<'g>) -> Option<Fitted<'g>> {
             fitted.attribute("best_estimator_").ok()
         }
         "TransformedTargetRegressor" => fitted.attribute("regressor_").ok(),
-        "Pipeline" => {
-            compose::named(fitted, "steps").ok()?.into_iter().find_map(|(_, step)| step)
-        }
+        "Pipeline" => compose::named(fitted, "steps")
+            .ok()?
+            .into_iter()
+            .find_map(|(_, step)| step),
         "FeatureUnion" => compose::named(fitted, "transformer_list")
             .ok()?
             .into_iter()

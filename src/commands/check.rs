@@ -1,0 +1,89 @@
+//! `residual check`: can this configuration run here? One line each.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::files::print;
+use crate::{
+    bus,
+    clock::Clock,
+    config::Config,
+    pipeline::{self, inputs},
+};
+
+/// How long a broker may take to answer; a healthy one needs milliseconds.
+const BUS_WAIT: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(config: &Config) -> Result<()> {
+    let mut failures = 0;
+    failures += report("configuration", Ok("every setting is usable".to_owned()))?;
+    failures += report("model", model(config))?;
+    failures += report("log", log(config))?;
+    failures += report("bus", bus(config).await)?;
+    if failures > 0 {
+        bail!("{failures} of 4 checks failed")
+    }
+    Ok(())
+}
+
+/// Prints one line; 1 for a failure.
+fn report(what: &str, outcome: Result<String>) -> Result<u32> {
+    match outcome {
+        Ok(said) => print(&format_args!("ok      {what:<14} {said}")).map(|()| 0),
+        Err(error) => print(&format_args!("failed  {what:<14} {error:#}")).map(|()| 1),
+    }
+}
+
+fn model(config: &Config) -> Result<String> {
+    let path = &config.predictor.model;
+    let model = inputs::open_model(path)?;
+    let info = model.info();
+    Ok(format!(
+        "{path} is a {} of {} features",
+        info.class, info.n_features
+    ))
+}
+
+fn log(config: &Config) -> Result<String> {
+    inputs::prepare_folder(&config.logs)?;
+    Ok(format!("{} can be written", config.logs.display()))
+}
+
+async fn bus(config: &Config) -> Result<String> {
+    let waited = tokio::time::timeout(BUS_WAIT, ask(config)).await;
+    waited.with_context(|| {
+        format!(
+            "`{}` did not answer within {BUS_WAIT:?}",
+            bus::redact(&config.bus.url)
+        )
+    })?
+}
+
+async fn ask(config: &Config) -> Result<String> {
+    let bus = bus::connect(&config.bus, Clock::system()).await?;
+    let topology = pipeline::topology(config);
+    bus.declare(&topology).await?;
+    let broker = bus.describe().await?;
+    let mut said = format!(
+        "{} is {} {}",
+        bus::redact(&config.bus.url),
+        broker.name,
+        broker.version
+    );
+    for topic in topology
+        .topics
+        .iter()
+        .filter(|topic| !topic.is_dead_letters())
+    {
+        for group in &topic.groups {
+            let depth = bus.depth(&topic.name, group).await?;
+            said += &format!(
+                "\n        {}.{group}: {} ready, {} in flight, {} dead",
+                topic.name, depth.ready, depth.in_flight, depth.dead
+            );
+        }
+    }
+    bus.close().await?;
+    Ok(said)
+}

@@ -1,0 +1,121 @@
+//! Commands that read one file and write another, or standard output.
+
+use std::{
+    fmt::Display,
+    fs::File,
+    io::{self, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    dataset::Table,
+    model::{self, Model, Rows},
+    pipeline::{PICTURE, inputs},
+    services::{metric, plot},
+};
+
+/// Rows scored in one go: enough to hide candle's fixed cost, and a bound on memory.
+const SCORE_ROWS: usize = 4_096;
+
+/// Prints a result.
+pub(super) fn print(result: &impl Display) -> Result<()> {
+    quiet_pipe(writeln!(io::stdout().lock(), "{result}"))
+}
+
+/// Whoever reads our output may have seen enough (`| head`): that is no failure.
+fn quiet_pipe(written: io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn convert(input: &Path, output: Option<PathBuf>) -> Result<()> {
+    let output = output.unwrap_or_else(|| input.with_extension("safetensors"));
+    if output == input {
+        bail!(
+            "`{}` would be overwritten; name another file by `--output`",
+            input.display()
+        );
+    }
+    let bytes =
+        std::fs::read(input).with_context(|| format!("cannot read `{}`", input.display()))?;
+    let converted = model::convert(&bytes, &input.display().to_string())?;
+    replace(&output, &converted).with_context(|| format!("cannot write `{}`", output.display()))?;
+    print(&format_args!(
+        "{} -> {}\n{}",
+        input.display(),
+        output.display(),
+        model::inspect(&output)?
+    ))
+}
+
+/// Writes beside the old file and renames, so that a running predictor never reads half a model.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("tmp");
+    std::fs::write(&beside, bytes)?;
+    std::fs::rename(&beside, path)
+}
+
+pub(super) fn inspect(file: &Path) -> Result<()> {
+    print(&model::inspect(file)?)
+}
+
+pub(super) fn verify(logs: &Path) -> Result<()> {
+    let report = metric::verify(logs)?;
+    print(&report)?;
+    if report.is_clean() {
+        Ok(())
+    } else {
+        bail!("the log has faults")
+    }
+}
+
+pub(super) fn plot_once(config: &Config, output: Option<PathBuf>) -> Result<()> {
+    let output = output.unwrap_or_else(|| config.logs.join(PICTURE));
+    let log = inputs::log_file(&config.logs);
+    let rows = plot::draw_once(
+        &log,
+        &output,
+        &config.plot,
+        &config.chart,
+        Clock::system().now_ms(),
+    )?;
+    print(&format_args!("{rows} rows -> {}", output.display()))
+}
+
+pub(super) fn predict(model: &Path, input: &Path) -> Result<()> {
+    let model = model::open(model)?;
+    let name = input.display().to_string();
+    let rows: Box<dyn Read> = match name.as_str() {
+        "-" => Box::new(io::stdin()),
+        _ => Box::new(File::open(input).with_context(|| format!("cannot read `{name}`"))?),
+    };
+    let mut table = Table::open(&name, rows)?;
+    table.choose(model.order_columns(table.header())?);
+    let mut out = BufWriter::new(io::stdout().lock());
+    score(&model, &mut table, &mut out)
+}
+
+fn score(model: &Model, table: &mut Table<Box<dyn Read>>, out: &mut impl Write) -> Result<()> {
+    quiet_pipe(writeln!(out, "y_pred"))?;
+    loop {
+        let mut values = Vec::new();
+        let mut rows = 0;
+        while rows < SCORE_ROWS && table.read_row(&mut values)? {
+            rows += 1;
+        }
+        if rows == 0 {
+            return quiet_pipe(out.flush());
+        }
+        for y_pred in model.predict(&Rows::new(model.info().n_features, values)?)? {
+            quiet_pipe(writeln!(out, "{y_pred:?}"))?;
+        }
+    }
+}

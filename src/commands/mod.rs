@@ -1,0 +1,123 @@
+//! What each command does: settings, telemetry and runtime around the pipeline, and the small tools beside it.
+//!
+//! Results go to standard output, everything else to standard error.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    bus::BusError,
+    cli::{Cli, Command, CommonArgs},
+    config::{Config, ConfigError, Overrides},
+    metric_log::LogError,
+    pipeline::{self, NotStarted, Role},
+    services::metric::MetricError,
+    shutdown, telemetry,
+};
+
+mod check;
+mod files;
+mod redrive;
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Whatever went wrong; [`exit_code`] tells its exit code.
+pub fn execute(cli: Cli) -> Result<()> {
+    let command = cli.command.unwrap_or(Command::Run(cli.run));
+    let mut overrides = Overrides::default();
+    match command {
+        Command::Run(run) => {
+            run.override_in(&mut overrides);
+            serve(&run.common, overrides, &Role::ALL)
+        }
+        Command::Features { common, stream } => {
+            stream.override_in(&mut overrides);
+            serve(&common, overrides, &[Role::Features])
+        }
+        Command::Predictor { common, model } => {
+            model.override_in(&mut overrides);
+            serve(&common, overrides, &[Role::Predictor])
+        }
+        Command::Metric { common } => serve(&common, overrides, &[Role::Metric]),
+        Command::Plot {
+            common,
+            plot,
+            once: false,
+            ..
+        } => {
+            plot.override_in(&mut overrides);
+            serve(&common, overrides, &[Role::Plot])
+        }
+        Command::Plot { common, output, .. } => {
+            files::plot_once(&load(&common, overrides)?, output)
+        }
+        Command::Convert { input, output } => files::convert(&input, output),
+        Command::Inspect { file } => files::inspect(&file),
+        Command::Predict { model, input } => files::predict(&model, &input),
+        Command::Verify { common } => files::verify(&load(&common, overrides)?.logs),
+        Command::Check { common, model } => {
+            model.override_in(&mut overrides);
+            let config = load(&common, overrides)?;
+            runtime()?.block_on(check::run(&config))
+        }
+        Command::Redrive { topic, common } => {
+            let config = load(&common, overrides)?;
+            runtime()?.block_on(redrive::run(&config, &topic))
+        }
+    }
+}
+
+fn load(common: &CommonArgs, mut overrides: Overrides) -> Result<Config> {
+    common.override_in(&mut overrides);
+    Ok(Config::load(common.config.as_deref(), overrides)?)
+}
+
+fn serve(common: &CommonArgs, overrides: Overrides, roles: &[Role]) -> Result<()> {
+    let config = load(common, overrides)?;
+    let telemetry = telemetry::init(&config.telemetry).context(NotStarted)?;
+    let runtime = runtime()?;
+    let report = runtime.block_on(async {
+        let stop = shutdown::on_signal()?;
+        pipeline::run(&config, roles, &telemetry, stop).await
+    });
+    // A thread that waits for standard input must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    match report? {
+        Some(report) if roles == Role::ALL => files::print(&report),
+        _ => Ok(()),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")
+}
+
+/// 2 for what must be mended before a start, 1 for everything else.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let not_started = error.downcast_ref::<NotStarted>().is_some();
+    ExitCode::from(if not_started || error.chain().any(is_for_the_operator) {
+        2
+    } else {
+        1
+    })
+}
+
+/// Whether trying again cannot help: a setting, a foreign file, a folder that another process uses.
+fn is_for_the_operator(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let metric = |error: &MetricError| match error {
+        MetricError::Bus(_) | MetricError::Died(_) => false,
+        other => !other.is_passing(),
+    };
+    cause.is::<ConfigError>()
+        || cause.downcast_ref().is_some_and(BusError::is_configuration)
+        || cause.downcast_ref().is_some_and(metric)
+        || cause
+            .downcast_ref()
+            .is_some_and(|error: &LogError| !error.is_passing())
+}

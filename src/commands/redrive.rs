@@ -1,0 +1,25 @@
+//! `residual redrive TOPIC`: dead letters go back to the group that could not use them.
+
+use anyhow::{Result, bail};
+
+use super::files::print;
+use crate::{bus, clock::Clock, config::Config, pipeline};
+
+pub(super) async fn run(config: &Config, topic: &str) -> Result<()> {
+    let topology = pipeline::topology(config);
+    let Some(found) = topology
+        .topic(topic)
+        .filter(|topic| !topic.is_dead_letters())
+    else {
+        bail!("`{topic}` is no topic; there are `features`, `y_true` and `y_pred`");
+    };
+    let bus = bus::connect(&config.bus, Clock::system()).await?;
+    bus.declare(&topology).await?;
+    for group in &found.groups {
+        let count = bus.redrive(topic, group).await?;
+        print(&format_args!(
+            "{count} dead letters of {topic}.{group} sent back"
+        ))?;
+    }
+    Ok(bus.close().await?)
+}

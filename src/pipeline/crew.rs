@@ -1,0 +1,170 @@
+//! The running services: which has ended, how, and how each is told to stop.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context, Result};
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::Role;
+use crate::dashboard::Service;
+
+/// The tasks of the services.
+#[derive(Default)]
+pub(super) struct Crew {
+    tasks: JoinSet<Result<u64>>,
+    members: Vec<Member>,
+    roster: Roster,
+}
+
+/// Who runs, for those who watch. A std mutex: it guards a handful of words and never crosses an await.
+#[derive(Clone, Default)]
+pub(super) struct Roster(Arc<Mutex<Vec<Service>>>);
+
+impl Roster {
+    /// Every service and its state.
+    pub(super) fn services(&self) -> Vec<Service> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note(&self, role: Role, state: &str, detail: String) {
+        let mut services = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        services.retain(|service| service.name != role.name());
+        services.push(Service {
+            name: role.name().to_owned(),
+            state: state.to_owned(),
+            detail,
+        });
+    }
+}
+
+struct Member {
+    role: Role,
+    task: Id,
+    stop: CancellationToken,
+    ended: bool,
+    /// Until somebody takes it.
+    outcome: Option<Result<u64>>,
+}
+
+impl Crew {
+    /// Starts a service. Its result counts what it handled.
+    pub(super) fn start<F>(&mut self, role: Role, service: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = Result<u64>> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let task = self.tasks.spawn(service(stop.clone())).id();
+        self.roster.note(role, "running", String::new());
+        self.members.push(Member {
+            role,
+            task,
+            stop,
+            ended: false,
+            outcome: None,
+        });
+    }
+
+    /// Who runs, kept up to date.
+    pub(super) fn roster(&self) -> Roster {
+        self.roster.clone()
+    }
+
+    pub(super) fn has(&self, role: Role) -> bool {
+        self.members.iter().any(|member| member.role == role)
+    }
+
+    /// Waits until some service ends and says which. Never, when none is left. Cancel safe.
+    pub(super) async fn any_ended(&mut self) -> Role {
+        let (task, outcome) = match self.tasks.join_next_with_id().await {
+            Some(Ok((task, outcome))) => (task, outcome),
+            Some(Err(error)) => (
+                error.id(),
+                Err(anyhow::Error::new(error).context("it broke down")),
+            ),
+            None => std::future::pending().await,
+        };
+        let member = self.members.iter_mut().find(|member| member.task == task);
+        let Some(member) = member else {
+            return std::future::pending().await;
+        };
+        let (state, detail) = match &outcome {
+            Ok(_) => ("done", String::new()),
+            Err(error) => ("failed", format!("{error:#}")),
+        };
+        self.roster.note(member.role, state, detail);
+        member.ended = true;
+        member.outcome = Some(outcome);
+        member.role
+    }
+
+    /// Takes the outcome of a service that has ended.
+    pub(super) fn outcome(&mut self, role: Role) -> Result<u64> {
+        let member = self.members.iter_mut().find(|member| member.role == role);
+        let outcome = member
+            .and_then(|member| member.outcome.take())
+            .unwrap_or(Ok(0));
+        outcome.with_context(|| format!("{} failed", role.name()))
+    }
+
+    /// Tells a service to stop and waits until it has ended.
+    pub(super) async fn stop(&mut self, role: Role) -> Result<()> {
+        if let Some(member) = self.members.iter().find(|member| member.role == role) {
+            member.stop.cancel();
+        }
+        while self
+            .members
+            .iter()
+            .any(|member| member.role == role && !member.ended)
+        {
+            self.any_ended().await;
+        }
+        self.outcome(role).map(drop)
+    }
+
+    /// Ends every task at once; the bus takes back what they held.
+    pub(super) fn abort(&mut self) {
+        self.tasks.abort_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stopped_service_is_waited_for_and_its_failure_is_told_once() {
+        let mut crew = Crew::default();
+        crew.start(Role::Metric, |stop| async move {
+            stop.cancelled().await;
+            Err(anyhow!("disk full"))
+        });
+        let failure = crew.stop(Role::Metric).await.unwrap_err();
+        assert_eq!(format!("{failure:#}"), "metric failed: disk full");
+        assert!(crew.stop(Role::Metric).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_the_failure_of_its_service() {
+        let mut crew = Crew::default();
+        crew.start(Role::Plot, |_| async { panic!("on purpose") });
+        crew.start(Role::Metric, |stop| async move {
+            stop.cancelled().await;
+            Ok(1)
+        });
+        assert_eq!(crew.any_ended().await, Role::Plot);
+        assert!(
+            format!("{:#}", crew.outcome(Role::Plot).unwrap_err())
+                .starts_with("plot failed: it broke down")
+        );
+        assert!(crew.stop(Role::Metric).await.is_ok());
+    }
+}

@@ -1,0 +1,119 @@
+//! How services are stopped: along the flow of data, each once nothing is left for it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use tokio::time::Instant;
+
+use super::{Pipeline, Role};
+use crate::{
+    bus::{Topic, Topology},
+    message::{Body, Features, Prediction, Truth},
+};
+
+/// How long draining may take before the rest is left to the bus.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+/// How often the depth of the bus is asked for while something waits for it to empty.
+const DEPTH_POLL: Duration = Duration::from_millis(10);
+
+impl Pipeline {
+    /// Stops the services along the flow of data, each once nothing is left for it.
+    pub(super) async fn drain(&mut self) -> Result<()> {
+        if let Some(page) = &self.page {
+            page.draining.cancel();
+        }
+        let drained = tokio::time::timeout(DRAIN_MAX, self.drain_in_order()).await;
+        if drained.is_err() {
+            self.crew.abort();
+        }
+        if let Some(page) = self.page.take() {
+            page.stop.cancel();
+            page.serving.await.context("the page broke down")?;
+        }
+        drained.unwrap_or_else(|_| {
+            Err(anyhow!(
+                "could not drain within {DRAIN_MAX:?}; the bus keeps the rest"
+            ))
+        })
+    }
+
+    async fn drain_in_order(&mut self) -> Result<()> {
+        let mut outcome = Ok(());
+        for role in Role::ALL {
+            if !self.broken {
+                outcome = outcome.and(self.wait_until_nothing_is_left_for(role).await);
+            }
+            let stopped = self.crew.stop(role).await;
+            outcome = outcome.and(stopped);
+        }
+        if let Some(bus) = &self.bus {
+            outcome = outcome.and(bus.close().await.map_err(Into::into));
+        }
+        outcome
+    }
+
+    /// Whatever is left on a bus that ends with this process would be lost, or found again only by a next run.
+    async fn wait_until_nothing_is_left_for(&mut self, role: Role) -> Result<()> {
+        let Some(bus) = &self.bus else { return Ok(()) };
+        let capabilities = bus.capabilities();
+        if capabilities.outlives_process || !self.crew.has(role) {
+            return Ok(());
+        }
+        let consumed = |topic: &Topic| match role {
+            Role::Predictor => topic.name == Features::TOPIC,
+            Role::Metric => topic.name == Truth::TOPIC || topic.name == Prediction::TOPIC,
+            Role::Features | Role::Plot => false,
+        };
+        let topics = self
+            .topology
+            .topics
+            .iter()
+            .filter(|topic| consumed(topic))
+            .cloned()
+            .collect();
+        let consumed = Topology { topics };
+        let deadline = Instant::now() + DRAIN_MAX / 2;
+        loop {
+            let left = self.waiting(&consumed).await?;
+            if left == 0 {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                tracing::warn!(
+                    left,
+                    role = role.name(),
+                    "stopping before everything was worked off"
+                );
+                let lost =
+                    anyhow!("{left} messages were left on a bus that ends with this process");
+                return if capabilities.durable {
+                    Ok(())
+                } else {
+                    Err(lost)
+                };
+            }
+            tokio::select! {
+                ended = self.crew.any_ended() => return self.broke(ended),
+                () = tokio::time::sleep(DEPTH_POLL) => {}
+            }
+        }
+    }
+
+    /// Messages that wait or are being worked on, dead letters aside.
+    pub(super) async fn waiting(&self, topology: &Topology) -> Result<u64> {
+        let Some(bus) = &self.bus else { return Ok(0) };
+        let mut waiting = 0;
+        for topic in topology
+            .topics
+            .iter()
+            .filter(|topic| !topic.is_dead_letters())
+        {
+            for group in &topic.groups {
+                let depth = bus.depth(&topic.name, group).await?;
+                waiting += depth.ready + depth.in_flight;
+            }
+        }
+        Ok(waiting)
+    }
+}

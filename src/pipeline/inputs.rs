@@ -1,0 +1,103 @@
+//! What a start needs from outside, opened and checked before anything runs.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, bail};
+use tokio::net::TcpListener;
+
+use super::Role;
+use crate::{
+    config::Config,
+    dashboard,
+    dataset::Dataset,
+    metric_log::LogError,
+    model::{self, Model},
+    services::predictor,
+};
+
+/// Model and rows, as far as the roles need them.
+pub(super) struct Inputs {
+    pub(super) model: Option<Arc<Model>>,
+    pub(super) dataset: Option<Dataset>,
+}
+
+/// Opens model and rows; where both are in one process, they must fit each other.
+pub(super) async fn open(config: &Config, roles: &[Role]) -> Result<Inputs> {
+    let model = match roles.contains(&Role::Predictor) {
+        true => Some(Arc::new(open_model(&config.predictor.model)?)),
+        false => None,
+    };
+    let dataset = match roles.contains(&Role::Features) {
+        true => Some(open_dataset(config, model.as_deref()).await?),
+        false => None,
+    };
+    Ok(Inputs { model, dataset })
+}
+
+/// Opens the configured model; the default one comes from the binary where the file is not there.
+///
+/// # Errors
+/// When the file cannot be read or is no model that we know.
+pub fn open_model(path: &str) -> Result<Model> {
+    if path == predictor::DEFAULT_MODEL && !Path::new(path).exists() {
+        return Ok(model::bundled()?);
+    }
+    Ok(model::open(Path::new(path))?)
+}
+
+async fn open_dataset(config: &Config, model: Option<&Model>) -> Result<Dataset> {
+    let mut dataset = Dataset::open(&config.dataset).await?;
+    let Some(model) = model else {
+        return Ok(dataset);
+    };
+    if !dataset.has_chosen_columns() && model.info().feature_names.is_some() {
+        dataset.choose_features(model.order_columns(dataset.header())?);
+    }
+    let names = dataset.feature_names();
+    let expected = model.info().n_features;
+    if names.len() != expected {
+        bail!(
+            "`{}` has {} feature columns ({}), but the model takes {expected}; choose them by `dataset.columns`, \
+             and the true answer by `--target`",
+            config.dataset.source,
+            names.len(),
+            names.join(", "),
+        );
+    }
+    Ok(dataset)
+}
+
+/// Binds the page's address, if there shall be a page.
+pub(super) async fn listen(config: &Config, roles: &[Role]) -> Result<Option<TcpListener>> {
+    let Some(address) = config.dashboard.address(roles == Role::ALL) else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(&address).await.with_context(|| {
+        format!("`dashboard.listen` {address} cannot be used; choose another by `--listen ADDRESS` or none by `--listen off`")
+    });
+    let listener = listener?;
+    dashboard::admit(&config.dashboard, listener.local_addr()?)?;
+    Ok(Some(listener))
+}
+
+/// The live file of the log.
+#[must_use]
+pub fn log_file(logs: &Path) -> PathBuf {
+    logs.join("metric_log.csv")
+}
+
+/// Makes the logs folder and proves that it can be written to.
+///
+/// # Errors
+/// With the mend, when it cannot.
+pub fn prepare_folder(logs: &Path) -> Result<()> {
+    let probe = logs.join(".residual-probe");
+    fs::create_dir_all(logs)
+        .and_then(|()| fs::write(&probe, b""))
+        .and_then(|()| fs::remove_file(&probe))
+        .map_err(|source| LogError::io("write to the folder", logs)(source).into())
+}

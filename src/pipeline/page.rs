@@ -1,0 +1,123 @@
+//! What the page is told: ports into the running pipeline.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{PICTURE, Pipeline};
+use crate::{
+    bus::{self, Bus, Topology},
+    dashboard::{self, BusPort, Ingest, Ledger, State},
+    message::{Body, Features, Prediction, Truth},
+    model::Model,
+    services::metric::Progress,
+    telemetry::Telemetry,
+};
+
+/// The running page.
+pub(super) struct Page {
+    /// No records are taken over HTTP any more.
+    pub(super) draining: CancellationToken,
+    pub(super) stop: CancellationToken,
+    pub(super) serving: JoinHandle<()>,
+}
+
+impl Pipeline {
+    /// Begins to serve the page; the services run already.
+    pub(super) async fn serve_page(
+        &mut self,
+        listener: TcpListener,
+        telemetry: &Telemetry,
+        model: Option<watch::Receiver<Arc<Model>>>,
+        joins: bool,
+    ) -> Result<()> {
+        let is_local = listener.local_addr()?.ip().is_loopback();
+        let has_token = dashboard::admit(&self.config.dashboard, listener.local_addr()?)?.is_some();
+        let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
+        let metrics = telemetry.clone();
+        let (progress, roster) = (self.progress.clone(), self.crew.roster());
+        let state = State {
+            config: self.config.dashboard.clone(),
+            clock: self.clock,
+            view: self.view.clone(),
+            picture: self.config.logs.join(PICTURE),
+            style: self.config.chart.clone(),
+            metrics: Arc::new(move || metrics.render()),
+            ledger: joins.then(|| -> dashboard::Provider<Ledger> {
+                Arc::new(move || ledger(&progress.borrow()))
+            }),
+            services: Arc::new(move || roster.services()),
+            bus: self.bus.clone().map(|bus| self.bus_port(bus)),
+            // Whoever may look without a token may still not write.
+            ingest: if is_local || has_token {
+                self.ingest().await?
+            } else {
+                None
+            },
+            model,
+            draining: draining.clone(),
+        };
+        let until = stop.clone();
+        let serving = tokio::spawn(async move {
+            if let Err(error) = dashboard::serve(listener, state, until).await {
+                tracing::error!(%error, "the page failed");
+            }
+        });
+        self.page = Some(Page {
+            draining,
+            stop,
+            serving,
+        });
+        Ok(())
+    }
+
+    fn bus_port(&self, bus: Arc<dyn Bus>) -> BusPort {
+        let topics = self
+            .topology
+            .topics
+            .iter()
+            .filter(|topic| !topic.is_dead_letters())
+            .cloned()
+            .collect();
+        BusPort {
+            bus,
+            topology: Topology { topics },
+            url: bus::redact(&self.config.bus.url),
+        }
+    }
+
+    async fn ingest(&self) -> Result<Option<Ingest>> {
+        let Some(bus) = &self.bus else {
+            return Ok(None);
+        };
+        Ok(Some(Ingest {
+            features: bus.publisher(Features::TOPIC).await?,
+            truths: bus.publisher(Truth::TOPIC).await?,
+            predictions: bus.publisher(Prediction::TOPIC).await?,
+            link: bus.link(),
+        }))
+    }
+}
+
+fn ledger(progress: &Progress) -> Ledger {
+    let counters = &progress.counters;
+    Ledger {
+        received: counters.received,
+        matched: counters.matched,
+        duplicate: counters.duplicate,
+        conflicting: counters.conflicting,
+        expired_truth: counters.expired_truth,
+        expired_prediction: counters.expired_prediction,
+        late: counters.late,
+        evicted_truth: counters.evicted_truth,
+        evicted_prediction: counters.evicted_prediction,
+        malformed: counters.malformed,
+        pending: progress.pending,
+        coverage: counters.coverage(),
+        label_delay_p50_ms: progress.label_delay_p50_ms,
+        label_delay_p95_ms: progress.label_delay_p95_ms,
+        failing: progress.failing.as_deref().map(str::to_owned),
+    }
+}

@@ -1,0 +1,82 @@
+//! A replaced model file is taken up without a gap: on SIGHUP and, if asked for, when the file changes.
+//!
+//! The new model is loaded beside the old one and must answer a probe before it takes over. A bad file keeps the
+//! old model and complains.
+
+use std::{fs, sync::Arc, time::SystemTime};
+
+use anyhow::{Context, Result, bail};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use super::inputs;
+use crate::{
+    clock::Period,
+    model::{Model, Rows},
+};
+
+/// Follows the file at `path` for ever; cancel by dropping. `every` is the time between looks at it, zero for none.
+pub(super) async fn follow(path: String, every: Period, current: watch::Sender<Arc<Model>>) {
+    let mut hang_up = match signal(SignalKind::hangup()) {
+        Ok(hang_up) => hang_up,
+        Err(error) => {
+            tracing::warn!(%error, "SIGHUP cannot be heard: the model is not reloaded");
+            return;
+        }
+    };
+    let mut seen = modified(&path);
+    let mut next_look = Instant::now() + every.0;
+    loop {
+        let asked = tokio::select! {
+            heard = hang_up.recv() => heard.is_some(),
+            () = sleep_until(next_look), if !every.0.is_zero() => false,
+        };
+        next_look = Instant::now() + every.0;
+        let now = modified(&path);
+        if !asked && (now == seen || now.is_none()) {
+            continue;
+        }
+        seen = now;
+        swap(&path, &current).await;
+    }
+}
+
+fn modified(path: &str) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|file| file.modified()).ok()
+}
+
+async fn swap(path: &str, current: &watch::Sender<Arc<Model>>) {
+    let (file, old) = (path.to_owned(), Arc::clone(&current.borrow()));
+    let loaded = tokio::task::spawn_blocking(move || load(&file, &old)).await;
+    match loaded.unwrap_or_else(|error| Err(error.into())) {
+        Ok(model) => {
+            tracing::info!(path, class = %model.info().class, "model replaced");
+            current.send_replace(Arc::new(model));
+        }
+        Err(error) => tracing::error!(
+            path,
+            "the old model stays, the new one cannot be used: {error:#}"
+        ),
+    }
+}
+
+fn load(path: &str, old: &Model) -> Result<Model> {
+    let model = inputs::open_model(path)?;
+    let (before, after) = (old.info().n_features, model.info().n_features);
+    if before != after {
+        bail!(
+            "it takes {after} features, the running one {before}; restart the predictor if the stream has changed too"
+        );
+    }
+    let probe = Rows::new(after, vec![0.0; after])?;
+    let answer = model
+        .predict(&probe)
+        .context("it fails on a probe row of zeros")?;
+    match answer.as_slice() {
+        [value] if value.is_finite() => Ok(model),
+        other => bail!("it answers a probe row of zeros with {other:?}"),
+    }
+}

@@ -1,0 +1,50 @@
+//! What a finished run tells its user.
+
+use std::{fmt, path::PathBuf};
+
+use crate::stats;
+
+/// The outcome of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Rows that this run recorded.
+    pub recorded: u64,
+    /// Over the whole log.
+    pub quality: stats::Report,
+    /// The log.
+    pub log: PathBuf,
+    /// The picture.
+    pub picture: PathBuf,
+}
+
+/// Shows a figure with six decimals, or that there is none.
+struct Figure(Option<f64>);
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(value) => write!(f, "{value:.6}"),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats::Report {
+            n,
+            mae,
+            rmse,
+            r2,
+            bias,
+            ..
+        } = self.quality;
+        writeln!(f, "rows     {} of this run, {n} in the log", self.recorded)?;
+        writeln!(f, "MAE      {}", Figure(mae))?;
+        writeln!(f, "RMSE     {}", Figure(rmse))?;
+        writeln!(f, "R2       {}", Figure(r2))?;
+        writeln!(f, "bias     {}", Figure(bias))?;
+        writeln!(f, "log      {}", self.log.display())?;
+        write!(f, "picture  {}", self.picture.display())
+    }
+}

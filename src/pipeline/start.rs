@@ -1,0 +1,214 @@
+//! How services are started: against the flow of data, so that who reads is there before who writes.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use rand::{
+    Rng, SeedableRng,
+    rngs::{ChaCha8Rng, SysRng},
+};
+use tokio::sync::watch;
+
+use super::{
+    PICTURE, Pipeline, Role,
+    crew::Crew,
+    inputs::{self, Inputs},
+    reload, topology,
+};
+use crate::{
+    bus::{self, Bus, Topology},
+    clock::Clock,
+    config::Config,
+    dataset::Source,
+    message::{Body, Features, IdSource, Prediction, RunTag, Truth},
+    model::Model,
+    services::{features, metric, plot, predictor},
+    stats::live::View,
+    telemetry::Telemetry,
+};
+
+/// The sending ends that services fill.
+struct Feeds {
+    progress: watch::Sender<metric::Progress>,
+    view: watch::Sender<Arc<View>>,
+}
+
+impl Pipeline {
+    pub(super) async fn start(
+        config: &Config,
+        roles: &[Role],
+        telemetry: &Telemetry,
+    ) -> Result<Self> {
+        let clock = Clock::system();
+        if roles
+            .iter()
+            .any(|role| matches!(role, Role::Metric | Role::Plot))
+        {
+            inputs::prepare_folder(&config.logs)?;
+        }
+        let inputs = inputs::open(config, roles).await?;
+        let listener = inputs::listen(config, roles).await?;
+        let topology = topology(config);
+        let bus = connect(config, roles, &topology, clock).await?;
+        let (progress_feed, progress) = watch::channel(metric::Progress::default());
+        let (view_feed, view) = watch::channel(Arc::default());
+        let feeds = Feeds {
+            progress: progress_feed,
+            view: view_feed,
+        };
+        let crew = Crew::default();
+        let mut pipeline = Self {
+            config: config.clone(),
+            clock,
+            topology,
+            bus,
+            crew,
+            progress,
+            view,
+            page: None,
+            broken: false,
+        };
+        let model = pipeline.start_services(roles, inputs, feeds).await?;
+        if let Some(listener) = listener {
+            let joins = roles.contains(&Role::Metric);
+            pipeline
+                .serve_page(listener, telemetry, model, joins)
+                .await?;
+        }
+        if roles == Role::ALL && config.features.count > 0 {
+            pipeline.show_progress(telemetry);
+        }
+        Ok(pipeline)
+    }
+
+    /// Who reads is there before who writes.
+    async fn start_services(
+        &mut self,
+        roles: &[Role],
+        inputs: Inputs,
+        feeds: Feeds,
+    ) -> Result<Option<watch::Receiver<Arc<Model>>>> {
+        let mut entropy =
+            ChaCha8Rng::try_from_rng(&mut SysRng).context("no random numbers from the system")?;
+        let tag = RunTag(entropy.next_u32());
+        if roles.contains(&Role::Plot) {
+            self.start_plot(feeds.view);
+        }
+        if roles.contains(&Role::Metric) {
+            self.start_metric(feeds.progress, tag).await?;
+        }
+        let model = match inputs.model {
+            Some(model) => Some(self.start_predictor(model).await?),
+            None => None,
+        };
+        if let Some(dataset) = inputs.dataset {
+            let rows = dataset.into_source(entropy.next_u64())?;
+            self.start_features(rows, IdSource::new(tag, self.clock))
+                .await?;
+        }
+        Ok(model)
+    }
+
+    fn start_plot(&mut self, view: watch::Sender<Arc<View>>) {
+        let log = inputs::log_file(&self.config.logs);
+        let ports = plot::Ports {
+            log,
+            picture: self.config.logs.join(PICTURE),
+            view,
+            clock: self.clock,
+        };
+        let (settings, style) = (self.config.plot.clone(), self.config.chart.clone());
+        self.crew.start(Role::Plot, |stop| async move {
+            Ok(plot::run(ports, settings, style, stop).await?)
+        });
+    }
+
+    async fn start_metric(
+        &mut self,
+        progress: watch::Sender<metric::Progress>,
+        tag: RunTag,
+    ) -> Result<()> {
+        let bus = self.bus()?;
+        let (settings, window) = (self.config.metric.clone(), self.config.bus.consume_window);
+        let group = metric::group(settings.partition, settings.partitions);
+        let truths = bus.consumer(Truth::TOPIC, &group, window).await?;
+        let predictions = bus.consumer(Prediction::TOPIC, &group, window).await?;
+        let ports = metric::Ports {
+            truths,
+            predictions,
+            progress,
+        };
+        let (place, clock) = (metric::Place::real(&self.config.logs), self.clock);
+        self.crew.start(Role::Metric, move |stop| async move {
+            metric::run(ports, settings, place, Some(tag), clock, stop).await?;
+            Ok(0)
+        });
+        Ok(())
+    }
+
+    async fn start_predictor(&mut self, model: Arc<Model>) -> Result<watch::Receiver<Arc<Model>>> {
+        let bus = self.bus()?;
+        let settings = self.config.predictor.clone();
+        let features = bus
+            .consumer(
+                Features::TOPIC,
+                predictor::GROUP,
+                self.config.bus.consume_window,
+            )
+            .await?;
+        let predictions = bus.publisher(Prediction::TOPIC).await?;
+        let (replace, model) = watch::channel(model);
+        let ports = predictor::Ports {
+            features,
+            predictions,
+            model: model.clone(),
+        };
+        self.crew.start(Role::Predictor, move |stop| async move {
+            let following = tokio::spawn(reload::follow(
+                settings.model.clone(),
+                settings.watch,
+                replace,
+            ));
+            let ended = predictor::run(ports, &settings, stop).await;
+            following.abort();
+            Ok(ended.map(|()| 0)?)
+        });
+        Ok(model)
+    }
+
+    async fn start_features(&mut self, rows: Source, ids: IdSource) -> Result<()> {
+        let bus = self.bus()?;
+        let settings = self.config.features.clone();
+        let features = bus.publisher(Features::TOPIC).await?;
+        let truths = bus.publisher(Truth::TOPIC).await?;
+        let ports = features::Ports {
+            rows,
+            ids,
+            features,
+            truths,
+        };
+        self.crew.start(Role::Features, move |stop| async move {
+            Ok(features::run(ports, &settings, stop).await?)
+        });
+        Ok(())
+    }
+
+    fn bus(&self) -> Result<Arc<dyn Bus>> {
+        self.bus.clone().context("this role has no bus")
+    }
+}
+
+/// Connects and declares, if any of the roles talks at all.
+async fn connect(
+    config: &Config,
+    roles: &[Role],
+    topology: &Topology,
+    clock: Clock,
+) -> Result<Option<Arc<dyn Bus>>> {
+    if roles == [Role::Plot] {
+        return Ok(None);
+    }
+    let bus = bus::connect(&config.bus, clock).await?;
+    bus.declare(topology).await?;
+    Ok(Some(bus))
+}

@@ -1,0 +1,326 @@
+//! The tree is the architecture: these tests fail when a file leaves its place.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Module -> what it may import from the crate. A new arrow is an edit here and a sentence in ARCHITECTURE.md.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("message", &["clock"]),
+    ("shutdown", &[]),
+    ("stats", &[]),
+    ("telemetry", &[]),
+    ("bus", &["clock", "message"]),
+    ("chart", &["stats"]),
+    ("dataset", &["message"]),
+    ("metric_log", &["message"]),
+    ("model", &["message"]),
+    (
+        "services::features",
+        &["bus", "clock", "dataset", "message"],
+    ),
+    ("services::predictor", &["bus", "clock", "message", "model"]),
+    (
+        "services::metric",
+        &["bus", "clock", "message", "metric_log", "stats"],
+    ),
+    ("services::plot", &["chart", "clock", "metric_log", "stats"]),
+    (
+        "dashboard",
+        &["bus", "chart", "clock", "message", "model", "stats"],
+    ),
+    (
+        "config",
+        &[
+            "bus",
+            "chart",
+            "dashboard",
+            "dataset",
+            "services",
+            "telemetry",
+        ],
+    ),
+    ("cli", &["clock", "config"]),
+    (
+        "pipeline",
+        &[
+            "bus",
+            "chart",
+            "clock",
+            "config",
+            "dashboard",
+            "dataset",
+            "message",
+            "metric_log",
+            "model",
+            "services",
+            "shutdown",
+            "stats",
+            "telemetry",
+        ],
+    ),
+    (
+        "commands",
+        &[
+            "bus",
+            "cli",
+            "clock",
+            "config",
+            "dataset",
+            "message",
+            "metric_log",
+            "model",
+            "pipeline",
+            "services",
+            "shutdown",
+            "stats",
+            "telemetry",
+        ],
+    ),
+];
+
+/// External crate -> the only places that may name it.
+const ONLY_HERE: &[(&str, &[&str])] = &[
+    ("lapin", &["bus::rabbitmq"]),
+    ("async_nats", &["bus::nats"]),
+    ("candle_core", &["model"]),
+    ("safetensors", &["model"]),
+    ("axum", &["dashboard"]),
+    ("figment", &["config"]),
+    ("clap", &["cli", "main"]),
+    ("plotters", &["chart"]),
+    ("dejavu", &["chart"]),
+    ("redb", &["bus::embedded", "services::metric"]),
+    ("csv", &["dataset", "metric_log", "services::metric"]),
+    (
+        "postcard",
+        &["message", "bus::embedded", "services::metric"],
+    ),
+    ("tracing_subscriber", &["telemetry"]),
+    ("indicatif", &["telemetry"]),
+    ("anyhow", &["main", "pipeline", "commands"]),
+];
+
+/// A source file and the module that it is, such as `bus::embedded::store`.
+struct Source {
+    path: PathBuf,
+    module: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.iter().map(|path| source(&root, path)).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn source(root: &Path, path: &Path) -> Source {
+    let inside = path.strip_prefix(root).unwrap().with_extension("");
+    let names: Vec<_> = inside
+        .iter()
+        .map(|name| name.to_str().unwrap())
+        .filter(|name| *name != "mod")
+        .collect();
+    Source {
+        path: path.to_owned(),
+        module: names.join("::"),
+        text: fs::read_to_string(path).unwrap(),
+    }
+}
+
+fn is_within(module: &str, parent: &str) -> bool {
+    module == parent
+        || module
+            .strip_prefix(parent)
+            .is_some_and(|rest| rest.starts_with("::"))
+}
+
+/// Lines that are code: no comments, and nothing from the first test module on.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .take_while(|line| !line.starts_with("#[cfg(test)]"))
+        .filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// The first segments after `crate::`, with those of `use crate::{a::…, b}` taken apart.
+fn crate_imports(text: &str) -> BTreeSet<String> {
+    let code = code(text).collect::<Vec<_>>().join("\n");
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        if code[..at]
+            .ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
+        {
+            continue;
+        }
+        let rest = &code[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => found.extend(top_level_names(group)),
+            None => found.extend(qualified(rest)),
+        }
+    }
+    found
+}
+
+fn qualified(path: &str) -> Option<String> {
+    let end = path
+        .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
+        .unwrap_or(path.len());
+    let mut names = path[..end].split("::").filter(|name| !name.is_empty());
+    let first = names.next()?;
+    match (first, names.next()) {
+        ("services", Some(service)) => Some(format!("services::{service}")),
+        _ => Some(first.to_owned()),
+    }
+}
+
+/// Names at depth one of `a, b::{c, d}, e::f}`.
+fn top_level_names(group: &str) -> Vec<String> {
+    let mut depth = 0;
+    let mut names = vec![String::new()];
+    for character in group.chars() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => names.push(String::new()),
+            other => {
+                if let Some(name) = names.last_mut() {
+                    name.push(other);
+                }
+            }
+        }
+    }
+    names
+        .iter()
+        .filter_map(|name| qualified(name.trim()))
+        .collect()
+}
+
+fn owner(module: &str) -> Option<&'static (&'static str, &'static [&'static str])> {
+    ALLOWED
+        .iter()
+        .filter(|(owner, _)| is_within(module, owner))
+        .max_by_key(|(owner, _)| owner.len())
+}
+
+#[test]
+fn every_import_goes_upward_as_the_table_says() {
+    let mut wrong = Vec::new();
+    for source in sources()
+        .iter()
+        .filter(|source| !["lib", "main", "services"].contains(&source.module.as_str()))
+    {
+        let Some((owner, allowed)) = owner(&source.module) else {
+            wrong.push(format!("{} is not in the table", source.module));
+            continue;
+        };
+        for import in crate_imports(&source.text) {
+            let fine =
+                is_within(&import, owner) || allowed.iter().any(|name| is_within(&import, name));
+            if !fine {
+                wrong.push(format!("{} imports crate::{import}", source.module));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn each_external_crate_lives_in_its_place() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for (name, places) in ONLY_HERE {
+            let used = code(&source.text).any(|line| {
+                line.contains(&format!("{name}::")) || line.contains(&format!("use {name}"))
+            });
+            if used && !places.iter().any(|place| is_within(&source.module, place)) {
+                wrong.push(format!("{} names {name}", source.module));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_file_says_its_duty_first() {
+    let silent: Vec<_> = sources()
+        .into_iter()
+        .filter(|source| !source.text.starts_with("//!"))
+        .map(|source| source.path)
+        .collect();
+    assert!(silent.is_empty(), "{silent:?}");
+}
+
+/// Most files have a third of it; what is longer has two ideas.
+const LINES_MAX: usize = 600;
+
+#[test]
+fn no_file_grows_past_what_one_reads_in_a_sitting() {
+    let long: Vec<_> = sources()
+        .into_iter()
+        .map(|source| (code(&source.text).count(), source.module))
+        .filter(|(lines, _)| *lines > LINES_MAX)
+        .collect();
+    assert!(long.is_empty(), "{long:?}");
+}
+
+#[test]
+fn nothing_is_called_utils_helper_or_manager() {
+    let named = |source: &Source| {
+        ["util", "helper", "manager"]
+            .iter()
+            .any(|word| source.module.contains(word))
+    };
+    let wrong: Vec<_> = sources()
+        .into_iter()
+        .filter(named)
+        .map(|source| source.module)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let marks = ["TO\u{44}O", "FIX\u{4d}E", "unimplemented!", "todo!"];
+    let marked = |source: &Source| marks.iter().any(|mark| source.text.contains(mark));
+    let wrong: Vec<_> = sources()
+        .into_iter()
+        .filter(marked)
+        .map(|source| source.module)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn dependencies_stand_in_alphabetical_order() {
+    let manifest =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let section = manifest
+        .split("[dependencies]")
+        .nth(1)
+        .unwrap()
+        .split("\n[")
+        .next()
+        .unwrap();
+    let names: Vec<_> = section
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(names.is_sorted(), "{names:?}");
+}
