@@ -10,6 +10,8 @@ mod ctx;
 mod embedded;
 mod ledger;
 mod nats;
+mod own_nats;
+mod own_rabbitmq;
 mod proxy;
 mod rabbitmq;
 mod servers;
