@@ -20,10 +20,10 @@ use lapin::{
     types::{FieldTable, ShortString},
 };
 
-use super::{topology, wire};
+use super::{ids::Ids, topology, wire};
 use crate::bus::{
     backend::Disposition,
-    remote::{Arrival, Event, Ids, Inlet, within},
+    remote::{Arrival, Event, Inlet, within},
 };
 
 /// Quorum queues take no larger prefetch.
@@ -76,14 +76,14 @@ impl RabbitInlet {
         // Without a prefetch before it, a consumer is sent the whole queue.
         let limited = self.channel.basic_qos(count, BasicQosOptions::default());
         limited.await.map_err(text)?;
-        let consumed = self.channel.basic_consume(
+        let asked = self.channel.basic_consume(
             topology::short(&self.queue)?,
             // The broker names it afresh: a name used again could strand messages on old quorum queues.
             ShortString::default(),
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        let consumer = consumed.await.map_err(text)?;
+        let consumer = asked.await.map_err(text)?;
         let tag = consumer.tag();
         let end = stream::once({
             let tag = tag.clone();
@@ -112,14 +112,14 @@ impl RabbitInlet {
 
     /// Acknowledges everything up to the highest tag below which nothing stays held, in one frame.
     async fn ack(&mut self, tags: &[u64]) -> Result<(), String> {
-        let mut acked = tags.to_vec();
-        acked.sort_unstable();
-        let contiguous = acked
+        let mut tags = tags.to_vec();
+        tags.sort_unstable();
+        let contiguous = tags
             .iter()
             .zip(self.held.keys())
-            .take_while(|(acked, held)| acked == held)
+            .take_while(|(tag, held)| tag == held)
             .count();
-        for (index, tag) in acked.iter().enumerate() {
+        for (index, tag) in tags.iter().enumerate() {
             let Some(acker) = self.held.remove(tag) else {
                 continue;
             };

@@ -18,6 +18,7 @@
 
 mod dial;
 mod greeting;
+mod ids;
 mod inlet;
 mod outlet;
 mod session;

@@ -14,6 +14,7 @@ use super::{
     Dial, Stock,
     backoff::{Backoff, process_seed},
     gauge::Gauges,
+    intake::Membership,
     link::Link,
     publisher::RemotePublisher,
     subscription::RemoteSubscription,
@@ -101,15 +102,15 @@ impl Remote {
             return Err(BusError::Closed);
         }
         self.require(topic, group)?;
+        let membership = Membership {
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            window: window.max(1),
+            lease: self.lease,
+        };
+        let gauge = self.gauges.of(topic, group);
         let link = self.link.clone();
-        Ok(Box::new(RemoteSubscription::open(
-            link,
-            topic,
-            group,
-            window.max(1),
-            self.lease,
-            self.gauges.of(topic, group),
-        )))
+        Ok(Box::new(RemoteSubscription::open(link, membership, gauge)))
     }
 
     pub(in crate::bus) async fn depth(&self, topic: &str, group: &str) -> Result<Depth, BusError> {

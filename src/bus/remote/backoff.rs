@@ -49,7 +49,7 @@ impl Backoff {
 }
 
 /// A seed that differs between processes; jitter is of no use if all draw the same.
-pub(super) fn process_seed() -> u64 {
+pub(in crate::bus) fn process_seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 

@@ -1,6 +1,5 @@
 //! Ids for messages that others published without one of ours.
 
-use rand::{RngExt, SeedableRng, rngs::ChaCha20Rng};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -15,21 +14,6 @@ pub(in crate::bus) fn named_id(names: &[&str]) -> Uuid {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
-}
-
-/// A source of fresh random ids.
-#[derive(Debug)]
-pub(in crate::bus) struct Ids(ChaCha20Rng);
-
-impl Ids {
-    /// Ids that differ between processes and between sources.
-    pub(in crate::bus) fn new() -> Self {
-        Self(ChaCha20Rng::seed_from_u64(super::backoff::process_seed()))
-    }
-
-    pub(in crate::bus) fn fresh(&mut self) -> Uuid {
-        uuid::Builder::from_random_bytes(self.0.random()).into_uuid()
-    }
 }
 
 #[cfg(test)]

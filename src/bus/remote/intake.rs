@@ -27,13 +27,18 @@ pub(super) enum Command {
     Close(oneshot::Sender<()>),
 }
 
+/// Whose member, with which window and lease.
+pub(super) struct Membership {
+    pub(super) topic: String,
+    pub(super) group: String,
+    pub(super) window: usize,
+    pub(super) lease: Duration,
+}
+
 /// See the module.
 pub(super) struct Intake {
     link: Link,
-    topic: String,
-    group: String,
-    window: usize,
-    lease: Duration,
+    membership: Membership,
     gauge: Part,
     shelf: Arc<Shelf>,
     commands: mpsc::Receiver<Command>,
@@ -55,20 +60,14 @@ enum End {
 impl Intake {
     pub(super) fn new(
         link: Link,
-        topic: &str,
-        group: &str,
-        window: usize,
-        lease: Duration,
+        membership: Membership,
         gauge: Part,
         shelf: Arc<Shelf>,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         Self {
             link,
-            topic: topic.to_owned(),
-            group: group.to_owned(),
-            window,
-            lease,
+            membership,
             gauge,
             shelf,
             commands,
@@ -90,8 +89,8 @@ impl Intake {
                 End::Lost(reason) => {
                     debug!(
                         reason,
-                        topic = self.topic,
-                        group = self.group,
+                        topic = self.membership.topic,
+                        group = self.membership.group,
                         "subscription begins anew"
                     );
                     life.end(&reason);
@@ -141,9 +140,15 @@ impl Intake {
     }
 
     async fn live(&mut self, life: &Life) -> End {
+        let Membership {
+            topic,
+            group,
+            window,
+            ..
+        } = &self.membership;
         let opened = tokio::select! {
             reason = life.ended() => Err(reason),
-            inlet = within("subscribe", life.session.inlet(&self.topic, &self.group, self.window)) => inlet,
+            inlet = within("subscribe", life.session.inlet(topic, group, *window)) => inlet,
         };
         let mut inlet = match opened {
             Ok(inlet) => inlet,
@@ -160,7 +165,7 @@ impl Intake {
 
     /// Serves one session until the subscription is closed (`Ok`) or the session is lost.
     async fn serve(&mut self, life: &Life, inlet: &mut dyn Inlet) -> Result<(), String> {
-        let mut renewal = interval(self.lease / 3);
+        let mut renewal = interval(self.membership.lease / 3);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = life.ended();
         tokio::pin!(ended);
@@ -292,14 +297,23 @@ impl Intake {
     async fn release_rest(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
         self.commands.close();
         self.stop(inlet).await?;
-        let releases = self
-            .held
-            .extract_if(.., |_, due| due.is_none())
-            .map(|(tag, _)| (tag, Disposition::Release))
-            .collect::<Vec<_>>();
-        self.gauge.set(self.held.len());
+        let releases = self.take_held(|due| due.is_none(), Disposition::Release);
         inlet.settle(&releases).await?;
         within("leave the group", inlet.flush()).await
+    }
+
+    /// Takes out what is held and chosen, to be disposed of alike.
+    fn take_held(
+        &mut self,
+        chosen: impl Fn(Option<Instant>) -> bool,
+        disposition: Disposition,
+    ) -> Vec<(u64, Disposition)> {
+        let (taken, kept) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition::<BTreeMap<_, _>, _>(|(_, due)| chosen(*due));
+        self.held = kept;
+        self.gauge.set(self.held.len());
+        taken.into_keys().map(|tag| (tag, disposition)).collect()
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -311,11 +325,8 @@ impl Intake {
 
     async fn requeue_due(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
         let now = Instant::now();
-        let ripe = self
-            .held
-            .extract_if(.., |_, due| due.is_some_and(|due| due <= now))
-            .map(|(tag, _)| (tag, Disposition::Retry(Duration::ZERO)))
-            .collect::<Vec<_>>();
+        let is_ripe = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        let ripe = self.take_held(is_ripe, Disposition::Retry(Duration::ZERO));
         self.delayed -= ripe.len();
         inlet.settle(&ripe).await
     }

@@ -30,8 +30,11 @@ use futures::future::BoxFuture;
 use super::{BrokerInfo, BusError, Message, Topology, backend::Disposition};
 
 pub(in crate::bus) use backend::Remote;
+#[cfg(feature = "rabbitmq")]
+pub(in crate::bus) use backoff::process_seed;
 pub(in crate::bus) use headers::{pack_headers, unpack_headers};
-pub(in crate::bus) use ids::{Ids, named_id};
+pub(in crate::bus) use ids::named_id;
+#[cfg(feature = "nats")]
 pub(in crate::bus) use publisher::HEADERS_MAX;
 
 /// Opens sessions with one broker.
@@ -98,6 +101,10 @@ pub(in crate::bus) enum Answer {
     /// No room now; ask again later.
     Full(String),
     /// No answer came in time; the message may be sent again.
+    #[cfg_attr(
+        not(feature = "nats"),
+        expect(dead_code, reason = "RabbitMQ's confirms come or the connection goes")
+    )]
     Unheard,
     /// The session is of no use any more.
     Broken(String),

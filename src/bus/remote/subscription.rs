@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     gauge::{Gauge, Part},
-    intake::{Command, Intake},
+    intake::{Command, Intake, Membership},
     link::Link,
     shelf::Shelf,
 };
@@ -26,26 +26,12 @@ pub(super) struct RemoteSubscription {
 }
 
 impl RemoteSubscription {
-    pub(super) fn open(
-        link: Link,
-        topic: &str,
-        group: &str,
-        window: usize,
-        lease: Duration,
-        gauge: Arc<Gauge>,
-    ) -> Self {
-        let shelf = Arc::new(Shelf::new(window, Part::out(Arc::clone(&gauge))));
+    pub(super) fn open(link: Link, membership: Membership, gauge: Arc<Gauge>) -> Self {
+        let out = Part::out(Arc::clone(&gauge));
+        let shelf = Arc::new(Shelf::new(membership.window, out));
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
-        let intake = Intake::new(
-            link,
-            topic,
-            group,
-            window,
-            lease,
-            Part::held(gauge),
-            Arc::clone(&shelf),
-            receiver,
-        );
+        let held = Part::held(gauge);
+        let intake = Intake::new(link, membership, held, Arc::clone(&shelf), receiver);
         tokio::spawn(intake.run());
         Self { shelf, commands }
     }

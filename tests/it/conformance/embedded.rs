@@ -46,9 +46,14 @@ impl EmbeddedFixture {
 #[async_trait]
 impl Fixture for EmbeddedFixture {
     fn config(&self) -> Config {
-        match &self.directory {
-            Some(directory) => hurried(&format!("embedded:{}", directory.path().display())),
-            None => hurried("embedded:"),
+        let url = match &self.directory {
+            Some(directory) => format!("embedded:{}", directory.path().display()),
+            None => "embedded:".to_owned(),
+        };
+        Config {
+            // There are no leases to wait for.
+            lease_ms: 100,
+            ..hurried(&url)
         }
     }
 

@@ -159,12 +159,17 @@ impl NatsServer {
 
     /// Settings for JetStream in this server's own directory.
     pub(super) fn jetstream(&self) -> String {
-        let store = self.directory.path().join("store");
+        let store = self.store();
         // Room for what the laws declare, and little more: one of them fills it.
         format!(
             "jetstream {{ store_dir: \"{}\", max_file_store: 340MB }}",
             store.display()
         )
+    }
+
+    /// Where it stores.
+    pub(super) fn store(&self) -> PathBuf {
+        self.file("store")
     }
 
     pub(super) fn configure(&self, settings: &str) {
