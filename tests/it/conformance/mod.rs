@@ -12,6 +12,8 @@ mod ledger;
 mod worker;
 
 mod basics;
+mod chaos;
+mod disk;
 mod life;
 mod outages;
 mod poison;
