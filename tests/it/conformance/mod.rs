@@ -18,6 +18,8 @@ mod servers;
 mod worker;
 
 mod basics;
+mod chaos;
+mod disk;
 mod faults;
 mod life;
 mod outages;
