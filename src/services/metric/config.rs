@@ -61,7 +61,7 @@ impl Default for Config {
             group_max: 512,
             linger_ms: 2,
             hold_ms: 50,
-            hold_max: 64,
+            hold_max: 160,
             checkpoint_ms: 1_000,
             rotate_bytes: 0,
             rotate_daily: false,

@@ -36,10 +36,10 @@ impl Bench {
         let clock = Clock::anchored(START_MS);
         let config = bus::Config::default();
         let bus = bus::connect(&config, clock).await.unwrap();
-        let topology = Topology::with_dead_letters(vec![
-            Topic::new("y_true", &["metric"]),
-            Topic::new("y_pred", &["metric"]),
-        ]);
+        let groups = [metric::groups(1), metric::groups(2)].concat();
+        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let topics = ["y_true", "y_pred"].map(|name| Topic::new(name, &groups));
+        let topology = Topology::with_dead_letters(topics.into());
         bus.declare(&topology).await.unwrap();
         Self {
             bus,
@@ -62,9 +62,10 @@ impl Bench {
 
     async fn start(&self) -> Running {
         let (sender, progress) = watch::channel(Progress::default());
+        let group = metric::group(self.config.partition, self.config.partitions);
         let ports = Ports {
-            truths: self.bus.consumer("y_true", "metric", 256).await.unwrap(),
-            predictions: self.bus.consumer("y_pred", "metric", 256).await.unwrap(),
+            truths: self.bus.consumer("y_true", &group, 256).await.unwrap(),
+            predictions: self.bus.consumer("y_pred", &group, 256).await.unwrap(),
             progress: sender,
         };
         let stop = CancellationToken::new();
@@ -399,6 +400,39 @@ async fn rows_of_a_run_are_counted_by_the_tag_of_their_ids_across_a_failure() {
         .await;
     assert_eq!(progress.rows, 21);
     running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_partitions_share_the_ids_and_keep_none_twice() {
+    let disk = SimDisk::default();
+    let mut bench = Bench::on(&disk).await;
+    bench.config.partitions = 2;
+    let first = bench.start().await;
+    bench.config.partition = 1;
+    let second = bench.start().await;
+    for n in 0..40 {
+        bench.send_truth(&n.to_string(), 1.0).await;
+        bench.send_prediction(&n.to_string(), 2.0).await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let rows = [&first, &second].map(|running| running.progress.borrow().rows);
+    assert_eq!(rows[0] + rows[1], 40);
+    assert!(rows.iter().all(|rows| *rows > 5), "{rows:?}");
+    for running in [first, second] {
+        let progress = running.progress.borrow().clone();
+        assert!(progress.counters.is_balanced(0), "{progress:?}");
+        running.stop().await.unwrap();
+    }
+    let logs =
+        ["0of2", "1of2"].map(|name| disk.read(Path::new(&format!("logs/metric_log-{name}.csv"))));
+    let mut ids: Vec<&str> = logs
+        .iter()
+        .flat_map(|log| log.lines().skip(1))
+        .map(|line| line.split(',').next().unwrap())
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 40);
 }
 
 #[tokio::test]
