@@ -45,6 +45,8 @@ fn png(snapshot: &Snapshot, config: &Config, typeface: &Typeface) -> Result<Vec<
     let mut encoder = png::Encoder::new(&mut bytes, config.width, config.height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
+    // A tenth of the time of the default for a third more bytes: the picture is drawn anew every few seconds.
+    encoder.set_compression(png::Compression::Fast);
     let per_metre = (f64::from(config.dpi) / 0.0254).round();
     encoder.set_pixel_dims(Some(png::PixelDimensions {
         xppu: whole(per_metre),
