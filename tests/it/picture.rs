@@ -339,7 +339,7 @@ fn every_option_shows() {
     let mae = snapshot.report.mae.unwrap();
     let title = texts
         .iter()
-        .find(|text| text.starts_with("n = 1000   MAE = "))
+        .find(|text| text.starts_with("n = 1000, MAE = "))
         .unwrap();
     assert!(title.contains(&format!("{mae:.2}")), "{title}");
     for expected in ["absolute_error", "signed_error", "10⁰", "10²"] {
