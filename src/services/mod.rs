@@ -1,1 +1,13 @@
-//! (not yet)
+//! The four services. Each is one function: ports in, settings in, stop in. None imports another.
+//!
+//! | service | consumes | publishes | writes |
+//! |---|---|---|---|
+//! | `features` | | `features`, `y_true` | |
+//! | `predictor` | `features` as group `predictor` | `y_pred` | |
+//! | `metric` | `y_true`, `y_pred` as group `metric` | | `metric_log.csv`, `unmatched.csv` |
+//! | `plot` | | | `error_distribution.png` |
+
+pub mod features;
+pub mod metric;
+pub mod plot;
+pub mod predictor;

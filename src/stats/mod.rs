@@ -14,6 +14,7 @@ mod grid;
 mod histogram;
 mod interval;
 mod kde;
+pub mod live;
 mod moments;
 mod quantiles;
 mod select;

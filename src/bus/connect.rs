@@ -1,0 +1,144 @@
+//! From a URL to a bus: the one place that knows which backends there are.
+//!
+//! Promise: a password never leaves this file but towards the broker.
+
+use std::{path::Path, sync::Arc};
+
+use super::{Bus, BusError, Config, backend::Backend, embedded::Embedded, settle::Settling};
+use crate::clock::Clock;
+
+/// Opens the bus that the URL names. Waits for an absent broker.
+///
+/// # Errors
+/// [`BusError::Url`] when the URL is not one of ours or this build lacks its backend; otherwise what the backend
+/// says at once: refused credentials, a directory that is in use.
+pub async fn connect(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
+    let (scheme, rest) = config
+        .url
+        .split_once(':')
+        .ok_or_else(|| misunderstood(&config.url, "it has no scheme"))?;
+    match scheme {
+        "embedded" if rest.is_empty() => Ok(built(Embedded::memory(config.clone()), config, clock)),
+        "embedded" => {
+            let broker = Embedded::open(Path::new(rest), config.clone()).await?;
+            Ok(built(broker, config, clock))
+        }
+        "amqp" | "amqps" => rabbitmq(config, clock).await,
+        "nats" | "tls" => nats(config, clock).await,
+        other => Err(misunderstood(
+            &config.url,
+            &format!("`{other}` is not a scheme of a bus"),
+        )),
+    }
+}
+
+fn built(backend: impl Backend, config: &Config, clock: Clock) -> Arc<dyn Bus> {
+    Arc::new(Settling::new(backend, config, clock))
+}
+
+fn misunderstood(url: &str, reason: &str) -> BusError {
+    BusError::Url {
+        url: redact(url),
+        reason: reason.to_owned(),
+    }
+}
+
+#[cfg(feature = "rabbitmq")]
+async fn rabbitmq(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
+    let backend = super::rabbitmq::Rabbitmq::connect(&config.url, config).await?;
+    Ok(built(backend, config, clock))
+}
+
+#[cfg(not(feature = "rabbitmq"))]
+async fn rabbitmq(config: &Config, _clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
+    Err(misunderstood(
+        &config.url,
+        "this build lacks the `rabbitmq` feature",
+    ))
+}
+
+#[cfg(feature = "nats")]
+async fn nats(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
+    let backend = super::nats::Nats::connect(&config.url, config).await?;
+    Ok(built(backend, config, clock))
+}
+
+#[cfg(not(feature = "nats"))]
+async fn nats(config: &Config, _clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
+    Err(misunderstood(
+        &config.url,
+        "this build lacks the `nats` feature",
+    ))
+}
+
+/// The URL with `***` in place of what could be a secret: the password, or the token of a NATS URL.
+#[must_use]
+pub fn redact(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (authority, path) = match rest.find(['/', '?', '#']) {
+        // A password may hold a slash that somebody forgot to escape: what is before the last @ is hidden.
+        Some(end) if !rest[end..].contains('@') => rest.split_at(end),
+        _ => (rest, ""),
+    };
+    let Some((secret, host)) = authority.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    let user = match secret.split_once(':') {
+        Some((user, _)) => format!("{user}:***"),
+        None if scheme == "nats" || scheme == "tls" => "***".to_owned(),
+        None => secret.to_owned(),
+    };
+    format!("{scheme}://{user}@{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(url: &str) -> Config {
+        Config {
+            url: url.to_owned(),
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn no_secret_is_left_in_a_redacted_url() {
+        for (url, safe) in [
+            (
+                "amqp://user:secret@host:5672/vhost",
+                "amqp://user:***@host:5672/vhost",
+            ),
+            ("amqp://user:se/cr@et@host/v", "amqp://user:***@host/v"),
+            ("amqp://user:secret@host", "amqp://user:***@host"),
+            ("nats://token@host:4222", "nats://***@host:4222"),
+            ("nats://host:4222", "nats://host:4222"),
+            ("embedded:/var/bus", "embedded:/var/bus"),
+        ] {
+            assert_eq!(redact(url), safe);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_scheme_is_refused_without_its_password() {
+        let error = connect(&config("redis://u:secret@host"), Clock::system()).await;
+        let error = error.unwrap_err();
+        assert!(error.is_configuration());
+        assert!(error.to_string().contains("redis"), "{error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_directory_is_open_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(&format!("embedded:{}", directory.path().display()));
+        let first = connect(&config, Clock::system()).await.unwrap();
+        let error = connect(&config, Clock::system()).await.unwrap_err();
+        assert!(error.is_configuration(), "{error}");
+        assert!(error.to_string().contains("embedded:OTHER"), "{error}");
+        first.close().await.unwrap();
+        connect(&config, Clock::system()).await.unwrap();
+    }
+}

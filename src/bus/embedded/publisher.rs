@@ -1,0 +1,155 @@
+//! Publishing to the embedded broker.
+//!
+//! Promise: a message is numbered only when there is room for its bytes; a full topic makes publishers wait in the
+//! order in which they came. In memory a receipt resolves at once, on disk after the commit that holds the message.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use uuid::Uuid;
+
+use super::{
+    super::{BusError, Message, Publisher, Receipt, Unconfirmed},
+    BODY_MAX,
+    broker::Client,
+    topic::Topic,
+};
+
+/// Publishes to one topic of the embedded broker.
+pub(super) struct EmbeddedPublisher {
+    client: Arc<Client>,
+    topic: Arc<Topic>,
+    window: Arc<Semaphore>,
+    window_size: u32,
+}
+
+/// Part of a batch on its way to the disk.
+struct Sent {
+    ids: Vec<Uuid>,
+    stored: oneshot::Receiver<()>,
+}
+
+impl EmbeddedPublisher {
+    pub(super) fn new(client: Arc<Client>, topic: Arc<Topic>, window: usize) -> Self {
+        let window_size = u32::try_from(window.clamp(1, 1 << 20)).unwrap_or(1);
+        Self {
+            client,
+            topic,
+            window: Arc::new(Semaphore::new(window_size as usize)),
+            window_size,
+        }
+    }
+
+    /// Takes room for one message, without waiting if it can.
+    fn room_now(&self, charged: u32) -> Option<OwnedSemaphorePermit> {
+        let slot = Arc::clone(&self.window).try_acquire_owned().ok()?;
+        self.topic.room.try_acquire_many(charged).ok()?.forget();
+        Some(slot)
+    }
+
+    async fn room(&self, charged: u32) -> Result<OwnedSemaphorePermit, BusError> {
+        let wait = async {
+            let slot = Arc::clone(&self.window).acquire_owned().await;
+            let room = self.topic.room.acquire_many(charged).await;
+            match (slot, room) {
+                (Ok(slot), Ok(room)) => {
+                    room.forget();
+                    Ok(slot)
+                }
+                _ => Err(BusError::Closed),
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.client.closed.cancelled() => Err(BusError::Closed),
+            room = wait => room,
+        }
+    }
+
+    fn send(&self, part: &mut Part) -> Option<Sent> {
+        let items = std::mem::take(&mut part.items);
+        let slots = std::mem::take(&mut part.slots);
+        if items.is_empty() {
+            return None;
+        }
+        let Some(store) = &self.client.broker.store else {
+            self.topic.append(items);
+            return None;
+        };
+        let ids = items.iter().map(|(message, _)| message.id).collect();
+        let stored = store.append(&self.topic, items, slots);
+        Some(Sent { ids, stored })
+    }
+}
+
+/// Messages that have their room and are not sent yet.
+#[derive(Default)]
+struct Part {
+    items: Vec<(Message, u32)>,
+    slots: Vec<OwnedSemaphorePermit>,
+}
+
+#[async_trait]
+impl Publisher for EmbeddedPublisher {
+    async fn publish(&mut self, messages: Vec<Message>) -> Result<Receipt, BusError> {
+        self.client.check_open()?;
+        if let Some(size) = messages
+            .iter()
+            .map(|m| m.body.len())
+            .find(|s| *s > BODY_MAX)
+        {
+            return Err(BusError::TooLarge {
+                size,
+                max: BODY_MAX,
+            });
+        }
+        let (mut part, mut sent, mut left) = (Part::default(), Vec::new(), Vec::new());
+        let mut messages = messages.into_iter();
+        for message in messages.by_ref() {
+            let charged = self.topic.charge(&message);
+            let slot = match self.room_now(charged) {
+                Some(slot) => Ok(slot),
+                None => {
+                    sent.extend(self.send(&mut part));
+                    self.room(charged).await
+                }
+            };
+            match slot {
+                Ok(slot) => {
+                    part.items.push((message, charged));
+                    part.slots.push(slot);
+                }
+                Err(_) => {
+                    left.push(message.id);
+                    break;
+                }
+            }
+        }
+        left.extend(messages.map(|m| m.id));
+        sent.extend(self.send(&mut part));
+        Ok(Receipt::new(confirm(sent, left)))
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), BusError> {
+        let all = self.window.acquire_many(self.window_size);
+        tokio::select! {
+            () = self.client.closed.cancelled() => Err(BusError::Closed),
+            all = all => all.map(drop).map_err(|_| BusError::Closed),
+        }
+    }
+}
+
+async fn confirm(sent: Vec<Sent>, left: Vec<Uuid>) -> Result<(), Unconfirmed> {
+    let mut ids = Vec::new();
+    for part in sent {
+        if part.stored.await.is_err() {
+            ids.extend(part.ids);
+        }
+    }
+    ids.extend(left);
+    if ids.is_empty() {
+        return Ok(());
+    }
+    Err(Unconfirmed { ids })
+}

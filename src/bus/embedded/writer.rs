@@ -1,0 +1,126 @@
+//! The one thread that writes to the disk.
+//!
+//! Promise: everything that is asked for while a commit is under way goes into the next one (group commit), and nobody
+//! is told before the fsync. A disk that is full or failing is an outage, not an error: the writer says so on the
+//! link, keeps what it could not store, opens the file anew and tries again until it is stored. Nothing is lost, and
+//! no publisher is told `Ok` meanwhile.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use redb::Database;
+use tokio::sync::watch;
+
+use super::{
+    super::Link,
+    schema::{self, StoreError},
+    store::{Job, Op},
+};
+
+/// A commit takes at most so many jobs and so many bytes of bodies, so that a receipt never waits for long.
+const JOBS_MAX: usize = 4_096;
+const BYTES_MAX: usize = 8 << 20;
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
+
+/// The writer's belongings.
+pub(super) struct Writer {
+    pub(super) file: PathBuf,
+    pub(super) database: Option<Database>,
+    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) link: watch::Sender<Link>,
+    pub(super) abandoned: Arc<AtomicBool>,
+    pub(super) finished: watch::Sender<bool>,
+    pub(super) backoff_max: Duration,
+}
+
+impl Writer {
+    /// Stores until nobody can ask for more.
+    pub(super) fn run(mut self) {
+        while let Ok(first) = self.jobs.recv() {
+            let batch = self.gather(first);
+            if !self.store(&batch) {
+                break;
+            }
+            batch.into_iter().for_each(tell);
+        }
+        drop(self.database.take());
+        self.finished.send_replace(true);
+    }
+
+    fn gather(&self, first: Job) -> Vec<Job> {
+        let mut bytes = size(&first.op);
+        let mut batch = vec![first];
+        while batch.len() < JOBS_MAX
+            && bytes < BYTES_MAX
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            bytes += size(&job.op);
+            batch.push(job);
+        }
+        batch
+    }
+
+    /// Tries until the batch is stored, or until nobody waits for it any more.
+    fn store(&mut self, batch: &[Job]) -> bool {
+        let (mut tries, mut wait) = (0_u32, BACKOFF_MIN);
+        while let Err(error) = self.try_store(batch) {
+            tries = tries.saturating_add(1);
+            self.say_down(&error, tries);
+            // The file is opened anew: after a failed write the old handle refuses everything.
+            self.database = None;
+            if self.abandoned.load(Ordering::Acquire) {
+                return false;
+            }
+            std::thread::sleep(wait);
+            wait = (wait * 2).min(self.backoff_max);
+        }
+        if tries > 0 {
+            tracing::info!(file = %self.file.display(), tries, "bus store writes again");
+            self.link.send_replace(Link::Up);
+        }
+        true
+    }
+
+    fn try_store(&mut self, batch: &[Job]) -> Result<(), StoreError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => schema::open(&self.file)?,
+        };
+        let database = self.database.insert(database);
+        schema::commit(database, batch.iter().map(|job| &job.op))
+    }
+
+    fn say_down(&self, error: &StoreError, tries: u32) {
+        if tries == 1 {
+            tracing::warn!(file = %self.file.display(), %error, "bus store cannot write; it keeps trying and publishers wait");
+        }
+        self.link.send_replace(Link::Down {
+            reason: format!("writing {}: {error}", self.file.display()),
+            tries,
+        });
+    }
+}
+
+fn size(op: &Op) -> usize {
+    match op {
+        Op::Append { admissions, .. } => admissions.iter().map(|a| a.message.body.len()).sum(),
+        _ => 0,
+    }
+}
+
+/// Makes stored messages deliverable, frees the windows, answers.
+fn tell(job: Job) {
+    if let Op::Append { topic, admissions } = job.op {
+        topic.admit(admissions);
+    }
+    drop(job.slots);
+    // Nobody has to wait for the answer.
+    job.stored.send(()).ok();
+}

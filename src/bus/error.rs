@@ -1,0 +1,85 @@
+//! What can go wrong on a bus, by meaning and not by backend.
+//!
+//! Passing trouble (a lost link, a full window) never leaves a backend: it waits and resumes. What is left here
+//! needs somebody: a wrong setting, a message that can never fit, a bus that was closed.
+
+use std::error::Error as StdError;
+
+/// An error of the bus seam.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// The bus URL is not one of ours.
+    #[error(
+        "bus `{url}` is not understood: {reason}; use `embedded:`, `embedded:PATH`, `amqp://…` or `nats://…`"
+    )]
+    Url {
+        /// The URL as given, without its password.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The broker answered and refused: credentials, permissions, a missing vhost, JetStream switched off.
+    #[error("broker refused: {reason}; {mend}")]
+    Refused {
+        /// The broker's reason.
+        reason: String,
+        /// What the operator can do.
+        mend: String,
+    },
+    /// Something of that name exists with other settings. It is never repaired by deletion.
+    #[error("`{name}` exists on the broker with other settings: {reason}; {mend}")]
+    Conflict {
+        /// Queue, exchange, stream or consumer.
+        name: String,
+        /// The difference, as far as the broker tells.
+        reason: String,
+        /// What the operator can do.
+        mend: String,
+    },
+    /// A topic or group that the declared topology does not have.
+    #[error("`{name}` is not in the declared topology")]
+    Undeclared {
+        /// The topic, or `topic.group`.
+        name: String,
+    },
+    /// The message is larger than this bus can carry. Nothing was sent.
+    #[error("message of {size} bytes is larger than the {max} bytes that the bus carries")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The largest allowed size in bytes.
+        max: usize,
+    },
+    /// The bus, publisher or consumer was closed.
+    #[error("the bus is closed")]
+    Closed,
+    /// The durable store of the embedded broker failed, for instance because the disk is full.
+    #[error("bus store failed: {context}")]
+    Store {
+        /// What was being done.
+        context: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// Anything that should not happen; the cause says what did.
+    #[error("bus failed: {context}")]
+    Fatal {
+        /// What was being done.
+        context: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+}
+
+impl BusError {
+    /// Whether the operator has to change a setting, on our side or the broker's: exit code 2, no retry.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::Url { .. } | Self::Refused { .. } | Self::Conflict { .. }
+        )
+    }
+}

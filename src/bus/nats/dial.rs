@@ -1,0 +1,250 @@
+//! From a URL to an authenticated connection.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::{BODY_MAX, names::Names, returned::Ledger, session::NatsSession};
+use crate::bus::{
+    BusError, Config, redact,
+    remote::{Dial, HEADERS_MAX, Session, Trouble},
+};
+
+/// How long one try to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A half-open link is noticed after at most three of these.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Everything needed to connect.
+pub(super) struct NatsDial {
+    servers: Vec<ServerAddr>,
+    login: Login,
+    names: Names,
+    lease: Duration,
+    body_max: Arc<AtomicUsize>,
+    returned: Ledger,
+}
+
+#[derive(Clone)]
+enum Login {
+    None,
+    Token(String),
+    Password { user: String, password: String },
+    Credentials(String),
+    Nkey(String),
+}
+
+impl NatsDial {
+    pub(super) async fn new(
+        url: &str,
+        config: &Config,
+        body_max: Arc<AtomicUsize>,
+    ) -> Result<Self, BusError> {
+        let (addresses, query) = url.split_once('?').unwrap_or((url, ""));
+        let servers = parse_servers(url, addresses)?;
+        let login = match file_login(url, query).await? {
+            Some(login) => login,
+            None => url_login(&servers),
+        };
+        Ok(Self {
+            servers,
+            login,
+            names: Names::new(&config.prefix),
+            lease: Duration::from_millis(config.lease_ms.max(3)),
+            body_max,
+            returned: Ledger::default(),
+        })
+    }
+
+    fn options(&self) -> Result<ConnectOptions, Trouble> {
+        let options = ConnectOptions::new()
+            .name("residual")
+            .connection_timeout(CONNECT_TIMEOUT)
+            .request_timeout(Some(CONNECT_TIMEOUT))
+            .ping_interval(PING_INTERVAL)
+            .ignore_discovered_servers()
+            .max_reconnects(self.servers.len());
+        Ok(match self.login.clone() {
+            Login::None => options,
+            Login::Token(token) => options.token(token),
+            Login::Password { user, password } => options.user_and_password(user, password),
+            Login::Nkey(seed) => options.nkey(seed),
+            Login::Credentials(text) => options.credentials(&text).map_err(|error| {
+                Trouble::refused(
+                    format!("the credentials file is not understood: {error}"),
+                    "give the .creds file that the NATS operator issued",
+                )
+            })?,
+        })
+    }
+}
+
+#[async_trait]
+impl Dial for NatsDial {
+    async fn dial(&self) -> Result<Box<dyn Session>, Trouble> {
+        let lost = watch::Sender::new(None);
+        let told = lost.clone();
+        let options = self.options()?.event_callback(move |event| {
+            let told = told.clone();
+            async move { note(&told, &event) }
+        });
+        let client = options
+            .connect(self.servers.clone())
+            .await
+            .map_err(|error| connect_trouble(&error))?;
+        let room = client.max_payload().saturating_sub(HEADERS_MAX + 1024);
+        self.body_max.store(room.min(BODY_MAX), Ordering::Relaxed);
+        Ok(Box::new(NatsSession::new(
+            client,
+            lost,
+            self.names.clone(),
+            self.lease,
+            Arc::clone(&self.returned),
+        )))
+    }
+}
+
+/// Any of these ends the session; the link opens another.
+fn note(lost: &watch::Sender<Option<String>>, event: &Event) {
+    let reason = match event {
+        Event::Disconnected => "the connection was lost".to_owned(),
+        Event::Closed => "the connection was closed".to_owned(),
+        Event::SlowConsumer(_) => "a subscription overflowed".to_owned(),
+        Event::ServerError(error) => error.to_string(),
+        Event::Connected | Event::LameDuckMode | Event::Draining | Event::ClientError(_) => return,
+    };
+    lost.send_if_modified(|lost| {
+        let first = lost.is_none();
+        if first {
+            *lost = Some(reason);
+        }
+        first
+    });
+}
+
+fn connect_trouble(error: &async_nats::ConnectError) -> Trouble {
+    let reason = with_source(error);
+    match error.kind() {
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+            Trouble::refused(
+                reason,
+                "give the right user and password, token, `?creds=FILE` or `?nkey=FILE` in the bus URL",
+            )
+        }
+        ConnectErrorKind::Tls => Trouble::refused(
+            reason,
+            "check that the server's certificate is valid for this host name and known to the system",
+        ),
+        _ => Trouble::Passing(reason),
+    }
+}
+
+/// An error with its first cause, which async-nats leaves out.
+pub(super) fn with_source(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) if !error.to_string().contains(&source.to_string()) => {
+            format!("{error}: {source}")
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn parse_servers(url: &str, addresses: &str) -> Result<Vec<ServerAddr>, BusError> {
+    addresses
+        .split(',')
+        .map(|address| address.trim().parse::<ServerAddr>())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| url_error(url, error.to_string()))
+}
+
+async fn file_login(url: &str, query: &str) -> Result<Option<Login>, BusError> {
+    let mut login = None;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, file) = pair.split_once('=').unwrap_or((pair, ""));
+        let file = percent_decode(file);
+        let read = async |file: &str| {
+            tokio::fs::read_to_string(file)
+                .await
+                .map_err(|error| url_error(url, format!("{key} file `{file}`: {error}")))
+        };
+        login = Some(match key {
+            "creds" => Login::Credentials(read(&file).await?),
+            "nkey" => Login::Nkey(read(&file).await?.trim().to_owned()),
+            _ => {
+                return Err(url_error(
+                    url,
+                    format!("unknown parameter `{key}`; `creds` and `nkey` are known"),
+                ));
+            }
+        });
+    }
+    Ok(login)
+}
+
+fn url_login(servers: &[ServerAddr]) -> Login {
+    let Some(server) = servers.iter().find(|server| server.has_user_pass()) else {
+        return Login::None;
+    };
+    let user = percent_decode(server.username().unwrap_or_default());
+    match server.password() {
+        None => Login::Token(user),
+        Some(password) => Login::Password {
+            user,
+            password: percent_decode(password),
+        },
+    }
+}
+
+fn url_error(url: &str, reason: String) -> BusError {
+    BusError::Url {
+        url: redact(url),
+        reason,
+    }
+}
+
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let decoded = tail
+            .get(..2)
+            .filter(|_| first == b'%')
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(decoded.unwrap_or(first));
+        rest = if decoded.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_escapes_are_undone_and_broken_ones_are_kept() {
+        assert_eq!(percent_decode("p%40ss%2Fw%"), "p@ss/w%");
+        assert_eq!(percent_decode("%zz%4"), "%zz%4");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_parameter_is_named_and_the_password_is_not() {
+        let body_max = Arc::new(AtomicUsize::new(0));
+        let dial = NatsDial::new("nats://u:secret@h?cred=x", &Config::default(), body_max).await;
+        let text = dial
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
+        assert!(text.contains("`cred`"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}

@@ -1,0 +1,325 @@
+//! Pulling from a durable consumer with credits that are counted here.
+//!
+//! What was asked for and has not come, plus what is held, never exceeds the window. A pull lives half a second: its
+//! end is the broker's sign of life, and after a stop the last of them tells that nothing more is on its way. What is
+//! given back after a stop waits for that: an open pull would get it again at once, and each time counts.
+
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
+
+use async_nats::{Client, StatusCode, Subject, Subscriber, header::HeaderMap};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    returned::Returned,
+    wire::{self, Position},
+};
+use crate::bus::{
+    backend::Disposition,
+    remote::{Arrival, Event, Inlet, within},
+};
+
+/// How long the broker keeps a pull that it cannot fill.
+const PULL_EXPIRES: Duration = Duration::from_millis(500);
+
+/// How long past its end a pull may stay unanswered before the session counts as lost.
+const PULL_GRACE: Duration = Duration::from_secs(5);
+
+/// Wait after the broker turned a pull away.
+const TURNED_AWAY_WAIT: Duration = Duration::from_millis(250);
+
+/// See [`Inlet`].
+pub(super) struct NatsInlet {
+    client: Client,
+    subscriber: Subscriber,
+    inbox: String,
+    next_subject: String,
+    info_subject: String,
+    window: usize,
+    pulls: BTreeMap<u64, Pull>,
+    next_pull: u64,
+    not_before: Option<Instant>,
+    next_tag: u64,
+    /// Where each held delivery is acknowledged.
+    replies: BTreeMap<u64, Subject>,
+    returned: Returned,
+    /// Given back after a stop, to be said when no pull is open any more.
+    deferred: Vec<(Subject, Bytes)>,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct Pull {
+    open: usize,
+    expires: Instant,
+}
+
+impl NatsInlet {
+    pub(super) async fn open(
+        client: Client,
+        stream: &str,
+        consumer: &str,
+        window: usize,
+        returned: Returned,
+    ) -> Result<Self, String> {
+        let inbox = client.new_inbox();
+        let subscriber = client
+            .subscribe(format!("{inbox}.*"))
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            client,
+            subscriber,
+            inbox,
+            next_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
+            info_subject: format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}"),
+            window,
+            pulls: BTreeMap::new(),
+            next_pull: 0,
+            not_before: None,
+            next_tag: 0,
+            replies: BTreeMap::new(),
+            returned,
+            deferred: Vec::new(),
+            stopped: false,
+        })
+    }
+
+    fn asked(&self) -> usize {
+        self.pulls.values().map(|pull| pull.open).sum()
+    }
+
+    async fn pull(&mut self, batch: usize) -> Result<(), String> {
+        self.next_pull += 1;
+        let number = self.next_pull;
+        let expires = Instant::now() + PULL_EXPIRES;
+        self.pulls.insert(
+            number,
+            Pull {
+                open: batch,
+                expires,
+            },
+        );
+        let request = format!(
+            r#"{{"batch":{batch},"expires":{}}}"#,
+            PULL_EXPIRES.as_nanos()
+        );
+        let reply = format!("{}.{number}", self.inbox);
+        let sent =
+            self.client
+                .publish_with_reply(self.next_subject.clone(), reply, Bytes::from(request));
+        sent.await.map_err(|error| error.to_string())
+    }
+
+    /// The broker serves pulls in the order in which they came.
+    fn count_arrival(&mut self) {
+        if let Some(mut first) = self.pulls.first_entry() {
+            first.get_mut().open -= 1;
+            if first.get().open == 0 {
+                first.remove();
+            }
+        }
+    }
+
+    fn take_in(&mut self, message: async_nats::Message) -> Result<Event, String> {
+        self.count_arrival();
+        let reply = message
+            .reply
+            .clone()
+            .ok_or("a delivery without a reply subject")?;
+        let position = Position::parse(&reply)
+            .ok_or_else(|| format!("ack subject `{reply}` is not understood"))?;
+        let attempt = position.delivered;
+        self.returned.forget(&position);
+        let message = wire::from_nats(message, &position);
+        self.next_tag += 1;
+        let tag = self.next_tag;
+        self.replies.insert(tag, reply);
+        Ok(Event::Arrival(Arrival {
+            tag,
+            message,
+            attempt,
+        }))
+    }
+
+    fn take_status(
+        &mut self,
+        status: StatusCode,
+        message: &async_nats::Message,
+    ) -> Result<Event, String> {
+        let number = message
+            .subject
+            .rsplit('.')
+            .next()
+            .and_then(|number| number.parse::<u64>().ok());
+        let description = message.description.as_deref().unwrap_or_default();
+        let gone = ["Deleted", "Shutdown", "Leadership", "push"];
+        match status.as_u16() {
+            100 => return Ok(Event::Turn),
+            404 | 408 => {}
+            409 if !gone.iter().any(|word| description.contains(word)) => {
+                self.not_before = Some(Instant::now() + TURNED_AWAY_WAIT);
+            }
+            _ => return Err(format!("the pull was answered by {status} {description}")),
+        }
+        if let Some(number) = number {
+            self.close_pull(number, pending(message.headers.as_ref()));
+        }
+        Ok(Event::Turn)
+    }
+
+    /// A pull ended with so many messages not delivered; the rest of it came, whichever pull it was counted on.
+    fn close_pull(&mut self, number: u64, undelivered: Option<usize>) {
+        let asked = self.asked();
+        let counted = self.pulls.remove(&number).map_or(0, |pull| pull.open);
+        let Some(undelivered) = undelivered else {
+            return;
+        };
+        // Deliveries of this pull may have been counted on an older one, and the other way round.
+        let mut surplus = asked.saturating_sub(undelivered);
+        let remaining = asked.saturating_sub(counted);
+        if surplus < remaining {
+            for pull in self.pulls.values_mut() {
+                pull.open = pull.open.min(surplus);
+                surplus -= pull.open;
+            }
+            self.pulls.retain(|_, pull| pull.open > 0);
+        } else if surplus > remaining
+            && let Some(mut last) = self.pulls.last_entry()
+        {
+            last.get_mut().open += surplus - remaining;
+        }
+    }
+
+    async fn say_deferred(&mut self) -> Result<(), String> {
+        // One that is said twice because this was dropped half-way does no harm.
+        while let Some((reply, word)) = self.deferred.last().cloned() {
+            let sent = self.client.publish(reply, word).await;
+            sent.map_err(|error| error.to_string())?;
+            self.deferred.pop();
+        }
+        Ok(())
+    }
+
+    fn watchdog(&self) -> Option<Instant> {
+        let last = self.pulls.values().map(|pull| pull.expires).max()?;
+        Some(last + PULL_GRACE)
+    }
+}
+
+#[async_trait]
+impl Inlet for NatsInlet {
+    async fn next(&mut self) -> Result<Event, String> {
+        if self.stopped && self.pulls.is_empty() {
+            self.say_deferred().await?;
+            return Ok(Event::End);
+        }
+        let not_before = self.not_before;
+        let watchdog = self.watchdog();
+        tokio::select! {
+            message = self.subscriber.next() => {
+                let message = message.ok_or("the subscription ended")?;
+                match message.status {
+                    Some(status) if status != StatusCode::OK => self.take_status(status, &message),
+                    _ => self.take_in(message),
+                }
+            }
+            () = at(not_before) => {
+                self.not_before = None;
+                Ok(Event::Turn)
+            }
+            () = at(watchdog) => Err("a pull request was not answered".to_owned()),
+        }
+    }
+
+    async fn admit(&mut self, held: usize, _delayed: usize) -> Result<(), String> {
+        if self.stopped || self.not_before.is_some() {
+            return Ok(());
+        }
+        let asked = self.asked();
+        let room = self.window.saturating_sub(held + asked);
+        if room > 0 && (asked == 0 || room >= self.window.div_ceil(2)) {
+            self.pull(room).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), String> {
+        if dispositions.is_empty() {
+            return Ok(());
+        }
+        for (tag, disposition) in dispositions {
+            let Some(reply) = self.replies.remove(tag) else {
+                continue;
+            };
+            if *disposition != Disposition::Ack {
+                self.returned.note(&reply);
+            }
+            if *disposition != Disposition::Ack && self.stopped && !self.pulls.is_empty() {
+                self.deferred.push((reply, word(disposition)));
+                continue;
+            }
+            let sent = self.client.publish(reply, word(disposition)).await;
+            sent.map_err(|error| error.to_string())?;
+        }
+        within("settle", self.client.flush()).await
+    }
+
+    fn delays_retries(&self) -> bool {
+        true
+    }
+
+    async fn renew(&mut self) -> Result<(), String> {
+        for reply in self.replies.values() {
+            let sent = self
+                .client
+                .publish(reply.clone(), Bytes::from_static(b"+WPI"))
+                .await;
+            sent.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    async fn stop(&mut self) -> Result<(), String> {
+        self.stopped = true;
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), String> {
+        // An answer proves that the server has read every acknowledgement before the question.
+        let answered = self.client.request(self.info_subject.clone(), Bytes::new());
+        answered.await.map(drop).map_err(|error| error.to_string())
+    }
+
+    async fn close(mut self: Box<Self>) {
+        // A lost connection has no subscriptions.
+        drop(self.subscriber.unsubscribe().await);
+    }
+}
+
+fn word(disposition: &Disposition) -> Bytes {
+    match disposition {
+        Disposition::Ack => Bytes::from_static(b"+ACK"),
+        Disposition::Release => Bytes::from_static(b"-NAK"),
+        Disposition::Retry(delay) if delay.is_zero() => Bytes::from_static(b"-NAK"),
+        Disposition::Retry(delay) => {
+            let mut word = "-NAK ".to_owned();
+            // Writing to a string does not fail.
+            write!(word, r#"{{"delay":{}}}"#, delay.as_nanos()).ok();
+            Bytes::from(word)
+        }
+    }
+}
+
+fn pending(headers: Option<&HeaderMap>) -> Option<usize> {
+    headers?.get("Nats-Pending-Messages")?.as_str().parse().ok()
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

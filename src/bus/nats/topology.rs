@@ -1,0 +1,282 @@
+//! Streams and consumers: made once, compared ever after.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    self, Context,
+    consumer::{self, AckPolicy, DeliverPolicy, IntoConsumerConfig, pull},
+    response::Response,
+    stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
+};
+use serde_json::json;
+use tracing::warn;
+
+use super::{dial::with_source, names::Names};
+use crate::bus::{Topic, Topology, remote::Trouble};
+
+/// Unacknowledged messages of all members of a group together. Delayed retries count too.
+const ACK_PENDING_MAX: i64 = 20_000;
+
+/// How long the broker remembers message ids.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+const STREAM_NOT_FOUND: u64 = 10_059;
+const CONSUMER_NOT_FOUND: u64 = 10_014;
+
+/// Declares on one connection.
+pub(super) struct Declarer<'a> {
+    pub(super) context: &'a Context,
+    pub(super) names: &'a Names,
+    pub(super) lease: Duration,
+    /// What the server said about itself: whether it has JetStream.
+    pub(super) jetstream: bool,
+}
+
+impl Declarer<'_> {
+    pub(super) async fn declare(&self, topology: &Topology) -> Result<(), Trouble> {
+        for topic in &topology.topics {
+            let info = self.ensure_stream(topic).await?;
+            for group in &topic.groups {
+                self.ensure_consumer(topic, group, &info).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn ensure_stream(&self, topic: &Topic) -> Result<stream::Info, Trouble> {
+        let wanted = self.stream_config(topic);
+        if let Some(info) = self.stream_info(&wanted.name).await? {
+            compare_streams(&wanted, &info.config)?;
+            return Ok(info);
+        }
+        let subject = format!("STREAM.CREATE.{}", wanted.name);
+        match self.request::<_, stream::Info>(&subject, &wanted).await? {
+            Response::Ok(info) => Ok(info),
+            Response::Err { error } => Err(creation_trouble(&wanted.name, &error)),
+        }
+    }
+
+    fn stream_config(&self, topic: &Topic) -> stream::Config {
+        stream::Config {
+            name: self.names.stream(&topic.name),
+            subjects: vec![self.names.subject(&topic.name)],
+            retention: RetentionPolicy::Interest,
+            storage: StorageType::File,
+            discard: DiscardPolicy::New,
+            max_bytes: i64::try_from(topic.bytes_max).unwrap_or(i64::MAX),
+            max_messages: -1,
+            max_messages_per_subject: -1,
+            max_consumers: -1,
+            max_message_size: -1,
+            num_replicas: 1,
+            duplicate_window: DUPLICATE_WINDOW,
+            ..stream::Config::default()
+        }
+    }
+
+    async fn stream_info(&self, stream: &str) -> Result<Option<stream::Info>, Trouble> {
+        let subject = format!("STREAM.INFO.{stream}");
+        match self.request(&subject, &json!({})).await? {
+            Response::Ok(info) => Ok(Some(info)),
+            Response::Err { error } if error.error_code().0 == STREAM_NOT_FOUND => Ok(None),
+            Response::Err { error } => Err(creation_trouble(stream, &error)),
+        }
+    }
+
+    async fn ensure_consumer(
+        &self,
+        topic: &Topic,
+        group: &str,
+        stream: &stream::Info,
+    ) -> Result<(), Trouble> {
+        let name = self.names.consumer(group);
+        let wanted = self.consumer_config(&name);
+        match self.consumer_info(&stream.config.name, &name).await? {
+            None => self.create_consumer(wanted, stream).await,
+            Some(info) => {
+                let full_name = format!("{}.{group}", topic.name);
+                let same = compare_consumers(&full_name, &wanted, &info.config)?;
+                if info.delivered.stream_sequence > stream.state.last_sequence {
+                    return self.rebuild_consumer(wanted, stream, &info).await;
+                }
+                if same {
+                    return Ok(());
+                }
+                self.create_consumer(wanted, stream).await
+            }
+        }
+    }
+
+    fn consumer_config(&self, name: &str) -> pull::Config {
+        pull::Config {
+            durable_name: Some(name.to_owned()),
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: self.lease,
+            max_deliver: -1,
+            max_ack_pending: ACK_PENDING_MAX,
+            ..pull::Config::default()
+        }
+    }
+
+    pub(super) async fn consumer_info(
+        &self,
+        stream: &str,
+        name: &str,
+    ) -> Result<Option<consumer::Info>, Trouble> {
+        let subject = format!("CONSUMER.INFO.{stream}.{name}");
+        match self.request(&subject, &json!({})).await? {
+            Response::Ok(info) => Ok(Some(info)),
+            Response::Err { error } if error.error_code().0 == CONSUMER_NOT_FOUND => Ok(None),
+            Response::Err { error } => Err(creation_trouble(name, &error)),
+        }
+    }
+
+    async fn create_consumer(
+        &self,
+        wanted: pull::Config,
+        stream: &stream::Info,
+    ) -> Result<(), Trouble> {
+        let name = wanted.durable_name.clone().unwrap_or_default();
+        let stream_name = &stream.config.name;
+        let subject = format!("CONSUMER.DURABLE.CREATE.{stream_name}.{name}");
+        let config = wanted.into_consumer_config();
+        let request = json!({ "stream_name": stream_name, "config": config });
+        match self
+            .request::<_, consumer::Info>(&subject, &request)
+            .await?
+        {
+            Response::Ok(_) => Ok(()),
+            Response::Err { error } => Err(creation_trouble(&name, &error)),
+        }
+    }
+
+    /// A consumer ahead of its stream: the server lost the tail of the stream and would skip as many new messages.
+    ///
+    /// A stand-in consumer keeps the interest in what is stored while the real one is made anew from the beginning.
+    async fn rebuild_consumer(
+        &self,
+        wanted: pull::Config,
+        stream: &stream::Info,
+        info: &consumer::Info,
+    ) -> Result<(), Trouble> {
+        let name = wanted.durable_name.clone().unwrap_or_default();
+        warn!(
+            stream = stream.config.name,
+            consumer = name,
+            delivered = info.delivered.stream_sequence,
+            last = stream.state.last_sequence,
+            "the broker lost the end of a stream; its consumer starts anew"
+        );
+        let stand_in = format!("{name}+stand-in");
+        self.create_consumer(self.consumer_config(&stand_in), stream)
+            .await?;
+        self.delete_consumer(&stream.config.name, &name).await?;
+        self.create_consumer(wanted, stream).await?;
+        self.delete_consumer(&stream.config.name, &stand_in).await
+    }
+
+    async fn delete_consumer(&self, stream: &str, name: &str) -> Result<(), Trouble> {
+        let subject = format!("CONSUMER.DELETE.{stream}.{name}");
+        match self
+            .request::<_, serde_json::Value>(&subject, &json!({}))
+            .await?
+        {
+            Response::Ok(_) => Ok(()),
+            Response::Err { error } if error.error_code().0 == CONSUMER_NOT_FOUND => Ok(()),
+            Response::Err { error } => Err(creation_trouble(name, &error)),
+        }
+    }
+
+    async fn request<Q: serde::Serialize + ?Sized, A: serde::de::DeserializeOwned>(
+        &self,
+        subject: &str,
+        question: &Q,
+    ) -> Result<Response<A>, Trouble> {
+        let answer = self.context.request(subject.to_owned(), question).await;
+        answer.map_err(|error| {
+            if self.jetstream {
+                Trouble::Passing(format!("{subject}: {}", with_source(&error)))
+            } else {
+                no_jetstream(&with_source(&error))
+            }
+        })
+    }
+}
+
+fn no_jetstream(reason: &str) -> Trouble {
+    Trouble::refused(
+        format!("JetStream is not enabled ({reason})"),
+        "start nats-server with `-js`, or enable JetStream for this account",
+    )
+}
+
+fn creation_trouble(name: &str, error: &jetstream::Error) -> Trouble {
+    let text = error.to_string();
+    match error.error_code().0 {
+        10_039 | 10_076 => no_jetstream(&text),
+        10_058 | 10_065 | 10_013 | 10_012 => Trouble::conflict(
+            name,
+            text,
+            "remove it by hand once it is drained, or set another `bus.prefix`",
+        ),
+        10_002 | 10_023 | 10_028 | 10_047 | 10_026 | 10_027 => Trouble::refused(
+            text,
+            "give JetStream more storage or more streams, or lower `bus.topic_bytes_max`",
+        ),
+        _ => Trouble::Passing(format!("{name}: {text}")),
+    }
+}
+
+fn compare_streams(wanted: &stream::Config, found: &stream::Config) -> Result<(), Trouble> {
+    let differences = [
+        difference("retention", &wanted.retention, &found.retention),
+        difference("subjects", &wanted.subjects, &found.subjects),
+        difference("discard", &wanted.discard, &found.discard),
+        difference("storage", &wanted.storage, &found.storage),
+        difference("max_bytes", &wanted.max_bytes, &found.max_bytes),
+    ];
+    conflict_of(&wanted.name, differences)
+}
+
+/// Whether they are the same; a difference that would break a promise is a conflict.
+fn compare_consumers(
+    name: &str,
+    wanted: &pull::Config,
+    found: &consumer::Config,
+) -> Result<bool, Trouble> {
+    let wanted = wanted.clone().into_consumer_config();
+    let differences = [
+        difference(
+            "deliver_subject",
+            &wanted.deliver_subject,
+            &found.deliver_subject,
+        ),
+        difference("ack_policy", &wanted.ack_policy, &found.ack_policy),
+        difference(
+            "filter_subject",
+            &wanted.filter_subject,
+            &found.filter_subject,
+        ),
+        difference("max_deliver", &wanted.max_deliver, &found.max_deliver),
+        difference("backoff", &wanted.backoff, &found.backoff),
+    ];
+    conflict_of(name, differences)?;
+    Ok(wanted.ack_wait == found.ack_wait && wanted.max_ack_pending == found.max_ack_pending)
+}
+
+fn conflict_of(name: &str, differences: [Option<String>; 5]) -> Result<(), Trouble> {
+    let reasons = differences.into_iter().flatten().collect::<Vec<_>>();
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    Err(Trouble::conflict(
+        name,
+        reasons.join(", "),
+        "set `bus.topic_bytes_max` as it was, remove it by hand once it is drained, or set another `bus.prefix`",
+    ))
+}
+
+fn difference<T: std::fmt::Debug + PartialEq>(what: &str, wanted: &T, found: &T) -> Option<String> {
+    (wanted != found).then(|| format!("{what} is {found:?} and should be {wanted:?}"))
+}

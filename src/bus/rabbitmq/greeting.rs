@@ -1,0 +1,57 @@
+//! Who the broker is: AMQP says so in its first frame, which lapin keeps to itself.
+
+use std::time::Duration;
+
+use lapin::{
+    types::{AMQPValue, FieldTable, parsing::parse_field_table},
+    uri::{AMQPScheme, AMQPUri},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::bus::BrokerInfo;
+
+const HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
+const FRAME_HEADER: usize = 7;
+const CLASS_METHOD_VERSION: usize = 6;
+const FRAME_MAX: usize = 64 << 10;
+const GREETING_MAX: Duration = Duration::from_secs(3);
+
+/// Asks for the greeting. Over TLS, or if anything goes wrong, the version stays unknown: it is for the eye.
+pub(super) async fn ask(uri: &AMQPUri) -> BrokerInfo {
+    let properties = match uri.scheme {
+        AMQPScheme::AMQP => timeout(GREETING_MAX, read(uri)).await.ok().flatten(),
+        AMQPScheme::AMQPS => None,
+    };
+    let text = |key: &str| properties.as_ref().and_then(|table| word(table, key));
+    BrokerInfo {
+        name: text("product").unwrap_or_else(|| "RabbitMQ".to_owned()),
+        version: text("version").unwrap_or_else(|| "unknown".to_owned()),
+    }
+}
+
+async fn read(uri: &AMQPUri) -> Option<FieldTable> {
+    let address = (uri.authority.host.as_str(), uri.authority.port);
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    stream.write_all(HEADER).await.ok()?;
+    let mut header = [0; FRAME_HEADER];
+    stream.read_exact(&mut header).await.ok()?;
+    let size = u32::from_be_bytes([header[3], header[4], header[5], header[6]]);
+    let size = usize::try_from(size)
+        .ok()
+        .filter(|size| *size <= FRAME_MAX)?;
+    let mut frame = vec![0; size];
+    stream.read_exact(&mut frame).await.ok()?;
+    let (_, table) = parse_field_table(frame.get(CLASS_METHOD_VERSION..)?).ok()?;
+    Some(table)
+}
+
+fn word(table: &FieldTable, key: &str) -> Option<String> {
+    match table.inner().get(key)? {
+        AMQPValue::LongString(text) => Some(text.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,253 @@
+//! The way in: one channel with a consumer and a prefetch.
+//!
+//! A retry that waits for its time keeps its place in the prefetch. Where that would leave the consumer with nothing,
+//! a second consumer on the same channel brings what others could have, and goes when no retry waits any more.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream, SelectAll},
+};
+use lapin::{
+    Acker, Channel, Connection,
+    message::Delivery,
+    options::{
+        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions,
+        BasicQosOptions, BasicRejectOptions,
+    },
+    types::{FieldTable, ShortString},
+};
+
+use super::{topology, wire};
+use crate::bus::{
+    backend::Disposition,
+    remote::{Arrival, Event, Ids, Inlet, within},
+};
+
+/// Quorum queues take no larger prefetch.
+const PREFETCH_MAX: usize = 2_000;
+
+/// Retries that may wait before others have to, as a multiple of the window; a small window may have some more.
+const DELAYED_PER_WINDOW: usize = 4;
+const DELAYED_MIN: usize = 64;
+
+/// See [`Inlet`].
+pub(super) struct RabbitInlet {
+    channel: Channel,
+    queue: String,
+    window: usize,
+    feeds: SelectAll<BoxStream<'static, Feed>>,
+    /// Consumers that are not cancelled, the first for as long as the inlet is open.
+    consumers: Vec<ShortString>,
+    /// Deliveries that the broker may have unsettled with those consumers, and what it was granted for retries.
+    granted: usize,
+    held: BTreeMap<u64, Acker>,
+    ids: Ids,
+    stopped: bool,
+}
+
+impl RabbitInlet {
+    pub(super) async fn open(
+        connection: &Connection,
+        queue: &str,
+        window: usize,
+    ) -> Result<Self, String> {
+        let channel = connection.create_channel().await.map_err(text)?;
+        let window = window.min(PREFETCH_MAX);
+        let mut inlet = Self {
+            channel,
+            queue: queue.to_owned(),
+            window,
+            feeds: SelectAll::new(),
+            consumers: Vec::new(),
+            granted: 0,
+            held: BTreeMap::new(),
+            ids: Ids::new(),
+            stopped: false,
+        };
+        inlet.consume(window).await?;
+        Ok(inlet)
+    }
+
+    async fn consume(&mut self, prefetch: usize) -> Result<(), String> {
+        let count = u16::try_from(prefetch).unwrap_or(u16::MAX);
+        // Without a prefetch before it, a consumer is sent the whole queue.
+        let limited = self.channel.basic_qos(count, BasicQosOptions::default());
+        limited.await.map_err(text)?;
+        let consumed = self.channel.basic_consume(
+            topology::short(&self.queue)?,
+            // The broker names it afresh: a name used again could strand messages on old quorum queues.
+            ShortString::default(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        );
+        let consumer = consumed.await.map_err(text)?;
+        let tag = consumer.tag();
+        let end = stream::once({
+            let tag = tag.clone();
+            async move { Feed::Ended(tag) }
+        });
+        self.feeds.push(
+            consumer
+                .map(|delivery| Feed::Delivery(Box::new(delivery)))
+                .chain(end)
+                .boxed(),
+        );
+        self.consumers.push(tag);
+        self.granted += prefetch;
+        Ok(())
+    }
+
+    async fn cancel_from(&mut self, first: usize) -> Result<(), String> {
+        for tag in self.consumers.split_off(first) {
+            let cancelled = self
+                .channel
+                .basic_cancel(tag, BasicCancelOptions::default());
+            within("cancel", cancelled).await?;
+        }
+        Ok(())
+    }
+
+    /// Acknowledges everything up to the highest tag below which nothing stays held, in one frame.
+    async fn ack(&mut self, tags: &[u64]) -> Result<(), String> {
+        let mut acked = tags.to_vec();
+        acked.sort_unstable();
+        let contiguous = acked
+            .iter()
+            .zip(self.held.keys())
+            .take_while(|(acked, held)| acked == held)
+            .count();
+        for (index, tag) in acked.iter().enumerate() {
+            let Some(acker) = self.held.remove(tag) else {
+                continue;
+            };
+            if index + 1 < contiguous {
+                continue;
+            }
+            let multiple = index + 1 == contiguous;
+            sent(acker.ack(BasicAckOptions { multiple }).await)?;
+        }
+        Ok(())
+    }
+}
+
+/// What comes from a consumer of the channel.
+enum Feed {
+    Delivery(Box<lapin::Result<Delivery>>),
+    Ended(ShortString),
+}
+
+#[async_trait]
+impl Inlet for RabbitInlet {
+    async fn next(&mut self) -> Result<Event, String> {
+        match self.feeds.next().await {
+            Some(Feed::Delivery(delivery)) => {
+                let delivery = (*delivery).map_err(text)?;
+                let tag = delivery.delivery_tag;
+                self.held.insert(tag, delivery.acker.clone());
+                let ids = &mut self.ids;
+                let (message, attempt) = wire::from_delivery(delivery, || ids.fresh());
+                Ok(Event::Arrival(Arrival {
+                    tag,
+                    message,
+                    attempt,
+                }))
+            }
+            Some(Feed::Ended(tag)) if self.consumers.contains(&tag) => {
+                Err("the broker cancelled the consumer; was the queue deleted?".to_owned())
+            }
+            Some(Feed::Ended(_)) => Ok(Event::Turn),
+            None => Ok(Event::End),
+        }
+    }
+
+    async fn admit(&mut self, held: usize, delayed: usize) -> Result<(), String> {
+        if self.stopped {
+            return Ok(());
+        }
+        let delayed_max = (self.window * DELAYED_PER_WINDOW).max(DELAYED_MIN);
+        if delayed == 0 && self.granted > self.window {
+            self.granted = self.window;
+            within("cancel", self.cancel_from(1)).await?;
+        } else if delayed > 0 && held >= self.granted && self.granted < self.window + delayed_max {
+            let more = (self.window + delayed).saturating_sub(self.granted).max(1);
+            within("consume", self.consume(more.min(PREFETCH_MAX))).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), String> {
+        let acks = dispositions
+            .iter()
+            .filter(|(_, disposition)| *disposition == Disposition::Ack)
+            .map(|(tag, _)| *tag)
+            .collect::<Vec<_>>();
+        within("ack", self.ack(&acks)).await?;
+        for (tag, disposition) in dispositions {
+            let Some(acker) = self.held.remove(tag) else {
+                continue;
+            };
+            let returned = async {
+                match disposition {
+                    Disposition::Ack => Ok(true),
+                    Disposition::Retry(_) => {
+                        acker.reject(BasicRejectOptions { requeue: true }).await
+                    }
+                    Disposition::Release => {
+                        acker
+                            .nack(BasicNackOptions {
+                                multiple: false,
+                                requeue: true,
+                            })
+                            .await
+                    }
+                }
+            };
+            sent(Ok(within("requeue", returned).await?))?;
+        }
+        Ok(())
+    }
+
+    fn delays_retries(&self) -> bool {
+        false
+    }
+
+    async fn renew(&mut self) -> Result<(), String> {
+        // A delivery has no lease here; it comes back when its channel dies.
+        Ok(())
+    }
+
+    async fn stop(&mut self) -> Result<(), String> {
+        if std::mem::replace(&mut self.stopped, true) {
+            return Ok(());
+        }
+        self.cancel_from(0).await
+    }
+
+    async fn flush(&mut self) -> Result<(), String> {
+        // The broker answers after it has read every ack before the question.
+        let asked = self.channel.basic_qos(1, BasicQosOptions::default());
+        asked.await.map_err(text)
+    }
+
+    async fn close(self: Box<Self>) {
+        // A lost connection has no channels.
+        drop(within("leave", self.channel.close(200, "done".into())).await);
+    }
+}
+
+/// `false` from lapin means that the channel is gone and nothing was sent.
+fn sent(outcome: lapin::Result<bool>) -> Result<(), String> {
+    match outcome {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("the channel was closed".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is used to map errors")]
+fn text(error: lapin::Error) -> String {
+    error.to_string()
+}

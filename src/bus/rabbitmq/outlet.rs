@@ -1,0 +1,79 @@
+//! The way out: one channel in confirm mode.
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use lapin::{
+    Channel, Confirmation, Connection,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::ShortString,
+};
+
+use super::{topology, wire};
+use crate::bus::{
+    Message,
+    remote::{Answer, Outlet},
+};
+
+/// See [`Outlet`].
+pub(super) struct RabbitOutlet {
+    channel: Channel,
+    exchange: ShortString,
+    /// A topic without groups has nowhere to route to, and that is no fault.
+    mandatory: bool,
+}
+
+impl RabbitOutlet {
+    pub(super) async fn open(
+        connection: &Connection,
+        exchange: &str,
+        routed: bool,
+    ) -> Result<Self, String> {
+        let channel = connection
+            .create_channel()
+            .await
+            .map_err(|error| error.to_string())?;
+        let confirming = channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await;
+        confirming.map_err(|error| error.to_string())?;
+        Ok(Self {
+            channel,
+            exchange: topology::short(exchange)?,
+            mandatory: routed,
+        })
+    }
+}
+
+#[async_trait]
+impl Outlet for RabbitOutlet {
+    async fn send(&mut self, message: &Message) -> Result<BoxFuture<'static, Answer>, String> {
+        let options = BasicPublishOptions {
+            mandatory: self.mandatory,
+            ..BasicPublishOptions::default()
+        };
+        let published = self.channel.basic_publish(
+            self.exchange.clone(),
+            ShortString::default(),
+            options,
+            &message.body,
+            wire::to_properties(message),
+        );
+        let confirm = published.await.map_err(|error| error.to_string())?;
+        Ok(Box::pin(async move { answer(confirm.await) }))
+    }
+}
+
+fn answer(confirmation: lapin::Result<Confirmation>) -> Answer {
+    match confirmation {
+        Ok(Confirmation::Ack(None)) => Answer::Stored,
+        // lapin hangs a returned message on some confirm of the window, not on its own: none of them can be trusted.
+        Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned))) => {
+            Answer::Broken(format!("a message was returned: {}", returned.reply_text))
+        }
+        Ok(Confirmation::Nack(None)) => {
+            Answer::Full("the broker has no room in a queue of the topic".to_owned())
+        }
+        Ok(Confirmation::NotRequested) => Answer::Broken("the channel does not confirm".to_owned()),
+        Err(error) => Answer::Broken(error.to_string()),
+    }
+}

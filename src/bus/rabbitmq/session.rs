@@ -1,0 +1,130 @@
+//! One pair of connections to a RabbitMQ server.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use lapin::{Connection, Event};
+use tokio::time::{interval, timeout};
+use tracing::{info, warn};
+
+use super::{inlet::RabbitInlet, outlet::RabbitOutlet, topology};
+use crate::bus::{
+    BrokerInfo, Topology,
+    remote::{Inlet, Outlet, Session, Stock, Trouble},
+};
+
+/// How often to look at a connection whose end came without an event.
+const LOOK_PERIOD: Duration = Duration::from_millis(250);
+
+/// How long closing a connection in order may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// See [`Session`].
+pub(super) struct RabbitSession {
+    consuming: Connection,
+    publishing: Connection,
+    prefix: String,
+    broker: BrokerInfo,
+}
+
+impl RabbitSession {
+    pub(super) fn new(
+        consuming: Connection,
+        publishing: Connection,
+        prefix: String,
+        broker: BrokerInfo,
+    ) -> Self {
+        Self {
+            consuming,
+            publishing,
+            prefix,
+            broker,
+        }
+    }
+}
+
+#[async_trait]
+impl Session for RabbitSession {
+    async fn lost(&self) -> String {
+        tokio::select! {
+            reason = lost(&self.consuming) => reason,
+            reason = lost(&self.publishing) => reason,
+        }
+    }
+
+    async fn declare(&self, topology: &Topology) -> Result<(), Trouble> {
+        topology::declare(&self.consuming, &self.prefix, topology).await
+    }
+
+    async fn patrol(&self, topology: &Topology) -> Result<(), String> {
+        topology::patrol(&self.consuming, &self.prefix, topology).await
+    }
+
+    async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, String> {
+        let exchange = topology::exchange(&self.prefix, topic);
+        let outlet = RabbitOutlet::open(&self.publishing, &exchange, routed).await?;
+        Ok(Box::new(outlet))
+    }
+
+    async fn inlet(
+        &self,
+        topic: &str,
+        group: &str,
+        window: usize,
+    ) -> Result<Box<dyn Inlet>, String> {
+        let queue = topology::queue(&self.prefix, topic, group);
+        let inlet = RabbitInlet::open(&self.consuming, &queue, window).await?;
+        Ok(Box::new(inlet))
+    }
+
+    async fn stock(&self, topic: &str, group: &str) -> Result<Stock, String> {
+        let queue = topology::queue(&self.prefix, topic, group);
+        let channel = self
+            .consuming
+            .create_channel()
+            .await
+            .map_err(|error| error.to_string())?;
+        let ready = topology::ready(&channel, &queue).await?;
+        let closed = channel.close(200, "done".into()).await;
+        closed.map_err(|error| error.to_string())?;
+        // What others hold is not told over AMQP.
+        Ok(Stock {
+            ready,
+            unsettled: None,
+        })
+    }
+
+    fn broker(&self) -> BrokerInfo {
+        self.broker.clone()
+    }
+
+    async fn close(&self) {
+        for connection in [&self.publishing, &self.consuming] {
+            // A connection that is lost cannot be closed in order, and need not.
+            drop(timeout(CLOSE_TIMEOUT, connection.close(200, "done".into())).await);
+        }
+    }
+}
+
+/// Resolves when the connection has ended; says when the broker blocks it.
+async fn lost(connection: &Connection) -> String {
+    let mut events = std::pin::pin!(connection.events_listener());
+    let mut look = interval(LOOK_PERIOD);
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Event::Error(error)) if !connection.status().connected() => return error.to_string(),
+                Some(Event::ConnectionBlocked(reason)) => {
+                    warn!(reason, "the broker is short of resources, publishers wait");
+                }
+                Some(Event::ConnectionUnblocked) => info!("the broker takes messages again"),
+                Some(_) => {}
+                None => return "the connection ended".to_owned(),
+            },
+            _ = look.tick() => if !connection.status().connected() {
+                return "the connection was closed".to_owned();
+            },
+        }
+    }
+}

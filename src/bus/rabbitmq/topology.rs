@@ -1,0 +1,158 @@
+//! Exchanges, queues and bindings.
+
+use lapin::{
+    Channel, Connection, ErrorKind, ExchangeKind,
+    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable, ShortString},
+};
+
+use crate::bus::{
+    Topic, Topology,
+    remote::{Trouble, within},
+};
+
+/// Deliveries after which the broker itself drops a message. Only a backstop: ours is an order of magnitude below.
+const DELIVERY_LIMIT: i64 = 50;
+
+/// The exchange of a topic.
+pub(super) fn exchange(prefix: &str, topic: &str) -> String {
+    format!("{prefix}{topic}")
+}
+
+/// The queue of a group.
+pub(super) fn queue(prefix: &str, topic: &str, group: &str) -> String {
+    format!("{prefix}{topic}.{group}")
+}
+
+/// A name as AMQP carries it.
+pub(super) fn short(name: &str) -> Result<ShortString, String> {
+    ShortString::try_new(name).map_err(|error| format!("name `{name}`: {error}"))
+}
+
+/// Declares everything; a difference is a conflict.
+pub(super) async fn declare(
+    connection: &Connection,
+    prefix: &str,
+    topology: &Topology,
+) -> Result<(), Trouble> {
+    for topic in &topology.topics {
+        // A refused declaration closes its channel, so each topic has its own.
+        let channel = within("channel", connection.create_channel())
+            .await
+            .map_err(Trouble::Passing)?;
+        declare_topic(&channel, prefix, topic).await?;
+        within("channel close", channel.close(200, "done".into()))
+            .await
+            .map_err(Trouble::Passing)?;
+    }
+    Ok(())
+}
+
+async fn declare_topic(channel: &Channel, prefix: &str, topic: &Topic) -> Result<(), Trouble> {
+    let exchange = exchange(prefix, &topic.name);
+    let name = short(&exchange).map_err(long_name)?;
+    let options = ExchangeDeclareOptions {
+        durable: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    let declared = channel.exchange_declare(
+        name.clone(),
+        ExchangeKind::Fanout,
+        options,
+        FieldTable::default(),
+    );
+    settled(&exchange, declared.await)?;
+    for group in &topic.groups {
+        let queue = queue(prefix, &topic.name, group);
+        let queue_name = short(&queue).map_err(long_name)?;
+        let options = QueueDeclareOptions {
+            durable: true,
+            ..QueueDeclareOptions::default()
+        };
+        let declared = channel.queue_declare(queue_name.clone(), options, queue_arguments(topic));
+        settled(&queue, declared.await)?;
+        let bound = channel.queue_bind(
+            queue_name,
+            name.clone(),
+            ShortString::default(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
+        settled(&queue, bound.await)?;
+    }
+    Ok(())
+}
+
+fn queue_arguments(topic: &Topic) -> FieldTable {
+    let bytes_max = i64::try_from(topic.bytes_max).unwrap_or(i64::MAX);
+    let mut arguments = FieldTable::default();
+    let text = |text: &str| AMQPValue::LongString(text.into());
+    arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments.insert("x-overflow".into(), text("reject-publish"));
+    arguments.insert(
+        "x-max-length-bytes".into(),
+        AMQPValue::LongLongInt(bytes_max),
+    );
+    arguments.insert(
+        "x-delivery-limit".into(),
+        AMQPValue::LongLongInt(DELIVERY_LIMIT),
+    );
+    arguments
+}
+
+fn long_name(reason: String) -> Trouble {
+    Trouble::refused(reason, "choose a shorter `bus.prefix`")
+}
+
+fn settled<T>(name: &str, declared: lapin::Result<T>) -> Result<(), Trouble> {
+    let Err(error) = declared else { return Ok(()) };
+    let reason = error.to_string();
+    let ErrorKind::ProtocolError(amqp) = error.kind() else {
+        return Err(Trouble::Passing(reason));
+    };
+    Err(match amqp.get_id() {
+        405 | 406 => Trouble::conflict(
+            name,
+            reason,
+            "set `bus.topic_bytes_max` as it was, remove it by hand once it is drained, or set another `bus.prefix`",
+        ),
+        403 => Trouble::refused(
+            reason,
+            "allow this user to configure, write and read it with `rabbitmqctl set_permissions`",
+        ),
+        _ => Trouble::Passing(reason),
+    })
+}
+
+/// Whether everything is still there.
+pub(super) async fn patrol(
+    connection: &Connection,
+    prefix: &str,
+    topology: &Topology,
+) -> Result<(), String> {
+    let channel = connection
+        .create_channel()
+        .await
+        .map_err(|error| error.to_string())?;
+    for topic in &topology.topics {
+        for group in &topic.groups {
+            ready(&channel, &queue(prefix, &topic.name, group)).await?;
+        }
+    }
+    let closed = channel.close(200, "done".into()).await;
+    closed.map_err(|error| error.to_string())
+}
+
+/// How many messages are ready in a queue that exists.
+pub(super) async fn ready(channel: &Channel, queue: &str) -> Result<u64, String> {
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let found = channel
+        .queue_declare(short(queue)?, options, FieldTable::default())
+        .await;
+    found
+        .map(|queue| u64::from(queue.message_count()))
+        .map_err(|error| error.to_string())
+}

@@ -1,0 +1,349 @@
+//! The task behind a subscription: takes deliveries in, keeps their leases, waits out retries, settles.
+//!
+//! It holds every tag of its session from arrival to settlement. When the session ends the epoch ends with it: the
+//! broker gives the deliveries to somebody again, and tokens of the old epoch are stale.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+use tracing::debug;
+
+use super::{
+    Arrival, Event, Inlet,
+    gauge::Part,
+    link::{Life, Link},
+    shelf::Shelf,
+    within,
+};
+use crate::bus::{Delivery, Settled, Token, backend::Disposition};
+
+/// What a subscription asks of its intake.
+pub(super) enum Command {
+    Settle(Vec<(Token, Disposition)>, oneshot::Sender<Settled>),
+    Stop(oneshot::Sender<()>),
+    Close(oneshot::Sender<()>),
+}
+
+/// See the module.
+pub(super) struct Intake {
+    link: Link,
+    topic: String,
+    group: String,
+    window: usize,
+    lease: Duration,
+    gauge: Part,
+    shelf: Arc<Shelf>,
+    commands: mpsc::Receiver<Command>,
+    epoch: u64,
+    stopped: bool,
+    /// Every tag of this epoch that is not settled, with the time at which a retry is due.
+    held: BTreeMap<u64, Option<Instant>>,
+    delayed: usize,
+}
+
+/// Why the work on a session ended.
+enum End {
+    /// The session is lost: go on with the next.
+    Lost(String),
+    /// The subscription was closed or dropped.
+    Closed,
+}
+
+impl Intake {
+    pub(super) fn new(
+        link: Link,
+        topic: &str,
+        group: &str,
+        window: usize,
+        lease: Duration,
+        gauge: Part,
+        shelf: Arc<Shelf>,
+        commands: mpsc::Receiver<Command>,
+    ) -> Self {
+        Self {
+            link,
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            window,
+            lease,
+            gauge,
+            shelf,
+            commands,
+            epoch: 0,
+            stopped: false,
+            held: BTreeMap::new(),
+            delayed: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            let Some(life) = self.await_life().await else {
+                return;
+            };
+            self.epoch = life.epoch;
+            self.shelf.renew(self.epoch);
+            match self.live(&life).await {
+                End::Lost(reason) => {
+                    debug!(
+                        reason,
+                        topic = self.topic,
+                        group = self.group,
+                        "subscription begins anew"
+                    );
+                    life.end(&reason);
+                }
+                End::Closed => return,
+            }
+            self.held.clear();
+            self.gauge.set(0);
+            self.delayed = 0;
+            self.shelf.renew(0);
+        }
+    }
+
+    /// Waits for a session, answering meanwhile: without one every token is stale.
+    async fn await_life(&mut self) -> Option<Arc<Life>> {
+        loop {
+            let command = tokio::select! {
+                biased;
+                command = self.commands.recv() => command,
+                // After a stop nothing is taken in any more: the old session's deliveries are gone with it.
+                life = self.link.life_after(self.epoch), if !self.stopped => match life {
+                    Ok(life) => return Some(life),
+                    Err(error) => {
+                        self.shelf.fail(error);
+                        return None;
+                    }
+                },
+            };
+            match command {
+                Some(Command::Settle(dispositions, reply)) => {
+                    let stale = dispositions.len();
+                    reply.send(Settled { ok: 0, stale }).ok();
+                }
+                Some(Command::Stop(reply)) => {
+                    self.stopped = true;
+                    self.shelf.stop();
+                    reply.send(()).ok();
+                }
+                Some(Command::Close(reply)) => {
+                    self.shelf.stop();
+                    answer(Some(reply));
+                    return None;
+                }
+                None => return None,
+            }
+        }
+    }
+
+    async fn live(&mut self, life: &Life) -> End {
+        let opened = tokio::select! {
+            reason = life.ended() => Err(reason),
+            inlet = within("subscribe", life.session.inlet(&self.topic, &self.group, self.window)) => inlet,
+        };
+        let mut inlet = match opened {
+            Ok(inlet) => inlet,
+            Err(reason) => return End::Lost(reason),
+        };
+        match self.serve(life, inlet.as_mut()).await {
+            Ok(()) => {
+                inlet.close().await;
+                End::Closed
+            }
+            Err(reason) => End::Lost(reason),
+        }
+    }
+
+    /// Serves one session until the subscription is closed (`Ok`) or the session is lost.
+    async fn serve(&mut self, life: &Life, inlet: &mut dyn Inlet) -> Result<(), String> {
+        let mut renewal = interval(self.lease / 3);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let ended = life.ended();
+        tokio::pin!(ended);
+        loop {
+            self.gauge.set(self.held.len());
+            inlet.admit(self.held.len(), self.delayed).await?;
+            let next_due = self.next_due();
+            tokio::select! {
+                biased;
+                reason = &mut ended => return Err(reason),
+                command = self.commands.recv() => match command {
+                    Some(Command::Settle(dispositions, reply)) => {
+                        let settled = self.settle(inlet, dispositions).await;
+                        reply.send(settled.0).ok();
+                        settled.1?;
+                    }
+                    Some(Command::Stop(reply)) => {
+                        let stopped = self.stop(inlet).await;
+                        answer(Some(reply));
+                        stopped?;
+                    }
+                    Some(Command::Close(reply)) => return self.leave(life, inlet, Some(reply)).await,
+                    None => return self.leave(life, inlet, None).await,
+                },
+                _ = renewal.tick() => if !self.held.is_empty() { inlet.renew().await? },
+                () = due(next_due) => self.requeue_due(inlet).await?,
+                event = inlet.next(), if !self.stopped => match event? {
+                    Event::Arrival(arrival) => self.take_in(arrival),
+                    Event::Turn => {}
+                    Event::End => return Err("the broker ended the subscription".to_owned()),
+                },
+            }
+        }
+    }
+
+    fn take_in(&mut self, arrival: Arrival) {
+        let Arrival {
+            tag,
+            message,
+            attempt,
+        } = arrival;
+        self.held.insert(tag, None);
+        let token = Token {
+            epoch: self.epoch,
+            tag,
+        };
+        self.shelf.put(Delivery {
+            message,
+            attempt,
+            token,
+        });
+    }
+
+    async fn settle(
+        &mut self,
+        inlet: &mut dyn Inlet,
+        dispositions: Vec<(Token, Disposition)>,
+    ) -> (Settled, Result<(), String>) {
+        let asked = dispositions.len();
+        let mut now = Vec::with_capacity(asked);
+        let mut ok = 0;
+        for (token, disposition) in dispositions {
+            if token.epoch != self.epoch || self.held.get(&token.tag) != Some(&None) {
+                continue;
+            }
+            ok += 1;
+            match disposition {
+                Disposition::Retry(delay) if !delay.is_zero() && !inlet.delays_retries() => {
+                    self.held.insert(token.tag, Some(Instant::now() + delay));
+                    self.delayed += 1;
+                }
+                Disposition::Ack | Disposition::Retry(_) | Disposition::Release => {
+                    self.held.remove(&token.tag);
+                    now.push((token.tag, disposition));
+                }
+            }
+        }
+        self.shelf.returned(ok);
+        self.gauge.set(self.held.len());
+        let stale = asked - ok;
+        match inlet.settle(&now).await {
+            Ok(()) => (Settled { ok, stale }, Ok(())),
+            Err(reason) => (
+                Settled {
+                    ok: 0,
+                    stale: asked,
+                },
+                Err(reason),
+            ),
+        }
+    }
+
+    /// Takes nothing in any more and gives back what nobody was given; returns when nothing can be on its way.
+    async fn stop(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
+        if std::mem::replace(&mut self.stopped, true) {
+            return Ok(());
+        }
+        inlet.stop().await?;
+        let waiting = self.shelf.stop();
+        let releases = waiting
+            .into_iter()
+            .filter(|delivery| self.held.remove(&delivery.token.tag).is_some())
+            .map(|delivery| (delivery.token.tag, Disposition::Release))
+            .collect::<Vec<_>>();
+        inlet.settle(&releases).await?;
+        within("stop", turn_away(inlet)).await
+    }
+
+    /// Gives everything back but the retries that wait for their time: they are waited out after the caller has left.
+    async fn leave(
+        &mut self,
+        life: &Life,
+        inlet: &mut dyn Inlet,
+        reply: Option<oneshot::Sender<()>>,
+    ) -> Result<(), String> {
+        let released = self.release_rest(inlet).await;
+        answer(reply);
+        released?;
+        while let Some(at) = self.next_due() {
+            tokio::select! {
+                biased;
+                reason = life.ended() => return Err(reason),
+                () = sleep_until(at) => self.requeue_due(inlet).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn release_rest(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
+        self.commands.close();
+        self.stop(inlet).await?;
+        let releases = self
+            .held
+            .extract_if(.., |_, due| due.is_none())
+            .map(|(tag, _)| (tag, Disposition::Release))
+            .collect::<Vec<_>>();
+        self.gauge.set(self.held.len());
+        inlet.settle(&releases).await?;
+        within("leave the group", inlet.flush()).await
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        if self.delayed == 0 {
+            return None;
+        }
+        self.held.values().flatten().min().copied()
+    }
+
+    async fn requeue_due(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
+        let now = Instant::now();
+        let ripe = self
+            .held
+            .extract_if(.., |_, due| due.is_some_and(|due| due <= now))
+            .map(|(tag, _)| (tag, Disposition::Retry(Duration::ZERO)))
+            .collect::<Vec<_>>();
+        self.delayed -= ripe.len();
+        inlet.settle(&ripe).await
+    }
+}
+
+/// Gives back what still arrives after a stop, until nothing more can.
+async fn turn_away(inlet: &mut dyn Inlet) -> Result<(), String> {
+    loop {
+        match inlet.next().await? {
+            Event::Arrival(arrival) => {
+                inlet.settle(&[(arrival.tag, Disposition::Release)]).await?;
+            }
+            Event::Turn => {}
+            Event::End => return Ok(()),
+        }
+    }
+}
+
+fn answer(reply: Option<oneshot::Sender<()>>) {
+    if let Some(reply) = reply {
+        // The asker may have gone.
+        reply.send(()).ok();
+    }
+}
+
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,358 @@
+//! One supervised link: at most one session at a time, reopened for ever, told once.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::{Dial, EXCHANGE_TIMEOUT, Lasting, Session, Trouble, backoff::Backoff, within};
+use crate::{
+    bus::{BusError, Link as LinkState, Topology},
+    clock::saturating_ms,
+};
+
+/// How often a quiet session looks whether its topology is still there.
+const PATROL_PERIOD: Duration = Duration::from_secs(5);
+
+/// Refusals in a row after which a link that once worked gives up. A broker that is starting may refuse a while.
+const REFUSALS_MAX: u32 = 12;
+
+/// One session and its number.
+pub(super) struct Life {
+    /// Counts up with every session.
+    pub(super) epoch: u64,
+    pub(super) session: Box<dyn Session>,
+    end: watch::Sender<Option<String>>,
+}
+
+impl Life {
+    /// Ends the session for everybody.
+    pub(super) fn end(&self, reason: &str) {
+        self.end.send_if_modified(|end| {
+            let first = end.is_none();
+            if first {
+                *end = Some(reason.to_owned());
+            }
+            first
+        });
+    }
+
+    /// Resolves with the reason once the session has ended.
+    pub(super) async fn ended(&self) -> String {
+        let mut end = self.end.subscribe();
+        match end.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+}
+
+#[derive(Clone)]
+enum Phase {
+    Down,
+    Up(Arc<Life>),
+    Failed(Lasting),
+    Closed,
+}
+
+/// Shared by the bus, its publishers and its subscriptions; the last one to go closes the link.
+#[derive(Clone)]
+pub(super) struct Link(Arc<Guard>);
+
+struct Guard(Arc<Inner>);
+
+struct Inner {
+    phase: watch::Sender<Phase>,
+    state: watch::Sender<LinkState>,
+    topology: Mutex<Topology>,
+    closing: CancellationToken,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.closing.cancel();
+    }
+}
+
+impl Link {
+    /// Starts the supervisor and returns after its first try; an absent broker is no error here.
+    pub(super) async fn start(dial: impl Dial, backoff: Backoff) -> Result<Self, BusError> {
+        let down = LinkState::Down {
+            reason: "not connected yet".to_owned(),
+            tries: 0,
+        };
+        let inner = Arc::new(Inner {
+            phase: watch::Sender::new(Phase::Down),
+            state: watch::Sender::new(down),
+            topology: Mutex::new(Topology { topics: Vec::new() }),
+            closing: CancellationToken::new(),
+        });
+        let link = Self(Arc::new(Guard(Arc::clone(&inner))));
+        let mut state = inner.state.subscribe();
+        tokio::spawn(Supervisor::new(Arc::clone(&inner), dial, backoff).run());
+        // The sender lives in `inner`, so the first change always comes.
+        drop(state.changed().await);
+        let phase = inner.phase.borrow().clone();
+        match phase {
+            Phase::Failed(lasting) => Err(lasting.into()),
+            Phase::Down | Phase::Up(_) | Phase::Closed => Ok(link),
+        }
+    }
+
+    pub(super) fn state(&self) -> watch::Receiver<LinkState> {
+        self.inner().state.subscribe()
+    }
+
+    /// Waits for a session younger than `epoch`.
+    pub(super) async fn life_after(&self, epoch: u64) -> Result<Arc<Life>, BusError> {
+        let mut phase = self.inner().phase.subscribe();
+        let settled = phase
+            .wait_for(|phase| match phase {
+                Phase::Down => false,
+                Phase::Up(life) => life.epoch > epoch,
+                Phase::Failed(_) | Phase::Closed => true,
+            })
+            .await;
+        match settled.as_deref() {
+            Ok(Phase::Up(life)) => Ok(Arc::clone(life)),
+            Ok(Phase::Failed(lasting)) => Err(lasting.clone().into()),
+            Ok(Phase::Down | Phase::Closed) | Err(_) => Err(BusError::Closed),
+        }
+    }
+
+    /// Declares on the session at hand, and on every later one. Waits for an absent broker.
+    pub(super) async fn declare(&self, topology: &Topology) -> Result<(), BusError> {
+        let mut epoch = 0;
+        loop {
+            let life = self.life_after(epoch).await?;
+            match life.session.declare(topology).await {
+                Ok(()) => {
+                    self.remember(topology);
+                    return Ok(());
+                }
+                Err(Trouble::Lasting(lasting)) => return Err(lasting.into()),
+                Err(Trouble::Passing(reason)) => {
+                    life.end(&reason);
+                    epoch = life.epoch;
+                }
+            }
+        }
+    }
+
+    /// Everything declared so far.
+    pub(super) fn topology(&self) -> Topology {
+        self.inner().topology()
+    }
+
+    /// Closes for good: the session flushes, then everybody sees `Closed`.
+    pub(super) async fn close(&self) {
+        self.inner().closing.cancel();
+        let mut phase = self.inner().phase.subscribe();
+        let closed = phase.wait_for(|phase| matches!(phase, Phase::Closed | Phase::Failed(_)));
+        drop(timeout(EXCHANGE_TIMEOUT, closed).await);
+    }
+
+    /// Whether [`Link::close`] was called.
+    pub(super) fn is_closed(&self) -> bool {
+        self.inner().closing.is_cancelled()
+    }
+
+    fn remember(&self, declared: &Topology) {
+        let mut topology = lock(&self.inner().topology);
+        for topic in &declared.topics {
+            match topology
+                .topics
+                .iter_mut()
+                .find(|known| known.name == topic.name)
+            {
+                None => topology.topics.push(topic.clone()),
+                Some(known) => {
+                    for group in &topic.groups {
+                        if !known.groups.contains(group) {
+                            known.groups.push(group.clone());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn inner(&self) -> &Inner {
+        &self.0.0
+    }
+}
+
+impl Inner {
+    fn topology(&self) -> Topology {
+        lock(&self.topology).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens sessions one after the other until the link is closed or cannot heal.
+struct Supervisor<D> {
+    inner: Arc<Inner>,
+    dial: D,
+    backoff: Backoff,
+    epoch: u64,
+    refusals: u32,
+    outage_told: bool,
+}
+
+impl<D: Dial> Supervisor<D> {
+    fn new(inner: Arc<Inner>, dial: D, backoff: Backoff) -> Self {
+        Self {
+            inner,
+            dial,
+            backoff,
+            epoch: 0,
+            refusals: 0,
+            outage_told: false,
+        }
+    }
+
+    async fn run(mut self) {
+        let closing = self.inner.closing.clone();
+        loop {
+            let opened = tokio::select! {
+                biased;
+                () = closing.cancelled() => break,
+                opened = self.open() => opened,
+            };
+            let reason = match opened {
+                Ok(life) => match self.live(life).await {
+                    Some(reason) => reason,
+                    None => break,
+                },
+                Err(Trouble::Passing(reason)) => reason,
+                Err(Trouble::Lasting(lasting)) => match self.refuse(lasting) {
+                    Ok(reason) => reason,
+                    Err(lasting) => return self.fail(lasting),
+                },
+            };
+            let wait = self.tell_outage(reason);
+            tokio::select! {
+                biased;
+                () = closing.cancelled() => break,
+                () = sleep(wait) => {}
+            }
+        }
+        self.inner.state.send_replace(LinkState::Down {
+            reason: "the bus is closed".to_owned(),
+            tries: 0,
+        });
+        self.inner.phase.send_replace(Phase::Closed);
+    }
+
+    async fn open(&mut self) -> Result<Arc<Life>, Trouble> {
+        let session = self.dial.dial().await?;
+        let topology = self.inner.topology();
+        if !topology.topics.is_empty() {
+            session.declare(&topology).await?;
+        }
+        self.epoch += 1;
+        Ok(Arc::new(Life {
+            epoch: self.epoch,
+            session,
+            end: watch::Sender::new(None),
+        }))
+    }
+
+    /// Lives one life; `None` when the link was closed, else why it ended.
+    async fn live(&mut self, life: Arc<Life>) -> Option<String> {
+        let began = Instant::now();
+        self.tell_recovery(&life);
+        self.inner.phase.send_replace(Phase::Up(Arc::clone(&life)));
+        let reason = tokio::select! {
+            biased;
+            () = self.inner.closing.cancelled() => None,
+            reason = life.session.lost() => Some(reason),
+            reason = life.ended() => Some(reason),
+            reason = patrol(&life, &self.inner) => Some(reason),
+        };
+        if let Some(reason) = &reason {
+            self.inner.phase.send_replace(Phase::Down);
+            life.end(reason);
+            let gone = Arc::clone(&life);
+            tokio::spawn(async move { timeout(EXCHANGE_TIMEOUT, gone.session.close()).await });
+        } else {
+            drop(timeout(EXCHANGE_TIMEOUT, life.session.close()).await);
+            life.end("the bus is closed");
+        }
+        if began.elapsed() > PATROL_PERIOD {
+            self.backoff.reset();
+        }
+        reason
+    }
+
+    fn refuse(&mut self, lasting: Lasting) -> Result<String, Lasting> {
+        self.refusals += 1;
+        match &lasting {
+            Lasting::Refused { reason, .. } if self.epoch > 0 && self.refusals < REFUSALS_MAX => {
+                Ok(format!("refused: {reason}"))
+            }
+            Lasting::Refused { .. } | Lasting::Conflict { .. } => Err(lasting),
+        }
+    }
+
+    fn fail(self, lasting: Lasting) {
+        let error = BusError::from(lasting.clone());
+        if self.epoch > 0 {
+            error!(%error, "the broker came back and does not let us in");
+        }
+        self.inner.phase.send_replace(Phase::Failed(lasting));
+        self.inner.state.send_replace(LinkState::Down {
+            reason: error.to_string(),
+            tries: self.refusals,
+        });
+    }
+
+    fn tell_outage(&mut self, reason: String) -> Duration {
+        let wait = self.backoff.next_wait();
+        let wait_ms = saturating_ms(wait);
+        if std::mem::replace(&mut self.outage_told, true) {
+            debug!(reason, wait_ms, "broker still unreachable");
+        } else {
+            warn!(reason, wait_ms, "broker unreachable, retrying");
+        }
+        self.inner.state.send_replace(LinkState::Down {
+            reason,
+            tries: self.backoff.tries(),
+        });
+        wait
+    }
+
+    fn tell_recovery(&mut self, life: &Life) {
+        self.refusals = 0;
+        let broker = life.session.broker();
+        if std::mem::replace(&mut self.outage_told, false) {
+            info!(
+                name = broker.name,
+                version = broker.version,
+                "broker reachable again"
+            );
+        }
+        self.inner.state.send_replace(LinkState::Up);
+    }
+}
+
+/// Looks now and then whether the topology is still there, so that a deleted queue is never silent.
+async fn patrol(life: &Life, inner: &Inner) -> String {
+    loop {
+        sleep(PATROL_PERIOD).await;
+        let topology = inner.topology();
+        if let Err(reason) = within("patrol", life.session.patrol(&topology)).await {
+            return reason;
+        }
+    }
+}

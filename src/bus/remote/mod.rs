@@ -1,0 +1,224 @@
+//! What the backends over a network share: one supervised link, windowed publishing, tokens with epochs.
+//!
+//! Duty: a connection is one [`Session`]. When anything about it fails it is dropped whole; the [`link`] opens the
+//! next one with endless jittered backoff and declares the topology again. A publisher sends again what was not
+//! confirmed, a subscription starts a new epoch, so that tokens of the old one are stale and hit nobody's delivery.
+//! RabbitMQ and NATS implement [`Dial`], [`Session`], [`Outlet`] and [`Inlet`]; the rest is written once, here.
+//!
+//! Promise: an outage is told once when it begins and once when it ends. What cannot heal (a wrong password, a
+//! conflict) is an error and not a loop.
+//!
+//! Deliberately absent: the clients' own recovery. Theirs gives up, forgets consumers or stays silent in cases that
+//! the conformance suite holds.
+
+mod backend;
+mod backoff;
+mod gauge;
+mod headers;
+mod ids;
+mod intake;
+mod link;
+mod publisher;
+mod shelf;
+mod subscription;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+
+use super::{BrokerInfo, BusError, Message, Topology, backend::Disposition};
+
+pub(in crate::bus) use backend::Remote;
+pub(in crate::bus) use headers::{pack_headers, unpack_headers};
+pub(in crate::bus) use ids::{Ids, named_id};
+pub(in crate::bus) use publisher::HEADERS_MAX;
+
+/// Opens sessions with one broker.
+#[async_trait]
+pub(in crate::bus) trait Dial: Send + Sync + 'static {
+    /// Connects and authenticates. Bounded in time by the implementation.
+    async fn dial(&self) -> Result<Box<dyn Session>, Trouble>;
+}
+
+/// One life of a connection. Any error ends it; the link opens the next.
+#[async_trait]
+pub(in crate::bus) trait Session: Send + Sync + 'static {
+    /// Resolves with the reason when the connection is lost.
+    async fn lost(&self) -> String;
+
+    /// Makes sure that the topology exists.
+    async fn declare(&self, topology: &Topology) -> Result<(), Trouble>;
+
+    /// Looks whether everything declared is still there.
+    async fn patrol(&self, topology: &Topology) -> Result<(), String>;
+
+    /// Opens the way out to a topic. `routed` says whether the topic has any group.
+    async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, String>;
+
+    /// Opens the way in from a group.
+    async fn inlet(
+        &self,
+        topic: &str,
+        group: &str,
+        window: usize,
+    ) -> Result<Box<dyn Inlet>, String>;
+
+    /// How much the broker has for a group.
+    async fn stock(&self, topic: &str, group: &str) -> Result<Stock, String>;
+
+    /// Name and version of the broker.
+    fn broker(&self) -> BrokerInfo;
+
+    /// Flushes and closes.
+    async fn close(&self);
+}
+
+/// What a broker tells of a group.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::bus) struct Stock {
+    /// Not delivered to anybody.
+    pub(in crate::bus) ready: u64,
+    /// Delivered to whomever and not settled, if the broker tells.
+    pub(in crate::bus) unsettled: Option<u64>,
+}
+
+/// The way out to one topic.
+#[async_trait]
+pub(in crate::bus) trait Outlet: Send {
+    /// Hands a message to the connection. The inner future resolves with the broker's answer.
+    async fn send(&mut self, message: &Message) -> Result<BoxFuture<'static, Answer>, String>;
+}
+
+/// What the broker says to one published message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::bus) enum Answer {
+    /// Stored for every group.
+    Stored,
+    /// No room now; ask again later.
+    Full(String),
+    /// No answer came in time; the message may be sent again.
+    Unheard,
+    /// The session is of no use any more.
+    Broken(String),
+}
+
+/// The way in from one group.
+#[async_trait]
+pub(in crate::bus) trait Inlet: Send {
+    /// What comes next. Cancel safe.
+    async fn next(&mut self) -> Result<Event, String>;
+
+    /// Allows deliveries until `held` of the window are in use; called whenever `held` changes.
+    async fn admit(&mut self, held: usize, delayed: usize) -> Result<(), String>;
+
+    /// Settles tags that are held; all of them are forgotten afterwards.
+    async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), String>;
+
+    /// Whether the broker itself waits out the delay of a retry; if not, the intake holds the tag until it is due.
+    fn delays_retries(&self) -> bool;
+
+    /// Tells the broker that the held tags are still being worked on.
+    async fn renew(&mut self) -> Result<(), String>;
+
+    /// Asks for nothing more.
+    async fn stop(&mut self) -> Result<(), String>;
+
+    /// Returns once everything said has reached the broker.
+    async fn flush(&mut self) -> Result<(), String>;
+
+    /// Leaves.
+    async fn close(self: Box<Self>);
+}
+
+/// What an inlet has to say.
+#[derive(Debug)]
+pub(in crate::bus) enum Event {
+    /// A delivery came.
+    Arrival(Arrival),
+    /// Nothing came, but there is something to do: [`Inlet::admit`] is to be called.
+    Turn,
+    /// After [`Inlet::stop`]: nothing more can come.
+    End,
+}
+
+/// A delivery as the broker gave it.
+#[derive(Debug)]
+pub(in crate::bus) struct Arrival {
+    /// Unique within the inlet.
+    pub(in crate::bus) tag: u64,
+    /// What was published.
+    pub(in crate::bus) message: Message,
+    /// 1 for the first try.
+    pub(in crate::bus) attempt: u32,
+}
+
+/// Why a session could not be opened or a topology not be declared.
+#[derive(Clone, Debug)]
+pub(in crate::bus) enum Trouble {
+    /// May heal by itself.
+    Passing(String),
+    /// Needs the operator.
+    Lasting(Lasting),
+}
+
+/// An error that time does not heal.
+#[derive(Clone, Debug)]
+pub(in crate::bus) enum Lasting {
+    /// See [`BusError::Refused`].
+    Refused { reason: String, mend: String },
+    /// See [`BusError::Conflict`].
+    Conflict {
+        name: String,
+        reason: String,
+        mend: String,
+    },
+}
+
+impl Trouble {
+    pub(in crate::bus) fn refused(reason: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::Lasting(Lasting::Refused {
+            reason: reason.into(),
+            mend: mend.into(),
+        })
+    }
+
+    pub(in crate::bus) fn conflict(
+        name: impl Into<String>,
+        reason: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Self {
+        Self::Lasting(Lasting::Conflict {
+            name: name.into(),
+            reason: reason.into(),
+            mend: mend.into(),
+        })
+    }
+}
+
+impl From<Lasting> for BusError {
+    fn from(lasting: Lasting) -> Self {
+        match lasting {
+            Lasting::Refused { reason, mend } => Self::Refused { reason, mend },
+            Lasting::Conflict { name, reason, mend } => Self::Conflict { name, reason, mend },
+        }
+    }
+}
+
+/// How long a single exchange with the broker may take before the session counts as lost.
+pub(in crate::bus) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bounds one exchange in time; what takes too long ends the session.
+pub(in crate::bus) async fn within<T, E: std::fmt::Display>(
+    what: &str,
+    exchange: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(EXCHANGE_TIMEOUT, exchange).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(format!("{what} failed: {error}")),
+        Err(_) => Err(format!(
+            "{what} was not answered within {} s",
+            EXCHANGE_TIMEOUT.as_secs()
+        )),
+    }
+}

@@ -1,0 +1,408 @@
+//! Windowed publishing that outlives sessions: what is not confirmed is sent again on the next one.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::{
+    Answer, Outlet,
+    backoff::Backoff,
+    link::{Life, Link},
+};
+use crate::bus::{BusError, Message, Publisher, Receipt, Unconfirmed};
+
+/// Bytes of headers that a message may carry.
+pub(in crate::bus) const HEADERS_MAX: usize = 16 << 10;
+
+/// The caller's end of a publisher.
+pub(super) struct RemotePublisher {
+    link: Link,
+    window: usize,
+    body_max: Arc<AtomicUsize>,
+    room: Arc<Semaphore>,
+    outgoing: mpsc::UnboundedSender<Pending>,
+    finished: oneshot::Receiver<()>,
+}
+
+/// A message on its way, with its share of the window and of its receipt.
+struct Pending {
+    message: Message,
+    share: Share,
+    /// Given back to the window when the message is confirmed.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// A message's share of a receipt: dropped without [`Share::confirm`] it counts as unconfirmed.
+struct Share {
+    id: Option<Uuid>,
+    batch: Arc<Batch>,
+}
+
+impl Share {
+    fn confirm(mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            let mut ids = self
+                .batch
+                .unconfirmed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            ids.push(id);
+        }
+    }
+}
+
+/// The receipt's other end: it resolves when the last share is gone, whatever became of the task that held it.
+struct Batch {
+    unconfirmed: Mutex<Vec<Uuid>>,
+    resolve: Mutex<Option<oneshot::Sender<Result<(), Unconfirmed>>>>,
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let ids = std::mem::take(
+            self.unconfirmed
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        let resolve = self
+            .resolve
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(resolve) = resolve {
+            let outcome = if ids.is_empty() {
+                Ok(())
+            } else {
+                Err(Unconfirmed { ids })
+            };
+            // Nobody waits for it any more if this fails.
+            drop(resolve.send(outcome));
+        }
+    }
+}
+
+impl RemotePublisher {
+    /// Starts the task that sends.
+    pub(super) fn open(
+        link: Link,
+        topic: &str,
+        routed: bool,
+        window: usize,
+        body_max: Arc<AtomicUsize>,
+        backoff: Backoff,
+    ) -> Self {
+        let window = window.clamp(1, Semaphore::MAX_PERMITS);
+        let (outgoing, incoming) = mpsc::unbounded_channel();
+        let (finish, finished) = oneshot::channel();
+        let engine = Engine {
+            link: link.clone(),
+            topic: topic.to_owned(),
+            routed,
+            incoming,
+            open: true,
+            next: 0,
+            unsent: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            gate: Gate::new(window, backoff),
+        };
+        tokio::spawn(async move {
+            engine.run().await;
+            drop(finish);
+        });
+        Self {
+            link,
+            window,
+            body_max,
+            room: Arc::new(Semaphore::new(window)),
+            outgoing,
+            finished,
+        }
+    }
+
+    fn check_sizes(&self, messages: &[Message]) -> Result<(), BusError> {
+        let body_max = self.body_max.load(Ordering::Relaxed);
+        for message in messages {
+            let headers = message
+                .headers
+                .iter()
+                .map(|(name, value)| name.len() + value.len())
+                .sum::<usize>()
+                + message.content_type.len();
+            for (size, max) in [(message.body.len(), body_max), (headers, HEADERS_MAX)] {
+                if size > max {
+                    return Err(BusError::TooLarge { size, max });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn acquire(&self, count: usize) -> Result<OwnedSemaphorePermit, BusError> {
+        let wanted = u32::try_from(count.min(self.window)).unwrap_or(u32::MAX);
+        Arc::clone(&self.room)
+            .acquire_many_owned(wanted)
+            .await
+            .map_err(|_| BusError::Closed)
+    }
+}
+
+#[async_trait]
+impl Publisher for RemotePublisher {
+    async fn publish(&mut self, messages: Vec<Message>) -> Result<Receipt, BusError> {
+        self.check_sizes(&messages)?;
+        if self.link.is_closed() || self.outgoing.is_closed() {
+            return Err(BusError::Closed);
+        }
+        let mut room = tokio::select! {
+            biased;
+            () = self.outgoing.closed() => return Err(BusError::Closed),
+            room = self.acquire(messages.len()) => room?,
+        };
+        let (resolve, resolved) = oneshot::channel();
+        let ids = messages.iter().map(|message| message.id).collect();
+        let batch = Arc::new(Batch {
+            unconfirmed: Mutex::new(Vec::new()),
+            resolve: Mutex::new(Some(resolve)),
+        });
+        let roomless = messages.len().saturating_sub(self.window);
+        for (index, message) in messages.into_iter().enumerate() {
+            let share = Share {
+                id: Some(message.id),
+                batch: Arc::clone(&batch),
+            };
+            let room = if index < roomless {
+                None
+            } else {
+                room.split(1)
+            };
+            // If the engine is gone the share is dropped here and the receipt tells.
+            drop(self.outgoing.send(Pending {
+                message,
+                share,
+                _room: room,
+            }));
+        }
+        drop(batch);
+        Ok(Receipt::new(async move {
+            resolved.await.unwrap_or(Err(Unconfirmed { ids }))
+        }))
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), BusError> {
+        let Self {
+            link,
+            outgoing,
+            finished,
+            ..
+        } = *self;
+        drop(outgoing);
+        // An error is the engine's drop: it has ended.
+        drop(finished.await);
+        if link.is_closed() {
+            Err(BusError::Closed)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// How many messages may be unconfirmed now: the window, or few after the broker had no room.
+struct Gate {
+    window: usize,
+    limit: usize,
+    full: bool,
+    reopens: Option<Instant>,
+    backoff: Backoff,
+}
+
+impl Gate {
+    fn new(window: usize, backoff: Backoff) -> Self {
+        Self {
+            window,
+            limit: window,
+            full: false,
+            reopens: None,
+            backoff,
+        }
+    }
+
+    /// The broker has no room: wait, then probe with one message.
+    fn shut(&mut self) {
+        if self.reopens.is_none() {
+            self.limit = 1;
+            self.reopens = Some(Instant::now() + self.backoff.next_wait());
+        }
+    }
+
+    /// The broker took one: let twice as many go.
+    fn widen(&mut self) {
+        if self.reopens.is_none() {
+            self.limit = self.limit.saturating_mul(2).min(self.window);
+            self.backoff.reset();
+        }
+    }
+}
+
+/// Owns every message between `publish` and its confirmation.
+struct Engine {
+    link: Link,
+    topic: String,
+    routed: bool,
+    incoming: mpsc::UnboundedReceiver<Pending>,
+    open: bool,
+    next: u64,
+    unsent: BTreeMap<u64, Pending>,
+    sent: BTreeMap<u64, Pending>,
+    gate: Gate,
+}
+
+type Confirms = FuturesUnordered<BoxFuture<'static, (u64, Answer)>>;
+
+impl Engine {
+    async fn run(mut self) {
+        let mut epoch = 0;
+        while self.has_work() {
+            let Ok(life) = self.link.life_after(epoch).await else {
+                return;
+            };
+            epoch = life.epoch;
+            if let Err(reason) = self.drive(&life).await {
+                life.end(&reason);
+                self.unsent.append(&mut self.sent);
+            }
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        self.open || !self.unsent.is_empty() || !self.sent.is_empty()
+    }
+
+    /// Sends and confirms on one session until all is done (`Ok`) or the session is over.
+    async fn drive(&mut self, life: &Life) -> Result<(), String> {
+        let mut outlet = tokio::select! {
+            reason = life.ended() => return Err(reason),
+            outlet = life.session.outlet(&self.topic, self.routed) => outlet?,
+        };
+        let ended = life.ended();
+        tokio::pin!(ended);
+        let mut confirms = Confirms::new();
+        while self.has_work() {
+            while self.may_send() {
+                tokio::select! {
+                    biased;
+                    reason = &mut ended => return Err(reason),
+                    sent = self.send_first(outlet.as_mut(), &mut confirms) => sent?,
+                }
+                if self.absorb_ready(&mut confirms)? {
+                    break;
+                }
+            }
+            tokio::select! {
+                biased;
+                reason = &mut ended => return Err(reason),
+                Some((number, answer)) = confirms.next() => self.absorb(number, answer)?,
+                () = reopening(self.gate.reopens) => self.gate.reopens = None,
+                pending = self.incoming.recv(), if self.open => self.accept(pending),
+            }
+        }
+        Ok(())
+    }
+
+    fn may_send(&self) -> bool {
+        !self.unsent.is_empty() && self.sent.len() < self.gate.limit && self.gate.reopens.is_none()
+    }
+
+    fn accept(&mut self, pending: Option<Pending>) {
+        match pending {
+            None => self.open = false,
+            Some(pending) => {
+                self.unsent.insert(self.next, pending);
+                self.next += 1;
+            }
+        }
+    }
+
+    async fn send_first(
+        &mut self,
+        outlet: &mut dyn Outlet,
+        confirms: &mut Confirms,
+    ) -> Result<(), String> {
+        let Some((number, pending)) = self.unsent.pop_first() else {
+            return Ok(());
+        };
+        // Counted as sent before it is: if this future is dropped half-way the message is sent again.
+        let message = pending.message.clone();
+        self.sent.insert(number, pending);
+        let answer = outlet.send(&message).await?;
+        confirms.push(Box::pin(async move { (number, answer.await) }));
+        Ok(())
+    }
+
+    /// Takes the answers that are there without waiting; true if the gate was shut by one.
+    fn absorb_ready(&mut self, confirms: &mut Confirms) -> Result<bool, String> {
+        use futures::FutureExt;
+        while let Some(Some((number, answer))) = confirms.next().now_or_never() {
+            self.absorb(number, answer)?;
+        }
+        Ok(self.gate.reopens.is_some())
+    }
+
+    fn absorb(&mut self, number: u64, answer: Answer) -> Result<(), String> {
+        match answer {
+            Answer::Stored => {
+                if let Some(pending) = self.sent.remove(&number) {
+                    pending.share.confirm();
+                }
+                self.gate.widen();
+                if self.gate.reopens.is_none() && std::mem::take(&mut self.gate.full) {
+                    info!(topic = self.topic, "the topic has room again");
+                }
+            }
+            Answer::Full(reason) => {
+                if !std::mem::replace(&mut self.gate.full, true) {
+                    warn!(
+                        topic = self.topic,
+                        reason, "the topic is full, publishers wait"
+                    );
+                }
+                self.gate.shut();
+                self.again(number);
+            }
+            Answer::Unheard => self.again(number),
+            Answer::Broken(reason) => return Err(reason),
+        }
+        Ok(())
+    }
+
+    fn again(&mut self, number: u64) {
+        if let Some(pending) = self.sent.remove(&number) {
+            self.unsent.insert(number, pending);
+        }
+    }
+}
+
+async fn reopening(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

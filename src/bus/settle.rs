@@ -1,0 +1,160 @@
+//! Verdicts, dead letters, poison and redrive, built once over every backend.
+//!
+//! # Promises
+//! - `Dead` is a copy in `TOPIC.GROUP.dead`, confirmed, then an ack: never neither. While the dead letters cannot be
+//!   written the original is kept, and the settling waits.
+//! - A delivery past [`Config::attempts_max`] is dead-lettered without being handed out.
+//! - A delivery that came back is handed out alone, and a new consumer holds one delivery at a time until it has
+//!   seen a fresh one. So a record that kills its consumer is counted alone: its neighbours are not on loan with it
+//!   the next time, also on brokers that count what was only prefetched.
+//! - A dead letter that is redriven is processed by its own group only; the others ack it unseen.
+
+mod consumer;
+pub mod dead;
+mod redrive;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use self::{consumer::SettlingConsumer, dead::Graveyard};
+use super::{
+    BrokerInfo, Bus, BusError, Capabilities, Config, Consumer, Depth, Link, Publisher, Topology,
+    backend::Backend,
+    topology::{DEAD_GROUP, Topic, dead_topic},
+};
+use crate::clock::Clock;
+
+/// A [`Bus`] over a [`Backend`].
+#[derive(Debug)]
+pub struct Settling {
+    backend: Arc<dyn Backend>,
+    attempts_max: u32,
+    clock: Clock,
+    /// What this client has declared.
+    declared: Mutex<Topology>,
+}
+
+impl Settling {
+    /// Builds the bus; the clock dates dead letters.
+    #[must_use]
+    pub fn new(backend: impl Backend, config: &Config, clock: Clock) -> Self {
+        Self {
+            backend: Arc::new(backend),
+            attempts_max: config.attempts_max.max(1),
+            clock,
+            declared: Mutex::new(Topology { topics: Vec::new() }),
+        }
+    }
+
+    fn declared(&self) -> MutexGuard<'_, Topology> {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, topology: &Topology) {
+        let mut declared = self.declared();
+        for topic in &topology.topics {
+            match declared.topics.iter_mut().find(|t| t.name == topic.name) {
+                Some(known) => merge_groups(known, topic),
+                None => declared.topics.push(topic.clone()),
+            }
+        }
+    }
+
+    fn check_group(&self, topic: &str, group: &str) -> Result<(), BusError> {
+        if self.declared().has_group(topic, group) {
+            return Ok(());
+        }
+        Err(BusError::Undeclared {
+            name: format!("{topic}.{group}"),
+        })
+    }
+
+    /// Where the dead letters of the group go. Dead letters themselves have no such place.
+    fn graveyard(&self, topic: &str, group: &str) -> Result<Option<Graveyard>, BusError> {
+        if group == DEAD_GROUP {
+            return Ok(None);
+        }
+        self.check_group(&dead_topic(topic, group), DEAD_GROUP)?;
+        let backend = Arc::clone(&self.backend);
+        Ok(Some(Graveyard::new(backend, topic, group, self.clock)))
+    }
+}
+
+fn merge_groups(known: &mut Topic, topic: &Topic) {
+    for group in &topic.groups {
+        if !known.groups.contains(group) {
+            known.groups.push(group.clone());
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for Settling {
+    fn capabilities(&self) -> Capabilities {
+        self.backend.capabilities()
+    }
+
+    async fn describe(&self) -> Result<BrokerInfo, BusError> {
+        self.backend.describe().await
+    }
+
+    fn link(&self) -> watch::Receiver<Link> {
+        self.backend.link()
+    }
+
+    async fn declare(&self, topology: &Topology) -> Result<(), BusError> {
+        self.backend.declare(topology).await?;
+        self.remember(topology);
+        Ok(())
+    }
+
+    async fn publisher(&self, topic: &str) -> Result<Box<dyn Publisher>, BusError> {
+        if self.declared().topic(topic).is_none() {
+            return Err(BusError::Undeclared {
+                name: topic.to_owned(),
+            });
+        }
+        self.backend.publisher(topic).await
+    }
+
+    async fn consumer(
+        &self,
+        topic: &str,
+        group: &str,
+        window: usize,
+    ) -> Result<Box<dyn Consumer>, BusError> {
+        self.check_group(topic, group)?;
+        let graveyard = self.graveyard(topic, group)?;
+        let source = consumer::Source {
+            backend: Arc::clone(&self.backend),
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            window: window.max(1),
+            attempts_max: self.attempts_max,
+        };
+        Ok(Box::new(SettlingConsumer::open(source, graveyard).await?))
+    }
+
+    async fn depth(&self, topic: &str, group: &str) -> Result<Depth, BusError> {
+        self.check_group(topic, group)?;
+        let mut depth = self.backend.depth(topic, group).await?;
+        let dead = dead_topic(topic, group);
+        if self.check_group(&dead, DEAD_GROUP).is_ok() {
+            let letters = self.backend.depth(&dead, DEAD_GROUP).await?;
+            depth.dead = letters.ready + letters.in_flight;
+        }
+        Ok(depth)
+    }
+
+    async fn redrive(&self, topic: &str, group: &str) -> Result<u64, BusError> {
+        self.check_group(topic, group)?;
+        self.check_group(&dead_topic(topic, group), DEAD_GROUP)?;
+        redrive::redrive(self.backend.as_ref(), topic, group).await
+    }
+
+    async fn close(&self) -> Result<(), BusError> {
+        self.backend.close().await
+    }
+}

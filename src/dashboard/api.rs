@@ -1,0 +1,104 @@
+//! Answers for programs: numbers, the picture, health.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::{LinkState, answer::Refusal, gauges, moment::Moment, serve::Desk};
+use crate::chart::{self, Format};
+
+pub(super) async fn summary(State(desk): State<Arc<Desk>>) -> Json<Moment> {
+    Json(desk.moment())
+}
+
+/// The picture as the plot service last drew it.
+pub(super) async fn png(State(desk): State<Arc<Desk>>) -> Result<Response, Refusal> {
+    let path = desk.picture.clone();
+    let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
+    match read {
+        Ok(Ok(bytes)) => Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response()),
+        _ => Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "no picture yet: it comes with the second row",
+        )),
+    }
+}
+
+/// The picture, drawn from what is known now.
+pub(super) async fn svg(State(desk): State<Arc<Desk>>) -> Result<Response, Refusal> {
+    let snapshot = desk.view.borrow().distribution.clone();
+    let Some(snapshot) = snapshot else {
+        return Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "no picture yet: it comes with the second row",
+        ));
+    };
+    let style = desk.style.clone();
+    let drawn =
+        tokio::task::spawn_blocking(move || chart::render(&snapshot, &style, Format::Svg)).await;
+    match drawn {
+        Ok(Ok(bytes)) => Ok(([(header::CONTENT_TYPE, "image/svg+xml")], bytes).into_response()),
+        _ => Err(Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the picture could not be drawn",
+        )),
+    }
+}
+
+pub(super) async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
+    gauges::set(&desk.moment());
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], (desk.metrics)()).into_response()
+}
+
+/// The process answers, so it lives.
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the process can do its work now.
+pub(super) async fn readyz(State(desk): State<Arc<Desk>>) -> Response {
+    let reason = not_ready(&desk);
+    let status = if reason.is_none() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(json!({ "ready": reason.is_none(), "reason": reason })),
+    )
+        .into_response()
+}
+
+fn not_ready(desk: &Desk) -> Option<String> {
+    if desk.draining.is_cancelled() || desk.stop.is_cancelled() {
+        return Some("stopping".to_owned());
+    }
+    let bus = desk.bus.borrow();
+    match bus.as_ref().map(|bus| &bus.link) {
+        // Strangers ask here too, so the broker's own words stay inside.
+        Some(LinkState::Down { tries, .. }) => Some(format!("broker away after {tries} tries")),
+        Some(LinkState::Up) | None => None,
+    }
+}
+
+pub(super) async fn not_found() -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "no such page; `/` has the live page, `/api/summary` its numbers",
+    )
+}
+
+pub(super) async fn wrong_method() -> Refusal {
+    Refusal::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "wrong method: pages are got, records are posted",
+    )
+}

@@ -1,0 +1,103 @@
+//! Watches the bus: its link at once, its depths once a second.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{BusPort, BusState, LinkState, Queue};
+use crate::bus::Link;
+
+/// How often depths are asked for.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How long the broker may take to answer; a slow answer keeps the old depths.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What dead-letter topics end in; their depths are told beside the groups that they belong to.
+const DEAD: &str = ".dead";
+
+/// Keeps the state of the bus fresh until `stop`.
+pub(super) fn watch(
+    port: Option<BusPort>,
+    stop: CancellationToken,
+) -> watch::Receiver<Option<BusState>> {
+    let Some(port) = port else {
+        return watch::channel(None).1;
+    };
+    let mut link = port.bus.link();
+    let state = BusState {
+        url: port.url.clone(),
+        link: link_state(&link.borrow_and_update()),
+        queues: Vec::new(),
+    };
+    let (sender, receiver) = watch::channel(Some(state));
+    tokio::spawn(async move {
+        stop.run_until_cancelled(keep_fresh(&port, link, &sender))
+            .await;
+    });
+    receiver
+}
+
+async fn keep_fresh(
+    port: &BusPort,
+    mut link: watch::Receiver<Link>,
+    sender: &watch::Sender<Option<BusState>>,
+) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            changed = link.changed() => if changed.is_err() { return },
+            _ = ticks.tick() => {}
+        }
+        let state = link_state(&link.borrow_and_update());
+        let queues = match state {
+            LinkState::Up => timeout(PATIENCE, queues(port)).await.ok(),
+            LinkState::Down { .. } => None,
+        };
+        sender.send_modify(|bus| {
+            if let Some(bus) = bus {
+                bus.link = state;
+                bus.queues = queues.unwrap_or_else(|| std::mem::take(&mut bus.queues));
+            }
+        });
+    }
+}
+
+fn link_state(link: &Link) -> LinkState {
+    match link {
+        Link::Up => LinkState::Up,
+        Link::Down { reason, tries } => LinkState::Down {
+            reason: reason.clone(),
+            tries: *tries,
+        },
+    }
+}
+
+async fn queues(port: &BusPort) -> Vec<Queue> {
+    let mut queues = Vec::new();
+    for topic in port
+        .topology
+        .topics
+        .iter()
+        .filter(|topic| !topic.name.ends_with(DEAD))
+    {
+        for group in &topic.groups {
+            let Ok(depth) = port.bus.depth(&topic.name, group).await else {
+                continue;
+            };
+            queues.push(Queue {
+                topic: topic.name.clone(),
+                group: group.clone(),
+                ready: depth.ready,
+                in_flight: depth.in_flight,
+                dead: depth.dead,
+            });
+        }
+    }
+    queues
+}

@@ -1,0 +1,79 @@
+//! Keeps open pages fresh: what changed, at most a few times a second.
+//!
+//! Every stream begins with all parts, so that a page that lost its connection is whole again after it comes back.
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{
+        Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use futures::{Stream, stream};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Interval, MissedTickBehavior, interval},
+};
+
+use super::{answer::Refusal, page, serve::Desk};
+
+/// How soon a browser tries again after it lost the stream.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) async fn stream(
+    State(desk): State<Arc<Desk>>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
+    let Ok(permit) = Arc::clone(&desk.streams).try_acquire_owned() else {
+        let error = "too many pages are open; close one or raise `dashboard.streams_max`";
+        return Err(Refusal::busy(StatusCode::SERVICE_UNAVAILABLE, error, 5));
+    };
+    let mut ticks = interval(Duration::from_millis(desk.config.update_ms.max(50)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let watcher = Watcher {
+        desk,
+        ticks,
+        sent: BTreeMap::new(),
+        _permit: permit,
+    };
+    let updates = stream::unfold(watcher, |mut watcher| async move {
+        let event = watcher.next().await?;
+        Some((Ok(event), watcher))
+    });
+    Ok(Sse::new(updates).keep_alive(KeepAlive::default()))
+}
+
+/// One open page.
+struct Watcher {
+    desk: Arc<Desk>,
+    ticks: Interval,
+    sent: BTreeMap<&'static str, String>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Watcher {
+    /// The next change; nothing after the stop.
+    async fn next(&mut self) -> Option<Event> {
+        let stop = self.desk.stop.clone();
+        loop {
+            stop.run_until_cancelled(self.ticks.tick()).await?;
+            let changed = self.changed();
+            if !changed.is_empty() {
+                return Event::default().retry(RETRY).json_data(changed).ok();
+            }
+        }
+    }
+
+    fn changed(&mut self) -> BTreeMap<&'static str, String> {
+        let parts = page::parts(&self.desk.moment());
+        let changed: BTreeMap<_, _> = parts
+            .into_iter()
+            .filter(|(name, html)| self.sent.get(name) != Some(html))
+            .collect();
+        self.sent
+            .extend(changed.iter().map(|(name, html)| (*name, html.clone())));
+        changed
+    }
+}

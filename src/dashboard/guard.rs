@@ -1,0 +1,167 @@
+//! Who may come in: with the token, or, where there is none, from this machine only.
+//!
+//! A page of another site that runs in a browser on this machine is also "from this machine". Without a token,
+//! requests must therefore name a loopback host (no DNS rebinding), and posts must carry a content type that a browser
+//! does not send across sites without asking.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Query, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+
+use super::{Token, answer::Refusal};
+
+const COOKIE: &str = "residual_page";
+
+/// Open to everybody: orchestrators ask here.
+const ALWAYS_OPEN: [&str; 2] = ["/healthz", "/readyz"];
+
+/// Largest login form.
+const FORM_BYTES_MAX: usize = 4_096;
+
+/// The lock of the house.
+pub(super) struct Lock {
+    token: Option<Token>,
+}
+
+impl Lock {
+    pub(super) fn new(token: Option<Token>) -> Self {
+        Self { token }
+    }
+
+    fn admits(&self, request: &Request) -> bool {
+        let headers = request.headers();
+        match &self.token {
+            None => names_loopback(headers),
+            Some(token) => {
+                let only_looks = matches!(*request.method(), Method::GET | Method::HEAD);
+                bearer(headers).is_some_and(|shown| token.is(shown))
+                    || (only_looks && cookie(headers).is_some_and(|shown| token.is_cookie(shown)))
+            }
+        }
+    }
+}
+
+/// Lets a request in or tells it why not.
+pub(super) async fn guard(State(lock): State<Arc<Lock>>, request: Request, next: Next) -> Response {
+    if ALWAYS_OPEN.contains(&request.uri().path()) || lock.admits(&request) {
+        return next.run(request).await;
+    }
+    if lock.token.is_none() {
+        let error = "this page is for this machine only: ask for it by 127.0.0.1 or localhost, or set `dashboard.token`";
+        return Refusal::new(StatusCode::FORBIDDEN, error).into_response();
+    }
+    if request.uri().path() == "/login" && request.method() == Method::POST {
+        return log_in(&lock, request).await;
+    }
+    refuse_stranger(request.headers(), request.uri().path())
+}
+
+fn refuse_stranger(headers: &HeaderMap, path: &str) -> Response {
+    let accepts = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    let is_browser = path == "/" && accepts.is_some_and(|accept| accept.contains("text/html"));
+    let mut response = if is_browser {
+        (StatusCode::UNAUTHORIZED, Html(include_str!("login.html"))).into_response()
+    } else {
+        let error = "send the token of `dashboard.token` as `Authorization: Bearer TOKEN`";
+        Refusal::new(StatusCode::UNAUTHORIZED, error).into_response()
+    };
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+#[derive(Deserialize)]
+struct Login {
+    token: String,
+}
+
+/// Exchanges the token, typed into the form, for a cookie that opens the page but posts nothing.
+async fn log_in(lock: &Lock, request: Request) -> Response {
+    let body = axum::body::to_bytes(request.into_body(), FORM_BYTES_MAX)
+        .await
+        .unwrap_or_default();
+    let shown = std::str::from_utf8(&body)
+        .ok()
+        .and_then(|form| format!("/?{form}").parse().ok())
+        .and_then(|uri| Query::<Login>::try_from_uri(&uri).ok());
+    let token = lock
+        .token
+        .as_ref()
+        .filter(|token| shown.is_some_and(|shown| token.is(&shown.token)));
+    let Some(token) = token else {
+        return (StatusCode::UNAUTHORIZED, Html(include_str!("login.html"))).into_response();
+    };
+    let cookie = format!(
+        "{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/",
+        token.cookie()
+    );
+    ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+}
+
+/// For those who are in already.
+pub(super) async fn login() -> Redirect {
+    Redirect::to("/")
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, shown) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| shown.trim())
+}
+
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|cookies| cookies.to_str().ok());
+    cookies
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .find_map(|(name, value)| (name == COOKIE).then_some(value))
+}
+
+fn names_loopback(headers: &HeaderMap) -> bool {
+    let Some(host) = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+    else {
+        return false;
+    };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// What every answer tells a browser.
+pub(super) async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}

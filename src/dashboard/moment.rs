@@ -1,0 +1,186 @@
+//! Everything that is known at one moment: what the page shows, what `/api/summary` tells.
+
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use crate::{clock::UnixMs, stats::live::View};
+
+/// The join ledger's counts of halves by state, and the labels' delays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Ledger {
+    /// Halves that came: the sum of all states and `pending`.
+    pub received: u64,
+    /// Rows in the log; each took two halves.
+    pub matched: u64,
+    /// Came again with the same value.
+    pub duplicate: u64,
+    /// Came again with another value.
+    pub conflicting: u64,
+    /// Truths whose prediction never came.
+    pub expired_truth: u64,
+    /// Predictions whose truth never came.
+    pub expired_prediction: u64,
+    /// Came after their partner had left.
+    pub late: u64,
+    /// Truths that had to leave because too many waited.
+    pub evicted_truth: u64,
+    /// Predictions that had to leave because too many waited.
+    pub evicted_prediction: u64,
+    /// Records that could not be used.
+    pub malformed: u64,
+    /// Halves that wait for their partner.
+    pub pending: u64,
+    /// Share of the predictions with a known fate that got their label.
+    pub coverage: Option<f64>,
+    /// Half of the labels came no later than this after their prediction.
+    pub label_delay_p50_ms: Option<u64>,
+    /// The same for 95 of 100 labels.
+    pub label_delay_p95_ms: Option<u64>,
+    /// Why nothing can be recorded at the moment, if so.
+    pub failing: Option<String>,
+}
+
+impl Ledger {
+    /// Every state with its count, in the order of the way through the ledger.
+    #[must_use]
+    pub fn states(&self) -> [(&'static str, u64); 9] {
+        [
+            ("matched", self.matched),
+            ("duplicate", self.duplicate),
+            ("conflicting", self.conflicting),
+            ("expired_truth", self.expired_truth),
+            ("expired_prediction", self.expired_prediction),
+            ("late", self.late),
+            ("evicted_truth", self.evicted_truth),
+            ("evicted_prediction", self.evicted_prediction),
+            ("malformed", self.malformed),
+        ]
+    }
+}
+
+/// The bus as seen from here.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BusState {
+    /// Where it is, without its password.
+    pub url: String,
+    /// The state of the link.
+    pub link: LinkState,
+    /// What waits where.
+    pub queues: Vec<Queue>,
+}
+
+/// The state of the link to the broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum LinkState {
+    /// Usable.
+    Up,
+    /// Not usable; it is being tried again.
+    Down {
+        /// What the last try failed with.
+        reason: String,
+        /// How many tries have failed in a row.
+        tries: u32,
+    },
+}
+
+/// What waits for a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Queue {
+    /// The topic.
+    pub topic: String,
+    /// The group that consumes it.
+    pub group: String,
+    /// Messages ready to be delivered.
+    pub ready: u64,
+    /// Messages delivered and not settled.
+    pub in_flight: u64,
+    /// Dead letters of the group.
+    pub dead: u64,
+}
+
+/// A service of this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Service {
+    /// Such as `predictor`.
+    pub name: String,
+    /// In one word, such as `running` or `stopped`.
+    pub state: String,
+    /// A few more words, for instance which model.
+    pub detail: String,
+}
+
+/// What a watcher must know before any number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Status {
+    pub(super) level: Level,
+    /// In a few words.
+    pub(super) title: String,
+    /// In a sentence; empty when all is well.
+    pub(super) detail: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Level {
+    Live,
+    Waiting,
+    Silent,
+    BrokerAway,
+    NotRecording,
+}
+
+impl Level {
+    /// As in JSON and in class names.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Waiting => "waiting",
+            Self::Silent => "silent",
+            Self::BrokerAway => "broker_away",
+            Self::NotRecording => "not_recording",
+        }
+    }
+}
+
+/// One moment.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Moment {
+    pub(super) version: &'static str,
+    pub(super) now_ms: UnixMs,
+    pub(super) status: Status,
+    /// Since the newest row.
+    pub(super) silent_ms: Option<u64>,
+    #[serde(flatten, serialize_with = "inner")]
+    pub(super) view: Arc<View>,
+    pub(super) ledger: Option<Ledger>,
+    pub(super) bus: Option<BusState>,
+    pub(super) services: Vec<Service>,
+}
+
+fn inner<S: Serializer>(view: &Arc<View>, serializer: S) -> Result<S::Ok, S::Error> {
+    view.serialize(serializer)
+}
+
+#[cfg(test)]
+impl Moment {
+    /// Before the first row.
+    pub(super) fn nothing_yet() -> Self {
+        let status = Status {
+            level: Level::Waiting,
+            title: "Waiting".to_owned(),
+            detail: "No row yet".to_owned(),
+        };
+        Self {
+            version: "0",
+            now_ms: 1_700_000_000_000,
+            status,
+            silent_ms: None,
+            view: Arc::default(),
+            ledger: None,
+            bus: None,
+            services: Vec::new(),
+        }
+    }
+}

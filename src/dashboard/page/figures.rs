@@ -1,0 +1,206 @@
+//! How wrong the model is, large and in a table.
+
+use super::{count, data};
+use crate::{
+    dashboard::number::{duration, percent, rate, short},
+    stats::{Report, live::View},
+};
+
+/// The few figures that a glance should catch: of the last rows, with those of all time below.
+pub(super) fn tiles(view: &View) -> String {
+    let (last, all) = (&view.last_rows.report, &view.all_time);
+    let interval = last.mae_interval.map(|interval| {
+        format!(
+            "{} to {} with 95 %",
+            short(interval.low),
+            short(interval.high)
+        )
+    });
+    [
+        tile(
+            "Mean absolute error",
+            &text(last.mae),
+            &interval.unwrap_or_default(),
+            &text(all.mae),
+        ),
+        tile(
+            "Against the mean",
+            &improvement_text(last),
+            baseline_text(last).as_str(),
+            &improvement_text(all),
+        ),
+        tile(
+            "R²",
+            &text(last.r2),
+            "1 is perfect, 0 is the mean",
+            &text(all.r2),
+        ),
+        tile("Bias", &text(last.bias), bias_text(last), &text(all.bias)),
+    ]
+    .concat()
+        + &stream_tile(view)
+}
+
+fn tile(name: &str, value: &str, note: &str, all_time: &str) -> String {
+    format!(
+        r#"<div class="tile"><h3>{name}</h3><p class="big">{value}</p><p class="note">{note}</p><p class="all">all time {all_time}</p></div>"#
+    )
+}
+
+fn stream_tile(view: &View) -> String {
+    format!(
+        r#"<div class="tile"><h3>Rows a second</h3><p class="big">{}</p><p class="note">over the last 10 s</p><p class="all">{} rows in all</p></div>"#,
+        data("rows_per_second", Some(view.rows_per_second), rate),
+        count("rows", view.rows),
+    )
+}
+
+fn text(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), short)
+}
+
+/// How much smaller the error is than the baseline's.
+fn improvement(report: &Report) -> Option<f64> {
+    let (mae, baseline) = (report.mae?, report.baseline_mae?);
+    Some(1.0 - mae / baseline).filter(|improvement| improvement.is_finite())
+}
+
+fn improvement_text(report: &Report) -> String {
+    improvement(report).map_or_else(
+        || "–".to_owned(),
+        |gain| {
+            let sign = if gain > 0.0 { "+" } else { "" };
+            format!("{sign}{}", percent(gain))
+        },
+    )
+}
+
+fn baseline_text(report: &Report) -> String {
+    let Some(baseline) = report.baseline_mae else {
+        return "its error is not known yet".to_owned();
+    };
+    let word = if improvement(report).is_some_and(|gain| gain <= 0.0) {
+        "no better than"
+    } else {
+        "better than"
+    };
+    format!("{word} its {}", short(baseline))
+}
+
+fn bias_text(report: &Report) -> &'static str {
+    match report.bias {
+        Some(bias) if bias > 0.0 => "the model says too much",
+        Some(bias) if bias < 0.0 => "the model says too little",
+        Some(_) => "neither too much nor too little",
+        None => "",
+    }
+}
+
+type Figure = fn(&Report) -> Option<f64>;
+
+/// Name in `/api/summary`, heading, what it is, and where it is.
+const FIGURES: [(&str, &str, &str, Figure); 12] = [
+    ("mae", "MAE", "mean absolute error", |report| report.mae),
+    (
+        "mae_interval.low",
+        "from",
+        "lower end of its 95 % interval",
+        |report| Some(report.mae_interval?.low),
+    ),
+    (
+        "mae_interval.high",
+        "to",
+        "upper end of its 95 % interval",
+        |report| Some(report.mae_interval?.high),
+    ),
+    ("rmse", "RMSE", "root of the mean squared error", |report| {
+        report.rmse
+    }),
+    ("bias", "Bias", "mean of prediction minus truth", |report| {
+        report.bias
+    }),
+    (
+        "r2",
+        "R²",
+        "share of the truth's variance that is explained",
+        |report| report.r2,
+    ),
+    ("p50", "p50", "median absolute error", |report| report.p50),
+    (
+        "p95",
+        "p95",
+        "95 % of the absolute errors are at most this",
+        |report| report.p95,
+    ),
+    (
+        "p99",
+        "p99",
+        "99 % of the absolute errors are at most this",
+        |report| report.p99,
+    ),
+    (
+        "max_absolute_error",
+        "Largest",
+        "largest absolute error",
+        |report| report.max_absolute_error,
+    ),
+    (
+        "baseline_mae",
+        "Mean’s MAE",
+        "MAE of always answering the mean of the truths so far",
+        |report| report.baseline_mae,
+    ),
+    (
+        "baseline_rmse",
+        "Mean’s RMSE",
+        "RMSE of always answering the mean of these truths",
+        |report| report.baseline_rmse,
+    ),
+];
+
+/// All figures for all time and both windows.
+pub(super) fn table(view: &View) -> String {
+    let columns = [
+        ("all_time", "all time".to_owned(), &view.all_time),
+        (
+            "last_rows",
+            format!(
+                "last {} rows",
+                super::super::number::count(view.last_rows.rows as u64)
+            ),
+            &view.last_rows.report,
+        ),
+        (
+            "recent",
+            format!("last {}", duration(view.recent.window_ms)),
+            &view.recent.report,
+        ),
+    ];
+    let headings: String = columns
+        .iter()
+        .map(|(_, name, _)| format!(r#"<th scope="col">{name}</th>"#))
+        .collect();
+    let rows: String = columns
+        .iter()
+        .map(|(id, _, report)| cell(&count(&format!("{id}.n"), report.n)))
+        .collect();
+    let mut body = format!(r#"<tr><th scope="row">Rows</th>{rows}</tr>"#);
+    for (name, heading, meaning, figure) in FIGURES {
+        let class = if name.contains('.') {
+            r#" class="sub""#
+        } else {
+            ""
+        };
+        let cells: String = columns
+            .iter()
+            .map(|(id, _, report)| cell(&data(&format!("{id}.{name}"), figure(report), short)))
+            .collect();
+        body +=
+            &format!(r#"<tr{class}><th scope="row" title="{meaning}">{heading}</th>{cells}</tr>"#);
+    }
+    format!(r#"<table><thead><tr><td></td>{headings}</tr></thead><tbody>{body}</tbody></table>"#)
+}
+
+fn cell(content: &str) -> String {
+    format!("<td>{content}</td>")
+}

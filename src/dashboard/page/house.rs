@@ -1,0 +1,114 @@
+//! The state of the house: stream, broker, services, time.
+
+use super::empty;
+use crate::dashboard::{
+    BusState, LinkState, Service,
+    moment::{Level, Moment},
+    number::{count, duration, escape},
+};
+
+/// The light at the top, and a loud word when something is wrong.
+pub(super) fn status(moment: &Moment) -> String {
+    let status = &moment.status;
+    let (level, title) = (status.level.name(), escape(&status.title));
+    let since = match (status.level, moment.silent_ms) {
+        (Level::Live, Some(silent_ms)) => format!(
+            r#"<span class="since">last row {} ago</span>"#,
+            ago(silent_ms)
+        ),
+        _ => String::new(),
+    };
+    let pill = format!(r#"<p class="pill {level}" role="status">{title}</p>{since}"#);
+    if status.detail.is_empty() {
+        return pill;
+    }
+    let role = if status.level == Level::Waiting {
+        "status"
+    } else {
+        "alert"
+    };
+    format!(
+        r#"{pill}<div class="banner {level}" role="{role}"><b>{title}.</b> {}</div>"#,
+        escape(&status.detail)
+    )
+}
+
+/// In whole seconds, so that a fast stream does not flicker.
+fn ago(ms: u64) -> String {
+    duration(ms / 1_000 * 1_000)
+}
+
+/// The link and what waits where.
+pub(super) fn bus(bus: Option<&BusState>) -> String {
+    let Some(bus) = bus else {
+        return empty("This process has no bus.");
+    };
+    let link = match &bus.link {
+        LinkState::Up => r#"<span class="pill live">up</span>"#.to_owned(),
+        LinkState::Down { tries, .. } => {
+            format!(
+                r#"<span class="pill broker_away">away, {} tries</span>"#,
+                count(u64::from(*tries))
+            )
+        }
+    };
+    let body: String = bus
+        .queues
+        .iter()
+        .map(|queue| {
+            let class = if queue.dead > 0 {
+                r#" class="notable""#
+            } else {
+                ""
+            };
+            format!(
+                r#"<tr{class}><th scope="row">{} → {}</th><td>{}</td><td>{}</td><td>{}</td></tr>"#,
+                escape(&queue.topic),
+                escape(&queue.group),
+                count(queue.ready),
+                count(queue.in_flight),
+                count(queue.dead),
+            )
+        })
+        .collect();
+    format!(
+        r#"<p class="link"><code>{}</code> {link}</p><table><thead><tr><td></td><th scope="col" title="ready to be delivered">ready</th><th scope="col" title="delivered and not settled">in work</th><th scope="col" title="dead letters">dead</th></tr></thead><tbody>{body}</tbody></table>"#,
+        escape(&bus.url)
+    )
+}
+
+/// What runs in this process.
+pub(super) fn services(services: &[Service]) -> String {
+    if services.is_empty() {
+        return empty("None is told.");
+    }
+    let item = |service: &Service| {
+        let class = if service.state == "running" {
+            "live"
+        } else {
+            "silent"
+        };
+        format!(
+            r#"<tr><th scope="row">{}</th><td class="text">{}</td><td><span class="pill {class}">{}</span></td></tr>"#,
+            escape(&service.name),
+            escape(&service.detail),
+            escape(&service.state)
+        )
+    };
+    format!(
+        "<table><tbody>{}</tbody></table>",
+        services.iter().map(item).collect::<String>()
+    )
+}
+
+/// The server's clock: it changes every second, so that a page knows when it is cut off.
+pub(super) fn now(moment: &Moment) -> String {
+    let seconds = moment.now_ms / 1_000 % 86_400;
+    format!(
+        "residual {} · {:02}:{:02}:{:02} UTC",
+        moment.version,
+        seconds / 3_600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}

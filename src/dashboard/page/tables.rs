@@ -1,0 +1,119 @@
+//! Rows to look at, and what became of the labels.
+
+use super::{count, data, empty};
+use crate::{
+    dashboard::{
+        Ledger,
+        number::{duration, escape, percent, short},
+    },
+    stats::live::{View, WorstRow},
+};
+
+/// The worst of the last rows and of all time.
+pub(super) fn worst(view: &View) -> String {
+    if view.worst.is_empty() {
+        return empty("They are listed from the first row on.");
+    }
+    let last = format!(
+        "Of the last {} rows",
+        super::super::number::count(view.last_rows.rows as u64)
+    );
+    worst_table(&last, &view.worst_of_last_rows) + &worst_table("Of all time", &view.worst)
+}
+
+fn worst_table(caption: &str, rows: &[WorstRow]) -> String {
+    let body: String = rows
+        .iter()
+        .map(|row| {
+            format!(
+                r#"<tr><td class="id"><code>{}</code></td><td>{}</td><td>{}</td><td><b>{}</b></td></tr>"#,
+                escape(&row.id),
+                short(row.y_true),
+                short(row.y_pred),
+                short(row.absolute_error),
+            )
+        })
+        .collect();
+    format!(
+        r#"<table class="worst"><caption>{caption}</caption><thead><tr><th scope="col">id</th><th scope="col">true</th><th scope="col">predicted</th><th scope="col">error</th></tr></thead><tbody>{body}</tbody></table>"#
+    )
+}
+
+const STATES: [(&str, &str); 9] = [
+    (
+        "Matched rows",
+        "truth and prediction came; each row took two halves",
+    ),
+    ("Duplicate", "came again with the same value"),
+    ("Conflicting", "came again with another value"),
+    ("Expired truths", "their prediction never came"),
+    ("Expired predictions", "their truth never came"),
+    ("Late", "came after their partner had left"),
+    ("Evicted truths", "had to leave because too many waited"),
+    (
+        "Evicted predictions",
+        "had to leave because too many waited",
+    ),
+    ("Malformed", "could not be used"),
+];
+
+/// Coverage, delay, and the state in which every half ended.
+pub(super) fn labels(ledger: Option<&Ledger>) -> String {
+    let Some(ledger) = ledger else {
+        return empty("The metric service runs in another process.");
+    };
+    let delay = |id, delay_ms: Option<u64>| {
+        let text = delay_ms.map_or_else(|| "–".to_owned(), duration);
+        let value = delay_ms.map(|ms| ms.to_string()).unwrap_or_default();
+        format!(r#"<data id="{id}" value="{value}">{text}</data>"#)
+    };
+    let facts = [
+        (
+            "Label coverage",
+            "share of the predictions with a known fate that got their label",
+            data("ledger.coverage", ledger.coverage, percent),
+        ),
+        (
+            "Label delay, median",
+            "from a prediction to its label",
+            delay("ledger.label_delay_p50_ms", ledger.label_delay_p50_ms),
+        ),
+        (
+            "Label delay, p95",
+            "95 of 100 labels came within this",
+            delay("ledger.label_delay_p95_ms", ledger.label_delay_p95_ms),
+        ),
+        (
+            "Pending",
+            "halves that wait for their partner",
+            count("ledger.pending", ledger.pending),
+        ),
+        (
+            "Received",
+            "halves that came: the sum of all that follow, matched rows twice, and of those pending",
+            count("ledger.received", ledger.received),
+        ),
+    ];
+    let mut body: String = facts
+        .into_iter()
+        .map(|(name, meaning, value)| row("", name, meaning, &value))
+        .collect();
+    for ((state, halves), (name, meaning)) in ledger.states().into_iter().zip(STATES) {
+        let class = if halves == 0 || state == "matched" {
+            ""
+        } else {
+            r#" class="notable""#
+        };
+        body += &row(
+            class,
+            name,
+            meaning,
+            &count(&format!("ledger.{state}"), halves),
+        );
+    }
+    format!("<table><tbody>{body}</tbody></table>")
+}
+
+fn row(class: &str, name: &str, meaning: &str, value: &str) -> String {
+    format!(r#"<tr{class}><th scope="row" title="{meaning}">{name}</th><td>{value}</td></tr>"#)
+}

@@ -1,0 +1,211 @@
+//! How the error goes, with the band within which its mean lies.
+
+use super::{Chart, Scale, line};
+use crate::{
+    dashboard::number::{count, duration, short},
+    stats::live::{Course, Stretch},
+};
+
+const HEIGHT: f64 = 210.0;
+
+/// What a course goes along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::dashboard) enum Axis {
+    /// Milliseconds; shown as time before now.
+    Time,
+    /// Row numbers.
+    Rows,
+}
+
+/// Mean absolute error with its 95 % band; `levels` are drawn across, each with a name.
+pub(in crate::dashboard) fn course(
+    course: &Course,
+    axis: Axis,
+    levels: &[(&str, Option<f64>)],
+) -> String {
+    let highest = course
+        .stretches
+        .iter()
+        .map(|stretch| stretch.mae)
+        .fold(0.0, f64::max);
+    let banded = course
+        .stretches
+        .iter()
+        .map(|stretch| stretch.mae + stretch.half.unwrap_or(0.0));
+    let levels: Vec<_> = levels
+        .iter()
+        .filter_map(|(name, value)| Some((*name, (*value)?)))
+        .collect();
+    let level = levels.iter().map(|(_, value)| *value).fold(0.0, f64::max);
+    // The band of two rows can be absurdly wide; it must not flatten the line.
+    let high = banded
+        .fold(highest, f64::max)
+        .min(highest * 1.8)
+        .max(level.min(highest * 2.5));
+    let x = Scale::new(as_f64(course.from), as_f64(course.to));
+    let mut chart = Chart::new(
+        "mean absolute error with its 95 % band",
+        HEIGHT,
+        x,
+        Scale::from_zero(high),
+    );
+    let (name, ticks) = match axis {
+        Axis::Time => ("time", time_ticks(course)),
+        Axis::Rows => ("row", x.counting().ticks(5)),
+    };
+    chart.axes(name, "mean absolute error", &ticks);
+    for run in runs(course) {
+        draw_run(&mut chart, course, axis, run);
+    }
+    let top = chart.y.high();
+    for (name, value) in levels.into_iter().filter(|(_, value)| *value <= top) {
+        let y = chart.at_y(value);
+        chart.push(format_args!(
+            r#"<path class="level" d="M{} {y:.1}H{}"><title>{name} {}</title></path><text class="tick" x="{}" y="{:.1}" text-anchor="end">{name}</text>"#,
+            super::LEFT,
+            super::WIDTH - super::RIGHT,
+            short(value),
+            super::WIDTH - super::RIGHT - 2.0,
+            y - 3.0,
+        ));
+    }
+    chart.finish()
+}
+
+fn draw_run(chart: &mut Chart, course: &Course, axis: Axis, run: &[Stretch]) {
+    let middle = |stretch: &Stretch| as_f64(stretch.from) + as_f64(course.step) / 2.0;
+    let upper = run.iter().map(|one| {
+        (
+            chart.at_x(middle(one)),
+            chart.at_y(one.mae + one.half.unwrap_or(0.0)),
+        )
+    });
+    let lower = run.iter().rev().map(|one| {
+        (
+            chart.at_x(middle(one)),
+            chart.at_y(one.mae - one.half.unwrap_or(0.0)),
+        )
+    });
+    let band = line(upper.chain(lower));
+    let mean = line(
+        run.iter()
+            .map(|one| (chart.at_x(middle(one)), chart.at_y(one.mae))),
+    );
+    chart.push(format_args!(
+        r#"<path class="band" d="{band}Z"/><path class="line" d="{mean}"/>"#
+    ));
+    for one in run {
+        let (x, y) = (chart.at_x(middle(one)), chart.at_y(one.mae));
+        let place = match axis {
+            Axis::Time => format!("{} ago", duration(course.to.saturating_sub(one.from))),
+            Axis::Rows => format!("rows from {}", count(one.from)),
+        };
+        chart.push(format_args!(
+            r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="2"><title>{place}: {}{} ({} rows)</title></circle>"#,
+            short(one.mae),
+            one.half.map(|half| format!(" ± {}", short(half))).unwrap_or_default(),
+            count(one.n),
+        ));
+    }
+}
+
+/// Stretches without a gap between them.
+fn runs(course: &Course) -> impl Iterator<Item = &[Stretch]> {
+    course
+        .stretches
+        .chunk_by(|one, next| next.from <= one.from + course.step)
+}
+
+/// Whole minutes (or what suits) before the end.
+fn time_ticks(course: &Course) -> Vec<(f64, String)> {
+    const STEPS_MS: [u64; 12] = [
+        1_000, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000,
+        21_600_000, 86_400_000,
+    ];
+    let length = course.to.saturating_sub(course.from);
+    let step = STEPS_MS
+        .into_iter()
+        .find(|step| length / step <= 6)
+        .unwrap_or(length.max(1));
+    let text = |before| {
+        if before == 0 {
+            "now".to_owned()
+        } else {
+            format!("−{}", duration(before))
+        }
+    };
+    (0..=length / step)
+        .map(|place| place * step)
+        .map(|before| (as_f64(course.to - before), text(before)))
+        .collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a place on the screen")]
+fn as_f64(value: u64) -> f64 {
+    value as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stretch(from: u64, mae: f64) -> Stretch {
+        Stretch {
+            from,
+            n: 3,
+            mae,
+            half: Some(1.0),
+        }
+    }
+
+    #[test]
+    fn a_gap_breaks_the_line() {
+        let stretches = vec![stretch(0, 1.0), stretch(10, 2.0), stretch(40, 3.0)];
+        let drawn = course(
+            &Course {
+                from: 0,
+                to: 60,
+                step: 10,
+                stretches,
+            },
+            Axis::Rows,
+            &[],
+        );
+        assert_eq!(drawn.matches(r#"class="line""#).count(), 2);
+        assert_eq!(drawn.matches("<circle").count(), 3);
+    }
+
+    #[test]
+    fn time_is_told_backwards_from_now() {
+        let course = Course {
+            from: 1_000_000,
+            to: 1_300_000,
+            step: 5_000,
+            stretches: Vec::new(),
+        };
+        let texts: Vec<_> = time_ticks(&course)
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
+        assert_eq!(
+            texts,
+            ["now", "−1 min", "−2 min", "−3 min", "−4 min", "−5 min"]
+        );
+    }
+
+    #[test]
+    fn huge_values_give_finite_coordinates() {
+        let stretches = vec![stretch(0, f64::MAX), stretch(10, 1.0)];
+        let drawn = course(
+            &Course {
+                from: 0,
+                to: 20,
+                step: 10,
+                stretches,
+            },
+            Axis::Rows,
+            &[("baseline", Some(f64::MAX))],
+        );
+        assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");
+    }
+}

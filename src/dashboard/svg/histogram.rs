@@ -1,0 +1,122 @@
+//! How often which error came.
+
+use super::{Chart, Scale, line};
+use crate::{
+    dashboard::number::{count, short},
+    stats::Shape,
+};
+
+const HEIGHT: f64 = 250.0;
+
+/// More bars than this cannot be told apart; neighbours are drawn as one.
+const BARS_MAX: usize = 110;
+
+/// Bars and the density, with mean and 95 % quantile marked.
+pub(in crate::dashboard) fn histogram(shape: &Shape) -> String {
+    let Bars {
+        edges,
+        counts,
+        united,
+    } = bars(&shape.histogram.edges, &shape.histogram.counts);
+    let (Some(low), Some(high)) = (edges.first(), edges.last()) else {
+        return String::new();
+    };
+    let curve = shape.curve.as_ref();
+    let peak = curve.map_or(0.0, |curve| {
+        curve.y.iter().copied().fold(0.0, f64::max) * united
+    });
+    let highest = counts.iter().copied().max().unwrap_or(0);
+    let y = Scale::from_zero(peak.max(as_f64(highest))).counting();
+    let label = format!("histogram of {}", shape.kind.name());
+    let mut chart = Chart::new(&label, HEIGHT, Scale::new(*low, *high), y);
+    let ticks = chart.x.ticks(6);
+    chart.axes(&shape.kind.name().replace('_', " "), "rows", &ticks);
+    for (edge, rows) in edges.windows(2).zip(&counts).filter(|(_, rows)| **rows > 0) {
+        let (left, right) = (chart.at_x(edge[0]), chart.at_x(edge[1]));
+        let (top, floor) = (chart.at_y(as_f64(*rows)), chart.at_y(0.0));
+        // Even one row among millions must be seen.
+        let height = (floor - top).max(0.8);
+        chart.push(format_args!(
+            r#"<rect class="bar" x="{left:.1}" y="{:.1}" width="{:.1}" height="{height:.1}"><title>{} to {}: {} rows</title></rect>"#,
+            floor - height,
+            (right - left).max(0.5),
+            short(edge[0]),
+            short(edge[1]),
+            count(*rows),
+        ));
+    }
+    if let Some(curve) = curve {
+        let points = curve
+            .x
+            .iter()
+            .zip(&curve.y)
+            .map(|(x, y)| (chart.at_x(*x), chart.at_y(y * united)));
+        let path = line(points);
+        chart.push(format_args!(r#"<path class="curve" d="{path}"/>"#));
+    }
+    for (value, name) in [(shape.mean, "mean"), (shape.p95, "p95")] {
+        let x = chart.at_x(value);
+        chart.push(format_args!(
+            r#"<path class="mark" d="M{x:.1} {:.1}V{:.1}"><title>{name} {}</title></path><text class="tick" x="{:.1}" y="19">{name}</text>"#,
+            super::TOP,
+            HEIGHT - super::BOTTOM,
+            short(value),
+            x + 3.0,
+        ));
+    }
+    chart.finish()
+}
+
+struct Bars {
+    edges: Vec<f64>,
+    counts: Vec<u64>,
+    /// Bins in one bar, by which the curve grows with them.
+    united: f64,
+}
+
+fn bars(edges: &[f64], counts: &[u64]) -> Bars {
+    let united = counts.len().div_ceil(BARS_MAX).max(1);
+    let last = edges.last().copied();
+    let firsts = edges.iter().take(counts.len()).step_by(united).copied();
+    Bars {
+        edges: firsts.chain(last).collect(),
+        counts: counts
+            .chunks(united)
+            .map(|bins| bins.iter().sum())
+            .collect(),
+        united: as_f64(united as u64),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a length on the screen")]
+fn as_f64(rows: u64) -> f64 {
+    rows as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn united_bars_keep_every_row_and_both_ends() {
+        let edges: Vec<f64> = (0..=1_000).map(f64::from).collect();
+        let counts: Vec<u64> = (0..1_000).collect();
+        let drawn = bars(&edges, &counts);
+        assert!(drawn.counts.len() <= BARS_MAX);
+        assert_eq!(drawn.edges.len(), drawn.counts.len() + 1);
+        assert_eq!(drawn.counts.iter().sum::<u64>(), counts.iter().sum::<u64>());
+        assert_eq!(
+            (drawn.edges[0], *drawn.edges.last().unwrap(), drawn.united),
+            (0.0, 1_000.0, 10.0)
+        );
+    }
+
+    #[test]
+    fn few_bars_stay_as_they_are() {
+        let drawn = bars(&[0.0, 1.0, 2.0], &[3, 4]);
+        assert_eq!(
+            (drawn.edges, drawn.counts, drawn.united),
+            (vec![0.0, 1.0, 2.0], vec![3, 4], 1.0)
+        );
+    }
+}

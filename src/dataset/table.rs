@@ -1,0 +1,186 @@
+//! A CSV table read row by row: numbers only, in a chosen column order.
+
+use std::io::Read;
+
+use csv::{ReaderBuilder, StringRecord, Trim};
+
+use super::DatasetError;
+
+/// Rows of finite numbers below a header. Reads ahead by one buffer only.
+pub struct Table<R> {
+    name: String,
+    header: Vec<String>,
+    columns: Vec<usize>,
+    reader: csv::Reader<R>,
+    record: StringRecord,
+}
+
+impl<R: Read> Table<R> {
+    /// Reads the header of `input`. All columns are chosen until [`Table::choose`].
+    ///
+    /// # Errors
+    /// When there is no header row.
+    pub fn open(name: &str, input: R) -> Result<Self, DatasetError> {
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(input);
+        let header = reader.headers().map_err(|source| DatasetError::Csv {
+            name: name.to_owned(),
+            source,
+        })?;
+        let header: Vec<_> = header
+            .iter()
+            .map(|cell| cell.trim_start_matches('\u{feff}').to_owned())
+            .collect();
+        if header.is_empty() || header.iter().all(String::is_empty) {
+            return Err(DatasetError::Empty {
+                name: name.to_owned(),
+            });
+        }
+        if header.iter().all(|cell| cell.parse::<f64>().is_ok()) {
+            return Err(DatasetError::NoHeader {
+                name: name.to_owned(),
+            });
+        }
+        let columns = (0..header.len()).collect();
+        Ok(Self {
+            name: name.to_owned(),
+            header,
+            columns,
+            reader,
+            record: StringRecord::new(),
+        })
+    }
+
+    /// The names of all columns, in the file's order.
+    #[must_use]
+    pub fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    /// Chooses columns by their place in the header, in the order in which rows shall give them.
+    pub fn choose(&mut self, columns: Vec<usize>) {
+        debug_assert!(
+            columns.iter().all(|&column| column < self.header.len()),
+            "columns come from the header"
+        );
+        self.columns = columns;
+    }
+
+    /// The place of a named column.
+    ///
+    /// # Errors
+    /// When there is none; `mend` says what to do then.
+    pub fn column(&self, column: &str, mend: &'static str) -> Result<usize, DatasetError> {
+        self.header
+            .iter()
+            .position(|name| name == column)
+            .ok_or_else(|| DatasetError::MissingColumn {
+                name: self.name.clone(),
+                column: column.to_owned(),
+                header: self.header.clone(),
+                mend,
+            })
+    }
+
+    /// Appends the chosen values of the next row to `values`; false at the end.
+    ///
+    /// # Errors
+    /// At a row of another length or a cell that is no finite number; nothing is appended then.
+    pub fn read_row(&mut self, values: &mut Vec<f64>) -> Result<bool, DatasetError> {
+        let read = self.reader.read_record(&mut self.record);
+        if !read.map_err(|source| DatasetError::Csv {
+            name: self.name.clone(),
+            source,
+        })? {
+            return Ok(false);
+        }
+        let before = values.len();
+        for &column in &self.columns {
+            let cell = self.record.get(column).unwrap_or_default();
+            let Some(value) = finite(cell) else {
+                let error = self.cell_error(column, cell);
+                values.truncate(before);
+                return Err(error);
+            };
+            values.push(value);
+        }
+        Ok(true)
+    }
+
+    fn cell_error(&self, column: usize, cell: &str) -> DatasetError {
+        DatasetError::Cell {
+            name: self.name.clone(),
+            line: self.record.position().map_or(0, csv::Position::line),
+            column: self.header[column].clone(),
+            value: cell.chars().take(60).collect(),
+        }
+    }
+}
+
+fn finite(cell: &str) -> Option<f64> {
+    cell.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &str) -> Result<Vec<f64>, String> {
+        let mut table = Table::open("t.csv", text.as_bytes()).map_err(|error| error.to_string())?;
+        let mut values = Vec::new();
+        while table
+            .read_row(&mut values)
+            .map_err(|error| error.to_string())?
+        {}
+        Ok(values)
+    }
+
+    #[test]
+    fn numbers_are_read_in_the_chosen_order() {
+        let mut table = Table::open("t.csv", "a,b,c\n1, 2 ,3e1\r\n".as_bytes()).unwrap();
+        table.choose(vec![2, 0]);
+        let mut values = Vec::new();
+        assert!(table.read_row(&mut values).unwrap());
+        assert_eq!(values, [30.0, 1.0]);
+        assert!(!table.read_row(&mut values).unwrap());
+    }
+
+    #[track_caller]
+    fn refused(text: &str, expected: &str) {
+        assert_eq!(rows(text).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn a_bad_cell_is_named_by_line_and_column() {
+        refused(
+            "a,b\n1,2\n3,x\n",
+            "`t.csv` line 3, column `b`: \"x\" is not a finite number; mend or drop that row",
+        );
+        refused(
+            "a,b\n1,NaN\n",
+            "`t.csv` line 2, column `b`: \"NaN\" is not a finite number; mend or drop that row",
+        );
+        refused(
+            "a,b\n,1\n",
+            "`t.csv` line 2, column `a`: \"\" is not a finite number; mend or drop that row",
+        );
+    }
+
+    #[test]
+    fn a_missing_header_or_an_empty_file_is_said() {
+        refused(
+            "1,2\n3,4\n",
+            "`t.csv` starts with numbers, expected a header row with the names of the columns",
+        );
+        refused("", "`t.csv` has no rows below its header");
+        refused(
+            "a,b\n1\n",
+            "`t.csv` is not CSV with a header row and equally long rows",
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_not_part_of_the_first_name() {
+        let table = Table::open("t.csv", "\u{feff}a,b\n".as_bytes()).unwrap();
+        assert_eq!(table.header(), ["a", "b"]);
+    }
+}

@@ -1,0 +1,212 @@
+//! Round trips, refusals and hostile bytes of the codec.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn features(id: &str, values: &[f64]) -> Record<Features> {
+    Record {
+        id: id.parse().unwrap(),
+        body: Features(values.to_vec()),
+    }
+}
+
+fn decode_all<B: Body>(content_type: &str, body: &str) -> Decoded<B> {
+    decode(content_type, body.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_number_id_keeps_its_text_and_comes_back_as_a_number() {
+    let decoded: Decoded<Truth> = decode_all("", r#"{"id": 1731241829.788735000, "body": 81.0}"#);
+    assert_eq!(decoded.records[0].id.to_string(), "1731241829.788735000");
+    let frame = encode(&decoded.records, Encoding::Json);
+    assert_eq!(
+        &frame.body[..],
+        br#"{"id":1731241829.788735000,"body":81.0}"#
+    );
+}
+
+#[test]
+fn a_string_and_a_number_of_one_text_are_one_id() {
+    assert_eq!(
+        RecordId::from_text("42").unwrap(),
+        RecordId::from_number("42").unwrap()
+    );
+    assert_ne!(
+        RecordId::from_text("42").unwrap(),
+        RecordId::from_number("42.0").unwrap()
+    );
+}
+
+#[test]
+fn only_the_canonical_uuid_text_is_packed() {
+    for text in [
+        "018f3b5e-7a2c-7abc-8def-0123456789ab",
+        "018F3B5E-7A2C-7ABC-8DEF-0123456789AB",
+        "018f3b5e7a2c7abc8def0123456789ab",
+    ] {
+        assert_eq!(RecordId::from_text(text).unwrap().to_string(), text);
+    }
+}
+
+#[test]
+fn one_bad_record_dies_alone_with_its_reason() {
+    let body = r#"[{"id":"a","body":1}, {"id":"b","body":"x"}, {"body":2}, {"id":true,"body":2}, 7, {"id":"c","body":[3]}]"#;
+    let decoded: Decoded<Truth> = decode_all(JSON, body);
+    let good: Vec<_> = decoded
+        .records
+        .iter()
+        .map(|record| record.id.to_string())
+        .collect();
+    assert_eq!(good, ["a", "c"]);
+    let reasons: Vec<_> = decoded
+        .malformed
+        .iter()
+        .map(|bad| (bad.index, bad.reason.as_str()))
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            (
+                1,
+                "body is neither a finite number nor a list of finite numbers"
+            ),
+            (2, "record has no `id`"),
+            (3, "id is neither a string nor a number"),
+            (
+                4,
+                r#"record is not an object of the shape {"id": …, "body": …}"#
+            ),
+        ]
+    );
+    assert_eq!(
+        &decoded.malformed[0].frame.body[..],
+        br#"{"id":"b","body":"x"}"#
+    );
+}
+
+#[test]
+fn a_value_that_is_not_finite_is_refused_in_postcard_too() {
+    let frame = encode(
+        &[features("a", &[1.0]), features("b", &[1.0, f64::NAN])],
+        Encoding::Postcard,
+    );
+    let decoded: Decoded<Features> = decode(frame.content_type, &frame.body).unwrap();
+    assert_eq!(decoded.records, [features("a", &[1.0])]);
+    assert_eq!(
+        decoded.malformed[0].reason,
+        "value 1 of the body is NaN, expected a finite number"
+    );
+    let alone: Decoded<Features> = decode(POSTCARD, &decoded.malformed[0].frame.body).unwrap();
+    assert_eq!(alone.malformed.len(), 1);
+}
+
+#[test]
+fn frames_that_are_not_frames_are_errors() {
+    assert!(matches!(
+        decode::<Truth>("text/plain", b"{}"),
+        Err(FrameError::ContentType(_))
+    ));
+    assert!(matches!(
+        decode::<Truth>("application/x-postcard; v=2", b""),
+        Err(FrameError::ContentType(_))
+    ));
+    assert!(matches!(
+        decode::<Truth>(JSON, b"[]"),
+        Err(FrameError::Empty)
+    ));
+    assert!(matches!(
+        decode::<Truth>(JSON, br#"{"id":"a","body":NaN}"#),
+        Err(FrameError::Json(_))
+    ));
+    assert!(matches!(
+        decode::<Truth>(POSTCARD, b"\x05abc"),
+        Err(FrameError::Postcard(_))
+    ));
+}
+
+#[test]
+fn a_claimed_length_is_not_allocated() {
+    let claims_four_gib = [0xff, 0xff, 0xff, 0xff, 0x0f];
+    assert!(matches!(
+        decode::<Features>(POSTCARD, &claims_four_gib),
+        Err(FrameError::Postcard(_))
+    ));
+}
+
+#[test]
+fn ids_that_would_break_a_line_are_refused() {
+    assert_eq!(RecordId::from_text(""), Err(IdError::Empty));
+    assert_eq!(RecordId::from_text("a\nb"), Err(IdError::ControlCharacter));
+    assert_eq!(
+        RecordId::from_text(&"x".repeat(129)),
+        Err(IdError::TooLong { size: 129 })
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn minted_ids_are_version_7_ordered_unique_and_carry_their_run() {
+    let mut source = IdSource::new(RunTag(0xfeed_beef), Clock::anchored(1_700_000_000_000));
+    let ids: Vec<_> = (0..5_000).map(|_| source.mint()).collect();
+    assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+    assert!(
+        ids.iter()
+            .all(|id| id.run_tag() == Some(RunTag(0xfeed_beef)))
+    );
+    assert!(
+        ids.iter()
+            .all(|id| id.minted_us() == Some(1_700_000_000_000_000))
+    );
+    let uuid: Uuid = ids[0].to_string().parse().unwrap();
+    assert_eq!(
+        (uuid.get_version_num(), uuid.get_variant()),
+        (7, uuid::Variant::RFC4122)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_tells_the_microsecond_of_its_minting() {
+    let mut source = IdSource::new(RunTag(1), Clock::anchored(1_700_000_000_000));
+    for _ in 0..2_000 {
+        tokio::time::advance(std::time::Duration::from_micros(37)).await;
+        let (now_us, minted) = (source.clock.now_us(), source.mint());
+        assert_eq!(minted.minted_us(), Some(now_us));
+    }
+    assert_eq!(
+        RecordId::from_text("1731241829.788735")
+            .unwrap()
+            .minted_us(),
+        None
+    );
+}
+
+fn any_id() -> impl Strategy<Value = RecordId> {
+    prop_oneof![
+        any::<u128>().prop_map(|bits| RecordId::from(Uuid::from_u128(bits))),
+        "[ -~é]{1,40}".prop_map(|text| RecordId::from_text(&text).unwrap()),
+        "[1-9][0-9]{0,12}(\\.[0-9]{1,9})?".prop_map(|text| RecordId::from_number(&text).unwrap()),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn both_encodings_round_trip(
+        rows in prop::collection::vec((any_id(), prop::collection::vec(prop::num::f64::NORMAL | prop::num::f64::ZERO, 1..6)), 1..9)
+    ) {
+        let records: Vec<_> = rows.into_iter().map(|(id, values)| Record { id, body: Features(values) }).collect();
+        for encoding in [Encoding::Postcard, Encoding::Json] {
+            let frame = encode(&records, encoding);
+            let decoded: Decoded<Features> = decode(frame.content_type, &frame.body).unwrap();
+            prop_assert_eq!(&decoded.records, &records);
+            prop_assert!(decoded.malformed.is_empty());
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        for content_type in [POSTCARD, JSON] {
+            drop(decode::<Features>(content_type, &bytes));
+            drop(decode::<Truth>(content_type, &bytes));
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The seam to the file system: few enough calls that a test can fail, tear or forget any one of them.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+/// A place for files. [`RealDisk`] is the only one outside tests.
+pub trait Disk: fmt::Debug + Send + Sync + 'static {
+    /// Opens for reading and writing; an absent file is created empty.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Whether a file of that name is there.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+
+    /// Renames within one folder, replacing the target.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Makes a folder with its parents.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes created and renamed names of a folder durable.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Takes a lock that dies with this process at the latest; none when another holds it.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn lock(&self, path: &Path) -> io::Result<Option<Lock>>;
+
+    /// Paths of the files in a folder; none when it is absent.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
+}
+
+/// Held until it is dropped.
+#[derive(Debug)]
+pub struct Lock(
+    #[expect(dead_code, reason = "dropping it is its use")] Box<dyn fmt::Debug + Send + Sync>,
+);
+
+impl Lock {
+    /// Wraps whatever releases the lock when it is dropped.
+    pub fn new(guard: impl fmt::Debug + Send + Sync + 'static) -> Self {
+        Self(Box::new(guard))
+    }
+}
+
+/// An open file, written by one owner.
+pub trait DiskFile: fmt::Debug + Send + Sync {
+    /// Size in bytes.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Reads some bytes from an offset; 0 at the end.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes all bytes at an offset.
+    ///
+    /// # Errors
+    /// As the file system says; part of the bytes may have been written.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Cuts or extends with zeros.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn set_size(&self, size: u64) -> io::Result<()>;
+
+    /// Returns once everything written is durable. After an error nothing is known about what is.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// Writes a part of a file over itself, to be followed by a sync.
+///
+/// After a sync that failed, in this process or in one before, a system may count pages as clean that never reached
+/// the disk: they read well until the power goes, and no later sync writes them. Writing them again mends that.
+///
+/// # Errors
+/// As the file system says.
+pub fn write_again(file: &dyn DiskFile, from: u64, end: u64) -> io::Result<()> {
+    let mut chunk = vec![0; 1 << 20];
+    let mut at = from;
+    while at < end {
+        let wanted = usize::try_from(end - at).unwrap_or(chunk.len());
+        let wanted = wanted.min(chunk.len());
+        let read = file.read_at(at, &mut chunk[..wanted])?;
+        if read == 0 {
+            break;
+        }
+        file.write_at(at, &chunk[..read])?;
+        at += read as u64;
+    }
+    Ok(())
+}
+
+/// The operating system's files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        Ok(Box::new(RealFile(file)))
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    #[cfg(unix)]
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        fs::File::open(path)?.sync_all()
+    }
+
+    /// Windows has no handle for this and journals names on its own.
+    #[cfg(not(unix))]
+    fn sync_dir(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock::new(file))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        match fs::read_dir(path) {
+            Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(fs::File);
+
+impl DiskFile for RealFile {
+    fn size(&self) -> io::Result<u64> {
+        self.0.metadata().map(|metadata| metadata.len())
+    }
+
+    #[cfg(unix)]
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(&self.0, buffer, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_read(&self.0, buffer, offset)
+    }
+
+    #[cfg(unix)]
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(&self.0, bytes, offset)
+    }
+
+    #[cfg(windows)]
+    fn write_at(&self, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let written = std::os::windows::fs::FileExt::seek_write(&self.0, bytes, offset)?;
+            offset += written as u64;
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+
+    fn set_size(&self, size: u64) -> io::Result<()> {
+        self.0.set_len(size)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}

@@ -1,0 +1,358 @@
+//! Reads what is new in a log, across its parts and partitions.
+//!
+//! Promise: every complete line is shown once, in file order; never half a line, however the writer is interrupted.
+//! A log that was cut or replaced is begun anew and says so. Cost depends on the new bytes, not on history.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use super::{HEADER, LogError, RealDisk, RowRef, Series, series_in};
+
+/// What one step takes into memory; a longer line is an error.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// What a call of [`Reader::read_new`] found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Rows shown.
+    pub rows: u64,
+    /// The log was cut or replaced: these rows are its first, forget the earlier ones.
+    pub restarted: bool,
+}
+
+/// A place in a log that moves on.
+#[derive(Debug)]
+pub struct Reader {
+    live: PathBuf,
+    cursors: BTreeMap<Series, Cursor>,
+}
+
+/// A place in one series.
+#[derive(Debug, Default)]
+struct Cursor {
+    open: Option<OpenFile>,
+    /// Older parts up to this number are read to their end.
+    parts_done: u32,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    file: File,
+    path: PathBuf,
+    /// 0 until the header is read.
+    offset: u64,
+    lines: u64,
+}
+
+impl Reader {
+    /// A reader of `live` (such as `logs/metric_log.csv`) from its first row. The file may come later.
+    #[must_use]
+    pub fn open(live: &Path) -> Self {
+        Self {
+            live: live.to_owned(),
+            cursors: BTreeMap::new(),
+        }
+    }
+
+    /// Shows every complete row that came since the last call.
+    ///
+    /// # Errors
+    /// A foreign header, a line that is no row, or the file system; the place stays before the bad line.
+    pub fn read_new(&mut self, on_row: &mut dyn FnMut(&RowRef<'_>)) -> Result<Batch, LogError> {
+        let series = series_in(&self.live, &RealDisk)
+            .map_err(LogError::io("list the folder of", &self.live))?;
+        for one in series {
+            self.cursors.entry(one).or_default();
+        }
+        let mut restarted = false;
+        for (series, cursor) in &mut self.cursors {
+            restarted |= cursor.lost_its_file(series)?;
+        }
+        if restarted {
+            self.cursors.values_mut().for_each(Cursor::rewind);
+        }
+        let mut rows = 0;
+        for (series, cursor) in &mut self.cursors {
+            rows += cursor.read_new(series, on_row)?;
+        }
+        Ok(Batch { rows, restarted })
+    }
+}
+
+impl Cursor {
+    fn rewind(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether the file was cut, removed or replaced other than by rotation.
+    fn lost_its_file(&self, series: &Series) -> Result<bool, LogError> {
+        let Some(open) = &self.open else {
+            return Ok(false);
+        };
+        let size = open.size()?;
+        if size < open.offset {
+            return Ok(true);
+        }
+        let rotated = series.part(self.parts_done + 1);
+        Ok(!open.is_at(&open.path) && !open.is_at(&rotated))
+    }
+
+    fn read_new(
+        &mut self,
+        series: &Series,
+        on_row: &mut dyn FnMut(&RowRef<'_>),
+    ) -> Result<u64, LogError> {
+        let mut rows = 0;
+        loop {
+            let opened = match self.open.take() {
+                Some(open) => Some(open),
+                None => self.next_file(series)?,
+            };
+            let Some(open) = opened else {
+                return Ok(rows);
+            };
+            let open = self.open.insert(open);
+            rows += open.read_new(on_row)?;
+            // Renamed since it was opened: it is complete now, its successor is next.
+            let number = self.parts_done + 1;
+            if !open.is_at(&series.part(number)) {
+                return Ok(rows);
+            }
+            rows += open.read_new(on_row)?;
+            self.open = None;
+            self.parts_done = number;
+        }
+    }
+
+    /// The oldest unread part, or the live file.
+    fn next_file(&mut self, series: &Series) -> Result<Option<OpenFile>, LogError> {
+        let parts = series
+            .parts(&RealDisk)
+            .map_err(LogError::io("list", series.folder()))?;
+        if let Some(number) = parts.into_iter().find(|number| *number > self.parts_done) {
+            // Parts that were moved away before they were read are skipped.
+            self.parts_done = number - 1;
+            return OpenFile::open(series.part(number));
+        }
+        OpenFile::open(series.live())
+    }
+}
+
+impl OpenFile {
+    fn open(path: PathBuf) -> Result<Option<Self>, LogError> {
+        match File::open(&path) {
+            Ok(file) => Ok(Some(Self {
+                file,
+                path,
+                offset: 0,
+                lines: 0,
+            })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(LogError::io("open", &path)(error)),
+        }
+    }
+
+    fn size(&self) -> Result<u64, LogError> {
+        self.file
+            .metadata()
+            .map(|metadata| metadata.len())
+            .map_err(LogError::io("size", &self.path))
+    }
+
+    /// Whether that path names this very file.
+    #[cfg(unix)]
+    fn is_at(&self, path: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let mine = self.file.metadata().map(identity);
+        let named = std::fs::metadata(path).map(identity);
+        matches!((mine, named), (Ok(mine), Ok(named)) if mine == named)
+    }
+
+    /// Without file identities: same name and not shorter.
+    #[cfg(not(unix))]
+    fn is_at(&self, path: &Path) -> bool {
+        path == self.path && path.exists()
+    }
+
+    fn read_new(&mut self, on_row: &mut dyn FnMut(&RowRef<'_>)) -> Result<u64, LogError> {
+        let mut rows = 0;
+        let mut chunk = Vec::new();
+        loop {
+            self.file
+                .seek(SeekFrom::Start(self.offset))
+                .map_err(LogError::io("seek", &self.path))?;
+            chunk.clear();
+            (&self.file)
+                .take(CHUNK_BYTES as u64)
+                .read_to_end(&mut chunk)
+                .map_err(LogError::io("read", &self.path))?;
+            let Some(end) = chunk.iter().rposition(|byte| *byte == b'\n') else {
+                return self.unfinished(&chunk, rows);
+            };
+            for line in chunk[..end].split(|byte| *byte == b'\n') {
+                rows += u64::from(self.show(line, on_row)?);
+                self.offset += line.len() as u64 + 1;
+                self.lines += 1;
+            }
+        }
+    }
+
+    /// The rest has no line feed yet; a whole chunk without one is no log.
+    fn unfinished(&self, chunk: &[u8], rows: u64) -> Result<u64, LogError> {
+        if chunk.len() < CHUNK_BYTES {
+            return Ok(rows);
+        }
+        Err(self.bad_line("line is longer than a mebibyte".to_owned()))
+    }
+
+    /// False for the header.
+    fn show(&self, line: &[u8], on_row: &mut dyn FnMut(&RowRef<'_>)) -> Result<bool, LogError> {
+        let text =
+            std::str::from_utf8(line).map_err(|_| self.bad_line("line is not UTF-8".to_owned()))?;
+        if self.offset == 0 {
+            return self.check_header(text).map(|()| false);
+        }
+        let row = RowRef::parse(text).map_err(|reason| self.bad_line(reason))?;
+        on_row(&row);
+        Ok(true)
+    }
+
+    fn check_header(&self, line: &str) -> Result<(), LogError> {
+        if line.strip_suffix('\r').unwrap_or(line) == HEADER {
+            return Ok(());
+        }
+        Err(LogError::Header {
+            path: self.path.clone(),
+            found: line.chars().take(80).collect(),
+            expected: HEADER,
+        })
+    }
+
+    fn bad_line(&self, reason: String) -> LogError {
+        LogError::Line {
+            path: self.path.clone(),
+            line: self.lines + 1,
+            reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write};
+
+    use super::*;
+
+    struct Log {
+        folder: tempfile::TempDir,
+        reader: Reader,
+    }
+
+    impl Log {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let reader = Reader::open(&folder.path().join("metric_log.csv"));
+            Self { folder, reader }
+        }
+
+        fn append(&self, name: &str, text: &str) {
+            let path = self.folder.path().join(name);
+            let mut file = fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        }
+
+        fn rename(&self, from: &str, to: &str) {
+            fs::rename(self.folder.path().join(from), self.folder.path().join(to)).unwrap();
+        }
+
+        fn ids(&mut self) -> (String, bool) {
+            let mut ids = String::new();
+            let batch = self
+                .reader
+                .read_new(&mut |row| ids.push_str(&row.id))
+                .unwrap();
+            (ids, batch.restarted)
+        }
+    }
+
+    const HEAD: &str = "id,y_true,y_pred,absolute_error\n";
+
+    #[test]
+    fn half_a_line_waits_for_its_other_half() {
+        let mut log = Log::new();
+        assert_eq!(log.ids(), (String::new(), false));
+        log.append("metric_log.csv", "id,y_true,y_p");
+        assert_eq!(log.ids().0, "");
+        log.append(
+            "metric_log.csv",
+            "red,absolute_error\na,1.0,2.0,1.0\nb,1.0,2",
+        );
+        assert_eq!(log.ids().0, "a");
+        log.append("metric_log.csv", ".0,1.0\n");
+        assert_eq!(log.ids().0, "b");
+        assert_eq!(log.ids().0, "");
+    }
+
+    #[test]
+    fn rows_are_read_once_across_rotations() {
+        let mut log = Log::new();
+        log.append("metric_log.csv", &format!("{HEAD}a,1.0,2.0,1.0\n"));
+        assert_eq!(log.ids().0, "a");
+        log.append("metric_log.csv", "b,1.0,2.0,1.0\n");
+        log.rename("metric_log.csv", "metric_log.000001.csv");
+        assert_eq!(log.ids(), ("b".to_owned(), false));
+        log.append("metric_log.csv", &format!("{HEAD}c,1.0,2.0,1.0\n"));
+        assert_eq!(log.ids(), ("c".to_owned(), false));
+        log.rename("metric_log.csv", "metric_log.000002.csv");
+        log.append("metric_log.000003.csv", &format!("{HEAD}d,1.0,2.0,1.0\n"));
+        log.append("metric_log.csv", &format!("{HEAD}e,1.0,2.0,1.0\n"));
+        assert_eq!(log.ids(), ("de".to_owned(), false));
+        let mut late = Reader::open(&log.folder.path().join("metric_log.csv"));
+        let mut ids = String::new();
+        late.read_new(&mut |row| ids.push_str(&row.id)).unwrap();
+        assert_eq!(ids, "abcde");
+    }
+
+    #[test]
+    fn partitions_are_read_together() {
+        let mut log = Log::new();
+        log.append("metric_log-0of2.csv", &format!("{HEAD}a,1.0,2.0,1.0\n"));
+        log.append("metric_log-1of2.csv", &format!("{HEAD}b,1.0,2.0,1.0\n"));
+        assert_eq!(log.ids().0, "ab");
+    }
+
+    #[test]
+    fn a_log_that_was_cut_or_replaced_is_begun_anew_and_says_so() {
+        let mut log = Log::new();
+        log.append(
+            "metric_log.csv",
+            &format!("{HEAD}a,1.0,2.0,1.0\nb,1.0,2.0,1.0\n"),
+        );
+        assert_eq!(log.ids(), ("ab".to_owned(), false));
+        fs::write(
+            log.folder.path().join("metric_log.csv"),
+            format!("{HEAD}c,1.0,2.0,1.0\n"),
+        )
+        .unwrap();
+        assert_eq!(log.ids(), ("c".to_owned(), true));
+        fs::remove_file(log.folder.path().join("metric_log.csv")).unwrap();
+        assert_eq!(log.ids(), (String::new(), true));
+    }
+
+    #[test]
+    fn a_bad_line_is_named_with_its_number() {
+        let mut log = Log::new();
+        log.append("metric_log.csv", &format!("{HEAD}a,1.0,2.0,1.0\nb,1.0\n"));
+        let error = log.reader.read_new(&mut |_| ()).unwrap_err().to_string();
+        assert!(error.contains("line 3"), "{error}");
+    }
+}

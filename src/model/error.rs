@@ -1,0 +1,169 @@
+//! What can go wrong with a model, in words that name the place and the mend.
+
+use std::io;
+
+/// Why a model cannot be read, converted or asked.
+///
+/// Display is one lowercase fragment; the file stands in the outermost [`ModelError::File`] and the reason in `source()`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The outermost layer: which file the reason in `source()` belongs to.
+    #[error("cannot use {file} as a model")]
+    File {
+        /// The file, as it was named by the caller.
+        file: String,
+        /// The reason.
+        source: Box<ModelError>,
+    },
+    /// The file cannot be read at all.
+    #[error("cannot read it")]
+    Read {
+        /// What the operating system says.
+        #[from]
+        source: io::Error,
+    },
+    /// The bytes are something else, and we know what.
+    #[error(
+        "{found}; expected a pickle or joblib file of a scikit-learn model, or a file written by `residual convert`"
+    )]
+    NotAModel {
+        /// What the bytes are.
+        found: String,
+    },
+    /// The pickle breaks the format.
+    #[error("broken pickle at byte {offset}: {problem}")]
+    Pickle {
+        /// Byte offset of the opcode, in the uncompressed stream.
+        offset: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// The pickle names code that has no place in a model.
+    #[error(
+        "it names `{global}`, which no scikit-learn model needs; nothing was executed. \
+         Do not load this file in Python either unless you know who wrote it"
+    )]
+    Forbidden {
+        /// `module.name`.
+        global: String,
+    },
+    /// An honest object of a class we have no arithmetic for.
+    #[error("{class} at {path} is not supported: {reason}. Supported: {supported}")]
+    Unsupported {
+        /// The class, with its module.
+        class: String,
+        /// Where it stands inside the pickle, like `steps[1]`.
+        path: String,
+        /// Why not, or what to use instead.
+        reason: String,
+        /// Every supported class.
+        supported: String,
+    },
+    /// A supported class whose attributes are not what that class has.
+    #[error("{class} at {path}: {problem}")]
+    Attribute {
+        /// The class.
+        class: String,
+        /// Where it stands inside the pickle.
+        path: String,
+        /// What is missing or wrong, and the mend.
+        problem: String,
+    },
+    /// Reading on would need more than an honest file of this size does.
+    #[error("it needs more than {max} {what}, which no honest model of this size does")]
+    Limit {
+        /// What is bounded.
+        what: &'static str,
+        /// The bound.
+        max: u64,
+    },
+    /// Written by a later `residual`.
+    #[error(
+        "it has format {found}, this program knows up to {known}: upgrade residual, or convert the pickle again with this one"
+    )]
+    Newer {
+        /// The format number in the file.
+        found: u32,
+        /// The newest format number known here.
+        known: u32,
+    },
+    /// A safetensors file that is not one of ours, or damaged.
+    #[error("{problem}; write it again with `residual convert`")]
+    Store {
+        /// What is wrong.
+        problem: String,
+    },
+    /// The columns offered are not the columns the model was fitted on.
+    #[error(
+        "the columns do not fit the model: it wants [{}] but the input has [{}]; missing: [{}]",
+        wanted.join(", "), found.join(", "), missing.join(", ")
+    )]
+    Columns {
+        /// The model's feature names, in order.
+        wanted: Vec<String>,
+        /// The header offered.
+        found: Vec<String>,
+        /// What is wanted and not found.
+        missing: Vec<String>,
+    },
+    /// Rows of the wrong width.
+    #[error("the model wants {wanted} features a row, these rows have {found}")]
+    Width {
+        /// Features the model was fitted on.
+        wanted: usize,
+        /// Features a row that came.
+        found: usize,
+    },
+    /// One value of one row the model has no answer for.
+    #[error("row {row}, feature {feature}: {problem}")]
+    Value {
+        /// Index of the row in the batch, from 0.
+        row: usize,
+        /// Index of the column, from 0.
+        feature: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The tensor library refused an operation.
+    #[error("tensor arithmetic failed")]
+    Tensor {
+        /// What candle says.
+        #[from]
+        source: candle_core::Error,
+    },
+}
+
+impl ModelError {
+    /// Adds the file's name, once.
+    #[must_use]
+    pub fn in_file(self, file: &str) -> Self {
+        match self {
+            Self::File { .. } => self,
+            other => Self::File {
+                file: file.to_owned(),
+                source: Box::new(other),
+            },
+        }
+    }
+
+    /// A damaged or foreign safetensors file.
+    pub(crate) fn store(problem: impl Into<String>) -> Self {
+        Self::Store {
+            problem: problem.into(),
+        }
+    }
+
+    /// The whole story on one line: this error and every source below it.
+    #[must_use]
+    pub fn story(&self) -> String {
+        let mut line = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(error) = next {
+            line.push_str(": ");
+            line.push_str(&error.to_string());
+            next = error.source();
+        }
+        line
+    }
+}

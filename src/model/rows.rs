@@ -1,0 +1,216 @@
+//! A dense batch of rows: what goes into every estimator and what comes out of every transformer.
+
+use super::ModelError;
+
+/// Row-major `[n_rows, n_features]` matrix of f64.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    n_rows: usize,
+    n_features: usize,
+    values: Vec<f64>,
+}
+
+impl Rows {
+    /// Takes `values` row by row; their number must be a multiple of `n_features`.
+    ///
+    /// # Errors
+    /// [`ModelError::Width`] when the last row is short.
+    pub fn new(n_features: usize, values: Vec<f64>) -> Result<Self, ModelError> {
+        let rest = if n_features == 0 {
+            values.len()
+        } else {
+            values.len() % n_features
+        };
+        if rest != 0 {
+            return Err(ModelError::Width {
+                wanted: n_features,
+                found: rest,
+            });
+        }
+        let n_rows = values.len().checked_div(n_features).unwrap_or(0);
+        Ok(Self {
+            n_rows,
+            n_features,
+            values,
+        })
+    }
+
+    /// Copies rows of equal length.
+    ///
+    /// # Errors
+    /// [`ModelError::Width`] when a row has not as many values as the first.
+    pub fn from_rows<R: AsRef<[f64]>>(rows: &[R]) -> Result<Self, ModelError> {
+        let n_features = rows.first().map_or(0, |row| row.as_ref().len());
+        let mut values = Vec::with_capacity(rows.len() * n_features);
+        for row in rows.iter().map(AsRef::as_ref) {
+            if row.len() != n_features {
+                return Err(ModelError::Width {
+                    wanted: n_features,
+                    found: row.len(),
+                });
+            }
+            values.extend_from_slice(row);
+        }
+        Ok(Self {
+            n_rows: rows.len(),
+            n_features,
+            values,
+        })
+    }
+
+    /// All zero, to be filled.
+    pub(super) fn zeros(n_rows: usize, n_features: usize) -> Self {
+        Self {
+            n_rows,
+            n_features,
+            values: vec![0.0; n_rows * n_features],
+        }
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// Number of values a row.
+    #[must_use]
+    pub fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// All values, row by row.
+    #[must_use]
+    pub fn as_slice(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// All values, row by row, to be changed.
+    pub(super) fn as_mut_slice(&mut self) -> &mut [f64] {
+        &mut self.values
+    }
+
+    /// Row `index`.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::n_rows`], like a slice.
+    #[must_use]
+    pub fn row(&self, index: usize) -> &[f64] {
+        &self.values[index * self.n_features..(index + 1) * self.n_features]
+    }
+
+    /// Row `index`, to be changed.
+    pub(super) fn row_mut(&mut self, index: usize) -> &mut [f64] {
+        &mut self.values[index * self.n_features..(index + 1) * self.n_features]
+    }
+
+    /// Every row in order; also right for rows without a single feature.
+    pub fn iter(&self) -> impl Iterator<Item = &[f64]> {
+        (0..self.n_rows).map(|index| self.row(index))
+    }
+
+    /// The values moved out, row by row.
+    #[must_use]
+    pub fn into_values(self) -> Vec<f64> {
+        self.values
+    }
+
+    /// The same rows with only these columns, in this order.
+    pub(super) fn select(&self, columns: &[usize]) -> Self {
+        let values = self
+            .iter()
+            .flat_map(|row| columns.iter().map(|&column| row[column]));
+        Self {
+            n_rows: self.n_rows,
+            n_features: columns.len(),
+            values: values.collect(),
+        }
+    }
+
+    /// Side by side; all parts have the same number of rows.
+    pub(super) fn beside(n_rows: usize, parts: &[Self]) -> Self {
+        let n_features = parts.iter().map(Self::n_features).sum();
+        let mut values = Vec::with_capacity(n_rows * n_features);
+        for index in 0..n_rows {
+            for part in parts {
+                values.extend_from_slice(part.row(index));
+            }
+        }
+        Self {
+            n_rows,
+            n_features,
+            values,
+        }
+    }
+
+    /// Fails unless there are `wanted` values a row.
+    pub(super) fn require_width(&self, wanted: usize) -> Result<(), ModelError> {
+        if self.n_features == wanted || self.n_rows == 0 {
+            return Ok(());
+        }
+        Err(ModelError::Width {
+            wanted,
+            found: self.n_features,
+        })
+    }
+
+    /// Fails on the first value that `accept` refuses.
+    pub(super) fn require(
+        &self,
+        problem: &str,
+        accept: impl Fn(f64) -> bool,
+    ) -> Result<(), ModelError> {
+        let Some(index) = self.values.iter().position(|&value| !accept(value)) else {
+            return Ok(());
+        };
+        let (row, feature) = (index / self.n_features, index % self.n_features);
+        Err(ModelError::Value {
+            row,
+            feature,
+            problem: format!("{} {problem}", self.values[index]),
+        })
+    }
+
+    /// Fails on the first NaN or infinity: most estimators were fitted without and have no answer for them.
+    pub(super) fn require_finite(&self) -> Result<(), ModelError> {
+        self.require("is not a finite number", f64::is_finite)
+    }
+
+    /// Fails on the first infinity; NaN stands for a missing value and passes.
+    pub(super) fn require_not_infinite(&self) -> Result<(), ModelError> {
+        self.require("is not a finite number", |value| !value.is_infinite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_last_row_is_refused_and_said_by_its_length() {
+        let error = Rows::new(3, vec![1.0, 2.0, 3.0, 4.0]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the model wants 3 features a row, these rows have 1"
+        );
+        assert!(Rows::from_rows(&[vec![1.0], vec![1.0, 2.0]]).is_err());
+    }
+
+    #[test]
+    fn a_value_that_is_not_finite_is_named_by_row_and_column() {
+        let rows = Rows::new(2, vec![0.0, 1.0, 2.0, f64::NAN]).unwrap();
+        assert_eq!(
+            rows.require_finite().unwrap_err().to_string(),
+            "row 1, feature 1: NaN is not a finite number"
+        );
+        assert!(rows.require_not_infinite().is_ok());
+    }
+
+    #[test]
+    fn columns_are_chosen_and_joined_in_the_order_asked_for() {
+        let rows = Rows::new(3, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+        assert_eq!(rows.select(&[2, 0]).as_slice(), &[3.0, 1.0, 6.0, 4.0]);
+        let both = Rows::beside(2, &[rows.select(&[1]), rows.select(&[0])]);
+        assert_eq!(both.as_slice(), &[2.0, 1.0, 5.0, 4.0]);
+    }
+}

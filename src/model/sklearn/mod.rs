@@ -1,0 +1,14 @@
+//! From the object graph of a pickle to the intermediate form: one extractor a family of scikit-learn classes.
+//!
+//! Only fitted attributes are read, by name and with the version in hand; random states, loss objects, optimizers and search
+//! results are never looked at.
+
+mod compose;
+mod dispatch;
+mod fitted;
+mod linear;
+mod preprocess;
+mod select;
+mod supported;
+
+pub(super) use dispatch::extract;

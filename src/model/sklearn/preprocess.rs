@@ -1,0 +1,322 @@
+//! Scalers, encoders, imputers, projections: one fitted transformer to one step.
+
+use super::super::ModelError;
+use super::super::form::{Function, Norm, Step};
+use super::super::pickle::numpy;
+use super::super::pickle::{Graph, Id, Node};
+use super::super::tensors::{Data, Key};
+use super::fitted::{Extraction, Fitted, Version, whole};
+use super::{compose, select};
+
+/// The step of any transformer.
+pub(super) fn step(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+    extraction.visit()?;
+    let optional = |extraction: &mut Extraction, wanted: bool, name: &str| {
+        if wanted { fitted.put_optional(extraction, name) } else { Ok(None) }
+    };
+    Ok(match fitted.class.name.as_str() {
+        "StandardScaler" => Step::Scale {
+            center: optional(extraction, fitted.bool_or("with_mean", true), "mean_")?,
+            scale: optional(extraction, fitted.bool_or("with_std", true), "scale_")?,
+        },
+        "RobustScaler" => Step::Scale {
+            center: optional(extraction, fitted.bool_or("with_centering", true), "center_")?,
+            scale: optional(extraction, fitted.bool_or("with_scaling", true), "scale_")?,
+        },
+        "MaxAbsScaler" => Step::Scale { center: None, scale: Some(fitted.put_vector(extraction, "scale_")?) },
+        "MinMaxScaler" => min_max(extraction, fitted)?,
+        "Normalizer" => Step::Normalize {
+            norm: match fitted.text("norm")?.as_str() {
+                "l1" => Norm::L1,
+                "l2" => Norm::L2,
+                "max" => Norm::Max,
+                other => return Err(fitted.unsupported(format!("norm '{other}' is not known"))),
+            },
+        },
+        "Binarizer" => Step::Binarize { threshold: fitted.f64("threshold")? },
+        "PolynomialFeatures" => polynomial(extraction, fitted)?,
+        "PowerTransformer" => power(extraction, fitted)?,
+        "QuantileTransformer" => Step::Quantile {
+            quantiles: fitted.put_matrix(extraction, "quantiles_")?,
+            references: fitted.put_vector(extraction, "references_")?,
+            normal: fitted.optional_text("output_distribution").as_deref() == Some("normal"),
+        },
+        "KBinsDiscretizer" => bins(extraction, fitted)?,
+        "PCA" | "IncrementalPCA" => pca(extraction, fitted)?,
+        "TruncatedSVD" => Step::Project { mean: None, components: fitted.put_matrix(extraction, "components_")?, scale: None },
+        "SimpleImputer" => imputer(extraction, fitted)?,
+        "OneHotEncoder" => one_hot(extraction, fitted)?,
+        "OrdinalEncoder" => ordinal(extraction, fitted)?,
+        "FunctionTransformer" => function(fitted)?,
+        "Pipeline" => Step::Chain { steps: compose::chain(extraction, fitted)? },
+        "ColumnTransformer" => compose::column_transformer(extraction, fitted)?,
+        "FeatureUnion" => compose::feature_union(extraction, fitted)?,
+        _ => Step::Select { columns: select::columns(extraction, fitted)? },
+    })
+}
+
+fn min_max(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+    let clip = if fitted.bool_or("clip", false) {
+        match fitted.vector(extraction, "feature_range")?.as_slice() {
+            &[low, high] if low.is_finite() && high.is_finite() => Some((low, high)),
+            _ => return Err(fitted.fail("`feature_range` is not two numbers")),
+        }
+    } else {
+        None
+    };
+    Ok(Step::Stretch { scale: fitted.put_vector(extraction, "scale_")?, offset: fitted.put_vector(extraction, "min_")?, clip })
+}
+
+/// Products of columns by rising degree, each degree in the order of Python's `combinations`.
+fn polynomial(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+    let width = fitted.usize("n_features_in_").or_else(|_| fitted.usize("n_input_features_"))?;
+    let (low, high) = match (fitted.usize("_min_degree"), fitted.usize("_max_degree")) {
+        (Ok(low), Ok(high)) => (low, high),
+        _ => (0, fitted.usize("degree")?),
+    };
+    let only = fitted.bool_or("interaction_only", false);
+    let (mut columns, mut lengths): (Vec<u32>, Vec<u32>) = (vec![], vec![]);
+    if fitted.bool_or("include_bias", true) {
+        lengths.push(0);
+    }
+    for degree in low.max(1)..=high {
+        let Some(mut product) = first_product(width, degree, only) else { break };
+        loop {
+            extraction.spend(4 + 4 * degree)?;
+            columns.extend(product.iter().map(|column| u32::try_from(*column).unwrap_or(u32::MAX)));
+            lengths.push(u32::try_from(degree).unwrap_or(u32::MAX));
+            if !next_product(&mut product, width, only) {
+                break;
+            }
+        }
+    }
+    let shape = (vec![columns.len()], vec![lengths.len()]);
+    Ok(Step::Polynomial {
+        columns: extraction.put(fitted, "columns", shape.0, Data::U32(columns)),
+        lengths: extraction.put(fitted, "lengths", shape.1, Data::U32(lengths)),
+    })
+}
+
+fn first_product(width: usize, degree: usize, only: bool) -> Option<Vec<usize>> {
+    match only {
+        _ if width == 0 || degree > 64 => None,
+        true => (degree <= width).then(|| (0..degree).collect()),
+        false => Some(vec![0; degree]),
+    }
+}
+
+/// The next combination in lexicographic order, without (`only`) or with repetition.
+fn next_product(product: &mut [usize], width: usize, only: bool) -> bool {
+    let degree = product.len();
+    let last = |place: usize| if only { width - degree + place } else { width - 1 };
+    let Some(place) = (0..degree).rev().find(|&place| product[place] < last(place)) else { return false };
+    let start = product[place] + 1;
+    for (step, column) in product[place..].iter_mut().enumerate() {
+        *column = if only { start + step } else { start };
+    }
+    true
+}
+
+fn power(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+    let box_cox = match fitted.text("method")?.as_str() {
+        "box-cox" => true,
+        "yeo-johnson" => false,
+        other => return Err(fitted.unsupported(format!("method '{other}' is not known"))),
+    };
+    let lambdas = fitted.put_vector(extraction, "lambdas_")?;
+    let mut steps = vec![Step::Power { lambdas, box_cox }];
+    if fitted.bool_or("standardize", true) {
+        steps.push(step(extraction, &fitted.attribute("_scaler")?)?);
+    }
+    Ok(Step::Chain { steps })
+}
+
+fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+    let (mut inner, mut lengths, mut counts) = (vec![], vec![], vec![]);
+    for (index, id) in fitted.list("bin_edges_")?.into_iter().enumerate() {
+        let edges = fitted.numbers_at(extraction, id, &format!("bin_edges_[{index}]"))?.1;
+        if edges.len() < 2 || edges.windows(2).any(|pair| pair[0].partial_cmp(&pair[1]).is_none_or(std::cmp::Ordering::is_gt)) {
+            return Err(fitted.fail(format!("`bin_edges_[{index}]` do not rise")));
+        }
+        inner.extend_from_slice(&edges[1..edges.len() - 1]);
+        lengths.push(u32::try_from(edges.len() - 2).unwrap_or(u32::MAX));
+        counts.push(edges.len() - 1);
+    }
+    let lengths = extraction.put(fitted, "bin_counts", vec![lengths.len()], Data::U32(lengths));
+    let edges = extraction.put_vector(fitted, "bin_edges_", inner);
+    let bins = Step::Bins { edges, lengths, digitize: fitted.version < Version(1, 1) };
+    if fitted.optional_text("encode").as_deref() == Some("ordinal") {
+        return Ok(bins);
+    }
+    let mut categories = vec![];
+    for (index, count) in counts.iter().enumerate() {
+        #[expect(clippy::cast_precision_loss, reason = "a count of bins")]
+        let values = (0..*count).map(|bin| bin as f64).collect();
+        extraction.spend(8 * count)?;
+        categories.push(extraction.put_vector(fitted, &format!("bins[{index}]"), values));
+    }
+    let one_hot = Step::OneHot { dropped: vec![None; categories.len()], categories, ignore_unknown: true };
+    Ok(Step::Chain { steps: vec![bins, one_hot] })
+}
+
+fn pca(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+    let scale = if fitted.bool_or("whiten", false) {
+        let variance = fitted.vector(extraction, "explained_variance_")?;
+        let floor = |value: f64| if fitted.version >= Version(1, 5) { value.max(f64::EPSILON) } else { value };
+        let deviations = variance.into_iter().map(|value| floor(value.sqrt())).collect();
+        Some(extraction.put_vector(fitted, "explained_deviation", deviations))
+    } else {
+        None
+    };
+    let mean = fitted.put_optional(extraction, "mean_")?;
+    Ok(Step::Project { mean, components: fitted.put_matrix(extraction, "components_")?, scale })
+}
+
+fn imputer(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+    let Some(id) = fitted.get("missing_values") else {
+        return Err(fitted.unsupported("`missing_values=None` needs object arrays; use NaN"));
+    };
+    let missing = numpy::number(fitted.graph, id).ok_or_else(|| fitted.unsupported("`missing_values` is not a number"))?;
+    let id = fitted.need("statistics_")?;
+    let statistics = fitted.numbers_at(extraction, id, "statistics_").map_err(|_| {
+        fitted.unsupported("it fills in text, and rows are numbers; impute only number columns, or encode the text before")
+    })?;
+    let statistics = statistics.1;
+    let keep_all = fitted.optional_text("strategy").as_deref() == Some("constant") || fitted.bool_or("keep_empty_features", false);
+    let kept = (0..statistics.len()).filter(|&column| keep_all || !statistics[column].is_nan()).collect();
+    let flagged = match fitted.get("indicator_") {
+        Some(_) if fitted.bool_or("add_indicator", false) => {
+            let features = fitted.attribute("indicator_")?.vector(extraction, "features_")?;
+            features.into_iter().map(whole).collect::<Option<_>>().ok_or_else(|| fitted.fail("`features_` are not columns"))?
+        }
+        _ => vec![],
+    };
+    let statistics = extraction.put_vector(fitted, "statistics_", statistics);
+    Ok(Step::Impute { statistics, missing: Some(missing).filter(|missing| !missing.is_nan()), kept, flagged })
+}
+
+/// `categories_` as one tensor a column; text is refused, because rows are numbers.
+fn categories(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Vec<Key>, ModelError> {
+    let mut keys = vec![];
+    for (index, id) in fitted.list("categories_")?.into_iter().enumerate() {
+        let name = format!("categories_[{index}]");
+        if fitted.array_at(id, &name)?.is_text() {
+            return Err(fitted.unsupported(format!("`{name}` are text, and rows are numbers; encode the text before the model")));
+        }
+        let values = fitted.numbers_at(extraction, id, &name)?.1;
+        keys.push(extraction.put_vector(fitted, &name, values));
+    }
+    Ok(keys)
+}
+
+fn one_hot(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+    if fitted.bool_or("_infrequent_enabled", false) {
+        return Err(fitted.unsupported("infrequent categories are not read; fit without `min_frequency` and `max_categories`"));
+    }
+    let categories = categories(extraction, fitted)?;
+    let dropped = match fitted.get("drop_idx_") {
+        None => vec![None; categories.len()],
+        Some(id) => dropped(extraction, fitted, id)?,
+    };
+    let ignore_unknown = fitted.optional_text("handle_unknown").as_deref() != Some("error");
+    Ok(Step::OneHot { categories, dropped, ignore_unknown })
+}
+
+/// `drop_idx_`: integers, or objects that are an integer or `None`.
+fn dropped(extraction: &mut Extraction, fitted: &Fitted<'_>, id: Id) -> Result<Vec<Option<usize>>, ModelError> {
+    let array = fitted.array_at(id, "drop_idx_")?;
+    if let Ok(ids) = array.objects() {
+        let index = |id: Id| match fitted.graph.node(id) {
+            Node::None => Some(None),
+            _ => numpy::number(fitted.graph, id).and_then(whole).map(Some),
+        };
+        return ids.into_iter().map(index).collect::<Option<_>>().ok_or_else(|| fitted.fail("`drop_idx_` are not indices"));
+    }
+    let indices = fitted.numbers_at(extraction, id, "drop_idx_")?.1;
+    indices.into_iter().map(|index| whole(index).map(Some)).collect::<Option<_>>().ok_or_else(|| fitted.fail("`drop_idx_` are not indices"))
+}
+
+fn ordinal(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+    if fitted.bool_or("_infrequent_enabled", false) {
+        return Err(fitted.unsupported("infrequent categories are not read; fit without `min_frequency` and `max_categories`"));
+    }
+    let categories = categories(extraction, fitted)?;
+    let unknown = match fitted.optional_text("handle_unknown").as_deref() {
+        Some("use_encoded_value") => Some(fitted.put_vector(extraction, "unknown_value")?),
+        _ => None,
+    };
+    let missing = fitted.f64("encoded_missing_value").unwrap_or(f64::NAN);
+    let missing = extraction.put_vector(fitted, "encoded_missing_value", vec![missing]);
+    Ok(Step::Ordinal { categories, unknown, missing })
+}
+
+fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+    for name in ["kw_args", "inv_kw_args"] {
+        if fitted.get(name).is_some_and(|id| fitted.graph.pairs(id).is_none_or(|pairs| !pairs.is_empty())) {
+            return Err(fitted.unsupported(format!("`{name}` are not read")));
+        }
+    }
+    let read = |name: &str| {
+        let Some(id) = fitted.get(name) else { return Ok(None) };
+        ufunc(fitted.graph, id).map(Some).ok_or_else(|| {
+            fitted.unsupported(format!("`{name}` is {}: only numpy's own elementwise functions are known", fitted.graph.describe(id)))
+        })
+    };
+    Ok(Step::Function { function: read("func")?, inverse: read("inverse_func")? })
+}
+
+/// numpy's function behind a name or a `_ufunc_reconstruct`.
+fn ufunc(graph: &Graph<'_>, id: Id) -> Option<Function> {
+    let name = match graph.global(id) {
+        Some(global) if matches!(global.module.as_str(), "numpy" | "numpy.core._multiarray_umath") => global.name.as_str(),
+        Some(_) => return None,
+        None => {
+            let (global, object) = graph.call(id)?;
+            let args = graph.items(object.args)?;
+            (global.name == "_ufunc_reconstruct").then_some(())?;
+            graph.text(*args.get(1)?)?
+        }
+    };
+    Some(match name {
+        "absolute" | "abs" | "fabs" => Function::Absolute,
+        "cbrt" => Function::Cbrt,
+        "cos" => Function::Cos,
+        "exp" => Function::Exp,
+        "exp2" => Function::Exp2,
+        "expm1" => Function::Expm1,
+        "log" => Function::Log,
+        "log10" => Function::Log10,
+        "log1p" => Function::Log1p,
+        "log2" => Function::Log2,
+        "negative" => Function::Negative,
+        "reciprocal" => Function::Reciprocal,
+        "sin" => Function::Sin,
+        "sqrt" => Function::Sqrt,
+        "square" => Function::Square,
+        "tanh" => Function::Tanh,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(width: usize, degree: usize, only: bool) -> Vec<Vec<usize>> {
+        let mut products = vec![];
+        let Some(mut product) = first_product(width, degree, only) else { return products };
+        loop {
+            products.push(product.clone());
+            if !next_product(&mut product, width, only) {
+                return products;
+            }
+        }
+    }
+
+    #[test]
+    fn products_come_in_the_order_of_pythons_combinations() {
+        assert_eq!(all(3, 2, false), [[0, 0], [0, 1], [0, 2], [1, 1], [1, 2], [2, 2]]);
+        assert_eq!(all(4, 3, true), [[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]]);
+        assert!(all(2, 3, true).is_empty());
+    }
+}

@@ -1,0 +1,192 @@
+//! The converted file: safetensors, with the form and the facts about the model as JSON in its metadata.
+//!
+//! Promise: the same model gives the same bytes. A file is believed only after its form has been built and validated.
+
+use std::collections::BTreeMap;
+
+use safetensors::Dtype;
+use safetensors::tensor::{SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::ModelError;
+use super::form::{FORMAT, Form};
+use super::info::{ModelInfo, Task};
+use super::tensors::{Data, Tensor, Tensors};
+
+/// Metadata key of the format number; read before anything else.
+const FORMAT_KEY: &str = "residual.format";
+/// Metadata key of the rest.
+const MODEL_KEY: &str = "residual.model";
+
+/// A model between pickle, file and estimator.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stored {
+    pub(super) facts: Facts,
+    pub(super) tensors: Tensors,
+}
+
+/// What stands in the metadata.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Facts {
+    pub(super) class: String,
+    pub(super) library_version: String,
+    pub(super) feature_names: Option<Vec<String>>,
+    pub(super) n_features: usize,
+    pub(super) shapes: BTreeMap<String, Vec<usize>>,
+    pub(super) source_sha256: String,
+    pub(super) form: Form,
+}
+
+impl Stored {
+    /// What the public sees, once the estimator has been built.
+    pub(super) fn info(&self, task: Task, classes: Option<super::Labels>) -> ModelInfo {
+        let facts = self.facts.clone();
+        ModelInfo {
+            class: facts.class,
+            library_version: facts.library_version,
+            feature_names: facts.feature_names,
+            n_features: facts.n_features,
+            shapes: facts.shapes,
+            source_sha256: facts.source_sha256,
+            format: FORMAT,
+            task,
+            classes,
+        }
+    }
+
+    /// The file's bytes.
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
+        let json = serde_json::to_string(&self.facts)
+            .map_err(|error| ModelError::store(error.to_string()))?;
+        let raw: BTreeMap<&String, (Dtype, Vec<u8>)> = self
+            .tensors
+            .0
+            .iter()
+            .map(|(name, tensor)| (name, raw(&tensor.data)))
+            .collect();
+        let mut views = BTreeMap::new();
+        for (name, (dtype, bytes)) in &raw {
+            let shape = self.tensors.0[*name].shape.clone();
+            let view = TensorView::new(*dtype, shape, bytes)
+                .map_err(|error| ModelError::store(error.to_string()))?;
+            views.insert(*name, view);
+        }
+        // One key only: a map of more would be written in a different order each time.
+        let metadata = [(MODEL_KEY.to_owned(), json)].into();
+        let bytes = safetensors::serialize(views, Some(metadata))
+            .map_err(|error| ModelError::store(error.to_string()))?;
+        with_format(&bytes)
+    }
+
+    /// Reads the file's bytes.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        let damaged = |error: safetensors::SafeTensorError| {
+            ModelError::store(format!("the safetensors file is damaged ({error})"))
+        };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+        let foreign = || {
+            ModelError::store(
+                "the safetensors file was not written by residual: it has no form of a model",
+            )
+        };
+        let metadata = header.metadata().as_ref().ok_or_else(foreign)?;
+        let format: u32 = metadata
+            .get(FORMAT_KEY)
+            .and_then(|format| format.parse().ok())
+            .ok_or_else(foreign)?;
+        if format > FORMAT {
+            return Err(ModelError::Newer {
+                found: format,
+                known: FORMAT,
+            });
+        }
+        let json = metadata.get(MODEL_KEY).ok_or_else(foreign)?;
+        let facts: Facts = serde_json::from_str(json).map_err(|error| {
+            ModelError::store(format!("the form of the model is damaged ({error})"))
+        })?;
+        let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let mut tensors = Tensors::default();
+        for (name, view) in file.iter() {
+            let data = cooked(view.dtype(), view.data())
+                .ok_or_else(|| ModelError::store(format!("tensor {name} has an unknown type")))?;
+            tensors.0.insert(
+                name.to_owned(),
+                Tensor {
+                    shape: view.shape().to_vec(),
+                    data,
+                },
+            );
+        }
+        if facts.shapes != tensors.shapes() {
+            return Err(ModelError::store(
+                "the tensors have not the shapes the metadata says",
+            ));
+        }
+        Ok(Self { facts, tensors })
+    }
+}
+
+/// Adds the format number as a second metadata key. Written here because the library keeps metadata in a randomly ordered map.
+fn with_format(bytes: &[u8]) -> Result<Vec<u8>, ModelError> {
+    let broken = || ModelError::store("the header could not be written");
+    let (head, rest) = bytes.split_first_chunk::<8>().ok_or_else(broken)?;
+    let len = usize::try_from(u64::from_le_bytes(*head)).map_err(|_| broken())?;
+    let (header, data) = rest.split_at_checked(len).ok_or_else(broken)?;
+    let header = std::str::from_utf8(header)
+        .map_err(|_| broken())?
+        .trim_end();
+    let opening = r#"{"__metadata__":{"#;
+    let tail = header.strip_prefix(opening).ok_or_else(broken)?;
+    let mut header = format!("{opening}\"{FORMAT_KEY}\":\"{FORMAT}\",{tail}");
+    // The format wants its data aligned to eight bytes.
+    while header.len() % 8 != 0 {
+        header.push(' ');
+    }
+    let mut file = Vec::with_capacity(8 + header.len() + data.len());
+    file.extend_from_slice(&(header.len() as u64).to_le_bytes());
+    file.extend_from_slice(header.as_bytes());
+    file.extend_from_slice(data);
+    Ok(file)
+}
+
+fn raw(data: &Data) -> (Dtype, Vec<u8>) {
+    match data {
+        Data::F64(values) => (
+            Dtype::F64,
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        ),
+        Data::I32(values) => (
+            Dtype::I32,
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        ),
+        Data::U32(values) => (
+            Dtype::U32,
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        ),
+        Data::U8(values) => (Dtype::U8, values.clone()),
+    }
+}
+
+fn cooked(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
+    Some(match dtype {
+        Dtype::F64 => Data::F64(chunks(bytes).map(f64::from_le_bytes).collect()),
+        Dtype::I32 => Data::I32(chunks(bytes).map(i32::from_le_bytes).collect()),
+        Dtype::U32 => Data::U32(chunks(bytes).map(u32::from_le_bytes).collect()),
+        Dtype::U8 => Data::U8(bytes.to_vec()),
+        _ => return None,
+    })
+}
+
+fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
+    bytes.as_chunks::<N>().0.iter().copied()
+}

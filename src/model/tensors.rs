@@ -1,0 +1,134 @@
+//! The numbers of a model, by name: what the extractors write, the safetensors file holds and the estimators read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ModelError;
+
+/// Name of a tensor in [`Tensors`]: the path inside the pickle, like `steps[1].coef_`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Key(pub(super) String);
+
+/// One dense array in C order.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tensor {
+    pub(super) shape: Vec<usize>,
+    pub(super) data: Data,
+}
+
+/// Elements of a [`Tensor`].
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Data {
+    F64(Vec<f64>),
+    I32(Vec<i32>),
+    U32(Vec<u32>),
+    U8(Vec<u8>),
+}
+
+impl Data {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::F64(values) => values.len(),
+            Self::I32(values) => values.len(),
+            Self::U32(values) => values.len(),
+            Self::U8(values) => values.len(),
+        }
+    }
+}
+
+/// A borrowed matrix of `rows` by `columns`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Matrix<'t> {
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) values: &'t [f64],
+}
+
+/// All tensors of a model, sorted by name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Tensors(pub(super) BTreeMap<String, Tensor>);
+
+impl Tensors {
+    pub(super) fn put(&mut self, name: String, shape: Vec<usize>, data: Data) -> Key {
+        self.0.insert(name.clone(), Tensor { shape, data });
+        Key(name)
+    }
+
+    pub(super) fn put_vector(&mut self, name: String, values: Vec<f64>) -> Key {
+        self.put(name, vec![values.len()], Data::F64(values))
+    }
+
+    fn tensor(&self, key: &Key) -> Result<&Tensor, ModelError> {
+        self.0
+            .get(&key.0)
+            .ok_or_else(|| ModelError::store(format!("tensor {} is missing", key.0)))
+    }
+
+    /// Elements of an f64 tensor of any shape.
+    pub(super) fn f64s(&self, key: &Key) -> Result<&[f64], ModelError> {
+        match &self.tensor(key)?.data {
+            Data::F64(values) => Ok(values),
+            _ => Err(ModelError::store(format!("tensor {} is not of f64", key.0))),
+        }
+    }
+
+    /// An f64 vector of `len` elements.
+    pub(super) fn vector(&self, key: &Key, len: usize) -> Result<&[f64], ModelError> {
+        let values = self.f64s(key)?;
+        if values.len() == len {
+            return Ok(values);
+        }
+        Err(ModelError::store(format!(
+            "tensor {} has {} elements where {len} belong",
+            key.0,
+            values.len()
+        )))
+    }
+
+    /// An f64 matrix.
+    pub(super) fn matrix(&self, key: &Key) -> Result<Matrix<'_>, ModelError> {
+        let values = self.f64s(key)?;
+        match self.tensor(key)?.shape.as_slice() {
+            &[rows, columns] => Ok(Matrix {
+                rows,
+                columns,
+                values,
+            }),
+            shape => Err(ModelError::store(format!(
+                "tensor {} has shape {shape:?}, not two axes",
+                key.0
+            ))),
+        }
+    }
+
+    pub(super) fn i32s(&self, key: &Key) -> Result<&[i32], ModelError> {
+        match &self.tensor(key)?.data {
+            Data::I32(values) => Ok(values),
+            _ => Err(ModelError::store(format!("tensor {} is not of i32", key.0))),
+        }
+    }
+
+    pub(super) fn u32s(&self, key: &Key) -> Result<&[u32], ModelError> {
+        match &self.tensor(key)?.data {
+            Data::U32(values) => Ok(values),
+            _ => Err(ModelError::store(format!("tensor {} is not of u32", key.0))),
+        }
+    }
+
+    pub(super) fn u8s(&self, key: &Key) -> Result<&[u8], ModelError> {
+        match &self.tensor(key)?.data {
+            Data::U8(values) => Ok(values),
+            _ => Err(ModelError::store(format!("tensor {} is not of u8", key.0))),
+        }
+    }
+
+    /// Shape of every tensor.
+    pub(super) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        self.0
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
+            .collect()
+    }
+}

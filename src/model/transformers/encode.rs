@@ -1,0 +1,135 @@
+//! Categories that are numbers: one-hot, ordinal, and bins. Text never reaches a model here, because rows are numbers.
+
+use super::super::{ModelError, Rows};
+use super::Transformer;
+
+/// Where `value` stands among the categories; NaN equals NaN.
+fn index_of(categories: &[f64], value: f64) -> Option<usize> {
+    categories.iter().position(|category| *category == value || (category.is_nan() && value.is_nan()))
+}
+
+fn unknown(row: usize, feature: usize, value: f64) -> ModelError {
+    ModelError::Value { row, feature, problem: format!("category {value} was not there when the model was fitted") }
+}
+
+/// `OneHotEncoder`.
+#[derive(Debug)]
+pub(super) struct OneHot {
+    categories: Vec<Vec<f64>>,
+    dropped: Vec<Option<usize>>,
+    ignore_unknown: bool,
+    outputs: usize,
+}
+
+impl OneHot {
+    pub(super) fn new(categories: Vec<Vec<f64>>, dropped: &[Option<usize>], ignore_unknown: bool) -> Result<Self, ModelError> {
+        if dropped.len() != categories.len() || dropped.iter().zip(&categories).any(|(drop, list)| drop.is_some_and(|drop| drop >= list.len())) {
+            return Err(ModelError::store("the dropped categories are not among the categories"));
+        }
+        let outputs = categories.iter().zip(dropped).map(|(list, drop)| list.len() - usize::from(drop.is_some())).sum();
+        Ok(Self { categories, dropped: dropped.to_vec(), ignore_unknown, outputs })
+    }
+}
+
+impl Transformer for OneHot {
+    fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        rows.require_not_infinite()?;
+        let mut output = Rows::zeros(rows.n_rows(), self.outputs);
+        for (index, row) in rows.iter().enumerate() {
+            let mut start = 0;
+            for (feature, (value, list)) in row.iter().zip(&self.categories).enumerate() {
+                let drop = self.dropped[feature];
+                match index_of(list, *value) {
+                    Some(found) if drop == Some(found) => {}
+                    Some(found) => output.row_mut(index)[start + found - usize::from(drop.is_some_and(|drop| drop < found))] = 1.0,
+                    None if self.ignore_unknown => {}
+                    None => return Err(unknown(index, feature, *value)),
+                }
+                start += list.len() - usize::from(drop.is_some());
+            }
+        }
+        Ok(output)
+    }
+}
+
+/// `OrdinalEncoder`.
+#[derive(Debug)]
+pub(super) struct Ordinal {
+    pub(super) categories: Vec<Vec<f64>>,
+    /// Value of an unknown category; without one it is an error.
+    pub(super) unknown: Option<f64>,
+    /// Value of the category NaN.
+    pub(super) missing: f64,
+}
+
+impl Transformer for Ordinal {
+    fn outputs(&self) -> usize {
+        self.categories.len()
+    }
+
+    fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        rows.require_not_infinite()?;
+        let mut output = rows.clone();
+        for index in 0..rows.n_rows() {
+            for (feature, (value, list)) in output.row_mut(index).iter_mut().zip(&self.categories).enumerate() {
+                *value = match (index_of(list, *value), self.unknown) {
+                    (Some(_), _) if value.is_nan() => self.missing,
+                    #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
+                    (Some(found), _) => found as f64,
+                    (None, Some(unknown)) => unknown,
+                    (None, None) => return Err(unknown(index, feature, *value)),
+                };
+            }
+        }
+        Ok(output)
+    }
+}
+
+/// `KBinsDiscretizer`, up to the encoding.
+#[derive(Debug)]
+pub(super) struct Bins {
+    edges: Vec<Vec<f64>>,
+    /// Before 1.1 a value just below an edge counted as on it.
+    digitize: bool,
+}
+
+impl Bins {
+    pub(super) fn new(edges: &[f64], lengths: &[u32], digitize: bool, width: usize) -> Result<Self, ModelError> {
+        let total = lengths.iter().try_fold(0_usize, |sum, len| sum.checked_add(*len as usize));
+        if lengths.len() != width || total != Some(edges.len()) {
+            return Err(ModelError::store("the edges of the bins do not fit the columns"));
+        }
+        let mut rest = edges;
+        let mut lists = Vec::with_capacity(width);
+        for len in lengths {
+            let (list, after) = rest.split_at(*len as usize);
+            lists.push(list.to_vec());
+            rest = after;
+        }
+        Ok(Self { edges: lists, digitize })
+    }
+}
+
+impl Transformer for Bins {
+    fn outputs(&self) -> usize {
+        self.edges.len()
+    }
+
+    fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        rows.require_finite()?;
+        let mut output = rows.clone();
+        for index in 0..output.n_rows() {
+            for (value, edges) in output.row_mut(index).iter_mut().zip(&self.edges) {
+                let x = if self.digitize { *value + (1e-8 + 1e-5 * value.abs()) } else { *value };
+                #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
+                let bin = edges.partition_point(|edge| *edge <= x) as f64;
+                *value = bin;
+            }
+        }
+        Ok(output)
+    }
+}

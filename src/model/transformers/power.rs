@@ -1,0 +1,132 @@
+//! `PowerTransformer` and `FunctionTransformer`: nonlinear functions of one value.
+
+use super::super::form::Function;
+use super::super::{ModelError, Rows};
+use super::Transformer;
+
+/// Exponents nearer to 0 (or 2) than this take the logarithm.
+const NEAR: f64 = f64::EPSILON;
+
+/// Yeo-Johnson or Box-Cox.
+#[derive(Debug)]
+pub(super) struct Power {
+    pub(super) lambdas: Vec<f64>,
+    pub(super) box_cox: bool,
+}
+
+fn yeo_johnson(x: f64, lambda: f64) -> f64 {
+    if x >= 0.0 {
+        if lambda.abs() < NEAR { x.ln_1p() } else { ((x + 1.0).powf(lambda) - 1.0) / lambda }
+    } else if (lambda - 2.0).abs() > NEAR {
+        -((1.0 - x).powf(2.0 - lambda) - 1.0) / (2.0 - lambda)
+    } else {
+        -(-x).ln_1p()
+    }
+}
+
+fn yeo_johnson_inverse(x: f64, lambda: f64) -> f64 {
+    if x >= 0.0 {
+        if lambda.abs() < NEAR { x.exp() - 1.0 } else { (x * lambda + 1.0).powf(1.0 / lambda) - 1.0 }
+    } else if (lambda - 2.0).abs() > NEAR {
+        1.0 - (-(2.0 - lambda) * x + 1.0).powf(1.0 / (2.0 - lambda))
+    } else {
+        1.0 - (-x).exp()
+    }
+}
+
+fn box_cox(x: f64, lambda: f64) -> f64 {
+    if lambda.abs() < 1e-19 { x.ln() } else { (lambda * x.ln()).exp_m1() / lambda }
+}
+
+fn box_cox_inverse(x: f64, lambda: f64) -> f64 {
+    if lambda == 0.0 { x.exp() } else { ((lambda * x).ln_1p() / lambda).exp() }
+}
+
+fn each(rows: &Rows, lambdas: &[f64], change: fn(f64, f64) -> f64) -> Rows {
+    let mut output = rows.clone();
+    for index in 0..output.n_rows() {
+        for (value, lambda) in output.row_mut(index).iter_mut().zip(lambdas).filter(|(value, _)| !value.is_nan()) {
+            *value = change(*value, *lambda);
+        }
+    }
+    output
+}
+
+impl Transformer for Power {
+    fn outputs(&self) -> usize {
+        self.lambdas.len()
+    }
+
+    fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        rows.require_not_infinite()?;
+        if self.box_cox {
+            rows.require("is not positive, as the Box-Cox transformation wants", |value| value > 0.0 || value.is_nan())?;
+        }
+        Ok(each(rows, &self.lambdas, if self.box_cox { box_cox } else { yeo_johnson }))
+    }
+
+    fn is_invertible(&self) -> bool {
+        true
+    }
+
+    fn invert(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        Ok(each(rows, &self.lambdas, if self.box_cox { box_cox_inverse } else { yeo_johnson_inverse }))
+    }
+}
+
+/// A function of numpy on every value.
+#[derive(Debug)]
+pub(super) struct Elementwise {
+    pub(super) function: Option<Function>,
+    pub(super) inverse: Option<Function>,
+    pub(super) width: usize,
+}
+
+fn compute(function: Function, x: f64) -> f64 {
+    match function {
+        Function::Absolute => x.abs(),
+        Function::Cbrt => x.cbrt(),
+        Function::Cos => x.cos(),
+        Function::Exp => x.exp(),
+        Function::Exp2 => x.exp2(),
+        Function::Expm1 => x.exp_m1(),
+        Function::Log => x.ln(),
+        Function::Log10 => x.log10(),
+        Function::Log1p => x.ln_1p(),
+        Function::Log2 => x.log2(),
+        Function::Negative => -x,
+        Function::Reciprocal => 1.0 / x,
+        Function::Sin => x.sin(),
+        Function::Sqrt => x.sqrt(),
+        Function::Square => x * x,
+        Function::Tanh => x.tanh(),
+    }
+}
+
+fn map(rows: &Rows, function: Option<Function>) -> Rows {
+    let mut output = rows.clone();
+    if let Some(function) = function {
+        for value in output.as_mut_slice() {
+            *value = compute(function, *value);
+        }
+    }
+    output
+}
+
+impl Transformer for Elementwise {
+    fn outputs(&self) -> usize {
+        self.width
+    }
+
+    fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        Ok(map(rows, self.function))
+    }
+
+    fn is_invertible(&self) -> bool {
+        true
+    }
+
+    fn invert(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        Ok(map(rows, self.inverse))
+    }
+}

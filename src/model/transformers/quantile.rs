@@ -1,0 +1,116 @@
+//! `QuantileTransformer`: ranks among the quantiles seen when fitting, uniform or normal.
+
+use super::super::tensors::Matrix;
+use super::super::{ModelError, Rows};
+use super::normal::{cumulative, quantile};
+use super::Transformer;
+
+/// Values this near to the edge are at the edge.
+const EDGE: f64 = 1e-7;
+
+/// One list of quantiles a column.
+#[derive(Debug)]
+pub(super) struct Quantile {
+    columns: Vec<Vec<f64>>,
+    references: Vec<f64>,
+    normal: bool,
+    clip: (f64, f64),
+}
+
+impl Quantile {
+    pub(super) fn new(quantiles: Matrix<'_>, references: &[f64], normal: bool, width: usize) -> Result<Self, ModelError> {
+        let rises = |list: &[f64]| list.windows(2).all(|pair| pair[0] <= pair[1]);
+        let columns: Vec<Vec<f64>> =
+            (0..quantiles.columns).map(|column| quantiles.values.iter().skip(column).step_by(quantiles.columns).copied().collect()).collect();
+        if quantiles.columns != width || quantiles.rows != references.len() || references.is_empty() {
+            return Err(ModelError::store("the quantiles do not fit the columns"));
+        }
+        if !rises(references) || !columns.iter().all(|column| rises(column)) {
+            return Err(ModelError::store("the quantiles do not rise"));
+        }
+        let edge = EDGE - f64::EPSILON;
+        Ok(Self { columns, references: references.to_vec(), normal, clip: (quantile(edge), quantile(1.0 - edge)) })
+    }
+
+    fn forward(&self, x: f64, quantiles: &[f64]) -> f64 {
+        let (low, high) = (quantiles[0], quantiles[quantiles.len() - 1]);
+        let (below, above) = if self.normal { (x - EDGE < low, x + EDGE > high) } else { (x == low, x == high) };
+        // Equal quantiles: once from the left, once from the right, and the middle of both.
+        let mut rank = 0.5 * (interpolate(x, quantiles, &self.references) + interpolate_from_right(x, quantiles, &self.references));
+        if above {
+            rank = 1.0;
+        }
+        if below {
+            rank = 0.0;
+        }
+        if self.normal { quantile(rank).clamp(self.clip.0, self.clip.1) } else { rank }
+    }
+
+    fn backward(&self, x: f64, quantiles: &[f64]) -> f64 {
+        let (low, high) = (quantiles[0], quantiles[quantiles.len() - 1]);
+        let rank = if self.normal { cumulative(x) } else { x };
+        let (below, above) = if self.normal { (rank - EDGE < 0.0, rank + EDGE > 1.0) } else { (rank == 0.0, rank == 1.0) };
+        if below {
+            low
+        } else if above {
+            high
+        } else {
+            interpolate(rank, &self.references, quantiles)
+        }
+    }
+
+    fn each(&self, rows: &Rows, change: impl Fn(f64, &[f64]) -> f64) -> Rows {
+        let mut output = rows.clone();
+        for index in 0..output.n_rows() {
+            for (value, quantiles) in output.row_mut(index).iter_mut().zip(&self.columns).filter(|(value, _)| !value.is_nan()) {
+                *value = change(*value, quantiles);
+            }
+        }
+        output
+    }
+}
+
+/// Piecewise linear through `(xs, ys)`, flat outside; of equal `xs` the last counts.
+fn interpolate(x: f64, xs: &[f64], ys: &[f64]) -> f64 {
+    let after = xs.partition_point(|&left| left <= x);
+    if after == 0 {
+        return ys[0];
+    }
+    if after == xs.len() {
+        return ys[after - 1];
+    }
+    let (x0, x1, y0, y1) = (xs[after - 1], xs[after], ys[after - 1], ys[after]);
+    (y1 - y0) / (x1 - x0) * (x - x0) + y0
+}
+
+/// The same seen from the other end: of equal `xs` the first counts.
+fn interpolate_from_right(x: f64, xs: &[f64], ys: &[f64]) -> f64 {
+    let from = xs.partition_point(|&left| left < x);
+    if from == xs.len() {
+        return ys[from - 1];
+    }
+    if from == 0 {
+        return ys[0];
+    }
+    let (x0, x1, y0, y1) = (xs[from], xs[from - 1], ys[from], ys[from - 1]);
+    (y1 - y0) / (x1 - x0) * (x - x0) + y0
+}
+
+impl Transformer for Quantile {
+    fn outputs(&self) -> usize {
+        self.columns.len()
+    }
+
+    fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        rows.require_not_infinite()?;
+        Ok(self.each(rows, |x, quantiles| self.forward(x, quantiles)))
+    }
+
+    fn is_invertible(&self) -> bool {
+        true
+    }
+
+    fn invert(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        Ok(self.each(rows, |x, quantiles| self.backward(x, quantiles)))
+    }
+}

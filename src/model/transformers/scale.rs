@@ -1,0 +1,169 @@
+//! Scalers: one operation a value.
+
+use super::super::form::Norm;
+use super::super::{ModelError, Rows};
+use super::Transformer;
+
+/// Nothing.
+#[derive(Debug)]
+pub(super) struct Passthrough {
+    pub(super) width: usize,
+}
+
+impl Transformer for Passthrough {
+    fn outputs(&self) -> usize {
+        self.width
+    }
+
+    fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        Ok(rows.clone())
+    }
+
+    fn is_invertible(&self) -> bool {
+        true
+    }
+
+    fn invert(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        Ok(rows.clone())
+    }
+}
+
+/// `StandardScaler`, `RobustScaler`, `MaxAbsScaler`.
+#[derive(Debug)]
+pub(super) struct Scale {
+    pub(super) center: Option<Vec<f64>>,
+    pub(super) scale: Option<Vec<f64>>,
+    pub(super) width: usize,
+}
+
+/// Changes each value by its column's number.
+fn each(rows: &mut Rows, numbers: &[f64], change: impl Fn(f64, f64) -> f64) {
+    for index in 0..rows.n_rows() {
+        for (value, number) in rows.row_mut(index).iter_mut().zip(numbers) {
+            *value = change(*value, *number);
+        }
+    }
+}
+
+impl Transformer for Scale {
+    fn outputs(&self) -> usize {
+        self.width
+    }
+
+    fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        rows.require_not_infinite()?;
+        let mut output = rows.clone();
+        if let Some(center) = &self.center {
+            each(&mut output, center, |value, center| value - center);
+        }
+        if let Some(scale) = &self.scale {
+            each(&mut output, scale, |value, scale| value / scale);
+        }
+        Ok(output)
+    }
+
+    fn is_invertible(&self) -> bool {
+        true
+    }
+
+    fn invert(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        let mut output = rows.clone();
+        if let Some(scale) = &self.scale {
+            each(&mut output, scale, |value, scale| value * scale);
+        }
+        if let Some(center) = &self.center {
+            each(&mut output, center, |value, center| value + center);
+        }
+        Ok(output)
+    }
+}
+
+/// `MinMaxScaler`.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    pub(super) scale: Vec<f64>,
+    pub(super) offset: Vec<f64>,
+    pub(super) clip: Option<(f64, f64)>,
+}
+
+impl Transformer for Stretch {
+    fn outputs(&self) -> usize {
+        self.scale.len()
+    }
+
+    fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        rows.require_not_infinite()?;
+        let mut output = rows.clone();
+        each(&mut output, &self.scale, |value, scale| value * scale);
+        each(&mut output, &self.offset, |value, offset| value + offset);
+        if let Some((low, high)) = self.clip {
+            for value in output.as_mut_slice() {
+                *value = value.clamp(low, high);
+            }
+        }
+        Ok(output)
+    }
+
+    fn is_invertible(&self) -> bool {
+        true
+    }
+
+    fn invert(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        let mut output = rows.clone();
+        each(&mut output, &self.offset, |value, offset| value - offset);
+        each(&mut output, &self.scale, |value, scale| value / scale);
+        Ok(output)
+    }
+}
+
+/// `Normalizer`.
+#[derive(Debug)]
+pub(super) struct Normalize {
+    pub(super) norm: Norm,
+    pub(super) width: usize,
+}
+
+impl Transformer for Normalize {
+    fn outputs(&self) -> usize {
+        self.width
+    }
+
+    fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        rows.require_finite()?;
+        let mut output = rows.clone();
+        for index in 0..output.n_rows() {
+            let row = output.row_mut(index);
+            let norm = match self.norm {
+                Norm::L1 => row.iter().map(|value| value.abs()).sum(),
+                Norm::L2 => row.iter().map(|value| value * value).sum::<f64>().sqrt(),
+                Norm::Max => row.iter().fold(0.0, |max: f64, value| max.max(value.abs())),
+            };
+            if norm != 0.0 {
+                row.iter_mut().for_each(|value| *value /= norm);
+            }
+        }
+        Ok(output)
+    }
+}
+
+/// `Binarizer`.
+#[derive(Debug)]
+pub(super) struct Binarize {
+    pub(super) threshold: f64,
+    pub(super) width: usize,
+}
+
+impl Transformer for Binarize {
+    fn outputs(&self) -> usize {
+        self.width
+    }
+
+    fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        rows.require_finite()?;
+        let mut output = rows.clone();
+        for value in output.as_mut_slice() {
+            *value = f64::from(u8::from(*value > self.threshold));
+        }
+        Ok(output)
+    }
+}

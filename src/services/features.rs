@@ -1,0 +1,341 @@
+//! Streams labelled rows: the features and, under the same id, the true answer.
+//!
+//! Promise: a row counts as sent when the bus has confirmed both halves. Pacing keeps the asked rate however small
+//! the interval; a stream that fell behind (the bus was away) goes on at its pace and does not burst.
+//! Deliberately absent: any knowledge of models.
+
+use std::{collections::VecDeque, time::Duration};
+
+use futures::{FutureExt, future::BoxFuture};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    bus::{BusError, Message, Publisher, Unconfirmed},
+    clock::Period,
+    dataset::{DatasetError, Sample, Source},
+    message::{self, Encoding, Features, IdSource, Record, Truth},
+};
+
+/// Settings of the stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Delay after each row; `0s` streams as fast as the bus takes it.
+    pub interval: Period,
+    /// Rows to send; 0 goes on without end.
+    pub count: u64,
+    /// Most rows in one frame.
+    pub frame_records: usize,
+    /// How frames are written: `postcard`, or `json` for clients that are not ours.
+    pub encoding: Encoding,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interval: Period::from_millis(1_000),
+            count: 0,
+            frame_records: 256,
+            encoding: Encoding::Postcard,
+        }
+    }
+}
+
+/// Frames that may be on their way to the broker: enough to hide a round trip, few enough to stop quickly.
+const IN_FLIGHT_MAX: usize = 32;
+
+/// Frames of at most this many rows are logged row by row.
+const LOG_EACH_MAX: usize = 16;
+
+/// Where the service gets its rows and sends its halves.
+pub struct Ports {
+    /// The rows.
+    pub rows: Source,
+    /// Mints the ids.
+    pub ids: IdSource,
+    /// To the topic `features`.
+    pub features: Box<dyn Publisher>,
+    /// To the topic `y_true`.
+    pub truths: Box<dyn Publisher>,
+}
+
+/// Why the stream ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum FeaturesError {
+    /// A bad row; everything before it was sent.
+    #[error("source failed after {sent} rows were sent")]
+    Source {
+        /// Rows that were sent and confirmed.
+        sent: u64,
+        /// The cause.
+        #[source]
+        source: DatasetError,
+    },
+    /// The bus refused.
+    #[error("rows could not be published")]
+    Bus(#[from] BusError),
+    /// The bus closed before it confirmed.
+    #[error("rows were not confirmed")]
+    Unconfirmed(#[from] Unconfirmed),
+}
+
+/// Sends rows until `count` are sent, the source ends, or `stop` is cancelled; returns how many were confirmed.
+///
+/// # Errors
+/// At a bad row or a bus that refuses; what was sent before is confirmed first.
+pub async fn run(
+    ports: Ports,
+    config: &Config,
+    stop: CancellationToken,
+) -> Result<u64, FeaturesError> {
+    let mut stream = Stream::new(ports, config);
+    let ended = stream.pump(&stop).await;
+    let sent = stream.finish().await?;
+    match ended {
+        Err(FeaturesError::Source { source, .. }) => Err(FeaturesError::Source { sent, source }),
+        Err(other) => Err(other),
+        Ok(()) => {
+            tracing::info!(rows = sent, "features done");
+            Ok(sent)
+        }
+    }
+}
+
+/// The incoming side: which rows, how many, and when.
+struct Tap<'a> {
+    rows: Source,
+    pace: Pace,
+    config: &'a Config,
+    taken: u64,
+}
+
+impl Tap<'_> {
+    /// The rows of the next frame; empty at the end. Cancel safe.
+    async fn next_batch(&mut self) -> Result<Vec<Sample>, DatasetError> {
+        let left = match self.config.count {
+            0 => u64::MAX,
+            count => count - self.taken,
+        };
+        if left == 0 {
+            return Ok(Vec::new());
+        }
+        let due = self.pace.due(self.config.frame_records).await;
+        let max = usize::try_from(left).map_or(due, |left| due.min(left));
+        let batch = self.rows.next_batch(max).await?;
+        self.pace.took(batch.len());
+        self.taken += batch.len() as u64;
+        Ok(batch)
+    }
+}
+
+struct Stream<'a> {
+    tap: Tap<'a>,
+    ids: IdSource,
+    features: Box<dyn Publisher>,
+    truths: Box<dyn Publisher>,
+    in_flight: VecDeque<Flight>,
+    confirmed: u64,
+}
+
+/// Both halves of one frame, on their way.
+struct Flight {
+    rows: usize,
+    confirmed: BoxFuture<'static, Result<(), Unconfirmed>>,
+}
+
+impl<'a> Stream<'a> {
+    fn new(ports: Ports, config: &'a Config) -> Self {
+        let Ports {
+            rows,
+            ids,
+            features,
+            truths,
+        } = ports;
+        let tap = Tap {
+            rows,
+            pace: Pace::new(config.interval.0),
+            config,
+            taken: 0,
+        };
+        Self {
+            tap,
+            ids,
+            features,
+            truths,
+            in_flight: VecDeque::new(),
+            confirmed: 0,
+        }
+    }
+
+    async fn pump(&mut self, stop: &CancellationToken) -> Result<(), FeaturesError> {
+        loop {
+            let room = self.in_flight.len() < IN_FLIGHT_MAX;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                confirmed = oldest(&mut self.in_flight) => self.confirm(confirmed)?,
+                batch = self.tap.next_batch(), if room => match batch {
+                    Ok(batch) if batch.is_empty() => return Ok(()),
+                    Ok(batch) => self.send(batch).await?,
+                    Err(source) => return Err(FeaturesError::Source { sent: self.confirmed, source }),
+                },
+            }
+        }
+    }
+
+    async fn send(&mut self, batch: Vec<Sample>) -> Result<(), FeaturesError> {
+        let rows = batch.len();
+        let encoding = self.tap.config.encoding;
+        let (features, truths) = self.label(batch);
+        let truths = self
+            .truths
+            .publish(vec![frame_message(&truths, encoding)])
+            .await?
+            .into_future();
+        let features = self
+            .features
+            .publish(vec![frame_message(&features, encoding)])
+            .await?
+            .into_future();
+        let confirmed = async move { truths.await.and(features.await) }.boxed();
+        self.in_flight.push_back(Flight { rows, confirmed });
+        metrics::counter!("residual_rows_sent_total").increment(rows as u64);
+        Ok(())
+    }
+
+    /// Gives each row its id and splits it into its halves.
+    fn label(&mut self, batch: Vec<Sample>) -> (Vec<Record<Features>>, Vec<Record<Truth>>) {
+        let log_each = batch.len() <= LOG_EACH_MAX;
+        if !log_each {
+            tracing::debug!(rows = batch.len(), "sent");
+        }
+        let halves = batch.into_iter().map(|sample| {
+            let id = self.ids.mint();
+            if log_each {
+                tracing::info!(%id, y_true = sample.target, "sent");
+            }
+            let truth = Record {
+                id: id.clone(),
+                body: Truth(sample.target),
+            };
+            (
+                Record {
+                    id,
+                    body: Features(sample.features),
+                },
+                truth,
+            )
+        });
+        halves.unzip()
+    }
+
+    fn confirm(&mut self, confirmed: Result<(), Unconfirmed>) -> Result<(), FeaturesError> {
+        confirmed?;
+        if let Some(flight) = self.in_flight.pop_front() {
+            self.confirmed += flight.rows as u64;
+            tracing::debug!(rows = self.confirmed, "confirmed");
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<u64, FeaturesError> {
+        while !self.in_flight.is_empty() {
+            let confirmed = oldest(&mut self.in_flight).await;
+            self.confirm(confirmed)?;
+        }
+        self.features.close().await?;
+        self.truths.close().await?;
+        Ok(self.confirmed)
+    }
+}
+
+/// The receipt of the oldest frame; never, while nothing is in flight. Cancel safe: the future stays in the queue.
+async fn oldest(in_flight: &mut VecDeque<Flight>) -> Result<(), Unconfirmed> {
+    match in_flight.front_mut() {
+        Some(flight) => (&mut flight.confirmed).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn frame_message<B: message::Body>(records: &[Record<B>], encoding: Encoding) -> Message {
+    // The first record's id is unique to this frame, so the frame's own id follows from it.
+    let name = records
+        .first()
+        .map(|record| record.id.to_string())
+        .unwrap_or_default();
+    let frame = message::encode(records, encoding);
+    let id = Uuid::new_v5(
+        &Uuid::NAMESPACE_OID,
+        format!("{}/{name}", B::TOPIC).as_bytes(),
+    );
+    Message::new(id, frame.content_type, frame.body)
+}
+
+/// Says how many rows are due.
+struct Pace {
+    interval: Duration,
+    next: Instant,
+}
+
+impl Pace {
+    fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            next: Instant::now(),
+        }
+    }
+
+    /// Waits until at least one row is due, and says how many are, at most `max`.
+    async fn due(&mut self, max: usize) -> usize {
+        if self.interval.is_zero() {
+            return max;
+        }
+        sleep_until(self.next).await;
+        let behind = self.next.elapsed().as_nanos() / self.interval.as_nanos();
+        let due = usize::try_from(behind)
+            .unwrap_or(usize::MAX)
+            .saturating_add(1);
+        if due > max {
+            // Too far behind to catch up without a burst: go on from here.
+            self.next = Instant::now();
+        }
+        due.min(max)
+    }
+
+    fn took(&mut self, rows: usize) {
+        self.next += self
+            .interval
+            .saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_paced_stream_is_due_one_row_an_interval() {
+        let mut pace = Pace::new(Duration::from_millis(100));
+        for _ in 0..5 {
+            assert_eq!(pace.due(256).await, 1);
+            pace.took(1);
+        }
+        let started = Instant::now();
+        assert_eq!(pace.due(256).await, 1);
+        assert_eq!(started.elapsed(), Duration::from_millis(100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_fell_far_behind_does_not_burst() {
+        let mut pace = Pace::new(Duration::from_millis(1));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(pace.due(256).await, 256);
+        pace.took(256);
+        let started = Instant::now();
+        assert_eq!(pace.due(256).await, 1);
+        assert_eq!(started.elapsed(), Duration::from_millis(256));
+    }
+}

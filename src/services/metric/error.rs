@@ -1,0 +1,109 @@
+//! What stops the metric service.
+
+use std::path::PathBuf;
+
+use crate::{bus::BusError, metric_log::LogError};
+
+/// An error of the metric service.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricError {
+    /// A CSV file cannot be read or written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The store of pending halves failed.
+    #[error("cannot {action} the store `{}`{}", path.display(), store_mend(source))]
+    Store {
+        /// What was being done.
+        action: &'static str,
+        /// The store's file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// The store holds what this version does not understand.
+    #[error(
+        "the store `{}` holds {what}: use the version of residual that wrote it, or move the file away to begin \
+         anew (halves that wait in it are then lost)",
+        path.display()
+    )]
+    Foreign {
+        /// The store's file.
+        path: PathBuf,
+        /// What is not understood.
+        what: String,
+    },
+    /// Another process writes here.
+    #[error(
+        "another metric process writes to `{}`: stop it, or give this one its own folder with --logs DIR",
+        path.display()
+    )]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+    },
+    /// Halves wait under another number of partitions.
+    #[error(
+        "{pending} halves still wait under `partitions` = {old} in `{}`: run with {old} until none waits (stop the \
+         sources; `age_max_ms` is the longest it takes), then change it to {new}",
+        path.display()
+    )]
+    Partitions {
+        /// The store that holds them.
+        path: PathBuf,
+        /// How many.
+        pending: u64,
+        /// The number of partitions they were kept under.
+        old: u32,
+        /// The wanted number.
+        new: u32,
+    },
+    /// A setting makes no sense.
+    #[error("setting of `metric`: {0}")]
+    Config(String),
+    /// The bus failed for good.
+    #[error("bus of the metric service failed")]
+    Bus(#[from] BusError),
+    /// The task that writes died.
+    #[error("the ledger's task died: {0}")]
+    Died(String),
+}
+
+impl MetricError {
+    /// Whether waiting can help, as it does for a full disk.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Log(error) => error.is_passing(),
+            Self::Store { source, .. } => matches!(
+                **source,
+                redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed
+            ),
+            _ => false,
+        }
+    }
+}
+
+fn store_mend(error: &redb::Error) -> &'static str {
+    match error {
+        redb::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            ": the disk is full, free some space"
+        }
+        redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) => {
+            ": move the file away to begin anew (halves that wait in it are then lost)"
+        }
+        _ => "",
+    }
+}
+
+/// An error with its causes in one line, for a log line or a dead letter.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

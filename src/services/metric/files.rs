@@ -1,0 +1,214 @@
+//! The files beside the log: where they are, how their lines look.
+
+use std::path::{Path, PathBuf};
+
+use super::{pending::Kind, progress::Reason};
+use crate::{
+    message::RecordId,
+    metric_log::{Disk, LogError, RowRef, Scan, Series, Writer, push_field, push_number, unquote},
+};
+
+/// First line of `unmatched.csv`.
+pub(super) const UNMATCHED_HEADER: &str = "id,kind,value,received_ms,reason";
+
+/// Names of everything that one metric process writes.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub(super) log: Series,
+    pub(super) unmatched: PathBuf,
+    pub(super) corrections: PathBuf,
+    /// Folder of the store and the lock.
+    pub(super) inner: PathBuf,
+    pub(super) store: PathBuf,
+    pub(super) lock: PathBuf,
+}
+
+impl Layout {
+    /// The only process, or one of several partitions.
+    pub(super) fn new(logs: &Path, partition: u32, partitions: u32) -> Self {
+        let suffix = if partitions == 1 {
+            String::new()
+        } else {
+            format!("-{partition}of{partitions}")
+        };
+        Self::with_suffix(logs, &suffix)
+    }
+
+    /// The same from what the files of a partition have behind their names.
+    pub(super) fn with_suffix(logs: &Path, suffix: &str) -> Self {
+        let inner = logs.join(".residual");
+        Self {
+            log: Series::new(logs, &format!("metric_log{suffix}")),
+            unmatched: logs.join(format!("unmatched{suffix}.csv")),
+            corrections: logs.join(format!("corrections{suffix}.csv")),
+            store: inner.join(format!("ledger{suffix}.redb")),
+            lock: inner.join(format!("ledger{suffix}.lock")),
+            inner,
+        }
+    }
+}
+
+/// A CSV file that is created with its first line, so that a clean run leaves none.
+#[derive(Debug)]
+pub(super) struct SideFile {
+    path: PathBuf,
+    header: &'static str,
+    writer: Option<Writer>,
+    buffer: Vec<u8>,
+}
+
+impl SideFile {
+    /// Opens it when it is there, as [`Writer::open`] does.
+    pub(super) fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        scan: Scan,
+        on_line: &mut dyn FnMut(u64, &str) -> Result<(), String>,
+    ) -> Result<Self, LogError> {
+        let is_there = disk.exists(path).map_err(LogError::io("look for", path))?;
+        let writer = is_there
+            .then(|| Writer::open(disk, path, scan, on_line))
+            .transpose()?;
+        Ok(Self {
+            path: path.to_owned(),
+            header: scan.header,
+            writer,
+            buffer: Vec::new(),
+        })
+    }
+
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    pub(super) fn durable(&self) -> u64 {
+        self.writer.as_ref().map_or(0, Writer::durable)
+    }
+
+    pub(super) fn flush(&mut self, disk: &dyn Disk) -> Result<(), LogError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.create(disk)?,
+        };
+        let writer = self.writer.insert(writer);
+        writer.buffer().append(&mut self.buffer);
+        writer.flush()
+    }
+
+    fn create(&self, disk: &dyn Disk) -> Result<Writer, LogError> {
+        let scan = Scan {
+            header: self.header,
+            recorded: None,
+            from: 0,
+            is_whole: |_| false,
+        };
+        Writer::open(disk, &self.path, scan, &mut |_, _| Ok(()))
+    }
+}
+
+/// A line of `unmatched.csv`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Unmatched {
+    pub(super) id: RecordId,
+    pub(super) kind: Kind,
+    pub(super) value: f64,
+    pub(super) received_ms: u64,
+    pub(super) reason: Reason,
+}
+
+impl Unmatched {
+    pub(super) fn push_line(&self, out: &mut Vec<u8>) {
+        push_field(out, &self.id);
+        out.push(b',');
+        out.extend_from_slice(self.kind.as_str().as_bytes());
+        out.push(b',');
+        push_number(out, self.value);
+        out.extend_from_slice(
+            format!(",{},{}\n", self.received_ms, self.reason.as_str()).as_bytes(),
+        );
+    }
+
+    pub(super) fn parse(line: &str) -> Result<Self, String> {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let mut fields = line.rsplitn(5, ',');
+        let mut field = |name: &str| {
+            fields
+                .next()
+                .ok_or_else(|| format!("`{name}` is missing, a line has five fields"))
+        };
+        let reason = match field("reason")? {
+            "expired" => Reason::Expired,
+            "evicted" => Reason::Evicted,
+            "late" => Reason::Late,
+            _ => return Err("`reason` is none of expired, evicted, late".to_owned()),
+        };
+        let received_ms = field("received_ms")?
+            .parse()
+            .map_err(|_| "`received_ms` is no whole number".to_owned())?;
+        let value: f64 = field("value")?
+            .parse()
+            .map_err(|_| "`value` is no number".to_owned())?;
+        let kind = match field("kind")? {
+            "truth" => Kind::Truth,
+            "prediction" => Kind::Prediction,
+            _ => return Err("`kind` is none of truth, prediction".to_owned()),
+        };
+        Ok(Self {
+            id: id_of(field("id")?)?,
+            kind,
+            value,
+            received_ms,
+            reason,
+        })
+    }
+
+    pub(super) fn is_whole(line: &str) -> bool {
+        Self::parse(line).is_ok()
+    }
+}
+
+fn id_of(field: &str) -> Result<RecordId, String> {
+    RecordId::from_text(&unquote(field)?).map_err(|error| error.to_string())
+}
+
+/// A row with its id checked.
+pub(super) fn parse_row(line: &str) -> Result<(RecordId, f64, f64), String> {
+    let row = RowRef::parse(line)?;
+    let id = RecordId::from_text(&row.id).map_err(|error| error.to_string())?;
+    Ok((id, row.y_true, row.y_pred))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_unmatched_line_reads_back(
+            id in "[^\\p{Cc}]{1,30}", is_truth in any::<bool>(), value in proptest::num::f64::NORMAL,
+            received_ms in any::<u64>(), reason in 0..3usize,
+        ) {
+            let line = Unmatched {
+                id: RecordId::from_text(&id).unwrap(),
+                kind: if is_truth { Kind::Truth } else { Kind::Prediction },
+                value,
+                received_ms,
+                reason: [Reason::Expired, Reason::Evicted, Reason::Late][reason],
+            };
+            let mut text = Vec::new();
+            line.push_line(&mut text);
+            let text = String::from_utf8(text).unwrap();
+            prop_assert_eq!(Unmatched::parse(text.strip_suffix('\n').unwrap()).unwrap(), line);
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in any::<String>()) {
+            drop(Unmatched::parse(&text));
+        }
+    }
+}

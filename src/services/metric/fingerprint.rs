@@ -1,0 +1,50 @@
+//! 128 bits that stand for an id in memory.
+//!
+//! A UUID is its own fingerprint. Any other text is hashed twice under keys of this process, so that nobody outside
+//! can aim for a collision; by chance, two of a million ids collide once in 10^26 runs.
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::message::RecordId;
+
+/// Stands for one id within this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Fingerprint([u64; 2]);
+
+/// Makes fingerprints and spreads them over hash tables.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fingerprints {
+    first: RandomState,
+    second: RandomState,
+}
+
+impl Fingerprints {
+    pub(super) fn of(&self, id: &RecordId) -> Fingerprint {
+        if let Some(bytes) = id.uuid_bytes() {
+            let whole = u128::from_be_bytes(*bytes);
+            return Fingerprint([halves(whole).0, halves(whole).1]);
+        }
+        id.with_text(|text| Fingerprint([self.first.hash_one(text), self.second.hash_one(text)]))
+    }
+}
+
+impl Fingerprint {
+    /// For a hash table: every bit of the id reaches every bit of the result.
+    pub(super) fn spread(self) -> u64 {
+        let product = u128::from(self.0[0] ^ 0x9e37_79b9_7f4a_7c15)
+            .wrapping_mul(u128::from(self.0[1] ^ 0xd6e8_feb8_6659_fd93) | 1);
+        let (high, low) = halves(product);
+        (high ^ low)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29)
+            ^ low
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "taking a number apart is the point"
+)]
+fn halves(whole: u128) -> (u64, u64) {
+    ((whole >> 64) as u64, whole as u64)
+}

@@ -1,0 +1,170 @@
+//! Halves that are only in memory, and the deliveries that must not be acknowledged for their sake.
+//!
+//! Promise: a delivery is settled only when none of its halves is here any more. Halves leave oldest first, by a
+//! partner, or into the store; so everything up to [`Held::stored_through`] is in the store and nothing beyond.
+
+use std::collections::VecDeque;
+
+use super::{pending::Key, store::StoredHalf};
+use crate::message::RecordId;
+
+#[derive(Debug)]
+struct HeldHalf {
+    key: Key,
+    /// None once it has left.
+    id: Option<RecordId>,
+    value: f64,
+    delivery: u64,
+}
+
+/// A delivery that is settled already.
+const SETTLED: u32 = u32::MAX;
+
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    halves: VecDeque<HeldHalf>,
+    /// Halves of each delivery that are still here, by number from `first`.
+    deliveries: VecDeque<u32>,
+    first: u64,
+    /// Deliveries with halves here.
+    open: usize,
+    /// Halves that are here.
+    len: u64,
+    stored_through: Key,
+}
+
+impl Held {
+    /// The next delivery; numbers rise, gaps are allowed.
+    pub(super) fn begin(&mut self, delivery: u64) {
+        if self.deliveries.is_empty() {
+            self.first = delivery;
+        }
+        while self.first + (self.deliveries.len() as u64) < delivery {
+            self.deliveries.push_back(SETTLED);
+        }
+        self.deliveries.push_back(0);
+    }
+
+    pub(super) fn hold(&mut self, key: Key, id: RecordId, value: f64, delivery: u64) {
+        self.len += 1;
+        self.halves.push_back(HeldHalf {
+            key,
+            id: Some(id),
+            value,
+            delivery,
+        });
+        if let Some(count) = self.count(delivery) {
+            *count += 1;
+            self.open += usize::from(*count == 1);
+        }
+    }
+
+    /// How many halves are only here.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(super) fn stored_through(&self) -> Key {
+        self.stored_through
+    }
+
+    /// Everything up to this key is in the store already.
+    pub(super) fn restore(&mut self, stored_through: Key) {
+        self.stored_through = stored_through;
+    }
+
+    /// When the oldest half came.
+    pub(super) fn oldest_ms(&self) -> Option<u64> {
+        self.halves.front().map(|half| half.key.received_ms())
+    }
+
+    /// Takes a half out; none when it is in the store instead.
+    pub(super) fn take(&mut self, key: Key) -> Option<RecordId> {
+        let at = self.place(key)?;
+        let id = self.halves[at].id.take()?;
+        self.release(self.halves[at].delivery);
+        self.drop_gone();
+        Some(id)
+    }
+
+    /// Changes a value; false when the half is in the store instead.
+    pub(super) fn set_value(&mut self, key: Key, value: f64) -> bool {
+        let place = self.place(key);
+        if let Some(at) = place {
+            self.halves[at].value = value;
+        }
+        place.is_some()
+    }
+
+    /// Takes out what must go to the store: up to `key`, what came before `before_ms`, and as much as keeps open
+    /// deliveries to `open_max`.
+    pub(super) fn take_due(
+        &mut self,
+        key: Key,
+        before_ms: u64,
+        open_max: usize,
+    ) -> Vec<StoredHalf> {
+        let mut due = Vec::new();
+        while let Some(half) = self.halves.front() {
+            let is_due =
+                half.key <= key || half.key.received_ms() < before_ms || self.open > open_max;
+            if !is_due {
+                break;
+            }
+            let Some(half) = self.halves.pop_front() else {
+                break;
+            };
+            self.stored_through = half.key;
+            if let Some(id) = half.id {
+                self.release(half.delivery);
+                due.push(StoredHalf {
+                    key: half.key,
+                    id,
+                    value: half.value,
+                });
+            }
+        }
+        self.drop_gone();
+        due
+    }
+
+    /// Deliveries that became settled since the last call.
+    pub(super) fn settled(&mut self) -> Vec<u64> {
+        let mut done = Vec::new();
+        for (number, count) in (self.first..).zip(&mut self.deliveries) {
+            if *count == 0 {
+                *count = SETTLED;
+                done.push(number);
+            }
+        }
+        while self.deliveries.front() == Some(&SETTLED) {
+            self.deliveries.pop_front();
+            self.first += 1;
+        }
+        done
+    }
+
+    fn place(&self, key: Key) -> Option<usize> {
+        self.halves.binary_search_by_key(&key, |half| half.key).ok()
+    }
+
+    fn count(&mut self, delivery: u64) -> Option<&mut u32> {
+        let at = usize::try_from(delivery.checked_sub(self.first)?).ok()?;
+        self.deliveries.get_mut(at)
+    }
+
+    fn release(&mut self, delivery: u64) {
+        self.len -= 1;
+        if let Some(count) = self.count(delivery) {
+            *count -= 1;
+            let is_free = *count == 0;
+            self.open -= usize::from(is_free);
+        }
+    }
+
+    fn drop_gone(&mut self) {
+        while self.halves.front().is_some_and(|half| half.id.is_none()) {
+            self.halves.pop_front();
+        }
+    }
+}

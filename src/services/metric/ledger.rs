@@ -1,0 +1,384 @@
+//! The ledger: the join, and the order in which its results become durable.
+//!
+//! # Commit
+//! A group of deliveries is taken in, then [`Ledger::commit`] makes it durable and names the deliveries that may be
+//! acknowledged:
+//! 1. rows are appended to the log (and lines to `unmatched.csv` and `corrections.csv`), one sync a file;
+//! 2. when there is need, one transaction of the store: halves that stay pending go in, matched ones out, and the
+//!    lengths of the files with the counters are recorded;
+//! 3. the caller settles what is named.
+//!
+//! The CSV files are the write-ahead log: what is complete in them has happened, whether or not the store knows
+//! yet. At the start everything beyond the recorded lengths is replayed ([`super::recovery`]), so step 2 may be left
+//! out of a group whose halves all matched, which is the common case and costs one sync in all.
+//!
+//! # Exactly once
+//! A crash before 1 ends: the tail is torn, cut at the start; nothing was acknowledged, so both halves come back. After
+//! 1: the row is replayed; halves that come back are duplicates. After 2: the same. So a row can be neither lost nor
+//! doubled, as long as a redelivery comes within the bounds of what is remembered (`seen_max`, `seen_age_max_ms`).
+//!
+//! # Failure
+//! After any error nothing is believed: the ledger is thrown away and opened anew from what is on disk.
+
+use std::sync::Arc;
+
+use super::{
+    config::{Config, LabelPolicy},
+    error::MetricError,
+    files::{Layout, SideFile, Unmatched},
+    held::Held,
+    join::{Join, Outcome},
+    partition,
+    pending::{Key, Kind},
+    progress::{Progress, Reason},
+    store::{Checkpoint, Store, StoredHalf},
+};
+use crate::{
+    clock::UnixMs,
+    message::{RecordId, RunTag},
+    metric_log::{Disk, LogError, RealDisk, Row, Scan, Writer},
+};
+
+/// Rows of a commit that are told one by one; larger groups are told as a count.
+pub const TOLD_MAX: usize = 16;
+/// Matched halves that may wait for their removal from the store.
+const REMOVED_MAX: usize = 50_000;
+/// Halves that leave in one commit, so that a mass expiry does not stall the stream.
+const LEAVE_MAX: usize = 20_000;
+const DAY_MS: u64 = 86_400_000;
+
+/// What a commit made durable.
+#[derive(Debug, Default)]
+pub struct Committed {
+    /// Deliveries that may be acknowledged now.
+    pub settled: Vec<u64>,
+    /// How many rows were recorded.
+    pub recorded: usize,
+    /// The rows, as far as they are to be told one by one.
+    pub rows: Vec<Row>,
+}
+
+/// How much of what is only in memory a commit brings to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// What was held long enough, and counters when they are due.
+    Due,
+    /// Everything: before a stop.
+    All,
+}
+
+/// The join with everything durable around it. Blocking; not for the runtime's threads.
+#[derive(Debug)]
+pub struct Ledger {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) config: Config,
+    pub(super) layout: Layout,
+    pub(super) run: Option<RunTag>,
+    pub(super) join: Join,
+    pub(super) held: Held,
+    pub(super) store: Store,
+    pub(super) log: Writer,
+    pub(super) unmatched: SideFile,
+    pub(super) corrections: SideFile,
+    pub(super) adopted: i64,
+    pub(super) unmatched_adopted: i64,
+    pub(super) parts: u32,
+    pub(super) part: u32,
+    pub(super) day: u64,
+    /// The last checkpoint in the store.
+    pub(super) saved: Checkpoint,
+    pub(super) saved_ms: UnixMs,
+    /// Stored halves that matched or left, to be removed.
+    pub(super) removed: Vec<Key>,
+    /// Stored halves with a corrected value.
+    pub(super) rewritten: Vec<StoredHalf>,
+    /// Halves up to here came again in another delivery, so they must be stored before that is settled.
+    pub(super) store_through: Key,
+    pub(super) recorded: usize,
+    pub(super) told: Vec<Row>,
+    pub(super) rows_of_run: u64,
+    /// For each row that was replayed when the ledger was opened, whether it is of the run.
+    pub(super) replayed: Vec<bool>,
+}
+
+impl Ledger {
+    /// Announces a delivery, by a number larger than all before.
+    pub fn begin(&mut self, delivery: u64) {
+        self.held.begin(delivery);
+    }
+
+    /// Takes in a half. True when the sender is to be told that its label was refused.
+    pub fn accept(
+        &mut self,
+        delivery: u64,
+        kind: Kind,
+        id: RecordId,
+        value: f64,
+        now_ms: UnixMs,
+    ) -> bool {
+        if !partition::is_mine(&id, &self.config) {
+            return false;
+        }
+        match self.join.accept(&id, kind, value, now_ms) {
+            Outcome::Pending(key) => self.held.hold(key, id, value, delivery),
+            Outcome::Matched {
+                y_true,
+                y_pred,
+                partner,
+            } => self.record(Row::new(id, y_true, y_pred), partner),
+            Outcome::Duplicate(waiting) => {
+                self.store_through = self.store_through.max(waiting.unwrap_or_default());
+            }
+            Outcome::Replaced(key) => self.replace(key, id, value),
+            Outcome::Corrected { y_true, y_pred } => {
+                Row::new(id, y_true, y_pred).push_line(self.corrections.buffer());
+            }
+            Outcome::Late => Unmatched {
+                id,
+                kind,
+                value,
+                received_ms: now_ms,
+                reason: Reason::Late,
+            }
+            .push_line(self.unmatched.buffer()),
+            Outcome::Kept => {}
+            Outcome::Refused => return true,
+        }
+        false
+    }
+
+    /// Whether [`Ledger::accept`] may be true.
+    #[must_use]
+    pub fn refuses_labels(&self) -> bool {
+        self.config.label_policy == LabelPolicy::Reject
+    }
+
+    /// Counts records, or a whole frame as one, that could not be used.
+    pub fn count_malformed(&mut self, number: u64) {
+        self.join.count_malformed(number);
+    }
+
+    /// Makes everything taken in durable.
+    ///
+    /// # Errors
+    /// From the disk; the ledger must then be thrown away.
+    pub fn commit(&mut self, now_ms: UnixMs, flush: Flush) -> Result<Committed, MetricError> {
+        self.join.forget(now_ms);
+        self.let_go(now_ms)?;
+        let due = match flush {
+            Flush::All => self.held.take_due(Key(u64::MAX), 0, 0),
+            Flush::Due => {
+                let before_ms = now_ms.saturating_sub(self.config.hold_ms);
+                self.held
+                    .take_due(self.store_through, before_ms, self.config.hold_max)
+            }
+        };
+        self.log.flush()?;
+        self.unmatched.flush(&*self.disk)?;
+        self.corrections.flush(&*self.disk)?;
+        if self.needs_store(&due, flush, now_ms) {
+            self.save(due, now_ms)?;
+        }
+        if self.needs_rotation(now_ms) {
+            self.rotate(now_ms)?;
+        }
+        Ok(Committed {
+            settled: self.held.settled(),
+            recorded: std::mem::take(&mut self.recorded),
+            rows: std::mem::take(&mut self.told),
+        })
+    }
+
+    /// When [`Ledger::commit`] has something to do even if nothing comes.
+    #[must_use]
+    pub fn deadline_ms(&self) -> Option<UnixMs> {
+        let held = self
+            .held
+            .oldest_ms()
+            .map(|at| at.saturating_add(self.config.hold_ms).saturating_add(1));
+        let is_saved = self.checkpoint() == self.saved && self.removed.is_empty();
+        let save = (!is_saved).then(|| self.saved_ms.saturating_add(self.config.checkpoint_ms));
+        let midnight = (self.config.rotate_daily && !self.log.is_bare())
+            .then(|| self.day.saturating_add(1).saturating_mul(DAY_MS));
+        [held, save, midnight, self.join.expiry_ms()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress {
+            counters: self.join.counters,
+            pending: self.join.pending() as u64,
+            rows: self.rows(),
+            rows_of_run: self.rows_of_run,
+            log_bytes: self.log.durable(),
+            label_delay_p50_ms: self.join.delays().quantile(0.5),
+            label_delay_p95_ms: self.join.delays().quantile(0.95),
+            failing: None,
+        }
+    }
+
+    /// Goes on counting the rows of the run after the ledger was opened again within one process: the first life had
+    /// told of `rows` rows in all, `rows_of_run` of the run.
+    pub fn resume_run(&mut self, rows: u64, rows_of_run: u64) {
+        let untold = usize::try_from(self.rows().saturating_sub(rows)).unwrap_or(usize::MAX);
+        let untold = self.replayed.iter().rev().take(untold);
+        self.rows_of_run = rows_of_run + untold.filter(|is_of_run| **is_of_run).count() as u64;
+    }
+
+    /// How many finished ids are remembered.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.join.remembered()
+    }
+
+    fn rows(&self) -> u64 {
+        self.join
+            .counters
+            .matched
+            .saturating_add_signed(self.adopted)
+    }
+
+    fn record(&mut self, row: Row, partner: Key) {
+        if self.held.take(partner).is_none() {
+            self.removed.push(partner);
+        }
+        row.push_line(self.log.buffer());
+        self.recorded += 1;
+        if self.run.is_some() && row.id.run_tag() == self.run {
+            self.rows_of_run += 1;
+        }
+        if self.told.len() <= TOLD_MAX || tracing::enabled!(tracing::Level::DEBUG) {
+            self.told.push(row);
+        }
+    }
+
+    fn replace(&mut self, key: Key, id: RecordId, value: f64) {
+        if self.held.set_value(key, value) {
+            self.store_through = self.store_through.max(key);
+        } else {
+            self.rewritten.push(StoredHalf { key, id, value });
+        }
+    }
+
+    /// Writes halves that leave to `unmatched.csv`.
+    fn let_go(&mut self, now_ms: UnixMs) -> Result<(), MetricError> {
+        let mut stored = Vec::new();
+        for _ in 0..LEAVE_MAX {
+            let Some(left) = self.join.pop_left(now_ms) else {
+                break;
+            };
+            match self.held.take(left.key) {
+                Some(id) => self.push_left(id, left.key, left.value, left.reason),
+                None => stored.push(left),
+            }
+        }
+        if stored.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<Key> = stored.iter().map(|left| left.key).collect();
+        let ids = self.store.halves(&keys)?;
+        for (left, half) in stored.into_iter().zip(ids) {
+            self.push_left(half.id, left.key, left.value, left.reason);
+            self.removed.push(left.key);
+        }
+        Ok(())
+    }
+
+    fn push_left(&mut self, id: RecordId, key: Key, value: f64, reason: Reason) {
+        Unmatched {
+            id,
+            kind: key.kind(),
+            value,
+            received_ms: key.received_ms(),
+            reason,
+        }
+        .push_line(self.unmatched.buffer());
+    }
+
+    fn needs_store(&self, due: &[StoredHalf], flush: Flush, now_ms: UnixMs) -> bool {
+        let must =
+            !due.is_empty() || !self.rewritten.is_empty() || self.removed.len() > REMOVED_MAX;
+        let is_time = flush == Flush::All
+            || now_ms >= self.saved_ms.saturating_add(self.config.checkpoint_ms);
+        must || (is_time && (self.checkpoint() != self.saved || !self.removed.is_empty()))
+    }
+
+    pub(super) fn save(
+        &mut self,
+        mut inserted: Vec<StoredHalf>,
+        now_ms: UnixMs,
+    ) -> Result<(), MetricError> {
+        inserted.append(&mut self.rewritten);
+        self.removed.sort_unstable();
+        let checkpoint = self.checkpoint();
+        self.store.commit(&inserted, &self.removed, &checkpoint)?;
+        self.removed.clear();
+        self.saved = checkpoint;
+        self.saved_ms = now_ms;
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        let mut counters = self.join.counters;
+        // What is only in memory comes again after a crash: the saved identity is about what is durable.
+        counters.received -= self.held.len();
+        Checkpoint {
+            counters,
+            adopted: self.adopted,
+            unmatched_adopted: self.unmatched_adopted,
+            parts: self.parts,
+            part: self.part,
+            day: self.day,
+            log_bytes: self.log.durable(),
+            unmatched_bytes: self.unmatched.durable(),
+            corrections_bytes: self.corrections.durable(),
+            last_key: self.held.stored_through().0,
+            partitions: self.config.partitions,
+            partition: self.config.partition,
+        }
+    }
+
+    fn needs_rotation(&self, now_ms: UnixMs) -> bool {
+        let is_large =
+            self.config.rotate_bytes > 0 && self.log.durable() >= self.config.rotate_bytes;
+        let is_old = self.config.rotate_daily && day_of(now_ms) > self.day;
+        (is_large || is_old) && !self.log.is_bare()
+    }
+
+    /// The part's number is fixed by the rename, which is atomic: the start looks for it ([`super::recovery`]).
+    fn rotate(&mut self, now_ms: UnixMs) -> Result<(), MetricError> {
+        let live = self.layout.log.live();
+        let part = self.layout.log.part(self.part);
+        self.disk
+            .rename(&live, &part)
+            .map_err(LogError::io("rotate", &live))?;
+        let folder = self.layout.log.folder();
+        self.disk
+            .sync_dir(folder)
+            .map_err(LogError::io("sync the folder", folder))?;
+        self.log = Writer::open(&*self.disk, &live, Scan::fresh_log(), &mut |_, _| Ok(()))?;
+        self.part += 1;
+        self.parts += 1;
+        self.day = day_of(now_ms);
+        self.save(Vec::new(), now_ms)?;
+        tracing::info!(part = %part.display(), "log rotated");
+        Ok(())
+    }
+}
+
+/// The ordinary disk.
+#[must_use]
+pub fn real_disk() -> Arc<dyn Disk> {
+    Arc::new(RealDisk)
+}
+
+pub(super) fn day_of(now_ms: UnixMs) -> u64 {
+    now_ms / DAY_MS
+}
+
+#[cfg(test)]
+mod tests;

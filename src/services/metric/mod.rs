@@ -1,0 +1,33 @@
+//! The metric service: joins truths with predictions by id, each id once, and records the rows.
+//!
+//! Duty: every half that comes ends in exactly one state (matched, duplicate, conflicting, expired, late, evicted,
+//! malformed), and every matched id stands in the log exactly once, also after `kill -9` between any two
+//! instructions. Promise: a delivery is acknowledged only after its effect is durable; memory is bounded by
+//! [`Config::pending_max`] and [`Config::seen_max`]. How, is told in [`ledger`].
+//! Deliberately absent: what the errors look like (plot and the page read the log), and which broker it is.
+
+mod config;
+mod delay;
+mod desk;
+mod error;
+mod files;
+mod fingerprint;
+mod held;
+mod join;
+pub mod ledger;
+mod partition;
+mod pending;
+mod progress;
+mod recovery;
+mod remembered;
+mod service;
+mod store;
+mod verify;
+
+pub use config::{Config, LabelPolicy};
+pub use error::MetricError;
+pub use partition::{group, groups};
+pub use pending::Kind;
+pub use progress::{Counters, Progress, Reason};
+pub use service::{Offload, Place, Ports, run};
+pub use verify::{Report, verify};

@@ -1,0 +1,470 @@
+//! Opening the ledger: from what is on disk to the state that a crash interrupted.
+//!
+//! The store says how far the files were when it was last written. What stands in them beyond that has happened too
+//! and is replayed; what was torn is cut. A log without a store (the original's, or a moved folder) is adopted.
+
+use std::{path::Path, sync::Arc};
+
+use super::{
+    config::Config,
+    error::MetricError,
+    files::{Layout, SideFile, UNMATCHED_HEADER, Unmatched, parse_row},
+    held::Held,
+    join::Join,
+    ledger::{Ledger, day_of},
+    partition,
+    pending::{Key, Kind},
+    progress::Reason,
+    store::{Checkpoint, Store},
+};
+use crate::{
+    clock::UnixMs,
+    message::{RecordId, RunTag},
+    metric_log::{Disk, LogError, Scan, Series, Writer, each_line, series_in},
+};
+
+/// A row is rarely longer; decides how much of a log's tail is read to remember `seen_max` ids.
+const ROW_BYTES: u64 = 100;
+
+impl Ledger {
+    /// Opens the ledger in a folder, which is made when it is absent. `run` names the run whose rows are counted.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, a foreign or damaged file, a changed number of partitions with halves
+    /// pending.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        logs: &Path,
+        config: Config,
+        run: Option<RunTag>,
+        now_ms: UnixMs,
+    ) -> Result<Self, MetricError> {
+        config.check().map_err(MetricError::Config)?;
+        let layout = Layout::new(logs, config.partition, config.partitions);
+        disk.create_dir_all(&layout.inner)
+            .map_err(LogError::io("make the folder", &layout.inner))?;
+        refuse_other_partitions(&*disk, &layout, &config)?;
+        let store = Store::open(&*disk, &layout.store)?;
+        let saved = store.checkpoint()?;
+        let mut recovery = Recovery {
+            disk: &*disk,
+            join: Join::new(&config),
+            config: &config,
+            removed: Vec::new(),
+            adopted: saved.map_or(0, |saved| saved.adopted),
+            unmatched_adopted: saved.map_or(0, |saved| saved.unmatched_adopted),
+            parts: 0,
+            now_ms,
+            run,
+            replayed: Vec::new(),
+        };
+        let stored_through = recovery.restore(&store, saved.as_ref())?;
+        let unmatched = recovery.unmatched(&layout, saved.as_ref())?;
+        let (log, part) = recovery.log(&layout.log, saved.as_ref())?;
+        let corrections = recovery.corrections(&layout, saved.as_ref())?;
+        recovery.count_unmatched(&layout, &unmatched, saved.as_ref())?;
+        let Recovery {
+            mut join,
+            removed,
+            adopted,
+            unmatched_adopted,
+            parts,
+            replayed,
+            ..
+        } = recovery;
+        join.balance();
+        let mut held = Held::default();
+        held.restore(stored_through);
+        let same_part = saved.filter(|saved| saved.part == part);
+        let mut ledger = Self {
+            adopted,
+            unmatched_adopted,
+            parts,
+            day: same_part.map_or(day_of(now_ms), |saved| saved.day),
+            part,
+            saved: saved.unwrap_or_default(),
+            saved_ms: now_ms,
+            store_through: Key::default(),
+            rewritten: Vec::new(),
+            recorded: 0,
+            told: Vec::new(),
+            rows_of_run: 0,
+            replayed,
+            disk,
+            config,
+            layout,
+            run,
+            join,
+            held,
+            store,
+            log,
+            unmatched,
+            corrections,
+            removed,
+        };
+        ledger.save(Vec::new(), now_ms)?;
+        Ok(ledger)
+    }
+}
+
+/// Looks for stores of another number of partitions that still hold halves.
+fn refuse_other_partitions(
+    disk: &dyn Disk,
+    layout: &Layout,
+    config: &Config,
+) -> Result<(), MetricError> {
+    let files = disk
+        .list(&layout.inner)
+        .map_err(LogError::io("list", &layout.inner))?;
+    let mut stores: Vec<_> = files
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "redb"))
+        .filter(|path| *path != layout.store)
+        .collect();
+    stores.sort_unstable();
+    for path in stores {
+        if partitions_in_name(&path) == Some(config.partitions) {
+            continue;
+        }
+        let store = Store::open(disk, &path)?;
+        let pending = store.len()?;
+        if pending > 0 {
+            return Err(MetricError::Partitions {
+                path,
+                pending,
+                old: store.checkpoint()?.map_or(1, |saved| saved.partitions),
+                new: config.partitions,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// 4 for `ledger-0of4.redb`, 1 for `ledger.redb`.
+fn partitions_in_name(path: &Path) -> Option<u32> {
+    let stem = path.file_stem()?.to_str()?;
+    match stem.rsplit_once("of") {
+        Some((_, count)) => count.parse().ok(),
+        None => Some(1),
+    }
+}
+
+struct Recovery<'a> {
+    disk: &'a dyn Disk,
+    config: &'a Config,
+    join: Join,
+    removed: Vec<Key>,
+    adopted: i64,
+    unmatched_adopted: i64,
+    parts: u32,
+    now_ms: UnixMs,
+    run: Option<RunTag>,
+    replayed: Vec<bool>,
+}
+
+impl Recovery<'_> {
+    /// What the store holds.
+    fn restore(&mut self, store: &Store, saved: Option<&Checkpoint>) -> Result<Key, MetricError> {
+        let mut last = Key(saved.map_or(0, |saved| saved.last_key));
+        let join = &mut self.join;
+        join.counters = saved.map_or_else(Default::default, |saved| saved.counters);
+        store.each_half(&mut |half| {
+            join.restore(&half.id, half.value, half.key);
+            last = last.max(half.key);
+        })?;
+        join.restore_last_key(last);
+        Ok(last)
+    }
+
+    fn unmatched(
+        &mut self,
+        layout: &Layout,
+        saved: Option<&Checkpoint>,
+    ) -> Result<SideFile, MetricError> {
+        let recorded = saved.map(|saved| saved.unmatched_bytes);
+        let scan = Scan {
+            header: UNMATCHED_HEADER,
+            recorded,
+            from: self.tail_of(&layout.unmatched, recorded)?,
+            is_whole: Unmatched::is_whole,
+        };
+        let (disk, end) = (self.disk, recorded.unwrap_or(u64::MAX));
+        let file = SideFile::open(disk, &layout.unmatched, scan, &mut |offset, line| {
+            self.unmatched_line(&Unmatched::parse(line)?, offset >= end);
+            Ok(())
+        })?;
+        Ok(file)
+    }
+
+    fn unmatched_line(&mut self, line: &Unmatched, is_new: bool) {
+        let (y_true, y_pred) = match line.kind {
+            Kind::Truth => (Some(line.value), None),
+            Kind::Prediction => (None, Some(line.value)),
+        };
+        if is_new {
+            self.join.counters.count_left(line.kind, line.reason);
+            if line.reason != Reason::Late {
+                self.removed.extend(self.join.take(&line.id));
+            }
+        }
+        self.join.remember(&line.id, y_true, y_pred, self.now_ms);
+    }
+
+    fn corrections(
+        &mut self,
+        layout: &Layout,
+        saved: Option<&Checkpoint>,
+    ) -> Result<SideFile, MetricError> {
+        let recorded = saved.map(|saved| saved.corrections_bytes);
+        let scan = Scan {
+            recorded,
+            from: self.tail_of(&layout.corrections, recorded)?,
+            ..Scan::fresh_log()
+        };
+        let (disk, end) = (self.disk, recorded.unwrap_or(u64::MAX));
+        let file = SideFile::open(disk, &layout.corrections, scan, &mut |offset, line| {
+            let (id, y_true, _) = parse_row(line)?;
+            self.join.remember_correction(&id, y_true);
+            self.join.counters.conflicting += u64::from(offset >= end);
+            Ok(())
+        })?;
+        Ok(file)
+    }
+
+    /// The live log and its number, after every older part was looked at as far as needed.
+    fn log(
+        &mut self,
+        series: &Series,
+        saved: Option<&Checkpoint>,
+    ) -> Result<(Writer, u32), MetricError> {
+        let parts = series
+            .parts(self.disk)
+            .map_err(LogError::io("list", series.folder()))?;
+        self.parts = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let after_parts = parts.last().map_or(1, |last| last + 1);
+        let live = after_parts.max(saved.map_or(1, |saved| saved.part));
+        let Some(saved) = saved else {
+            self.remember_others(series)?;
+            for number in parts {
+                self.log_file(&series.part(number), None, 0)?;
+            }
+            return Ok((self.log_file(&series.live(), None, 0)?, live));
+        };
+        self.remember_older(series, &parts, saved)?;
+        let is_cut = self.is_cut(series, &parts, live, saved)?;
+        for number in parts.into_iter().filter(|number| *number >= saved.part) {
+            // Rotated after the last checkpoint.
+            let recorded = if number == saved.part {
+                saved.log_bytes
+            } else {
+                0
+            };
+            let path = series.part(number);
+            let from = self.tail_of(&path, Some(recorded))?;
+            self.log_file(&path, Some(recorded), from)?;
+        }
+        let recorded = if live == saved.part {
+            saved.log_bytes
+        } else {
+            0
+        };
+        let from = self.tail_of(&series.live(), Some(recorded))?;
+        let log = self.log_file(&series.live(), Some(recorded), from)?;
+        if is_cut {
+            self.count_rows(series)?;
+        }
+        Ok((log, live))
+    }
+
+    /// Whether somebody removed rows or parts since the last checkpoint.
+    fn is_cut(
+        &self,
+        series: &Series,
+        parts: &[u32],
+        live: u32,
+        saved: &Checkpoint,
+    ) -> Result<bool, MetricError> {
+        let older = parts.iter().filter(|number| **number < saved.part).count();
+        let rotated = series.part(saved.part);
+        let path = if live == saved.part {
+            series.live()
+        } else {
+            rotated
+        };
+        let size = if self.is_there(&path)? {
+            self.size_of(&path)?
+        } else {
+            0
+        };
+        let is_cut = older != saved.parts as usize || size < saved.log_bytes;
+        if is_cut {
+            tracing::warn!(
+                log = %series.live().display(),
+                "rows or parts of the log were removed since the last start; they are no longer counted"
+            );
+        }
+        Ok(is_cut)
+    }
+
+    fn count_rows(&mut self, series: &Series) -> Result<(), MetricError> {
+        let parts = series
+            .parts(self.disk)
+            .map_err(LogError::io("list", series.folder()))?;
+        let parts = parts.into_iter().map(|number| series.part(number));
+        let mut rows = 0;
+        for path in parts.chain([series.live()]) {
+            each_line(self.disk, &path, 0, &mut |_| rows += 1)?;
+        }
+        self.adopted = difference(rows, self.join.counters.matched);
+        Ok(())
+    }
+
+    /// Lines of `unmatched.csv` may be removed by anybody who has dealt with them.
+    fn count_unmatched(
+        &mut self,
+        layout: &Layout,
+        file: &SideFile,
+        saved: Option<&Checkpoint>,
+    ) -> Result<(), MetricError> {
+        let is_cut = saved.is_none_or(|saved| file.durable() < saved.unmatched_bytes);
+        if is_cut {
+            let mut lines = 0;
+            if self.is_there(&layout.unmatched)? {
+                each_line(self.disk, &layout.unmatched, 0, &mut |_| lines += 1)?;
+            }
+            let counters = &self.join.counters;
+            let left = counters.expired() + counters.evicted() + counters.late;
+            self.unmatched_adopted = difference(lines, left);
+        }
+        Ok(())
+    }
+
+    fn is_there(&self, path: &Path) -> Result<bool, MetricError> {
+        Ok(self
+            .disk
+            .exists(path)
+            .map_err(LogError::io("look for", path))?)
+    }
+
+    /// Older parts that are known to the counters: only their newest ids are remembered.
+    fn remember_older(
+        &mut self,
+        series: &Series,
+        parts: &[u32],
+        saved: &Checkpoint,
+    ) -> Result<(), MetricError> {
+        let mut wanted = self.remembered_bytes().saturating_sub(saved.log_bytes);
+        let mut older = Vec::new();
+        for number in parts.iter().rev().filter(|number| **number < saved.part) {
+            if wanted == 0 {
+                break;
+            }
+            let path = series.part(*number);
+            let size = self.size_of(&path)?;
+            older.push((path, size, size.saturating_sub(wanted)));
+            wanted = wanted.saturating_sub(size);
+        }
+        for (path, size, from) in older.into_iter().rev() {
+            self.log_file(&path, Some(size), from)?;
+        }
+        Ok(())
+    }
+
+    /// A new partition remembers what the others recorded before the number of partitions was changed.
+    fn remember_others(&mut self, own: &Series) -> Result<(), MetricError> {
+        let whole = Series::new(own.folder(), "metric_log").live();
+        let all = series_in(&whole, self.disk).map_err(LogError::io("list", own.folder()))?;
+        for other in all.into_iter().filter(|other| other != own) {
+            let path = other.live();
+            if self
+                .disk
+                .exists(&path)
+                .map_err(LogError::io("look for", &path))?
+            {
+                let size = self.size_of(&path)?;
+                let from = size.saturating_sub(self.remembered_bytes());
+                self.remember_file(&path, from)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads without touching: another process may be writing that file.
+    fn remember_file(&mut self, path: &Path, from: u64) -> Result<(), MetricError> {
+        each_line(self.disk, path, from, &mut |line| {
+            if let Ok((id, y_true, y_pred)) = parse_row(line)
+                && partition::is_mine(&id, self.config)
+            {
+                self.join
+                    .remember(&id, Some(y_true), Some(y_pred), self.now_ms);
+            }
+        })?;
+        Ok(())
+    }
+
+    fn log_file(
+        &mut self,
+        path: &Path,
+        recorded: Option<u64>,
+        from: u64,
+    ) -> Result<Writer, MetricError> {
+        let scan = Scan {
+            recorded,
+            from,
+            ..Scan::fresh_log()
+        };
+        let disk = self.disk;
+        let writer = Writer::open(disk, path, scan, &mut |offset, line| {
+            let (id, y_true, y_pred) = parse_row(line)?;
+            self.log_line(&id, y_true, y_pred, recorded.map(|end| offset >= end));
+            Ok(())
+        })?;
+        Ok(writer)
+    }
+
+    /// `is_new` is none for a log that is adopted.
+    fn log_line(&mut self, id: &RecordId, y_true: f64, y_pred: f64, is_new: Option<bool>) {
+        match is_new {
+            None => self.adopted += 1,
+            Some(true) => {
+                self.join.counters.matched += 1;
+                let is_of_run = self.run.is_some() && id.run_tag() == self.run;
+                self.replayed.push(is_of_run);
+                self.removed.extend(self.join.take(id));
+            }
+            Some(false) => {}
+        }
+        self.join
+            .remember(id, Some(y_true), Some(y_pred), self.now_ms);
+    }
+
+    /// From where a file is read: all that is new, and enough before it to remember.
+    fn tail_of(&self, path: &Path, recorded: Option<u64>) -> Result<u64, MetricError> {
+        let Some(recorded) = recorded else {
+            return Ok(0);
+        };
+        if !self.is_there(path)? {
+            return Ok(0);
+        }
+        let size = self.size_of(path)?;
+        Ok(recorded.min(size.saturating_sub(self.remembered_bytes())))
+    }
+
+    fn remembered_bytes(&self) -> u64 {
+        u64::from(self.config.seen_max) * ROW_BYTES
+    }
+
+    fn size_of(&self, path: &Path) -> Result<u64, MetricError> {
+        let size = self
+            .disk
+            .open(path)
+            .and_then(|file| file.size())
+            .map_err(LogError::io("size", path))?;
+        Ok(size)
+    }
+}
+
+fn difference(there: u64, counted: u64) -> i64 {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    signed(there) - signed(counted)
+}

@@ -1,0 +1,437 @@
+//! The loop between the bus and the ledger.
+//!
+//! Groups form by themselves: while one is being committed, the next is received. The ledger works on a blocking
+//! thread (or inline, in a simulation); nothing else blocks. When the disk fails, nothing is acknowledged and nothing
+//! more received; the ledger is opened anew until it can record again, and takes in again what was not settled.
+
+use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    config::Config,
+    desk::{Desk, Done, Work, process},
+    error::{MetricError, with_causes},
+    files::Layout,
+    ledger::{Committed, Flush, Ledger, TOLD_MAX, real_disk},
+    pending::Kind,
+    progress::Progress,
+};
+use crate::{
+    bus::{BusError, Consumer},
+    clock::Clock,
+    message::RunTag,
+    metric_log::{Disk, Lock, LogError},
+};
+
+/// First and longest wait between tries to open the ledger again.
+const BACKOFF_MS: (u64, u64) = (100, 5_000);
+/// Without any deadline the loop still looks around this often.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// Where the service gets its halves, and where it tells how far it is.
+pub struct Ports {
+    /// Of topic `y_true`, in the group of [`super::group`].
+    pub truths: Box<dyn Consumer>,
+    /// Of topic `y_pred`, in the same group.
+    pub predictions: Box<dyn Consumer>,
+    /// Told after every commit.
+    pub progress: watch::Sender<Progress>,
+}
+
+/// Where the ledger lives.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The logs folder.
+    pub logs: PathBuf,
+    /// The disk that has it.
+    pub disk: Arc<dyn Disk>,
+    /// Who does the blocking work.
+    pub offload: Offload,
+}
+
+impl Place {
+    /// A folder of the operating system.
+    #[must_use]
+    pub fn real(logs: impl Into<PathBuf>) -> Self {
+        Self {
+            logs: logs.into(),
+            disk: real_disk(),
+            offload: Offload::Threads,
+        }
+    }
+}
+
+/// Who does the blocking work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offload {
+    /// The runtime's blocking threads.
+    Threads,
+    /// The service's own task, so that a simulation is deterministic.
+    Inline,
+}
+
+/// Runs until `stop`, then drains: what was received is committed and settled, the rest is released.
+///
+/// `run` is the tag of the ids that [`Progress::rows_of_run`] counts.
+///
+/// # Errors
+/// A log or store that cannot be used as it is, another process in the same folder, or a bus that failed for good.
+/// A full or failing disk is no error: it is said once and waited out, unless `stop` comes first.
+pub async fn run(
+    ports: Ports,
+    settings: Config,
+    place: Place,
+    run: Option<RunTag>,
+    clock: Clock,
+    stop: CancellationToken,
+) -> Result<(), MetricError> {
+    settings.check().map_err(MetricError::Config)?;
+    let lock = lock(&settings, &place)?;
+    let mut service = Service {
+        desk: Desk::default(),
+        ledger: None,
+        job: None,
+        is_opening: false,
+        done: None,
+        failure: None,
+        backoff_ms: BACKOFF_MS.0,
+        next_start: Instant::now(),
+        last: Progress::default(),
+        ports,
+        settings,
+        place,
+        run,
+        clock,
+    };
+    let result = service.serve(&stop).await;
+    let closed = service.close().await;
+    drop(lock);
+    result.and(closed)
+}
+
+fn lock(settings: &Config, place: &Place) -> Result<Lock, MetricError> {
+    let layout = Layout::new(&place.logs, settings.partition, settings.partitions);
+    place
+        .disk
+        .create_dir_all(&layout.inner)
+        .map_err(LogError::io("make the folder", &layout.inner))?;
+    let lock = place
+        .disk
+        .lock(&layout.lock)
+        .map_err(LogError::io("lock", &layout.lock))?;
+    lock.ok_or(MetricError::Locked { path: layout.lock })
+}
+
+type Job = Pin<Box<dyn Future<Output = (Option<Ledger>, Result<Done, MetricError>)> + Send>>;
+
+struct Service {
+    ports: Ports,
+    settings: Config,
+    place: Place,
+    run: Option<RunTag>,
+    clock: Clock,
+    desk: Desk,
+    /// None while a job has it, and after a failure.
+    ledger: Option<Ledger>,
+    job: Option<Job>,
+    /// The job is to open the ledger.
+    is_opening: bool,
+    /// Committed but not yet settled.
+    done: Option<Done>,
+    /// Why the last job failed.
+    failure: Option<MetricError>,
+    backoff_ms: u64,
+    next_start: Instant,
+    last: Progress,
+}
+
+impl Service {
+    async fn serve(&mut self, stop: &CancellationToken) -> Result<(), MetricError> {
+        self.start_opening();
+        while !stop.is_cancelled() {
+            self.step(stop).await?;
+            self.start_due();
+            self.settle().await?;
+        }
+        self.ports.truths.stop().await?;
+        self.ports.predictions.stop().await?;
+        self.drain().await
+    }
+
+    /// Waits for the one next thing.
+    async fn step(&mut self, stop: &CancellationToken) -> Result<(), MetricError> {
+        let (truth_room, prediction_room) = (self.room(Kind::Truth), self.room(Kind::Prediction));
+        let wake = self.wake();
+        // Biased, so that a simulation is deterministic; a full topic is switched off, so none starves.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            (ledger, result) = finished(&mut self.job) => self.finish(ledger, result)?,
+            got = self.ports.truths.recv(truth_room, Duration::ZERO), if truth_room > 0 => {
+                self.desk.push(Kind::Truth, some(got?)?);
+            }
+            got = self.ports.predictions.recv(prediction_room, Duration::ZERO),
+                if prediction_room > 0 =>
+            {
+                self.desk.push(Kind::Prediction, some(got?)?);
+            }
+            () = tokio::time::sleep_until(wake) => {}
+        }
+        Ok(())
+    }
+
+    /// Deliveries of that topic that may still join the next group; none while the disk fails.
+    fn room(&self, kind: Kind) -> usize {
+        if self.failure.is_some() {
+            return 0;
+        }
+        self.settings
+            .group_max
+            .saturating_sub(self.desk.waiting(kind))
+    }
+
+    /// When to look around even if nothing comes.
+    fn wake(&self) -> Instant {
+        let now = Instant::now();
+        if self.job.is_some() {
+            return now + IDLE;
+        }
+        let Some(ledger) = &self.ledger else {
+            return self.next_start;
+        };
+        if self.desk.has_waiting() {
+            return self.next_start;
+        }
+        let left_ms = ledger
+            .deadline_ms()
+            .map(|at| at.saturating_sub(self.clock.now_ms()));
+        now + left_ms.map_or(IDLE, Duration::from_millis).min(IDLE)
+    }
+
+    /// Starts the next job when there is something to do and nothing under way.
+    fn start_due(&mut self) {
+        if self.job.is_some() {
+            return;
+        }
+        let is_time = Instant::now() >= self.next_start;
+        if self.ledger.is_none() {
+            if is_time {
+                self.start_opening();
+            }
+            return;
+        }
+        let is_overdue = self
+            .ledger
+            .as_ref()
+            .and_then(Ledger::deadline_ms)
+            .is_some_and(|at| at <= self.clock.now_ms());
+        let is_full = self.room(Kind::Truth) == 0 || self.room(Kind::Prediction) == 0;
+        if is_overdue || self.failure.is_some() || (self.desk.has_waiting() && (is_time || is_full))
+        {
+            self.start(Flush::Due);
+        }
+    }
+
+    fn start(&mut self, flush: Flush) {
+        let Some(mut ledger) = self.ledger.take() else {
+            return;
+        };
+        self.next_start = Instant::now() + Duration::from_millis(self.settings.linger_ms);
+        let work: Work = self.desk.give(flush, self.clock.now_ms());
+        self.job = Some(offload(self.place.offload, move || {
+            let result = process(&mut ledger, work);
+            (Some(ledger), result)
+        }));
+    }
+
+    fn start_opening(&mut self) {
+        self.is_opening = true;
+        self.desk.give_all_again();
+        let (place, settings, run) = (self.place.clone(), self.settings.clone(), self.run);
+        let now_ms = self.clock.now_ms();
+        self.job = Some(offload(self.place.offload, move || {
+            match Ledger::open(place.disk, &place.logs, settings, run, now_ms) {
+                Ok(ledger) => (Some(ledger), Ok(Done::default())),
+                Err(error) => (None, Err(error)),
+            }
+        }));
+    }
+
+    fn finish(
+        &mut self,
+        ledger: Option<Ledger>,
+        result: Result<Done, MetricError>,
+    ) -> Result<(), MetricError> {
+        match result {
+            Ok(done) => {
+                self.ledger = ledger;
+                // Opening alone proves nothing: only a commit does.
+                if std::mem::take(&mut self.is_opening) {
+                    self.resume_run();
+                } else {
+                    self.heal();
+                }
+                self.tell(&done.committed);
+                self.done = Some(done);
+                Ok(())
+            }
+            Err(error) if error.is_passing() => {
+                drop(ledger);
+                self.fail(error);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn fail(&mut self, error: MetricError) {
+        let reason = with_causes(&error);
+        if self.failure.is_none() {
+            tracing::error!(
+                error = %reason,
+                "nothing can be recorded; deliveries are kept and it is tried again until the disk recovers"
+            );
+        }
+        self.last.failing = Some(reason.into());
+        self.ports.progress.send_replace(self.last.clone());
+        self.failure = Some(error);
+        self.next_start = Instant::now() + Duration::from_millis(self.backoff_ms);
+        self.backoff_ms = (self.backoff_ms * 2).min(BACKOFF_MS.1);
+    }
+
+    /// A ledger that was opened again goes on counting where its first life was told.
+    fn resume_run(&mut self) {
+        if let Some(ledger) = &mut self.ledger
+            && self.failure.is_some()
+            && self.last != Progress::default()
+        {
+            ledger.resume_run(self.last.rows, self.last.rows_of_run);
+        }
+    }
+
+    fn heal(&mut self) {
+        self.backoff_ms = BACKOFF_MS.0;
+        if self.failure.take().is_some() {
+            tracing::info!("recording again");
+        }
+    }
+
+    fn tell(&mut self, committed: &Committed) {
+        if committed.recorded > TOLD_MAX {
+            tracing::info!(rows = committed.recorded, "recorded");
+        }
+        for row in &committed.rows {
+            let (id, y_true, y_pred) = (&row.id, row.y_true, row.y_pred);
+            let absolute_error = row.absolute_error;
+            if committed.recorded > TOLD_MAX {
+                tracing::debug!(%id, y_true, y_pred, absolute_error, "recorded");
+            } else {
+                tracing::info!(%id, y_true, y_pred, absolute_error, "recorded");
+            }
+        }
+        if let Some(ledger) = &self.ledger {
+            self.last = ledger.progress();
+        }
+        self.last.failing = self.failure.as_ref().map(|error| with_causes(error).into());
+        self.ports.progress.send_replace(self.last.clone());
+    }
+
+    /// Buries what is bad, then settles what is durable.
+    async fn settle(&mut self) -> Result<(), MetricError> {
+        let Some(mut done) = self.done.take() else {
+            return Ok(());
+        };
+        for kind in [Kind::Truth, Kind::Prediction] {
+            let settlement = self.desk.settle(kind, &mut done);
+            let consumer = match kind {
+                Kind::Truth => &mut self.ports.truths,
+                Kind::Prediction => &mut self.ports.predictions,
+            };
+            if !settlement.letters.is_empty() {
+                consumer.bury(settlement.letters).await?;
+            }
+            if !settlement.verdicts.is_empty() {
+                consumer.settle(settlement.verdicts).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits and settles everything that was received.
+    async fn drain(&mut self) -> Result<(), MetricError> {
+        if self.job.is_some() {
+            let (ledger, result) = finished(&mut self.job).await;
+            self.finish(ledger, result)?;
+            self.settle().await?;
+        }
+        if self.ledger.is_some() {
+            self.start(Flush::All);
+            let (ledger, result) = finished(&mut self.job).await;
+            self.finish(ledger, result)?;
+            self.settle().await?;
+        }
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Leaves the groups, which releases what is not settled.
+    async fn close(self) -> Result<(), MetricError> {
+        let counters = self.last.counters;
+        tracing::info!(
+            received = counters.received,
+            matched = counters.matched,
+            duplicate = counters.duplicate,
+            conflicting = counters.conflicting,
+            expired = counters.expired(),
+            late = counters.late,
+            evicted = counters.evicted(),
+            malformed = counters.malformed,
+            pending = self.last.pending,
+            "ledger closed"
+        );
+        let Ports {
+            truths,
+            predictions,
+            progress: _,
+        } = self.ports;
+        let closed = truths.close().await;
+        predictions.close().await?;
+        Ok(closed?)
+    }
+}
+
+/// The running job; without one it never ends.
+async fn finished(job: &mut Option<Job>) -> (Option<Ledger>, Result<Done, MetricError>) {
+    let output = match job {
+        Some(job) => job.await,
+        None => std::future::pending().await,
+    };
+    *job = None;
+    output
+}
+
+fn offload(
+    to: Offload,
+    work: impl FnOnce() -> (Option<Ledger>, Result<Done, MetricError>) + Send + 'static,
+) -> Job {
+    match to {
+        Offload::Inline => Box::pin(async move { work() }),
+        Offload::Threads => {
+            let task = tokio::task::spawn_blocking(work);
+            Box::pin(async move {
+                task.await
+                    .unwrap_or_else(|error| (None, Err(MetricError::Died(error.to_string()))))
+            })
+        }
+    }
+}
+
+/// Nothing comes only after a stop, which we did not ask for here.
+fn some<T>(deliveries: Vec<T>) -> Result<Vec<T>, BusError> {
+    if deliveries.is_empty() {
+        Err(BusError::Closed)
+    } else {
+        Ok(deliveries)
+    }
+}

@@ -1,0 +1,308 @@
+//! Pending halves on disk, and how far the files are written: one redb file.
+//!
+//! redb and not fjall, by measurement with a million halves: 8 MiB of memory against 198, open and scan in 0.07 s
+//! against 1.5 s; fjall deletes scattered halves six times faster, but few halves ever come here.
+//! Promise: [`Store::commit`] is atomic and durable. After any error the store is thrown away and opened anew.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use serde::{Deserialize, Serialize};
+
+use super::{error::MetricError, pending::Key, progress::Counters};
+use crate::{
+    message::RecordId,
+    metric_log::{Disk, DiskFile, write_again},
+};
+
+const HALVES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("halves");
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+const CHECKPOINT: &str = "checkpoint";
+/// Raised with any change of the layout.
+const VERSION: u8 = 1;
+/// redb's page cache. A commit touches the right edge of the tree and the pages of matched halves.
+const CACHE_BYTES: usize = 4 << 20;
+
+/// How far everything is: what a commit makes true in one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Checkpoint {
+    pub(super) counters: Counters,
+    /// Rows in the log beyond those that were matched: there before the ledger began, or, below zero, removed by
+    /// somebody since.
+    pub(super) adopted: i64,
+    /// The same for lines of `unmatched.csv`.
+    pub(super) unmatched_adopted: i64,
+    /// Older parts that were there.
+    pub(super) parts: u32,
+    /// Number that the live log file will have as an older part.
+    pub(super) part: u32,
+    /// Day of the live log file, counted from the epoch.
+    pub(super) day: u64,
+    pub(super) log_bytes: u64,
+    pub(super) unmatched_bytes: u64,
+    pub(super) corrections_bytes: u64,
+    pub(super) last_key: u64,
+    pub(super) partitions: u32,
+    pub(super) partition: u32,
+}
+
+/// A half on its way into the store.
+#[derive(Clone, Debug)]
+pub(super) struct StoredHalf {
+    pub(super) key: Key,
+    pub(super) id: RecordId,
+    pub(super) value: f64,
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    path: PathBuf,
+    database: Database,
+}
+
+impl Store {
+    pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Self, MetricError> {
+        let failed = failure("open", path);
+        let open = if disk.exists(path).map_err(|error| failed(error.into()))? {
+            Self::open_file(disk, path)
+        } else {
+            Self::create(disk, path)
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            database: open.map_err(failed)?,
+        })
+    }
+
+    /// Nothing is known of how the last life ended, so the file is first written over itself.
+    fn open_file(disk: &dyn Disk, path: &Path) -> Result<Database, redb::Error> {
+        let file = disk.open(path)?;
+        write_again(&*file, 0, file.size()?)?;
+        file.sync()?;
+        Ok(Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create_with_backend(Backend(file))?)
+    }
+
+    /// A store that is born complete: a crash while redb writes its first pages would leave a file it refuses.
+    fn create(disk: &dyn Disk, path: &Path) -> Result<Database, redb::Error> {
+        let unborn = path.with_extension("new");
+        disk.open(&unborn)?.set_size(0)?;
+        let database = Self::open_file(disk, &unborn)?;
+        let first = database.begin_write()?;
+        first.open_table(HALVES)?;
+        first.commit()?;
+        disk.rename(&unborn, path)?;
+        disk.sync_dir(path.parent().unwrap_or(Path::new(".")))?;
+        Ok(database)
+    }
+
+    /// The last checkpoint; none in a new store.
+    pub(super) fn checkpoint(&self) -> Result<Option<Checkpoint>, MetricError> {
+        let bytes = self
+            .read(|transaction| {
+                let Some(table) = absent_is_none(transaction.open_table(META))? else {
+                    return Ok(None);
+                };
+                Ok(table.get(CHECKPOINT)?.map(|bytes| bytes.value().to_vec()))
+            })
+            .map_err(failure("read", &self.path))?;
+        let Some(bytes) = bytes else {
+            return Ok(None);
+        };
+        match bytes.split_first() {
+            Some((&VERSION, rest)) => postcard::from_bytes(rest)
+                .map(Some)
+                .map_err(|error| self.foreign(format!("a checkpoint that is damaged ({error})"))),
+            version => Err(self.foreign(format!(
+                "a checkpoint of version {}, this is {VERSION}",
+                version.map_or(0, |(version, _)| *version)
+            ))),
+        }
+    }
+
+    /// How many halves it holds.
+    pub(super) fn len(&self) -> Result<u64, MetricError> {
+        self.read(|transaction| {
+            absent_is_none(transaction.open_table(HALVES))?.map_or(Ok(0), |table| Ok(table.len()?))
+        })
+        .map_err(failure("read", &self.path))
+    }
+
+    /// Shows every half in the order of arrival.
+    pub(super) fn each_half(&self, on_half: &mut dyn FnMut(StoredHalf)) -> Result<(), MetricError> {
+        let damaged = self
+            .read(|transaction| {
+                let Some(table) = absent_is_none(transaction.open_table(HALVES))? else {
+                    return Ok(None);
+                };
+                for entry in table.iter()? {
+                    let (key, bytes) = entry?;
+                    match decode(Key(key.value()), bytes.value()) {
+                        Some(half) => on_half(half),
+                        None => return Ok(Some(key.value())),
+                    }
+                }
+                Ok(None)
+            })
+            .map_err(failure("read", &self.path))?;
+        damaged.map_or(Ok(()), |key| {
+            Err(self.foreign(format!("a half that is damaged (key {key})")))
+        })
+    }
+
+    /// The halves of some keys, in the order given; absent ones are left out.
+    pub(super) fn halves(&self, keys: &[Key]) -> Result<Vec<StoredHalf>, MetricError> {
+        self.read(|transaction| {
+            let Some(table) = absent_is_none(transaction.open_table(HALVES))? else {
+                return Ok(Vec::new());
+            };
+            let mut halves = Vec::with_capacity(keys.len());
+            for key in keys {
+                let bytes = table.get(key.0)?;
+                halves.extend(bytes.and_then(|bytes| decode(*key, bytes.value())));
+            }
+            Ok(halves)
+        })
+        .map_err(failure("read", &self.path))
+    }
+
+    /// Inserts and removes halves and moves the checkpoint, all or nothing.
+    pub(super) fn commit(
+        &self,
+        inserted: &[StoredHalf],
+        removed: &[Key],
+        checkpoint: &Checkpoint,
+    ) -> Result<(), MetricError> {
+        self.write(inserted, removed, checkpoint)
+            .map_err(failure("write to", &self.path))
+    }
+
+    fn write(
+        &self,
+        inserted: &[StoredHalf],
+        removed: &[Key],
+        checkpoint: &Checkpoint,
+    ) -> Result<(), redb::Error> {
+        let transaction = self.database.begin_write()?;
+        {
+            let mut halves = transaction.open_table(HALVES)?;
+            let mut bytes = Vec::with_capacity(64);
+            for half in inserted {
+                encode(half, &mut bytes);
+                halves.insert(half.key.0, bytes.as_slice())?;
+            }
+            for key in removed {
+                halves.remove(key.0)?;
+            }
+            bytes.clear();
+            bytes.push(VERSION);
+            let bytes = postcard::to_extend(checkpoint, bytes).unwrap_or_default();
+            transaction
+                .open_table(META)?
+                .insert(CHECKPOINT, bytes.as_slice())?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn read<T>(
+        &self,
+        look: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, redb::Error> {
+        look(&self.database.begin_read()?)
+    }
+
+    fn foreign(&self, what: String) -> MetricError {
+        MetricError::Foreign {
+            path: self.path.clone(),
+            what,
+        }
+    }
+}
+
+fn failure(action: &'static str, path: &Path) -> impl Fn(redb::Error) -> MetricError {
+    move |source| MetricError::Store {
+        action,
+        path: path.to_owned(),
+        source: Box::new(source),
+    }
+}
+
+fn absent_is_none<T>(opened: Result<T, redb::TableError>) -> Result<Option<T>, redb::Error> {
+    match opened {
+        Ok(table) => Ok(Some(table)),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+const UUID: u8 = 0;
+const TEXT: u8 = 1;
+
+/// Value, then the id: a UUID in 16 bytes, anything else as its text.
+fn encode(half: &StoredHalf, bytes: &mut Vec<u8>) {
+    bytes.clear();
+    bytes.extend_from_slice(&half.value.to_le_bytes());
+    if let Some(uuid) = half.id.uuid_bytes() {
+        bytes.push(UUID);
+        bytes.extend_from_slice(uuid);
+    } else {
+        bytes.push(TEXT);
+        half.id
+            .with_text(|text| bytes.extend_from_slice(text.as_bytes()));
+    }
+}
+
+fn decode(key: Key, bytes: &[u8]) -> Option<StoredHalf> {
+    let (value, rest) = bytes.split_first_chunk::<8>()?;
+    let id = match rest.split_first()? {
+        (&UUID, uuid) => RecordId::from(uuid::Uuid::from_slice(uuid).ok()?),
+        (&TEXT, text) => RecordId::from_text(std::str::from_utf8(text).ok()?).ok()?,
+        _ => return None,
+    };
+    let value = f64::from_le_bytes(*value);
+    Some(StoredHalf { key, id, value })
+}
+
+/// Lets redb write through the [`Disk`] seam.
+struct Backend(Box<dyn DiskFile>);
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl redb::StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+
+    fn read(&self, mut offset: u64, mut out: &mut [u8]) -> io::Result<()> {
+        while !out.is_empty() {
+            let read = self.0.read_at(offset, out)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            offset += read as u64;
+            out = &mut out[read..];
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_size(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, data)
+    }
+}

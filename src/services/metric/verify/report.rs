@@ -1,0 +1,63 @@
+//! What a check found, for people and for an exit code.
+
+use std::fmt;
+
+/// Faults that are told in words; the rest are counted.
+pub(super) const TOLD_MAX: usize = 20;
+
+/// What [`super::verify`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Rows in the log and its parts.
+    pub rows: u64,
+    /// Lines of `unmatched.csv`.
+    pub unmatched: u64,
+    /// Halves that wait in the store.
+    pub pending: u64,
+    /// Things that are well but worth knowing.
+    pub notes: Vec<String>,
+    /// The first faults, in words.
+    pub faults: Vec<String>,
+    /// All faults.
+    pub fault_count: u64,
+}
+
+impl Report {
+    /// Whether there is no fault.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.fault_count == 0
+    }
+
+    pub(super) fn fault(&mut self, text: impl FnOnce() -> String) {
+        self.fault_count += 1;
+        if self.faults.len() < TOLD_MAX {
+            self.faults.push(text());
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} rows, {} unmatched halves, {} pending",
+            self.rows, self.unmatched, self.pending
+        )?;
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
+        for fault in &self.faults {
+            writeln!(f, "fault: {fault}")?;
+        }
+        let untold = self.fault_count - self.faults.len() as u64;
+        if untold > 0 {
+            writeln!(f, "and {untold} more faults")?;
+        }
+        if self.is_clean() {
+            write!(f, "clean: every row adds up, every id is there once")
+        } else {
+            write!(f, "{} faults", self.fault_count)
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Draws the picture of the log, and again as the log grows; tells the live page what it saw on the way.
+//!
+//! Promises: the first picture comes as soon as two rows exist, the next ones every [`Config::refresh`] while rows come,
+//! the last one at the stop after the log was read to its end. Whoever looks sees a whole picture: it is written beside
+//! the old one and renamed over it. A refresh reads only new bytes. A picture that cannot be written is said once, with
+//! the mend, and tried again; the stream is never stopped for it. Deliberately absent: how a picture looks, and how a
+//! log is read.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    chart::{self, ChartError, Format},
+    clock::{Clock, Period, UnixMs, saturating_ms},
+    metric_log::LogError,
+    stats::{
+        Snapshot,
+        live::{self, View},
+    },
+};
+
+mod easel;
+mod event_time;
+mod sketch;
+
+use easel::{Easel, Look};
+use sketch::Sketch;
+
+/// Settings of the picture's service and of the page's windows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Shortest time between two pictures; the first one does not wait for it.
+    pub refresh: Period,
+    /// How often the log is looked at, in milliseconds.
+    pub poll_ms: u64,
+    /// Only this many last rows are in the picture; 0 takes all.
+    pub last_rows: usize,
+    /// Only rows of this last time are in the picture; `0s` takes all. A row of an old log has the time that its id
+    /// tells, or none, and is then left out.
+    pub last: Period,
+    /// Length of the page's window by rows.
+    pub window_rows: usize,
+    /// Length of the page's window by time.
+    pub window: Period,
+    /// Seed of the page's sample of rows.
+    pub sample_seed: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let limits = live::Limits::default();
+        Self {
+            refresh: Period::from_millis(10_000),
+            poll_ms: 200,
+            last_rows: 0,
+            last: Period::default(),
+            window_rows: limits.window_rows,
+            window: Period::from_millis(limits.window_ms),
+            sample_seed: limits.seed,
+        }
+    }
+}
+
+impl Config {
+    fn limits(&self) -> live::Limits {
+        live::Limits {
+            window_rows: self.window_rows,
+            window_ms: saturating_ms(self.window.0).max(1),
+            seed: self.sample_seed,
+            ..live::Limits::default()
+        }
+    }
+}
+
+/// Where the service reads, draws and tells.
+pub struct Ports {
+    /// The live file of the log; it may come later.
+    pub log: PathBuf,
+    /// The picture, `.png` or `.svg`.
+    pub picture: PathBuf,
+    /// To the live page.
+    pub view: watch::Sender<Arc<View>>,
+    /// Tells rows' times.
+    pub clock: Clock,
+}
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// The log cannot be read as it is.
+    #[error("log cannot be read")]
+    Log(#[from] LogError),
+    /// The picture cannot be drawn.
+    #[error("picture cannot be drawn")]
+    Chart(#[from] ChartError),
+    /// The file system refused the picture.
+    #[error("cannot write `{}`: {}", path.display(), mend(source))]
+    Write {
+        /// The picture.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The name says no format.
+    #[error("`{}` is no picture that can be drawn; name a file that ends in `.png` or `.svg`", path.display())]
+    Extension {
+        /// As given.
+        path: PathBuf,
+    },
+    /// A thread broke down while it read or drew.
+    #[error("drawing broke down")]
+    Broke(#[from] tokio::task::JoinError),
+}
+
+fn mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "make the folder writable or name another by `--logs DIR`"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "the disk is full, free some space"
+        }
+        io::ErrorKind::NotFound => "its folder does not exist, create it",
+        io::ErrorKind::IsADirectory => "a folder of that name is in the way, move it",
+        _ => "check the folder",
+    }
+}
+
+/// Follows the log until `stop` is cancelled and returns how many rows it saw.
+///
+/// # Errors
+/// When the name of the picture says no format, or the log is foreign or damaged from the beginning on. Later trouble
+/// is said and tried again.
+pub async fn run(
+    ports: Ports,
+    settings: Config,
+    style: chart::Config,
+    stop: CancellationToken,
+) -> Result<u64, PlotError> {
+    let mut easel = Easel::new(&ports, &settings, style)?;
+    let mut poll = tokio::time::interval(Duration::from_millis(settings.poll_ms.max(1)));
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let is_last = tokio::select! {
+            biased;
+            () = stop.cancelled() => true,
+            _ = poll.tick() => false,
+        };
+        let look = Look {
+            now_ms: ports.clock.now_ms(),
+            now: Instant::now(),
+            is_last,
+        };
+        let view;
+        (easel, view) = aside(easel, look).await?;
+        if let Some(view) = view {
+            ports.view.send_replace(Arc::new(view));
+        }
+        if is_last {
+            return Ok(easel.rows());
+        }
+    }
+}
+
+/// Reads and draws where blocking hurts nobody.
+async fn aside(mut easel: Easel, look: Look) -> Result<(Easel, Option<View>), PlotError> {
+    tokio::task::spawn_blocking(move || {
+        let view = easel.step(look)?;
+        Ok((easel, view))
+    })
+    .await?
+}
+
+/// Draws one picture of a log, also of an empty or missing one, and returns the rows of the log.
+///
+/// # Errors
+/// When the log cannot be read or the picture cannot be written.
+pub fn draw_once(
+    log: &Path,
+    output: &Path,
+    settings: &Config,
+    style: &chart::Config,
+    now_ms: UnixMs,
+) -> Result<u64, PlotError> {
+    let format = format_of(output)?;
+    let mut sketch = Sketch::new(log, settings);
+    sketch.read(now_ms)?;
+    draw(&sketch.snapshot(style.view, now_ms), style, output, format)?;
+    Ok(sketch.rows())
+}
+
+fn format_of(path: &Path) -> Result<Format, PlotError> {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension
+        .and_then(Format::from_extension)
+        .ok_or_else(|| PlotError::Extension {
+            path: path.to_owned(),
+        })
+}
+
+fn draw(
+    snapshot: &Snapshot,
+    style: &chart::Config,
+    path: &Path,
+    format: Format,
+) -> Result<(), PlotError> {
+    let bytes = chart::render(snapshot, style, format)?;
+    replace(path, &bytes).map_err(|source| PlotError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes beside the old file and renames over it, so that nobody reads half a picture.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.tmp"));
+    let replaced = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    if replaced.is_err() {
+        // What is left of it would only take space; the error that counts is the first.
+        drop(fs::remove_file(&beside));
+    }
+    replaced
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests;

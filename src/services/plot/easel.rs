@@ -1,0 +1,192 @@
+//! The service between two looks at the log: when it draws, what it tells, how it bears trouble.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Config, PlotError, Ports, Sketch, draw, format_of, with_causes};
+use crate::{
+    chart::{self, Format},
+    clock::UnixMs,
+    stats::{Snapshot, live::View},
+};
+
+/// Rows that make the first picture worth drawing.
+const FIRST_PICTURE_ROWS: u64 = 2;
+
+/// The page's numbers age without new rows too.
+const VIEW_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Shortest time between two snapshots for the page.
+const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
+
+/// At most one part in so many of the time goes into snapshots for the page.
+const SNAPSHOT_SHARE: u32 = 20;
+
+/// One look at the log.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    pub(super) now_ms: UnixMs,
+    pub(super) now: Instant,
+    pub(super) is_last: bool,
+}
+
+/// The service between two looks.
+pub(super) struct Easel {
+    log: PathBuf,
+    picture: PathBuf,
+    format: Format,
+    style: chart::Config,
+    settings: Config,
+    sketch: Sketch,
+    /// When a picture was last tried, and of how many rows the last one is.
+    tried: Option<Instant>,
+    drawn_rows: u64,
+    viewed: Option<Instant>,
+    shown: Shown,
+    read_trouble: Trouble,
+    draw_trouble: Trouble,
+}
+
+/// The snapshot that the page has.
+#[derive(Default)]
+struct Shown {
+    snapshot: Option<Arc<Snapshot>>,
+    rows: u64,
+    next: Option<Instant>,
+}
+
+impl Easel {
+    pub(super) fn new(
+        ports: &Ports,
+        settings: &Config,
+        style: chart::Config,
+    ) -> Result<Self, PlotError> {
+        Ok(Self {
+            log: ports.log.clone(),
+            picture: ports.picture.clone(),
+            format: format_of(&ports.picture)?,
+            style,
+            settings: settings.clone(),
+            sketch: Sketch::new(&ports.log, settings),
+            tried: None,
+            drawn_rows: 0,
+            viewed: None,
+            shown: Shown::default(),
+            read_trouble: Trouble::default(),
+            draw_trouble: Trouble::default(),
+        })
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.sketch.rows()
+    }
+
+    /// Reads what is new, draws if it is time, and returns what the page should show, if that has changed.
+    pub(super) fn step(&mut self, look: Look) -> Result<Option<View>, PlotError> {
+        let rows_before = self.sketch.rows();
+        self.read(look.now_ms)?;
+        if self.is_due(look) {
+            self.draw(look);
+        }
+        let is_old = self
+            .viewed
+            .is_none_or(|viewed| look.now - viewed >= VIEW_AGE_MAX);
+        if self.sketch.rows() == rows_before && !is_old && !look.is_last {
+            return Ok(None);
+        }
+        self.viewed = Some(look.now);
+        let distribution = self.shown(look);
+        Ok(Some(View {
+            distribution,
+            ..self.sketch.view(look.now_ms)
+        }))
+    }
+
+    /// Trouble at the very beginning ends the service: the log is not one of ours.
+    fn read(&mut self, now_ms: UnixMs) -> Result<(), PlotError> {
+        let mut read = self.sketch.read(now_ms);
+        if matches!(read, Ok(true)) {
+            tracing::warn!(path = %self.log.display(), "log was cut or replaced, its picture begins anew");
+            self.sketch = Sketch::new(&self.log, &self.settings);
+            (self.tried, self.drawn_rows, self.shown) = (None, 0, Shown::default());
+            read = self.sketch.read(now_ms);
+        }
+        match read {
+            Err(error) if self.sketch.is_first_look() && !error.is_passing() => Err(error.into()),
+            read => {
+                self.read_trouble.note(read.map_err(PlotError::from));
+                Ok(())
+            }
+        }
+    }
+
+    fn is_due(&self, look: Look) -> bool {
+        let rows = self.sketch.rows();
+        if rows == self.drawn_rows {
+            return false;
+        }
+        let waited = self
+            .tried
+            .is_none_or(|tried| look.now - tried >= self.settings.refresh.0);
+        look.is_last || (waited && rows >= FIRST_PICTURE_ROWS)
+    }
+
+    fn draw(&mut self, look: Look) {
+        self.tried = Some(look.now);
+        let snapshot = self.take_snapshot(look);
+        let drawn = draw(&snapshot, &self.style, &self.picture, self.format);
+        if self.draw_trouble.note(drawn).is_some() {
+            self.drawn_rows = self.sketch.rows();
+            tracing::info!(rows = self.drawn_rows, path = %self.picture.display(), "picture drawn");
+        }
+    }
+
+    /// The snapshot for the page, a new one when it is time.
+    fn shown(&mut self, look: Look) -> Option<Arc<Snapshot>> {
+        let is_time = self.shown.next.is_none_or(|next| look.now >= next) || look.is_last;
+        if is_time && self.shown.rows != self.sketch.rows() {
+            self.take_snapshot(look);
+        }
+        self.shown.snapshot.clone()
+    }
+
+    fn take_snapshot(&mut self, look: Look) -> Arc<Snapshot> {
+        let begun = Instant::now();
+        let snapshot = Arc::new(self.sketch.snapshot(self.style.view, look.now_ms));
+        let pause = SNAPSHOT_EVERY.max(begun.elapsed() * SNAPSHOT_SHARE);
+        self.shown = Shown {
+            snapshot: Some(Arc::clone(&snapshot)),
+            rows: self.sketch.rows(),
+            next: Some(look.now + pause),
+        };
+        snapshot
+    }
+}
+
+/// Says trouble once, and once that it is over.
+#[derive(Default)]
+struct Trouble {
+    said: Option<String>,
+}
+
+impl Trouble {
+    fn note<T>(&mut self, outcome: Result<T, PlotError>) -> Option<T> {
+        match outcome {
+            Ok(value) => {
+                if self.said.take().is_some() {
+                    tracing::info!("the trouble with the picture is over");
+                }
+                Some(value)
+            }
+            Err(error) => {
+                let text = with_causes(&error);
+                if self.said.as_ref() != Some(&text) {
+                    tracing::error!(error = %text, "no new picture; it is tried again");
+                    self.said = Some(text);
+                }
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What was read of the log so far.
+
+use std::path::Path;
+
+use super::{Config, event_time};
+use crate::{
+    clock::{UnixMs, saturating_ms},
+    metric_log::{LogError, Reader, RowRef},
+    stats::{
+        self, Snapshot, Window,
+        live::{Judged, Live, View},
+    },
+};
+
+/// Most rows of a picture that shows a last time only; 24 bytes each.
+const WINDOW_ROWS_MAX: usize = 200_000;
+
+/// Rows on their way into a picture and a view.
+pub(super) struct Sketch {
+    reader: Reader,
+    live: Live,
+    window: Option<Window>,
+    /// The window is one of time, so that rows need one.
+    needs_time: bool,
+    /// Rows of the first look were judged before anybody watched.
+    is_history: bool,
+}
+
+impl Sketch {
+    pub(super) fn new(log: &Path, settings: &Config) -> Self {
+        Self {
+            reader: Reader::open(log),
+            live: Live::new(settings.limits()),
+            window: window(settings),
+            needs_time: !settings.last.0.is_zero(),
+            is_history: true,
+        }
+    }
+
+    /// Takes what is new; returns whether the log was begun anew, so that what was taken is a mixture.
+    pub(super) fn read(&mut self, now_ms: UnixMs) -> Result<bool, LogError> {
+        let Self {
+            reader,
+            live,
+            window,
+            needs_time,
+            is_history,
+        } = self;
+        let mut take = |row: &RowRef<'_>| {
+            let at_ms = if *is_history {
+                event_time::of(&row.id, now_ms)
+            } else {
+                Some(now_ms)
+            };
+            let (y_true, y_pred) = (row.y_true, row.y_pred);
+            live.push(&Judged {
+                id: &row.id,
+                y_true,
+                y_pred,
+                at_ms,
+            });
+            if let Some(window) = window
+                && let Some(at_ms) = at_ms.or((!*needs_time).then_some(now_ms))
+            {
+                window.push(at_ms, y_true, y_pred);
+            }
+        };
+        let batch = reader.read_new(&mut take)?;
+        *is_history = false;
+        Ok(batch.restarted)
+    }
+
+    /// Nothing was ever read to its end.
+    pub(super) fn is_first_look(&self) -> bool {
+        self.is_history
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.live.rows()
+    }
+
+    pub(super) fn view(&self, now_ms: UnixMs) -> View {
+        self.live.view(now_ms)
+    }
+
+    /// What the picture shows now.
+    pub(super) fn snapshot(&mut self, view: stats::View, now_ms: UnixMs) -> Snapshot {
+        match &mut self.window {
+            None => self.live.distribution().snapshot(view),
+            Some(window) => {
+                window.expire(now_ms);
+                window.snapshot(view)
+            }
+        }
+    }
+}
+
+fn window(settings: &Config) -> Option<Window> {
+    let (last_rows, last_ms) = (settings.last_rows, saturating_ms(settings.last.0));
+    match (last_rows, last_ms) {
+        (0, 0) => None,
+        (rows, 0) => Some(Window::last_rows(rows)),
+        (0, ms) => Some(Window::last_duration(ms, WINDOW_ROWS_MAX)),
+        (rows, ms) => Some(Window::last_duration(ms, rows)),
+    }
+}

@@ -1,0 +1,392 @@
+//! Scores feature vectors: consume, predict a batch, publish, and acknowledge once the predictions are stored.
+//!
+//! Promises: a delivery is acknowledged only after its predictions are confirmed; a record that the model cannot
+//! score is buried alone with its reason; the model can be replaced while the stream runs. Deliberately absent:
+//! what the model is, and what becomes of predictions.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    bus::{
+        BusError, Consumer, DeadLetter, Delivery, Message, Publisher, Receipt, Token, Unconfirmed,
+        Verdict,
+    },
+    clock::Period,
+    message::{self, Decoded, Encoding, Features, Frame, Prediction, Record},
+    model::{Model, ModelError, Rows},
+};
+
+/// The group that consumes `features`.
+pub const GROUP: &str = "predictor";
+
+/// The default model file; where it does not exist, the copy that the binary carries is used.
+pub const DEFAULT_MODEL: &str = "model/myfile.safetensors";
+
+/// Settings of the predictor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// A `.pkl`, `.joblib` or `.safetensors` file.
+    pub model: String,
+    /// Time between looks at the model file, to take up a new one; `0s`: only on SIGHUP.
+    pub watch: Period,
+    /// Most frames scored in one go.
+    pub batch_frames: usize,
+    /// Batches whose predictions may be unconfirmed while the next is scored.
+    pub batches_in_flight: usize,
+    /// How predictions are written: `postcard`, or `json` for clients that are not ours.
+    pub encoding: Encoding,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            model: DEFAULT_MODEL.to_owned(),
+            watch: Period::from_millis(0),
+            batch_frames: 64,
+            batches_in_flight: 4,
+            encoding: Encoding::Postcard,
+        }
+    }
+}
+
+/// Batches of at most this many rows are logged row by row, and scored where they are.
+const SMALL_BATCH: usize = 16;
+
+/// Where the service gets features, its model, and sends predictions.
+pub struct Ports {
+    /// The topic `features` as group [`GROUP`].
+    pub features: Box<dyn Consumer>,
+    /// To the topic `y_pred`.
+    pub predictions: Box<dyn Publisher>,
+    /// The model now; a new one is used from the next batch on.
+    pub model: watch::Receiver<Arc<Model>>,
+}
+
+/// Why the predictor ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum PredictorError {
+    /// The bus refused.
+    #[error("predictions could not be exchanged")]
+    Bus(#[from] BusError),
+    /// The bus closed before it confirmed.
+    #[error("predictions were not confirmed")]
+    Unconfirmed(#[from] Unconfirmed),
+}
+
+/// Scores until `stop` is cancelled, then finishes what it holds.
+///
+/// # Errors
+/// When the bus refuses for good.
+pub async fn run(
+    ports: Ports,
+    config: &Config,
+    stop: CancellationToken,
+) -> Result<(), PredictorError> {
+    let mut predictor = Predictor {
+        ports,
+        config,
+        in_flight: VecDeque::new(),
+    };
+    predictor.pump(&stop).await?;
+    predictor.finish().await
+}
+
+struct Predictor<'a> {
+    ports: Ports,
+    config: &'a Config,
+    in_flight: VecDeque<Flight>,
+}
+
+/// Deliveries whose predictions are on their way.
+struct Flight {
+    receipt: <Receipt as IntoFuture>::IntoFuture,
+    tokens: Vec<Token>,
+}
+
+/// What became of one batch of deliveries.
+#[derive(Default)]
+struct Scored {
+    replies: Vec<Message>,
+    replied: Vec<Token>,
+    settled: Vec<(Token, Verdict)>,
+    buried: Vec<DeadLetter>,
+}
+
+impl Predictor<'_> {
+    async fn pump(&mut self, stop: &CancellationToken) -> Result<(), PredictorError> {
+        loop {
+            let room = self.in_flight.len() < self.config.batches_in_flight.max(1);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                confirmed = oldest(&mut self.in_flight) => self.acknowledge(confirmed).await?,
+                batch = self.ports.features.recv(self.config.batch_frames, Duration::ZERO), if room => self.score(batch?).await?,
+            }
+        }
+    }
+
+    async fn score(&mut self, batch: Vec<Delivery>) -> Result<(), PredictorError> {
+        let model = Arc::clone(&self.ports.model.borrow_and_update());
+        let scored = score_batch(&model, batch, self.config.encoding).await;
+        if !scored.buried.is_empty() {
+            self.ports.features.bury(scored.buried).await?;
+        }
+        if !scored.settled.is_empty() {
+            self.ports.features.settle(scored.settled).await?;
+        }
+        if !scored.replies.is_empty() {
+            let receipt = self
+                .ports
+                .predictions
+                .publish(scored.replies)
+                .await?
+                .into_future();
+            self.in_flight.push_back(Flight {
+                receipt,
+                tokens: scored.replied,
+            });
+        }
+        Ok(())
+    }
+
+    async fn acknowledge(
+        &mut self,
+        confirmed: Result<(), Unconfirmed>,
+    ) -> Result<(), PredictorError> {
+        let Some(flight) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
+        let verdict = if confirmed.is_ok() {
+            Verdict::Ack
+        } else {
+            Verdict::Release
+        };
+        let verdicts = flight
+            .tokens
+            .into_iter()
+            .map(|token| (token, verdict.clone()))
+            .collect();
+        self.ports.features.settle(verdicts).await?;
+        Ok(confirmed?)
+    }
+
+    async fn finish(mut self) -> Result<(), PredictorError> {
+        self.ports.features.stop().await?;
+        while !self.in_flight.is_empty() {
+            let confirmed = oldest(&mut self.in_flight).await;
+            self.acknowledge(confirmed).await?;
+        }
+        self.ports.features.close().await?;
+        Ok(self.ports.predictions.close().await?)
+    }
+}
+
+/// The receipt of the oldest batch; never, while nothing is in flight. Cancel safe: the future stays in the queue.
+async fn oldest(in_flight: &mut VecDeque<Flight>) -> Result<(), Unconfirmed> {
+    match in_flight.front_mut() {
+        Some(flight) => (&mut flight.receipt).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A delivery taken apart: how many of the batch's rows are its own, and their ids.
+struct Opened {
+    message_id: Uuid,
+    token: Token,
+    records: Vec<Record<Features>>,
+}
+
+async fn score_batch(model: &Arc<Model>, batch: Vec<Delivery>, encoding: Encoding) -> Scored {
+    let mut scored = Scored::default();
+    let opened: Vec<_> = batch
+        .into_iter()
+        .filter_map(|delivery| open(delivery, model.info().n_features, &mut scored))
+        .collect();
+    let mut answers = predict(model, &opened).await.into_iter();
+    for Opened {
+        message_id,
+        token,
+        records,
+    } in opened
+    {
+        let answered: Vec<_> = answers.by_ref().take(records.len()).collect();
+        reply(&mut scored, message_id, token, records, answered, encoding);
+    }
+    scored
+}
+
+/// Decodes a delivery; what cannot be used is buried or condemned on the way.
+fn open(delivery: Delivery, n_features: usize, scored: &mut Scored) -> Option<Opened> {
+    let Delivery {
+        message,
+        attempt,
+        token,
+    } = delivery;
+    let decoded: Decoded<Features> = match message::decode(&message.content_type, &message.body) {
+        Ok(decoded) => decoded,
+        Err(error) => {
+            scored
+                .settled
+                .push((token, Verdict::Dead(with_causes(&error))));
+            return None;
+        }
+    };
+    let mut records = Vec::with_capacity(decoded.records.len());
+    for bad in decoded.malformed {
+        scored.buried.push(letter(
+            message.id, bad.index, bad.frame, bad.reason, attempt,
+        ));
+    }
+    for (index, record) in decoded.records.into_iter().enumerate() {
+        let width = record.body.0.len();
+        if width == n_features {
+            records.push(record);
+        } else {
+            let reason = format!("record has {width} features, the model takes {n_features}");
+            scored
+                .buried
+                .push(record_letter(message.id, index, &record, reason, attempt));
+        }
+    }
+    if records.is_empty() {
+        scored.settled.push((token, Verdict::Ack));
+        return None;
+    }
+    Some(Opened {
+        message_id: message.id,
+        token,
+        records,
+    })
+}
+
+/// One answer a row, in order: the prediction, or why there is none.
+async fn predict(model: &Arc<Model>, opened: &[Opened]) -> Vec<Result<f64, String>> {
+    let count: usize = opened.iter().map(|opened| opened.records.len()).sum();
+    if count == 0 {
+        return Vec::new();
+    }
+    let values = opened
+        .iter()
+        .flat_map(|opened| &opened.records)
+        .flat_map(|record| &record.body.0)
+        .copied();
+    let rows = match Rows::new(model.info().n_features, values.collect()) {
+        Ok(rows) => rows,
+        Err(error) => return vec![Err(error.to_string()); count],
+    };
+    let answers = if count <= SMALL_BATCH {
+        Ok(model.predict(&rows))
+    } else {
+        predict_aside(model, rows).await
+    };
+    match answers {
+        Ok(Ok(answers)) => answers.into_iter().map(finite).collect(),
+        Ok(Err(error)) => vec![Err(error.to_string()); count],
+        Err(_) => vec![Err("the model failed on this batch".to_owned()); count],
+    }
+}
+
+/// A large batch of a heavy model would hold up everything else on this thread.
+async fn predict_aside(
+    model: &Arc<Model>,
+    rows: Rows,
+) -> Result<Result<Vec<f64>, ModelError>, tokio::task::JoinError> {
+    let model = Arc::clone(model);
+    tokio::task::spawn_blocking(move || model.predict(&rows)).await
+}
+
+fn finite(answer: f64) -> Result<f64, String> {
+    if answer.is_finite() {
+        Ok(answer)
+    } else {
+        Err(format!("the model answered {answer}"))
+    }
+}
+
+fn reply(
+    scored: &mut Scored,
+    message_id: Uuid,
+    token: Token,
+    records: Vec<Record<Features>>,
+    answers: Vec<Result<f64, String>>,
+    encoding: Encoding,
+) {
+    let mut predictions = Vec::with_capacity(records.len());
+    for (index, (record, answer)) in records.into_iter().zip(answers).enumerate() {
+        match answer {
+            Ok(y_pred) => predictions.push(Record {
+                id: record.id,
+                body: Prediction(y_pred),
+            }),
+            Err(reason) => scored
+                .buried
+                .push(record_letter(message_id, index, &record, reason, 1)),
+        }
+    }
+    log_predicted(&predictions);
+    metrics::counter!("residual_rows_predicted_total").increment(predictions.len() as u64);
+    if predictions.is_empty() {
+        scored.settled.push((token, Verdict::Ack));
+        return;
+    }
+    let frame = message::encode(&predictions, encoding);
+    // The same features give the same reply id, so a broker that deduplicates drops the second reply.
+    let id = Uuid::new_v5(&message_id, GROUP.as_bytes());
+    scored
+        .replies
+        .push(Message::new(id, frame.content_type, frame.body));
+    scored.replied.push(token);
+}
+
+fn log_predicted(predictions: &[Record<Prediction>]) {
+    if predictions.len() > SMALL_BATCH {
+        tracing::debug!(rows = predictions.len(), "predicted");
+        return;
+    }
+    for record in predictions {
+        tracing::info!(id = %record.id, y_pred = record.body.0, "predicted");
+    }
+}
+
+fn record_letter(
+    message_id: Uuid,
+    index: usize,
+    record: &Record<Features>,
+    reason: String,
+    attempts: u32,
+) -> DeadLetter {
+    letter(
+        message_id,
+        index,
+        message::encode(std::slice::from_ref(record), Encoding::Json),
+        reason,
+        attempts,
+    )
+}
+
+fn letter(
+    message_id: Uuid,
+    index: usize,
+    frame: Frame,
+    reason: String,
+    attempts: u32,
+) -> DeadLetter {
+    tracing::warn!(%reason, "record buried in the dead letters");
+    let id = Uuid::new_v5(&message_id, format!("dead/{index}").as_bytes());
+    DeadLetter {
+        message: Message::new(id, frame.content_type, frame.body),
+        reason,
+        attempts,
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,280 @@
+//! What a watcher wants to know now: figures for all time and for two windows, the course of the error, a sample of
+//! predictions against truths, and the worst rows.
+//!
+//! Promises: memory is bounded by [`Limits`], whatever comes; figures of the last rows are exact; the time window is
+//! exact to a sixtieth of its length. The same rows, times and seed give
+//! the same view. Deliberately absent: a clock (times are handed in), files, and drawing.
+
+mod course;
+mod rate;
+mod rows;
+
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+pub use course::{Course, Stretch};
+pub use rows::WorstRow;
+
+use super::{Distribution, Moments, Report, Snapshot};
+use course::{ByRows, ByTime};
+use rate::Rate;
+use rows::{LastRows, Reservoir, Worst};
+
+/// Bounds of what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Length of the window by rows.
+    pub window_rows: usize,
+    /// Length of the window by time, in milliseconds.
+    pub window_ms: u64,
+    /// Pairs in the sample.
+    pub sample_pairs: usize,
+    /// Rows in each list of worst rows.
+    pub worst_rows: usize,
+    /// Seed of the sample.
+    pub seed: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            window_rows: 1_000,
+            window_ms: 5 * 60 * 1_000,
+            sample_pairs: 500,
+            worst_rows: 8,
+            seed: 0,
+        }
+    }
+}
+
+/// A judged row as it passes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged<'a> {
+    /// The id as text.
+    pub id: &'a str,
+    /// The true answer.
+    pub y_true: f64,
+    /// The model's answer.
+    pub y_pred: f64,
+    /// When it was judged, in milliseconds since the Unix epoch; `None` where nobody knows any more. Such a row counts
+    /// everywhere but in what is by time.
+    pub at_ms: Option<u64>,
+}
+
+impl Judged<'_> {
+    fn error(&self) -> f64 {
+        (self.y_pred - self.y_true).clamp(-f64::MAX, f64::MAX)
+    }
+}
+
+/// What always answering the mean of the truths before would have cost.
+///
+/// Windows use it over the whole log too: a mean that has to be learned anew in every window would be a weak opponent
+/// and flatter the model.
+#[derive(Clone, Copy, Debug, Default)]
+struct Baseline {
+    rows: u64,
+    truth: Moments,
+}
+
+impl Baseline {
+    /// The absolute error of the naive answer; none for the first row.
+    fn judge(&mut self, y_true: f64) -> Option<f64> {
+        let naive = (self.rows > 0).then(|| (y_true - self.truth.mean()).abs());
+        self.rows += 1;
+        self.truth.push(y_true, 1.0 / as_f64(self.rows));
+        naive.filter(|naive| naive.is_finite())
+    }
+}
+
+/// A mean that is asked for now and then.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean {
+    n: u64,
+    sum: f64,
+}
+
+impl Mean {
+    fn push(&mut self, value: Option<f64>) {
+        if let Some(value) = value {
+            self.n += 1;
+            self.sum += value;
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.n += other.n;
+        self.sum += other.sum;
+    }
+
+    fn get(self) -> Option<f64> {
+        Some(self.sum / as_f64(self.n)).filter(|mean| mean.is_finite())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+/// Keeps what a [`View`] needs.
+#[derive(Debug)]
+pub struct Live {
+    limits: Limits,
+    rows: u64,
+    last_row_ms: Option<u64>,
+    distribution: Distribution,
+    baseline: Baseline,
+    last_rows: LastRows,
+    recent: ByTime,
+    rate: Rate,
+    history: ByRows,
+    sample: Reservoir,
+    worst: Worst,
+}
+
+impl Live {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            rows: 0,
+            last_row_ms: None,
+            distribution: Distribution::new(),
+            baseline: Baseline::default(),
+            last_rows: LastRows::new(limits.window_rows),
+            recent: ByTime::new(limits.window_ms),
+            rate: Rate::default(),
+            history: ByRows::default(),
+            sample: Reservoir::new(limits.sample_pairs, limits.seed),
+            worst: Worst::new(limits.worst_rows),
+        }
+    }
+
+    /// Takes the next row of the log.
+    pub fn push(&mut self, row: &Judged<'_>) {
+        self.rows += 1;
+        self.distribution.push(row.y_true, row.y_pred);
+        let naive = self.baseline.judge(row.y_true);
+        self.last_rows.push(row, naive);
+        self.history.push(row.error().abs());
+        self.sample.push([row.y_true, row.y_pred]);
+        self.worst.push(row);
+        if let Some(at_ms) = row.at_ms {
+            self.last_row_ms = self.last_row_ms.max(Some(at_ms));
+            self.recent.push(at_ms, row, naive);
+            self.rate.push(at_ms);
+        }
+    }
+
+    /// Rows taken.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// All rows, for the picture.
+    #[must_use]
+    pub fn distribution(&self) -> &Distribution {
+        &self.distribution
+    }
+
+    /// Everything at this moment, but for [`View::distribution`], which is not for every moment.
+    #[must_use]
+    pub fn view(&self, now_ms: u64) -> View {
+        View {
+            now_ms,
+            rows: self.rows,
+            last_row_ms: self.last_row_ms,
+            rows_per_second: self.rate.rows_per_second(now_ms),
+            all_time: self.distribution.summary().report(),
+            last_rows: RowWindow {
+                rows: self.limits.window_rows,
+                report: self.last_rows.report(),
+            },
+            recent: TimeWindow {
+                window_ms: self.limits.window_ms,
+                report: self.recent.report(now_ms),
+            },
+            course: self.recent.course(now_ms),
+            history: self.history.course(),
+            sample: self.sample.pairs().to_vec(),
+            latest: self.last_rows.latest(LATEST_PAIRS),
+            worst: self.worst.rows().to_vec(),
+            worst_of_last_rows: self.last_rows.worst(self.limits.worst_rows),
+            distribution: None,
+        }
+    }
+}
+
+/// Newest pairs that are told apart from the sample.
+const LATEST_PAIRS: usize = 20;
+
+/// A picture of one moment, cheap to share as an `Arc`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct View {
+    /// The moment, in milliseconds since the Unix epoch.
+    pub now_ms: u64,
+    /// Rows of the log.
+    pub rows: u64,
+    /// When the newest row was judged, as far as anybody knows.
+    pub last_row_ms: Option<u64>,
+    /// Over the last ten seconds, or since the first row where that is less.
+    pub rows_per_second: f64,
+    /// Over the whole log.
+    pub all_time: Report,
+    /// Over the last rows.
+    pub last_rows: RowWindow,
+    /// Over the last minutes.
+    pub recent: TimeWindow,
+    /// The absolute error over the last minutes, by time.
+    pub course: Course,
+    /// The absolute error over the whole log, by row number.
+    pub history: Course,
+    /// A uniform sample of `[y_true, y_pred]` over the whole log.
+    pub sample: Vec<[f64; 2]>,
+    /// The newest `[y_true, y_pred]`, oldest first.
+    pub latest: Vec<[f64; 2]>,
+    /// Largest absolute errors of the whole log, worst first.
+    pub worst: Vec<WorstRow>,
+    /// Largest absolute errors among the last rows, worst first.
+    pub worst_of_last_rows: Vec<WorstRow>,
+    /// What the picture shows; it may be a little older than the rest.
+    #[serde(serialize_with = "inner")]
+    pub distribution: Option<Arc<Snapshot>>,
+}
+
+fn inner<S: Serializer>(
+    snapshot: &Option<Arc<Snapshot>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    snapshot
+        .as_deref()
+        .map(|snapshot| &snapshot.shapes)
+        .serialize(serializer)
+}
+
+/// Figures over the last rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RowWindow {
+    /// How many rows the window takes.
+    pub rows: usize,
+    /// The figures; the baseline's mean is that of the whole log.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+/// Figures over the last minutes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TimeWindow {
+    /// The length of the window in milliseconds.
+    pub window_ms: u64,
+    /// The figures; the baseline's mean is that of the whole log.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! The absolute error along time and along the log, in a bounded number of stretches.
+
+use std::collections::VecDeque;
+
+use serde::Serialize;
+
+use super::{Judged, Mean, as_f64};
+use crate::stats::{Moments, Report, Summary, mean_interval};
+
+/// Stretches of a time window.
+const TIME_STRETCHES: u64 = 60;
+
+/// Most stretches of a log; when they are full, neighbours unite and stretches get twice as long.
+const ROW_STRETCHES_MAX: usize = 128;
+
+/// How an error went along time (milliseconds since the Unix epoch) or along the log (row numbers from 1).
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Course {
+    /// Where the first stretch could begin.
+    pub from: u64,
+    /// Where the last stretch could end.
+    pub to: u64,
+    /// Length of a stretch, in the unit of the course.
+    pub step: u64,
+    /// Oldest first; stretches without rows are absent.
+    pub stretches: Vec<Stretch>,
+}
+
+/// Rows of one stretch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Stretch {
+    /// Where it begins.
+    pub from: u64,
+    /// Rows in it.
+    pub n: u64,
+    /// Their mean absolute error.
+    pub mae: f64,
+    /// Half the width of its 95 % interval; absent for a single row.
+    pub half: Option<f64>,
+}
+
+impl Stretch {
+    fn new(from: u64, n: u64, rows: &Moments) -> Self {
+        let mae = rows.mean();
+        let interval = rows.std(n).and_then(|std| mean_interval(n, mae, std));
+        Self {
+            from,
+            n,
+            mae,
+            half: interval.map(|interval| interval.high - mae),
+        }
+    }
+}
+
+/// Rows of the last so many milliseconds.
+#[derive(Debug)]
+pub(super) struct ByTime {
+    step_ms: u64,
+    /// By number of the step since the epoch, ascending; at most [`TIME_STRETCHES`] + 1.
+    stretches: VecDeque<(u64, Rows)>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    summary: Summary,
+    naive: Mean,
+}
+
+impl ByTime {
+    pub(super) fn new(window_ms: u64) -> Self {
+        let step_ms = (window_ms / TIME_STRETCHES).max(1);
+        Self {
+            step_ms,
+            stretches: VecDeque::new(),
+        }
+    }
+
+    /// Rows may come a little out of order; older ones than the window are forgotten.
+    pub(super) fn push(&mut self, at_ms: u64, row: &Judged<'_>, naive: Option<f64>) {
+        let step = at_ms / self.step_ms;
+        let newest = self
+            .stretches
+            .back()
+            .map_or(step, |(newest, _)| step.max(*newest));
+        while self
+            .stretches
+            .front()
+            .is_some_and(|(oldest, _)| oldest + TIME_STRETCHES < newest)
+        {
+            self.stretches.pop_front();
+        }
+        if step + TIME_STRETCHES < newest {
+            return;
+        }
+        let place = self.stretches.partition_point(|(other, _)| *other < step);
+        if self
+            .stretches
+            .get(place)
+            .is_none_or(|(other, _)| *other != step)
+        {
+            self.stretches.insert(place, (step, Rows::default()));
+        }
+        if let Some((_, rows)) = self.stretches.get_mut(place) {
+            rows.summary.push(row.y_true, row.y_pred);
+            rows.naive.push(naive);
+        }
+    }
+
+    fn within(&self, now_ms: u64) -> impl Iterator<Item = &(u64, Rows)> {
+        let oldest = (now_ms / self.step_ms).saturating_sub(TIME_STRETCHES - 1);
+        self.stretches
+            .iter()
+            .filter(move |(step, _)| *step >= oldest)
+    }
+
+    pub(super) fn report(&self, now_ms: u64) -> Report {
+        let (mut all, mut naive) = (Summary::new(), Mean::default());
+        for (_, rows) in self.within(now_ms) {
+            all.merge(&rows.summary);
+            naive.add(rows.naive);
+        }
+        Report {
+            baseline_mae: naive.get(),
+            ..all.report()
+        }
+    }
+
+    pub(super) fn course(&self, now_ms: u64) -> Course {
+        let newest = now_ms / self.step_ms;
+        let stretch = |(step, rows): &(u64, Rows)| {
+            Stretch::new(
+                step * self.step_ms,
+                rows.summary.n(),
+                rows.summary.absolute(),
+            )
+        };
+        Course {
+            from: newest.saturating_sub(TIME_STRETCHES - 1) * self.step_ms,
+            to: (newest + 1) * self.step_ms,
+            step: self.step_ms,
+            stretches: self
+                .within(now_ms)
+                .filter(|(_, rows)| rows.summary.n() > 0)
+                .map(stretch)
+                .collect(),
+        }
+    }
+}
+
+/// The whole log, coarser the longer it gets.
+#[derive(Debug)]
+pub(super) struct ByRows {
+    rows_each: u64,
+    rows: u64,
+    stretches: Vec<(u64, Moments)>,
+}
+
+impl Default for ByRows {
+    fn default() -> Self {
+        Self {
+            rows_each: 1,
+            rows: 0,
+            stretches: Vec::new(),
+        }
+    }
+}
+
+impl ByRows {
+    pub(super) fn push(&mut self, absolute_error: f64) {
+        if self.rows.is_multiple_of(self.rows_each) {
+            if self.stretches.len() == ROW_STRETCHES_MAX {
+                self.coarsen();
+            }
+            self.stretches.push((0, Moments::default()));
+        }
+        self.rows += 1;
+        if let Some((n, moments)) = self.stretches.last_mut() {
+            *n += 1;
+            moments.push(absolute_error, 1.0 / as_f64(*n));
+        }
+    }
+
+    fn coarsen(&mut self) {
+        self.rows_each *= 2;
+        let pairs = self.stretches.chunks(2).map(|pair| {
+            pair.iter()
+                .fold((0, Moments::default()), |(n, mut united), (more, other)| {
+                    united.merge(n, other, *more);
+                    (n + more, united)
+                })
+        });
+        self.stretches = pairs.collect();
+    }
+
+    pub(super) fn course(&self) -> Course {
+        let firsts = (1..).step_by(usize::try_from(self.rows_each).unwrap_or(usize::MAX));
+        let stretches = firsts
+            .zip(&self.stretches)
+            .map(|(from, (n, rows))| Stretch::new(from, *n, rows));
+        Course {
+            from: 1,
+            to: self.rows.max(1),
+            step: self.rows_each,
+            stretches: stretches.collect(),
+        }
+    }
+}

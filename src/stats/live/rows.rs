@@ -1,0 +1,178 @@
+//! Rows that are kept as they are: the last ones, a sample of all, the worst.
+
+use std::collections::VecDeque;
+
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use serde::Serialize;
+
+use super::{Judged, Mean};
+use crate::stats::{Report, Summary};
+
+/// A row that a person should look at.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WorstRow {
+    /// Its id.
+    pub id: String,
+    /// The true answer.
+    pub y_true: f64,
+    /// The model's answer.
+    pub y_pred: f64,
+    /// How far they are apart.
+    pub absolute_error: f64,
+}
+
+/// The largest absolute errors, worst first. Of equal ones the earlier stays.
+#[derive(Debug)]
+pub(super) struct Worst {
+    rows_max: usize,
+    rows: Vec<WorstRow>,
+}
+
+impl Worst {
+    pub(super) fn new(rows_max: usize) -> Self {
+        Self {
+            rows_max,
+            rows: Vec::with_capacity(rows_max + 1),
+        }
+    }
+
+    pub(super) fn push(&mut self, row: &Judged<'_>) {
+        let absolute_error = row.error().abs();
+        let is_full = self.rows.len() >= self.rows_max;
+        if is_full
+            && self
+                .rows
+                .last()
+                .is_none_or(|least| least.absolute_error >= absolute_error)
+        {
+            return;
+        }
+        let place = self
+            .rows
+            .partition_point(|other| other.absolute_error >= absolute_error);
+        let worst = WorstRow {
+            id: row.id.to_owned(),
+            y_true: row.y_true,
+            y_pred: row.y_pred,
+            absolute_error,
+        };
+        self.rows.insert(place, worst);
+        self.rows.truncate(self.rows_max);
+    }
+
+    pub(super) fn rows(&self) -> &[WorstRow] {
+        &self.rows
+    }
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    id: String,
+    y_true: f64,
+    y_pred: f64,
+    naive: Option<f64>,
+}
+
+impl Kept {
+    fn judged(&self) -> Judged<'_> {
+        Judged {
+            id: &self.id,
+            y_true: self.y_true,
+            y_pred: self.y_pred,
+            at_ms: None,
+        }
+    }
+}
+
+/// The last rows, whole.
+#[derive(Debug)]
+pub(super) struct LastRows {
+    rows_max: usize,
+    rows: VecDeque<Kept>,
+}
+
+impl LastRows {
+    pub(super) fn new(rows_max: usize) -> Self {
+        Self {
+            rows_max: rows_max.max(1),
+            rows: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, row: &Judged<'_>, naive: Option<f64>) {
+        // The row that leaves lends its buffer to the one that comes.
+        let mut kept = if self.rows.len() < self.rows_max {
+            Kept::default()
+        } else {
+            self.rows.pop_front().unwrap_or_default()
+        };
+        kept.id.clear();
+        kept.id.push_str(row.id);
+        (kept.y_true, kept.y_pred, kept.naive) = (row.y_true, row.y_pred, naive);
+        self.rows.push_back(kept);
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let (mut all, mut naive) = (Summary::new(), Mean::default());
+        for kept in &self.rows {
+            all.push(kept.y_true, kept.y_pred);
+            naive.push(kept.naive);
+        }
+        Report {
+            baseline_mae: naive.get(),
+            ..all.report()
+        }
+    }
+
+    pub(super) fn latest(&self, count: usize) -> Vec<[f64; 2]> {
+        let skipped = self.rows.len().saturating_sub(count);
+        self.rows
+            .iter()
+            .skip(skipped)
+            .map(|kept| [kept.y_true, kept.y_pred])
+            .collect()
+    }
+
+    pub(super) fn worst(&self, count: usize) -> Vec<WorstRow> {
+        let mut worst = Worst::new(count);
+        self.rows.iter().for_each(|kept| worst.push(&kept.judged()));
+        worst.rows
+    }
+}
+
+/// A uniform sample of all pairs (algorithm R).
+#[derive(Debug)]
+pub(super) struct Reservoir {
+    pairs_max: usize,
+    seen: u64,
+    pairs: Vec<[f64; 2]>,
+    rng: ChaCha8Rng,
+}
+
+impl Reservoir {
+    pub(super) fn new(pairs_max: usize, seed: u64) -> Self {
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Self {
+            pairs_max,
+            seen: 0,
+            pairs: Vec::new(),
+            rng,
+        }
+    }
+
+    pub(super) fn push(&mut self, pair: [f64; 2]) {
+        self.seen += 1;
+        if self.pairs.len() < self.pairs_max {
+            self.pairs.push(pair);
+            return;
+        }
+        let place = usize::try_from(self.rng.random_range(0..self.seen)).unwrap_or(usize::MAX);
+        if let Some(old) = self.pairs.get_mut(place) {
+            *old = pair;
+        }
+    }
+
+    pub(super) fn pairs(&self) -> &[[f64; 2]] {
+        &self.pairs
+    }
+}

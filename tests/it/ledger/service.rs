@@ -1,0 +1,437 @@
+//! The service between a bus and a folder.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use residual::{
+    bus::{self, Bus, Message, Topic, Topology},
+    clock::Clock,
+    message::{Body, Encoding, IdSource, Prediction, Record, RecordId, RunTag, Truth, encode},
+    services::metric::{self, Config, LabelPolicy, MetricError, Offload, Place, Ports, Progress},
+};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::disk::SimDisk;
+
+const START_MS: u64 = 1_700_000_000_000;
+
+pub(super) struct Bench {
+    bus: Arc<dyn Bus>,
+    clock: Clock,
+    config: Config,
+    place: Place,
+    run: Option<RunTag>,
+    next_message: u128,
+}
+
+struct Running {
+    stop: CancellationToken,
+    progress: watch::Receiver<Progress>,
+    task: JoinHandle<Result<(), MetricError>>,
+}
+
+impl Bench {
+    async fn new(place: Place) -> Self {
+        let clock = Clock::anchored(START_MS);
+        let config = bus::Config::default();
+        let bus = bus::connect(&config, clock).await.unwrap();
+        let topology = Topology::with_dead_letters(vec![
+            Topic::new("y_true", &["metric"]),
+            Topic::new("y_pred", &["metric"]),
+        ]);
+        bus.declare(&topology).await.unwrap();
+        Self {
+            bus,
+            clock,
+            config: Config::default(),
+            place,
+            run: None,
+            next_message: 1,
+        }
+    }
+
+    async fn on(disk: &SimDisk) -> Self {
+        Self::new(Place {
+            logs: "logs".into(),
+            disk: Arc::new(disk.clone()),
+            offload: Offload::Inline,
+        })
+        .await
+    }
+
+    async fn start(&self) -> Running {
+        let (sender, progress) = watch::channel(Progress::default());
+        let ports = Ports {
+            truths: self.bus.consumer("y_true", "metric", 256).await.unwrap(),
+            predictions: self.bus.consumer("y_pred", "metric", 256).await.unwrap(),
+            progress: sender,
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(metric::run(
+            ports,
+            self.config.clone(),
+            self.place.clone(),
+            self.run,
+            self.clock,
+            stop.clone(),
+        ));
+        Running {
+            stop,
+            progress,
+            task,
+        }
+    }
+
+    async fn send_raw(&mut self, topic: &str, content_type: &str, body: &[u8]) {
+        let mut publisher = self.bus.publisher(topic).await.unwrap();
+        let id = Uuid::from_u128(self.next_message);
+        self.next_message += 1;
+        let message = Message::new(id, content_type, body.to_vec().into());
+        publisher
+            .publish(vec![message])
+            .await
+            .unwrap()
+            .await
+            .unwrap();
+        publisher.close().await.unwrap();
+    }
+
+    async fn send<B: Body>(&mut self, records: &[Record<B>]) {
+        let frame = encode(records, Encoding::Postcard);
+        self.send_raw(B::TOPIC, frame.content_type, &frame.body)
+            .await;
+    }
+
+    async fn send_truth(&mut self, id: &str, value: f64) {
+        let id = RecordId::from_text(id).unwrap();
+        self.send(&[Record {
+            id,
+            body: Truth(value),
+        }])
+        .await;
+    }
+
+    async fn send_prediction(&mut self, id: &str, value: f64) {
+        let id = RecordId::from_text(id).unwrap();
+        self.send(&[Record {
+            id,
+            body: Prediction(value),
+        }])
+        .await;
+    }
+
+    /// Ready, in flight and dead messages of both topics.
+    async fn left(&self) -> [u64; 3] {
+        let mut sum = [0; 3];
+        for topic in ["y_true", "y_pred"] {
+            let depth = self.bus.depth(topic, "metric").await.unwrap();
+            for (sum, part) in sum
+                .iter_mut()
+                .zip([depth.ready, depth.in_flight, depth.dead])
+            {
+                *sum += part;
+            }
+        }
+        sum
+    }
+}
+
+impl Running {
+    async fn until(&self, what: &str, is_so: impl FnMut(&Progress) -> bool) -> Progress {
+        let mut progress = self.progress.clone();
+        let waited = timeout(Duration::from_secs(3_600), progress.wait_for(is_so)).await;
+        match waited {
+            Ok(Ok(progress)) => progress.clone(),
+            Ok(Err(_)) => panic!("the service ended, never {what}"),
+            Err(error) => panic!("never {what} ({error}): {:?}", self.progress.borrow()),
+        }
+    }
+
+    async fn stop(self) -> Result<(), MetricError> {
+        self.stop.cancel();
+        timeout(Duration::from_secs(60), self.task)
+            .await
+            .unwrap()
+            .unwrap()
+    }
+}
+
+fn log_of(disk: &SimDisk) -> String {
+    disk.read(Path::new("logs/metric_log.csv"))
+}
+
+const HEADER: &str = "id,y_true,y_pred,absolute_error\n";
+
+#[tokio::test(start_paused = true)]
+async fn pairs_are_recorded_settled_and_counted() {
+    let disk = SimDisk::default();
+    let mut bench = Bench::on(&disk).await;
+    bench.send_prediction("b", 1.0).await;
+    let running = bench.start().await;
+    bench.send_truth("a", 3.0).await;
+    bench.send_prediction("a", 1.5).await;
+    bench.send_truth("b", 1.0).await;
+    let progress = running
+        .until("two rows", |progress| progress.rows == 2)
+        .await;
+    assert!(progress.counters.is_balanced(progress.pending));
+    running.stop().await.unwrap();
+    assert_eq!(
+        log_of(&disk),
+        format!("{HEADER}b,1.0,1.0,0.0\na,3.0,1.5,1.5\n")
+    );
+    assert_eq!(bench.left().await, [0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_of_a_paced_stream_is_recorded_within_ten_milliseconds() {
+    let disk = SimDisk::default();
+    let mut bench = Bench::on(&disk).await;
+    let running = bench.start().await;
+    for n in 0..5 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let sent_ms = bench.clock.now_ms();
+        bench.send_truth(&n.to_string(), 1.0).await;
+        bench.send_prediction(&n.to_string(), 2.0).await;
+        running
+            .until("recorded", |progress| progress.rows == n + 1)
+            .await;
+        assert!(bench.clock.now_ms() - sent_ms <= 10);
+    }
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_half_is_settled_soon_and_found_again_after_a_restart() {
+    let disk = SimDisk::default();
+    let mut bench = Bench::on(&disk).await;
+    let running = bench.start().await;
+    bench.send_truth("a", 3.0).await;
+    running
+        .until("pending", |progress| progress.pending == 1)
+        .await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(bench.left().await, [0, 0, 0]);
+    running.stop().await.unwrap();
+    bench.send_prediction("a", 1.0).await;
+    let running = bench.start().await;
+    running.until("a row", |progress| progress.rows == 1).await;
+    running.stop().await.unwrap();
+    assert_eq!(log_of(&disk), format!("{HEADER}a,3.0,1.0,2.0\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn halves_expire_while_the_stream_is_idle() {
+    let disk = SimDisk::default();
+    let mut bench = Bench::on(&disk).await;
+    bench.config.age_max_ms = 60_000;
+    let running = bench.start().await;
+    bench.send_prediction("a", 3.0).await;
+    running
+        .until("expired", |progress| {
+            progress.counters.expired_prediction == 1
+        })
+        .await;
+    assert!((60_000..60_100).contains(&(bench.clock.now_ms() - START_MS)));
+    running.stop().await.unwrap();
+    let unmatched = disk.read(Path::new("logs/unmatched.csv"));
+    assert!(
+        unmatched.ends_with(&format!("a,prediction,3.0,{START_MS},expired\n")),
+        "{unmatched}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_records_and_frames_go_to_the_dead_letters_and_good_ones_are_used() {
+    let disk = SimDisk::default();
+    let mut bench = Bench::on(&disk).await;
+    let running = bench.start().await;
+    let mixed = br#"[{"id": 1.50, "body": 2}, {"id": "x"}, {"id": "y", "body": "no"}]"#;
+    bench.send_raw("y_true", "application/json", mixed).await;
+    bench
+        .send_raw(
+            "y_pred",
+            "application/json",
+            br#"{"id": 1.50, "body": [5]}"#,
+        )
+        .await;
+    bench
+        .send_raw("y_pred", "application/x-pickle", b"cos\nsystem\n")
+        .await;
+    let progress = running
+        .until("four halves and a frame", |progress| {
+            progress.counters.received == 5
+        })
+        .await;
+    assert_eq!(
+        (progress.counters.malformed, progress.counters.matched),
+        (3, 1)
+    );
+    running.stop().await.unwrap();
+    assert_eq!(log_of(&disk), format!("{HEADER}1.50,2.0,5.0,3.0\n"));
+    assert_eq!(bench.left().await, [0, 0, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_label_goes_to_the_dead_letters() {
+    let disk = SimDisk::default();
+    let mut bench = Bench::on(&disk).await;
+    bench.config.label_policy = LabelPolicy::Reject;
+    let running = bench.start().await;
+    for value in [1.0, 2.0] {
+        bench.send_truth("a", value).await;
+    }
+    running
+        .until("a conflict", |progress| progress.counters.conflicting == 1)
+        .await;
+    running.stop().await.unwrap();
+    assert_eq!(bench.left().await, [0, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_stops_acks_and_says_so_and_heals_when_space_returns() {
+    let disk = SimDisk::default();
+    let mut bench = Bench::on(&disk).await;
+    let running = bench.start().await;
+    bench.send_truth("a", 1.0).await;
+    bench.send_prediction("a", 1.0).await;
+    running
+        .until("the first row", |progress| progress.rows == 1)
+        .await;
+    disk.set_room(Some(20));
+    for n in 0..10 {
+        bench.send_truth(&format!("b{n}"), 1.0).await;
+        bench.send_prediction(&format!("b{n}"), 1.0).await;
+    }
+    let progress = running
+        .until("failing", |progress| progress.failing.is_some())
+        .await;
+    let reason = progress.failing.unwrap();
+    assert!(
+        reason.contains("the disk is full, free some space"),
+        "{reason}"
+    );
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let [ready, in_flight, _] = bench.left().await;
+    assert!(
+        ready + in_flight >= 18,
+        "deliveries were acknowledged without being recorded"
+    );
+    disk.set_room(None);
+    let progress = running
+        .until("healed", |progress| {
+            progress.rows == 11 && progress.failing.is_none()
+        })
+        .await;
+    assert!(progress.counters.is_balanced(progress.pending));
+    running.stop().await.unwrap();
+    assert_eq!(bench.left().await, [0, 0, 0]);
+    let log = log_of(&disk);
+    let mut ids: Vec<&str> = log
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').next().unwrap())
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((ids.len(), log.lines().count()), (11, 12));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_sync_is_not_believed() {
+    let disk = SimDisk::default();
+    let mut bench = Bench::on(&disk).await;
+    let running = bench.start().await;
+    bench.send_truth("a", 1.0).await;
+    running
+        .until("pending", |progress| progress.pending == 1)
+        .await;
+    disk.fail_syncs(3);
+    bench.send_prediction("a", 1.0).await;
+    running
+        .until("failing", |progress| progress.failing.is_some())
+        .await;
+    running
+        .until("healed", |progress| {
+            progress.rows == 1 && progress.failing.is_none()
+        })
+        .await;
+    running.stop().await.unwrap();
+    // What the row cost in failed syncs must not be lost with the power.
+    disk.reboot(super::disk::Crash::Power, 1);
+    assert_eq!(log_of(&disk), format!("{HEADER}a,1.0,1.0,0.0\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_of_a_run_are_counted_by_the_tag_of_their_ids_across_a_failure() {
+    let disk = SimDisk::default();
+    let mut bench = Bench::on(&disk).await;
+    let tag = RunTag(7);
+    bench.run = Some(tag);
+    let mut ids = IdSource::new(tag, bench.clock);
+    let running = bench.start().await;
+    bench.send_truth("foreign", 1.0).await;
+    bench.send_prediction("foreign", 1.0).await;
+    for n in 0..20 {
+        if n == 10 {
+            running
+                .until("half", |progress| progress.rows_of_run == 10)
+                .await;
+            disk.fail_syncs(2);
+        }
+        let id = ids.mint();
+        bench
+            .send(&[Record {
+                id: id.clone(),
+                body: Truth(1.0),
+            }])
+            .await;
+        bench
+            .send(&[Record {
+                id,
+                body: Prediction(1.0),
+            }])
+            .await;
+    }
+    let progress = running
+        .until("all", |progress| progress.rows_of_run == 20)
+        .await;
+    assert_eq!(progress.rows, 21);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn two_services_in_one_folder_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new(Place::real(folder.path())).await;
+    let first = bench.start().await;
+    let mut progress = first.progress.clone();
+    timeout(Duration::from_secs(60), progress.changed())
+        .await
+        .unwrap()
+        .unwrap();
+    let error = bench.start().await.task.await.unwrap().unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("another metric process writes to"),
+        "{error}"
+    );
+    first.stop().await.unwrap();
+    bench.start().await.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_is_an_error_with_its_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("logs");
+    std::fs::write(&file, "a file").unwrap();
+    let bench = Bench::new(Place::real(&file)).await;
+    let error = bench.start().await.task.await.unwrap().unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("logs") && text.contains("a file stands where a folder should"),
+        "{text}"
+    );
+}

@@ -1,0 +1,100 @@
+//! Reads what `model/fixtures.py` wrote.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use residual::model::Rows;
+use serde_json::Value;
+
+/// One model, in one or more formats, and what it must predict.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) version: String,
+    pub(crate) name: String,
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) rows: Rows,
+    pub(crate) y_pred: Vec<f64>,
+    pub(crate) proba: Option<Vec<f64>>,
+    pub(crate) classes: Option<Vec<String>>,
+}
+
+impl Case {
+    /// Single trees and forests add the same numbers in the same order, so not one bit may differ.
+    pub(crate) fn is_exact(&self) -> bool {
+        ["DecisionTree", "ExtraTree", "RandomForest"]
+            .iter()
+            .any(|prefix| self.name.starts_with(prefix))
+    }
+}
+
+pub(crate) fn folder() -> PathBuf {
+    env::var_os("RESIDUAL_FIXTURES").map_or_else(
+        || super::root().join("tests/fixtures/models"),
+        PathBuf::from,
+    )
+}
+
+/// Every case of every version, oldest version first.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut documents: Vec<PathBuf> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
+        .collect();
+    documents.sort();
+    documents
+        .iter()
+        .flat_map(|path| read(&serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()))
+        .collect()
+}
+
+fn read(document: &Value) -> Vec<Case> {
+    let version = document["scikit_learn"].as_str().unwrap();
+    let models = document["models"].as_array().unwrap();
+    models
+        .iter()
+        .map(|model| {
+            let rows: Vec<Vec<f64>> = document["rows"][model["rows"].as_str().unwrap()]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(numbers)
+                .collect();
+            let texts = |value: &Value| {
+                value.as_array().map(|list| {
+                    list.iter()
+                        .map(|text| text.as_str().unwrap().to_owned())
+                        .collect()
+                })
+            };
+            let files: Vec<String> = texts(&model["files"]).unwrap();
+            Case {
+                version: version.to_owned(),
+                name: model["name"].as_str().unwrap().to_owned(),
+                files: files
+                    .iter()
+                    .map(|file| folder().join(version).join(file))
+                    .collect(),
+                rows: Rows::from_rows(&rows).unwrap(),
+                y_pred: numbers(&model["y_pred"]),
+                proba: model["proba"]
+                    .as_array()
+                    .map(|rows| rows.iter().flat_map(numbers).collect()),
+                classes: texts(&model["classes"]),
+            }
+        })
+        .collect()
+}
+
+/// `null` stands for NaN.
+fn numbers(list: &Value) -> Vec<f64> {
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|value| value.as_f64().unwrap_or(f64::NAN))
+        .collect()
+}
