@@ -45,6 +45,8 @@ fn png(snapshot: &Snapshot, config: &Config, typeface: &Typeface) -> Result<Vec<
     let mut encoder = png::Encoder::new(&mut bytes, config.width, config.height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
+    // A tenth of the time of the default for a third more bytes: the picture is drawn anew every few seconds.
+    encoder.set_compression(png::Compression::Fast);
     let per_metre = (f64::from(config.dpi) / 0.0254).round();
     encoder.set_pixel_dims(Some(png::PixelDimensions {
         xppu: whole(per_metre),
@@ -108,19 +110,21 @@ fn draw<B: DrawingBackend>(
     pen.present()
 }
 
-/// Such as `n = 442   MAE = 43.28 (95 %: 40.34 to 46.21)`.
+/// Such as `n = 442, MAE = 43.28 (95 %: 40.34 to 46.21)`.
 fn title(report: &Report) -> String {
-    let mut parts = vec![format!("n = {}", report.n)];
-    parts.extend(report.mae.map(|mae| format!("MAE = {}", significant(mae))));
-    parts.extend(report.mae_interval.map(|interval| {
+    let mut title = format!("n = {}", report.n);
+    if let Some(mae) = report.mae {
+        title = format!("{title}, MAE = {}", significant(mae));
+    }
+    if let Some(interval) = report.mae_interval {
         // An absolute error has no negative mean, whatever the interval of a few rows says.
         let (low, high) = (
             significant(interval.low.max(0.0)),
             significant(interval.high),
         );
-        format!("(95 %: {low} to {high})")
-    }));
-    parts.join("   ")
+        title = format!("{title} (95 %: {low} to {high})");
+    }
+    title
 }
 
 #[expect(clippy::cast_possible_wrap, reason = "at most 10000")]

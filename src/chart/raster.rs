@@ -86,25 +86,44 @@ impl<'a> Raster<'a> {
     /// Fills a rectangle; pixels at its edges in proportion.
     fn fill(&mut self, (x0, y0): (f64, f64), (x1, y1): (f64, f64), color: BackendColor) {
         let span = self.span((x0, x1), (y0, y1));
+        let inks = Inks::new(color);
         for y in span.y.0..span.y.1 {
             let high = overlap(y, y0, y1);
             for x in span.x.0..span.x.1 {
-                self.blend(x, y, color, high * overlap(x, x0, x1));
+                let covered = high * overlap(x, x0, x1);
+                if covered < 1.0 {
+                    self.blend(x, y, color, covered);
+                } else {
+                    let at = self.at(x, y) * 3;
+                    inks.apply(&mut self.pixels[at..at + 3]);
+                }
             }
         }
     }
 
-    /// Raises the coverage of pixels near a piece of a line; pieces that meet do not add up.
-    fn cover(&mut self, from: (f64, f64), to: (f64, f64), width: f64) -> Span {
+    /// Raises the coverage of pixels near a piece of a line; pieces that meet do not add up. A piece along an axis is a
+    /// rectangle, `beyond` longer at both ends; any other ends round.
+    fn cover(&mut self, from: (f64, f64), to: (f64, f64), width: f64, beyond: f64) -> Span {
         let reach = width / 2.0 + 0.5;
-        let span = self.span(
-            (from.0.min(to.0) - reach, from.0.max(to.0) + reach),
-            (from.1.min(to.1) - reach, from.1.max(to.1) + reach),
-        );
+        let (x0, x1) = (from.0.min(to.0), from.0.max(to.0));
+        let (y0, y1) = (from.1.min(to.1), from.1.max(to.1));
+        let span = self.span((x0 - reach, x1 + reach), (y0 - reach, y1 + reach));
+        let half = width / 2.0;
+        let (wide, high) = if y0 < y1 {
+            (half, beyond)
+        } else {
+            (beyond, half)
+        };
+        let straight = x0 >= x1 || y0 >= y1;
         for y in span.y.0..span.y.1 {
+            let part = overlap(y, y0 - high, y1 + high);
             for x in span.x.0..span.x.1 {
-                let centre = (f64::from(x) + 0.5, f64::from(y) + 0.5);
-                let covered = (reach - distance(centre, from, to)).clamp(0.0, width.min(1.0));
+                let covered = if straight {
+                    part * overlap(x, x0 - wide, x1 + wide)
+                } else {
+                    let centre = (f64::from(x) + 0.5, f64::from(y) + 0.5);
+                    (reach - distance(centre, from, to)).clamp(0.0, width.min(1.0))
+                };
                 let at = self.at(x, y);
                 self.coverage[at] = self.coverage[at].max(single(covered));
             }
@@ -126,9 +145,15 @@ impl<'a> Raster<'a> {
     }
 
     fn stroke(&mut self, points: &[(f64, f64)], width: f64, color: BackendColor) {
+        // The pieces of a closed line overlap at its corners, which makes them square.
+        let beyond = if points.first() == points.last() {
+            width / 2.0
+        } else {
+            0.0
+        };
         let spans: Vec<Span> = points
             .windows(2)
-            .map(|pair| self.cover(pair[0], pair[1], width))
+            .map(|pair| self.cover(pair[0], pair[1], width, beyond))
             .collect();
         for span in spans {
             self.ink(span, color);
@@ -224,6 +249,29 @@ impl DrawingBackend for Raster<'_> {
             });
         }
         Ok(())
+    }
+}
+
+/// A colour at full coverage, worked out for every byte it may meet.
+struct Inks([[u8; 256]; 3]);
+
+impl Inks {
+    fn new(color: BackendColor) -> Self {
+        let (red, green, blue) = color.rgb;
+        let alpha = color.alpha.clamp(0.0, 1.0);
+        Self([red, green, blue].map(|ink| {
+            let mut mixed = [0; 256];
+            for (paper, byte) in (0..=u8::MAX).zip(&mut mixed) {
+                *byte = mix(paper, ink, alpha);
+            }
+            mixed
+        }))
+    }
+
+    fn apply(&self, pixel: &mut [u8]) {
+        for (byte, mixed) in pixel.iter_mut().zip(&self.0) {
+            *byte = mixed[usize::from(*byte)];
+        }
     }
 }
 

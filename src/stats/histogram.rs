@@ -127,12 +127,11 @@ pub(super) fn linspace(low: f64, high: f64, bins: f64) -> Vec<f64> {
     points
 }
 
-/// Finds bins by division, then mends the rounding at the edges.
+/// Finds bins by scaling, then mends the rounding at the edges.
 struct Finder<'a> {
     edges: &'a [f64],
     low: f64,
-    range: f64,
-    bins: f64,
+    scale: f64,
 }
 
 impl<'a> Finder<'a> {
@@ -141,8 +140,7 @@ impl<'a> Finder<'a> {
         Self {
             edges,
             low,
-            range: high - low,
-            bins: as_f64(edges.len() as u64 - 1),
+            scale: as_f64(edges.len() as u64 - 1) / (high - low),
         }
     }
 
@@ -154,7 +152,7 @@ impl<'a> Finder<'a> {
     #[inline]
     fn bin(&self, x: f64) -> usize {
         let last = self.edges.len() - 2;
-        let guess = (((x - self.low) / self.range * self.bins) as usize).min(last);
+        let guess = (((x - self.low) * self.scale) as usize).min(last);
         if x < self.edges[guess] {
             guess.saturating_sub(1)
         } else if x >= self.edges[guess + 1] && guess < last {

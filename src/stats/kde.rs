@@ -19,7 +19,10 @@ const INTERVALS: f64 = 199.0;
 const REACH: f64 = 9.0;
 
 /// Direct sums are taken up to so many evaluations of a kernel.
-const DIRECT_MAX: f64 = 1_048_576.0;
+const DIRECT_MAX: f64 = 262_144.0;
+
+/// Or if a value is near no more than this many points: fine cells over a range so wide would be too many.
+const DIRECT_POINTS_MAX: f64 = 2.0;
 
 /// Cells per bandwidth of the binned sum, at least.
 const CELLS_PER_BANDWIDTH: f64 = 128.0;
@@ -53,9 +56,7 @@ impl Curve {
             spacing: (high - low) / INTERVALS,
             bandwidth,
         };
-        let evaluations = (2.0 * REACH / kernel.relative_spacing()).clamp(1.0, 200.0)
-            * as_f64(points.clone().count() as u64);
-        let mut y = if evaluations <= DIRECT_MAX {
+        let mut y = if kernel.is_direct(points.clone().count() as u64) {
             kernel.direct(points)
         } else {
             kernel.binned(points)
@@ -90,6 +91,12 @@ struct Kernel {
 impl Kernel {
     fn relative_spacing(&self) -> f64 {
         self.spacing / self.bandwidth
+    }
+
+    /// Whether a direct sum over `n` values is cheap.
+    fn is_direct(&self, n: u64) -> bool {
+        let points_near = (2.0 * REACH / self.relative_spacing()).min(INTERVALS + 1.0);
+        points_near <= DIRECT_POINTS_MAX || points_near * as_f64(n) <= DIRECT_MAX
     }
 
     /// The sum of kernels at each point, value by value.

@@ -183,6 +183,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
         #[test]
         fn every_quantile_keeps_the_stated_error_also_after_a_merge(
             exponents in prop::collection::vec(-12.0..12.0_f64, 5000..7000),

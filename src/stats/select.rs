@@ -1,10 +1,11 @@
 //! Exact quantiles of a slice, as numpy's `percentile` gives them.
 //!
-//! Promise: linear time, also for a million values, by one counting pass that leaves only the wanted neighbourhood to
-//! be sorted.
+//! Promise: two passes over the values and a sort of the few that share a cell with a wanted rank, one of 16384 equal
+//! parts of the range. Only when an outlier squeezes nearly all into one cell is nearly all sorted.
 
 /// Cells of the counting pass.
 const CELLS: usize = 1 << 14;
+const CELLS_F64: f64 = 16_384.0;
 /// Below this a plain selection is as fast.
 const COUNTING_MIN: usize = 1 << 14;
 
@@ -20,17 +21,14 @@ pub(super) fn quantiles<const N: usize>(values: &[f64], qs: [f64; N]) -> Option<
         return None;
     }
     let (low, high) = range(values);
+    let positions = qs.map(|q| position(values.len(), q));
     Some(if values.len() < COUNTING_MIN || low >= high {
         let mut sorted = values.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
-        qs.map(|q| between(position(values.len(), q), |rank| sorted[rank]))
+        positions.map(|position| between(position, |rank| sorted[rank]))
     } else {
-        let cells = Cells::new(values, low, high);
-        qs.map(|q| {
-            let position = position(values.len(), q);
-            let neighbours = cells.order_statistics(values, position.0);
-            between(position, |rank| neighbours[rank - position.0])
-        })
+        let near = Near::new(values, low, high, &positions);
+        positions.map(|position| between(position, |rank| near.order_statistic(rank)))
     })
 }
 
@@ -87,29 +85,60 @@ pub(super) fn between(
     }
 }
 
-/// How many values lie in each of equal parts of the range.
+/// The values next to some ranks, sorted.
+struct Near {
+    values: Vec<f64>,
+    /// Of each run of cells that was kept: the first rank, and where it starts in `values`.
+    runs: Vec<(usize, usize)>,
+}
+
+impl Near {
+    fn new(values: &[f64], low: f64, high: f64, positions: &[(usize, usize, f64)]) -> Self {
+        let cells = Cells {
+            low,
+            scale: CELLS_F64 / (high - low),
+        };
+        let mut counts = vec![0_u32; CELLS];
+        for &x in values {
+            counts[cells.of(x)] += 1;
+        }
+        let wanted = |from: usize, to: usize| {
+            positions
+                .iter()
+                .any(|&(rank, last, _)| from <= (rank + 1).min(last) && rank < to)
+        };
+        let (mut kept, mut runs) = (vec![false; CELLS], Vec::new());
+        let (mut rank, mut start) = (0, 0);
+        for (cell, &count) in counts.iter().enumerate().filter(|&(_, &count)| count > 0) {
+            let next = rank + count as usize;
+            if wanted(rank, next) {
+                kept[cell] = true;
+                runs.push((rank, start));
+                start += count as usize;
+            }
+            rank = next;
+        }
+        let mut near: Vec<f64> = Vec::with_capacity(start);
+        near.extend(values.iter().filter(|&&x| kept[cells.of(x)]));
+        // Cells are in order, so sorting everything kept sorts each cell in its place.
+        near.sort_unstable_by(f64::total_cmp);
+        Self { values: near, runs }
+    }
+
+    fn order_statistic(&self, rank: usize) -> f64 {
+        let run = self.runs.partition_point(|&(first, _)| first <= rank) - 1;
+        let (first, start) = self.runs[run];
+        self.values[start + rank - first]
+    }
+}
+
+/// Equal parts of the range.
 struct Cells {
-    counts: Vec<u32>,
     low: f64,
     scale: f64,
 }
 
 impl Cells {
-    #[expect(clippy::cast_precision_loss, reason = "a small constant")]
-    fn new(values: &[f64], low: f64, high: f64) -> Self {
-        let scale = (CELLS - 1) as f64 / (high - low);
-        let mut cells = Self {
-            counts: vec![0; CELLS],
-            low,
-            scale,
-        };
-        for &x in values {
-            let cell = cells.of(x);
-            cells.counts[cell] += 1;
-        }
-        cells
-    }
-
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -118,33 +147,6 @@ impl Cells {
     #[inline]
     fn of(&self, x: f64) -> usize {
         (((x - self.low) * self.scale) as usize).min(CELLS - 1)
-    }
-
-    /// The order statistics `rank` and, if there is one, `rank + 1`.
-    fn order_statistics(&self, values: &[f64], rank: usize) -> [f64; 2] {
-        let last = rank.saturating_add(1).min(values.len() - 1);
-        let (first_cell, before) = self.cell_of_rank(rank);
-        let (last_cell, _) = self.cell_of_rank(last);
-        let mut near: Vec<f64> = values
-            .iter()
-            .copied()
-            .filter(|&x| (first_cell..=last_cell).contains(&self.of(x)))
-            .collect();
-        let (_, at, above) = near.select_nth_unstable_by(rank - before, f64::total_cmp);
-        let next = above.iter().copied().min_by(f64::total_cmp).unwrap_or(*at);
-        [*at, next]
-    }
-
-    /// The cell that holds `rank`, and how many values lie below it.
-    fn cell_of_rank(&self, rank: usize) -> (usize, usize) {
-        let mut before = 0;
-        for (cell, &count) in self.counts.iter().enumerate() {
-            if before + count as usize > rank {
-                return (cell, before);
-            }
-            before += count as usize;
-        }
-        (CELLS - 1, before)
     }
 }
 

@@ -97,13 +97,14 @@ impl Shape {
     /// Of finite `values` with these `moments`; `None` without values.
     pub(super) fn of_values(kind: ErrorKind, values: &[f64], moments: &Moments) -> Option<Self> {
         let n = values.len() as u64;
-        let [lower, median, upper, p95] = select::quantiles(values, [0.25, 0.5, 0.75, 0.95])?;
+        let quartiles = select::quantiles(values, [0.25, 0.5, 0.75, 0.95])?;
+        let [lower, median, upper, p95] = quartiles;
         let range = (moments.min(), moments.max());
         let edges = auto_edges(n, range.0, range.1, upper - lower);
         let histogram = Histogram::of_values(edges, values);
         let points = values.iter().map(|&x| (x, 1.0));
         let curve = moments
-            .std(n)
+            .std()
             .and_then(|std| Curve::density(points, n, std, range));
         let curve = curve.map(|curve| curve.scaled(histogram.area()));
         Some(Self {
@@ -125,7 +126,7 @@ impl Shape {
             .cells()
             .map(|(x, count)| (x, super::moments::as_f64(count)));
         let curve = moments
-            .std(grid.n())
+            .std()
             .and_then(|std| Curve::density(points, grid.n(), std, (low, high)));
         Self {
             kind,

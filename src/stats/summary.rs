@@ -1,6 +1,6 @@
 //! The quality of a model in a few numbers, kept row by row.
 //!
-//! Promise: sums are Welford's, so a large offset or 10^8 rows cost no digits; what is undefined is `None`.
+//! Promise: neither a large offset nor 10^8 rows cost digits (see [`Moments`]); what is undefined is `None`.
 //!
 //! The baseline is "always predict the mean of `y_true`". Its squared errors (`baseline_rmse`, the denominator of R2)
 //! use the mean of all rows, as scikit-learn's `r2_score` does. A mean of *absolute* errors against the final mean
@@ -22,7 +22,6 @@ pub(super) const ERROR_MAX: f64 = 1e300;
 /// The running summary of pairs (`y_true`, `y_pred`).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    n: u64,
     non_finite: u64,
     error: Moments,
     absolute: Moments,
@@ -82,35 +81,32 @@ impl Summary {
             self.non_finite += 1;
             return None;
         }
-        if self.n > 0 {
+        if self.truth.n() > 0 {
             self.baseline_sum += (y_true - self.truth.mean()).abs();
             self.baseline_n += 1;
         }
-        self.n += 1;
-        let inverse_n = 1.0 / as_f64(self.n);
-        self.error.push(error, inverse_n);
-        self.absolute.push(error.abs(), inverse_n);
-        self.truth.push(y_true, inverse_n);
+        self.error.push(error);
+        self.absolute.push(error.abs());
+        self.truth.push(y_true);
         self.quantiles.push(error.abs());
         Some(error)
     }
 
     /// Adds all that `other` has seen.
     pub fn merge(&mut self, other: &Self) {
-        self.error.merge(self.n, &other.error, other.n);
-        self.absolute.merge(self.n, &other.absolute, other.n);
-        self.truth.merge(self.n, &other.truth, other.n);
+        self.error.merge(&other.error);
+        self.absolute.merge(&other.absolute);
+        self.truth.merge(&other.truth);
         self.quantiles.merge(&other.quantiles);
         self.baseline_sum += other.baseline_sum;
         self.baseline_n += other.baseline_n;
-        self.n += other.n;
         self.non_finite += other.non_finite;
     }
 
     /// Pairs summarised.
     #[must_use]
     pub fn n(&self) -> u64 {
-        self.n
+        self.truth.n()
     }
 
     /// Of `y_pred - y_true`.
@@ -136,7 +132,7 @@ impl Summary {
     pub fn rmse(&self) -> Option<f64> {
         // A sum of two positive terms: nothing cancels, and no square is taken before the division.
         self.defined(
-            (self.absolute.m2() / as_f64(self.n))
+            (self.absolute.m2() / as_f64(self.n()))
                 .sqrt()
                 .hypot(self.absolute.mean()),
         )
@@ -161,7 +157,7 @@ impl Summary {
     /// RMSE of predicting the mean of all truths, which is their standard deviation.
     #[must_use]
     pub fn baseline_rmse(&self) -> Option<f64> {
-        self.defined((self.truth.m2() / as_f64(self.n)).sqrt())
+        self.defined((self.truth.m2() / as_f64(self.n())).sqrt())
     }
 
     /// MAE of predicting the mean of the truths seen before.
@@ -182,13 +178,13 @@ impl Summary {
     pub fn report(&self) -> Report {
         let quantiles = self.quantiles.quantiles([0.5, 0.95, 0.99]);
         Report {
-            n: self.n,
+            n: self.n(),
             non_finite: self.non_finite,
             mae: self.mae(),
             mae_interval: self
                 .absolute
-                .std(self.n)
-                .and_then(|std| mean_interval(self.n, self.absolute.mean(), std)),
+                .std()
+                .and_then(|std| mean_interval(self.n(), self.absolute.mean(), std)),
             rmse: self.rmse(),
             bias: self.bias(),
             r2: self.r2(),
@@ -203,7 +199,7 @@ impl Summary {
     }
 
     fn defined(&self, value: f64) -> Option<f64> {
-        (self.n > 0 && value.is_finite()).then_some(value)
+        (self.n() > 0 && value.is_finite()).then_some(value)
     }
 }
 
