@@ -41,7 +41,7 @@ pub(super) async fn out_of_order_settles_leave_exactly_the_rest(ctx: &Ctx) {
     let held = hold(&mut *first, 20).await;
     let mut verdicts = Vec::new();
     for delivery in held.into_iter().rev() {
-        if number(&delivery) % 3 == 0 {
+        if number(&delivery).is_multiple_of(3) {
             verdicts.push((delivery.token, Verdict::Ack));
         }
     }
