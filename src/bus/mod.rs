@@ -39,11 +39,13 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub mod backend;
+pub mod chaos;
 mod connect;
 pub mod embedded;
 mod error;
 #[cfg(feature = "nats")]
 pub mod nats;
+pub mod observed;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 #[cfg(any(feature = "rabbitmq", feature = "nats"))]

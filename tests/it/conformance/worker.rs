@@ -13,7 +13,7 @@ use std::{
 };
 
 use residual::{
-    bus::{Bus, Config, Consumer, Verdict, connect},
+    bus::{Bus, Config, Consumer, Link, Message, Verdict, connect},
     clock::Clock,
 };
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,8 @@ pub(super) enum Role {
         first: u64,
         batch: u64,
         count: u64,
+        /// Digits of each number, with zeros in front.
+        width: usize,
     },
     Consume {
         topic: String,
@@ -63,7 +65,16 @@ impl Role {
             first: 0,
             batch: 4,
             count,
+            width: 0,
         }
+    }
+
+    /// Publishes bodies of that many bytes.
+    pub(super) fn wide(mut self, bytes: usize) -> Self {
+        if let Self::Publish { width, .. } = &mut self {
+            *width = bytes;
+        }
+        self
     }
 
     pub(super) fn consume(topic: &str, group: &str, habit: Habit) -> Self {
@@ -99,6 +110,9 @@ pub(super) struct Log {
     pub(super) seen: BTreeMap<String, BTreeMap<u64, Vec<u32>>>,
     pub(super) acked: BTreeMap<String, BTreeSet<u64>>,
     pub(super) buried: BTreeSet<u64>,
+    /// How often the link went down and came up.
+    pub(super) downs: usize,
+    pub(super) ups: usize,
     ready: bool,
     closed: bool,
 }
@@ -114,6 +128,8 @@ impl Log {
         match words[0] {
             "ready" => self.ready = true,
             "closed" => self.closed = true,
+            "down" => self.downs += 1,
+            "up" => self.ups += 1,
             "confirmed" => drop(self.confirmed.insert(n(1))),
             "seen" => self.see(words[1], n(2), u32::try_from(n(3)).expect("small")),
             "acked" => drop(
@@ -290,15 +306,12 @@ impl Worker {
 
     /// `kill -9` of the broker: of its server, or of the worker that is the broker and then lives again.
     pub(super) async fn kill9_broker(&mut self, ctx: &Ctx) {
-        match ctx.fixture.server() {
-            Some(server) => {
-                server.kill9().await;
-                server.start().await;
-            }
-            None => {
-                self.kill9().await;
-                self.live().await;
-            }
+        if let Some(server) = ctx.fixture.server() {
+            server.kill9().await;
+            server.start().await;
+        } else {
+            self.kill9().await;
+            self.live().await;
         }
     }
 
@@ -352,6 +365,7 @@ async fn work(spec: Spec) {
         stopping.send_replace(true);
     });
     say(format_args!("ready"));
+    tokio::spawn(watch_link(bus.link()));
     let mut tasks = Vec::new();
     for role in spec.roles {
         let (bus, stopped) = (Arc::clone(&bus), stopped.clone());
@@ -366,6 +380,19 @@ async fn work(spec: Spec) {
     say(format_args!("closed"));
 }
 
+async fn watch_link(mut link: watch::Receiver<Link>) {
+    loop {
+        if link.wait_for(|link| *link != Link::Up).await.is_err() {
+            return;
+        }
+        say(format_args!("down"));
+        if link.wait_for(|link| *link == Link::Up).await.is_err() {
+            return;
+        }
+        say(format_args!("up"));
+    }
+}
+
 async fn play(role: Role, bus: Arc<dyn Bus>, stopped: watch::Receiver<bool>) {
     match role {
         Role::Publish {
@@ -373,9 +400,10 @@ async fn play(role: Role, bus: Arc<dyn Bus>, stopped: watch::Receiver<bool>) {
             first,
             batch,
             count,
+            width,
         } => {
             let end = if count == 0 { u64::MAX } else { first + count };
-            publish(&bus, &topic, (first, end, batch), stopped).await;
+            publish(&bus, &topic, (first, end, batch), width, stopped).await;
         }
         Role::Consume {
             topic,
@@ -397,6 +425,7 @@ async fn publish(
     bus: &Arc<dyn Bus>,
     topic: &str,
     (first, end, batch): (u64, u64, u64),
+    width: usize,
     stopped: watch::Receiver<bool>,
 ) {
     let mut publisher = bus.publisher(topic).await.expect("publisher");
@@ -415,9 +444,11 @@ async fn publish(
     while next < end && !*stopped.borrow() {
         let range = next..end.min(next + batch);
         next = range.end;
-        let receipt = publisher
-            .publish(range.clone().map(message).collect())
-            .await;
+        let messages = range.clone().map(|n| Message {
+            body: format!("{n:0>width$}").into(),
+            ..message(n)
+        });
+        let receipt = publisher.publish(messages.collect()).await;
         let receipt = receipt.expect("published");
         receipts.send((range, receipt)).await.expect("confirming");
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -449,7 +480,7 @@ async fn consume(
             say(format_args!("seen {group} {n} {}", delivery.attempt));
             let verdict = match habit {
                 Habit::AbortOn(bad) if n == bad => std::process::abort(),
-                Habit::BuryThirds if n % 3 == 0 => {
+                Habit::BuryThirds if n.is_multiple_of(3) => {
                     events.push(format!("buried {group} {n}"));
                     Verdict::Dead("a third".to_owned())
                 }
@@ -466,7 +497,9 @@ async fn consume(
         }
         let settled = consumer.settle(verdicts).await.expect("settled");
         if settled.stale == 0 {
-            events.iter().for_each(|event| say(format_args!("{event}")));
+            for event in events {
+                say(format_args!("{event}"));
+            }
         }
     }
     consumer.stop().await.expect("stopped");
