@@ -143,9 +143,10 @@ pub(super) async fn what_came_back_is_handed_out_alone(ctx: &Ctx) {
 
 /// Fills a topic that nobody reads, with ever smaller messages, until the smallest has to wait.
 async fn fill(bus: &Arc<dyn Bus>, topic: &str) {
-    let mut publisher = publisher(bus, topic).await;
     let mut n = 1_000;
     for size in [8 << 10, 1 << 10, 16] {
+        // One that waits keeps its place before all that follow it, so the smaller ones go by another publisher.
+        let mut publisher = publisher(bus, topic).await;
         loop {
             n += 1;
             let mut filler = message(n);
@@ -182,7 +183,9 @@ pub(super) async fn an_unwritable_dead_letter_keeps_the_original(ctx: &Ctx) {
     drop(worker);
     let mut second = consumer(&bus, SMALL, G, 4).await;
     let back = recv_one(&mut *second).await;
-    assert_eq!((number(&back), back.attempt), (0, 2));
+    assert_eq!(number(&back), 0);
+    // A consumer that is dropped without a stop may have been given it once more on its way out.
+    assert!((2..=3).contains(&back.attempt), "attempt {}", back.attempt);
     // As soon as somebody makes room, the burial goes through.
     let mut graves = letters(ctx, SMALL, G).await;
     let burying = vec![(back.token, Verdict::Dead("bad".to_owned()))];
