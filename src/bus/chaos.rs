@@ -221,14 +221,13 @@ impl ChaosSubscription {
     }
 
     async fn inner(&mut self) -> Result<&mut Box<dyn Subscription>, BusError> {
-        let inner = match self.inner.take() {
-            Some(inner) => inner,
-            None => {
-                let subscribed = self
-                    .backend
-                    .subscribe(&self.topic, &self.group, self.window);
-                subscribed.await?
-            }
+        let inner = if let Some(inner) = self.inner.take() {
+            inner
+        } else {
+            let subscribed = self
+                .backend
+                .subscribe(&self.topic, &self.group, self.window);
+            subscribed.await?
         };
         Ok(self.inner.insert(inner))
     }
@@ -300,9 +299,10 @@ impl Subscription for ChaosSubscription {
                 own.push((inner, disposition));
             }
         }
-        let settled = match own.is_empty() {
-            true => Settled::default(),
-            false => self.inner().await?.settle(own).await?,
+        let settled = if own.is_empty() {
+            Settled::default()
+        } else {
+            self.inner().await?.settle(own).await?
         };
         Ok(Settled {
             ok: settled.ok,

@@ -12,7 +12,7 @@ use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{BODY_MAX, names::Names, returned::Ledger, session::NatsSession};
+use super::{BODY_MAX, names::Names, session::NatsSession};
 use crate::bus::{
     BusError, Config, redact,
     remote::{Dial, HEADERS_MAX, Session, Trouble},
@@ -31,7 +31,6 @@ pub(super) struct NatsDial {
     names: Names,
     lease: Duration,
     body_max: Arc<AtomicUsize>,
-    returned: Ledger,
 }
 
 #[derive(Clone)]
@@ -61,7 +60,6 @@ impl NatsDial {
             names: Names::new(&config.prefix),
             lease: Duration::from_millis(config.lease_ms.max(3)),
             body_max,
-            returned: Ledger::default(),
         })
     }
 
@@ -108,7 +106,6 @@ impl Dial for NatsDial {
             lost,
             self.names.clone(),
             self.lease,
-            Arc::clone(&self.returned),
         )))
     }
 }

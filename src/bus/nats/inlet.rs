@@ -12,10 +12,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use tokio::time::{Instant, sleep_until};
 
-use super::{
-    returned::Returned,
-    wire::{self, Position},
-};
+use super::wire::{self, Position};
 use crate::bus::{
     backend::Disposition,
     remote::{Arrival, Event, Inlet, within},
@@ -44,7 +41,6 @@ pub(super) struct NatsInlet {
     next_tag: u64,
     /// Where each held delivery is acknowledged.
     replies: BTreeMap<u64, Subject>,
-    returned: Returned,
     /// Given back after a stop, to be said when no pull is open any more.
     deferred: Vec<(Subject, Bytes)>,
     stopped: bool,
@@ -62,7 +58,6 @@ impl NatsInlet {
         stream: &str,
         consumer: &str,
         window: usize,
-        returned: Returned,
     ) -> Result<Self, String> {
         let inbox = client.new_inbox();
         let subscriber = client
@@ -81,7 +76,6 @@ impl NatsInlet {
             not_before: None,
             next_tag: 0,
             replies: BTreeMap::new(),
-            returned,
             deferred: Vec::new(),
             stopped: false,
         })
@@ -132,7 +126,6 @@ impl NatsInlet {
         let position = Position::parse(&reply)
             .ok_or_else(|| format!("ack subject `{reply}` is not understood"))?;
         let attempt = position.delivered;
-        self.returned.forget(&position);
         let message = wire::from_nats(message, &position);
         self.next_tag += 1;
         let tag = self.next_tag;
@@ -254,9 +247,6 @@ impl Inlet for NatsInlet {
             let Some(reply) = self.replies.remove(tag) else {
                 continue;
             };
-            if *disposition != Disposition::Ack {
-                self.returned.note(&reply);
-            }
             if *disposition != Disposition::Ack && self.stopped && !self.pulls.is_empty() {
                 self.deferred.push((reply, word(disposition)));
                 continue;

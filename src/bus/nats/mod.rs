@@ -6,7 +6,8 @@
 //! counted by us, so that what is asked for and what is held never exceed the window together.
 //!
 //! Differences that the capabilities tell: every redelivery counts as an attempt, a release too. A copy of a message id
-//! within two minutes is dropped by the broker.
+//! within two minutes is dropped by the broker. JetStream does not tell what somebody holds from what waits to be given
+//! again, so `in_flight` counts the deliveries of this process only, and `ready` all the rest.
 //!
 //! Deliberately absent: the client's own recovery and its pull stream; work-queue retention, which after a `kill -9`
 //! keeps acknowledged messages for ever; `max_deliver`, which at its end drops silently.
@@ -14,7 +15,6 @@
 mod dial;
 mod inlet;
 mod names;
-mod returned;
 mod session;
 mod topology;
 mod wire;

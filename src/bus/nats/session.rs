@@ -14,14 +14,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::{
-    dial::with_source,
-    inlet::NatsInlet,
-    names::Names,
-    returned::{Ledger, Returned},
-    topology::Declarer,
-    wire,
-};
+use super::{dial::with_source, inlet::NatsInlet, names::Names, topology::Declarer, wire};
 use crate::bus::{
     BrokerInfo, Message, Topology,
     remote::{Answer, Inlet, Outlet, Session, Stock, Trouble},
@@ -34,7 +27,6 @@ pub(super) struct NatsSession {
     lost: watch::Sender<Option<String>>,
     names: Names,
     lease: Duration,
-    returned: Ledger,
 }
 
 impl NatsSession {
@@ -43,7 +35,6 @@ impl NatsSession {
         lost: watch::Sender<Option<String>>,
         names: Names,
         lease: Duration,
-        returned: Ledger,
     ) -> Self {
         Self {
             context: async_nats::jetstream::new(client.clone()),
@@ -51,7 +42,6 @@ impl NatsSession {
             lost,
             names,
             lease,
-            returned,
         }
     }
 
@@ -70,13 +60,7 @@ impl NatsSession {
         match self.declarer().consumer_info(&stream, &name).await {
             Ok(Some(info)) => {
                 let unacked = u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX);
-                let returned = Returned::new(&self.returned, &stream, &name)
-                    .count(info.ack_floor.stream_sequence)
-                    .min(unacked);
-                Ok(Stock {
-                    ready: info.num_pending + returned,
-                    unsettled: Some(unacked - returned),
-                })
+                Ok(Stock::Unacked(info.num_pending.saturating_add(unacked)))
             }
             Ok(None) => Err(format!("consumer `{name}` of stream `{stream}` is gone")),
             Err(Trouble::Passing(reason)) => Err(reason),
@@ -137,9 +121,7 @@ impl Session for NatsSession {
         self.require_consumer(topic, group).await?;
         let stream = self.names.stream(topic);
         let consumer = self.names.consumer(group);
-        let returned = Returned::new(&self.returned, &stream, &consumer);
-        let inlet =
-            NatsInlet::open(self.client.clone(), &stream, &consumer, window, returned).await?;
+        let inlet = NatsInlet::open(self.client.clone(), &stream, &consumer, window).await?;
         Ok(Box::new(inlet))
     }
 

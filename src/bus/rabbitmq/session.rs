@@ -88,11 +88,7 @@ impl Session for RabbitSession {
         let ready = topology::ready(&channel, &queue).await?;
         let closed = channel.close(200, "done".into()).await;
         closed.map_err(|error| error.to_string())?;
-        // What others hold is not told over AMQP.
-        Ok(Stock {
-            ready,
-            unsettled: None,
-        })
+        Ok(Stock::Ready(ready))
     }
 
     fn broker(&self) -> BrokerInfo {

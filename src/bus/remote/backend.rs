@@ -126,14 +126,24 @@ impl Remote {
         }
     }
 
-    /// What is taken in but not handed out is as good as ready; what is not told is taken to be ours alone.
+    /// In flight is what consumers of this process have in hand; what is taken in and not handed out is ready.
     fn depth_of(&self, stock: Stock, topic: &str, group: &str) -> Depth {
-        let (held, out) = self.gauges.of(topic, group).read();
-        let unsettled = stock.unsettled.unwrap_or(held);
-        let waiting = (held - out).min(unsettled);
+        let gauge = self.gauges.of(topic, group);
+        let (ready, in_flight) = match stock {
+            #[cfg(feature = "rabbitmq")]
+            Stock::Ready(ready) => {
+                let (held, out) = gauge.read();
+                (ready + held - out, out)
+            }
+            #[cfg(feature = "nats")]
+            Stock::Unacked(all) => {
+                let in_flight = gauge.read().1.min(all);
+                (all - in_flight, in_flight)
+            }
+        };
         Depth {
-            ready: stock.ready + waiting,
-            in_flight: unsettled - waiting,
+            ready,
+            in_flight,
             dead: 0,
         }
     }

@@ -14,11 +14,11 @@ use tracing::debug;
 use super::{
     Arrival, Event, Inlet,
     gauge::Part,
-    link::{Life, Link},
+    link::{Life, Link, Presence},
     shelf::Shelf,
     within,
 };
-use crate::bus::{Delivery, Settled, Token, backend::Disposition};
+use crate::bus::{BusError, Delivery, Settled, Token, backend::Disposition};
 
 /// What a subscription asks of its intake.
 pub(super) enum Command {
@@ -38,6 +38,7 @@ pub(super) struct Membership {
 /// See the module.
 pub(super) struct Intake {
     link: Link,
+    _presence: Presence,
     membership: Membership,
     gauge: Part,
     shelf: Arc<Shelf>,
@@ -66,6 +67,7 @@ impl Intake {
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         Self {
+            _presence: link.presence(),
             link,
             membership,
             gauge,
@@ -167,8 +169,9 @@ impl Intake {
     async fn serve(&mut self, life: &Life, inlet: &mut dyn Inlet) -> Result<(), String> {
         let mut renewal = interval(self.membership.lease / 3);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let ended = life.ended();
-        tokio::pin!(ended);
+        let link = self.link.clone();
+        let (ended, closing) = (life.ended(), link.closing());
+        tokio::pin!(ended, closing);
         loop {
             self.gauge.set(self.held.len());
             inlet.admit(self.held.len(), self.delayed).await?;
@@ -176,6 +179,10 @@ impl Intake {
             tokio::select! {
                 biased;
                 reason = &mut ended => return Err(reason),
+                () = &mut closing => {
+                    self.shelf.fail(BusError::Closed);
+                    return self.leave(life, inlet, None).await;
+                }
                 command = self.commands.recv() => match command {
                     Some(Command::Settle(dispositions, reply)) => {
                         let settled = self.settle(inlet, dispositions).await;
@@ -288,10 +295,13 @@ impl Intake {
             tokio::select! {
                 biased;
                 reason = life.ended() => return Err(reason),
+                // Nobody is left to wait: they come back early.
+                () = self.link.closing() => break,
                 () = sleep_until(at) => self.requeue_due(inlet).await?,
             }
         }
-        Ok(())
+        let early = self.take_held(|_| true, Disposition::Retry(Duration::ZERO));
+        inlet.settle(&early).await
     }
 
     async fn release_rest(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {

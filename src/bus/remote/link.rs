@@ -21,6 +21,9 @@ use crate::{
 /// How often a quiet session looks whether its topology is still there.
 const PATROL_PERIOD: Duration = Duration::from_secs(5);
 
+/// How long closing waits for subscriptions to give back what they hold.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Refusals in a row after which a link that once worked gives up. A broker that is starting may refuse a while.
 const REFUSALS_MAX: u32 = 12;
 
@@ -73,6 +76,17 @@ struct Inner {
     state: watch::Sender<LinkState>,
     topology: Mutex<Topology>,
     closing: CancellationToken,
+    /// How many subscriptions hold deliveries that want to be given back before the session is closed.
+    present: watch::Sender<usize>,
+}
+
+/// A subscription's presence: the link is closed after it has left.
+pub(super) struct Presence(Arc<Inner>);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.present.send_modify(|present| *present -= 1);
+    }
 }
 
 impl Drop for Guard {
@@ -93,6 +107,7 @@ impl Link {
             state: watch::Sender::new(down),
             topology: Mutex::new(Topology { topics: Vec::new() }),
             closing: CancellationToken::new(),
+            present: watch::Sender::new(0),
         });
         let link = Self(Arc::new(Guard(Arc::clone(&inner))));
         let mut state = inner.state.subscribe();
@@ -113,13 +128,16 @@ impl Link {
     /// Waits for a session younger than `epoch`.
     pub(super) async fn life_after(&self, epoch: u64) -> Result<Arc<Life>, BusError> {
         let mut phase = self.inner().phase.subscribe();
-        let settled = phase
-            .wait_for(|phase| match phase {
-                Phase::Down => false,
-                Phase::Up(life) => life.epoch > epoch,
-                Phase::Failed(_) | Phase::Closed => true,
-            })
-            .await;
+        let settled = phase.wait_for(|phase| match phase {
+            Phase::Down => false,
+            Phase::Up(life) => life.epoch > epoch,
+            Phase::Failed(_) | Phase::Closed => true,
+        });
+        let settled = tokio::select! {
+            biased;
+            () = self.closing() => return Err(BusError::Closed),
+            settled = settled => settled,
+        };
         match settled.as_deref() {
             Ok(Phase::Up(life)) => Ok(Arc::clone(life)),
             Ok(Phase::Failed(lasting)) => Err(lasting.clone().into()),
@@ -157,6 +175,17 @@ impl Link {
         let mut phase = self.inner().phase.subscribe();
         let closed = phase.wait_for(|phase| matches!(phase, Phase::Closed | Phase::Failed(_)));
         drop(timeout(EXCHANGE_TIMEOUT, closed).await);
+    }
+
+    /// Resolves when [`Link::close`] is called.
+    pub(super) async fn closing(&self) {
+        self.inner().closing.cancelled().await;
+    }
+
+    /// Makes [`Link::close`] wait for somebody to leave.
+    pub(super) fn presence(&self) -> Presence {
+        self.inner().present.send_modify(|present| *present += 1);
+        Presence(Arc::clone(&self.0.0))
     }
 
     /// Whether [`Link::close`] was called.
@@ -275,7 +304,7 @@ impl<D: Dial> Supervisor<D> {
         self.inner.phase.send_replace(Phase::Up(Arc::clone(&life)));
         let reason = tokio::select! {
             biased;
-            () = self.inner.closing.cancelled() => None,
+            () = self.left() => None,
             reason = life.session.lost() => Some(reason),
             reason = life.ended() => Some(reason),
             reason = patrol(&life, &self.inner) => Some(reason),
@@ -293,6 +322,14 @@ impl<D: Dial> Supervisor<D> {
             self.backoff.reset();
         }
         reason
+    }
+
+    /// Resolves when the link is to be closed and everybody has left, or had the time to.
+    async fn left(&self) {
+        self.inner.closing.cancelled().await;
+        let mut present = self.inner.present.subscribe();
+        let all_left = present.wait_for(|present| *present == 0);
+        drop(timeout(LEAVE_TIMEOUT, all_left).await);
     }
 
     fn refuse(&mut self, lasting: Lasting) -> Result<String, Lasting> {

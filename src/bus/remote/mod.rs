@@ -79,11 +79,13 @@ pub(in crate::bus) trait Session: Send + Sync + 'static {
 
 /// What a broker tells of a group.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::bus) struct Stock {
-    /// Not delivered to anybody.
-    pub(in crate::bus) ready: u64,
-    /// Delivered to whomever and not settled, if the broker tells.
-    pub(in crate::bus) unsettled: Option<u64>,
+pub(in crate::bus) enum Stock {
+    /// Messages that are delivered to nobody; what others hold is not told.
+    #[cfg(feature = "rabbitmq")]
+    Ready(u64),
+    /// Messages that are not acknowledged, whether somebody holds them or not.
+    #[cfg(feature = "nats")]
+    Unacked(u64),
 }
 
 /// The way out to one topic.

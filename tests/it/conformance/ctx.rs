@@ -129,7 +129,7 @@ pub(super) fn hurried(url: &str) -> Config {
 pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
     match tokio::time::timeout(limit, work).await {
         Ok(done) => done,
-        Err(_) => panic!("not done within {limit:?}"),
+        Err(tokio::time::error::Elapsed { .. }) => panic!("not done within {limit:?}"),
     }
 }
 

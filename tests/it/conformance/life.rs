@@ -173,7 +173,7 @@ pub(super) async fn everything_may_close_at_once(ctx: &Ctx) {
     }
     let closing = Arc::clone(&bus);
     tasks.push(tokio::spawn(async move {
-        closing.close().await.expect("closed")
+        closing.close().await.expect("closed");
     }));
     for task in tasks {
         within(SOON, task).await.expect("joined");

@@ -6,6 +6,12 @@
 //! The oracle is the same for all: confirmed minus seen is empty; a second sight happens only where a fault was
 //! injected; each id ends in exactly one of acked or dead.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
+
 mod ctx;
 mod embedded;
 mod ledger;

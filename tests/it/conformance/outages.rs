@@ -138,17 +138,14 @@ pub(super) async fn a_paused_broker_goes_on(ctx: &Ctx) {
     let worker = Worker::start(ctx, ctx.fixture.config(), load()).await;
     worker.until_confirmed(100).await;
     let pause = ctx.lease() + Duration::from_millis(500);
-    match ctx.fixture.server() {
-        Some(server) => {
-            server.pause().await;
-            tokio::time::sleep(pause).await;
-            server.resume().await;
-        }
-        None => {
-            worker.signal("-STOP");
-            tokio::time::sleep(pause).await;
-            worker.signal("-CONT");
-        }
+    if let Some(server) = ctx.fixture.server() {
+        server.pause().await;
+        tokio::time::sleep(pause).await;
+        server.resume().await;
+    } else {
+        worker.signal("-STOP");
+        tokio::time::sleep(pause).await;
+        worker.signal("-CONT");
     }
     worker.until_confirmed(100).await;
     let log = settle_load(ctx, worker, durable).await;
@@ -552,19 +549,18 @@ pub(super) async fn blocked_publishers_do_not_block_acks(ctx: &Ctx) {
     let acks = held.into_iter().map(|d| (d.token, Verdict::Ack));
     let settled = within(Duration::from_secs(5), consumer.settle(acks.collect())).await;
     assert_eq!(settled.expect("settled").ok, 10);
-    match ctx.fixture.server() {
-        Some(server) => server.free().await,
-        None => {
-            let mut small = super::ctx::consumer(&bus, small, G, 16).await;
-            let mut seen = 0;
-            while seen < 30 {
-                let batch = within(SOON, small.recv(16, LINGER))
-                    .await
-                    .expect("received");
-                seen += batch.len();
-                let acks = batch.into_iter().map(|d| (d.token, Verdict::Ack));
-                small.settle(acks.collect()).await.expect("settled");
-            }
+    if let Some(server) = ctx.fixture.server() {
+        server.free().await;
+    } else {
+        let mut small = super::ctx::consumer(&bus, small, G, 16).await;
+        let mut seen = 0;
+        while seen < 30 {
+            let batch = within(SOON, small.recv(16, LINGER))
+                .await
+                .expect("received");
+            seen += batch.len();
+            let acks = batch.into_iter().map(|d| (d.token, Verdict::Ack));
+            small.settle(acks.collect()).await.expect("settled");
         }
     }
     within(SOON * 2, publishing).await.expect("joined");

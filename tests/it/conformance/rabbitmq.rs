@@ -156,7 +156,7 @@ impl Server for PrivateFixture {
     async fn free(&self) {
         block_in_place(|| {
             self.server
-                .control(&["set_vm_memory_high_watermark", "0.4"])
+                .control(&["set_vm_memory_high_watermark", "0.4"]);
         });
     }
 }

@@ -38,7 +38,7 @@ enum Watch {
 impl Watch {
     fn script(&self, pid: u32, directory: &Path) -> String {
         let directory = directory.display();
-        let stop = format!("kill -9 -- -{pid}; rm -rf '{directory}'");
+        let stop = format!("kill -s KILL -- -{pid}; rm -rf '{directory}'");
         match self {
             Self::Test => {
                 let test = std::process::id();
@@ -47,7 +47,7 @@ impl Watch {
             Self::Users(file) => format!(
                 "idle=0; while kill -0 {pid}; do sleep 1; \
                  if flock -n -x '{file}' true; then idle=$((idle + 1)); else idle=0; fi; \
-                 [ $idle -lt {IDLE_MAX_S} ] || flock -n -x '{file}' sh -c 'kill -9 -- -{pid}'; done; {stop}",
+                 [ $idle -lt {IDLE_MAX_S} ] || flock -n -x '{file}' sh -c 'kill -s KILL -- -{pid}'; done; {stop}",
                 file = file.display(),
             ),
         }

@@ -306,15 +306,12 @@ impl Worker {
 
     /// `kill -9` of the broker: of its server, or of the worker that is the broker and then lives again.
     pub(super) async fn kill9_broker(&mut self, ctx: &Ctx) {
-        match ctx.fixture.server() {
-            Some(server) => {
-                server.kill9().await;
-                server.start().await;
-            }
-            None => {
-                self.kill9().await;
-                self.live().await;
-            }
+        if let Some(server) = ctx.fixture.server() {
+            server.kill9().await;
+            server.start().await;
+        } else {
+            self.kill9().await;
+            self.live().await;
         }
     }
 
@@ -483,7 +480,7 @@ async fn consume(
             say(format_args!("seen {group} {n} {}", delivery.attempt));
             let verdict = match habit {
                 Habit::AbortOn(bad) if n == bad => std::process::abort(),
-                Habit::BuryThirds if n % 3 == 0 => {
+                Habit::BuryThirds if n.is_multiple_of(3) => {
                     events.push(format!("buried {group} {n}"));
                     Verdict::Dead("a third".to_owned())
                 }
@@ -500,7 +497,9 @@ async fn consume(
         }
         let settled = consumer.settle(verdicts).await.expect("settled");
         if settled.stale == 0 {
-            events.iter().for_each(|event| say(format_args!("{event}")));
+            for event in events {
+                say(format_args!("{event}"));
+            }
         }
     }
     consumer.stop().await.expect("stopped");
