@@ -4,7 +4,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Bus, BusError, Config, backend::Backend, embedded::Embedded, settle::Settling};
+use super::{
+    Bus, BusError, Config, backend::Backend, embedded::Embedded, observed::Observed,
+    settle::Settling,
+};
 use crate::clock::Clock;
 
 /// Opens the bus that the URL names. Waits for an absent broker.
@@ -33,7 +36,9 @@ pub async fn connect(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusE
 }
 
 fn built(backend: impl Backend, config: &Config, clock: Clock) -> Arc<dyn Bus> {
-    Arc::new(Settling::new(backend, config, clock))
+    Arc::new(Observed::new(Arc::new(Settling::new(
+        backend, config, clock,
+    ))))
 }
 
 fn misunderstood(url: &str, reason: &str) -> BusError {

@@ -39,9 +39,11 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub mod backend;
+pub mod chaos;
 mod connect;
 pub mod embedded;
 mod error;
+pub mod observed;
 pub mod settle;
 pub mod topology;
 

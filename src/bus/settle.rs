@@ -7,6 +7,8 @@
 //! - A delivery that came back is handed out alone, and a new consumer holds one delivery at a time until it has
 //!   seen a fresh one. So a record that kills its consumer is counted alone: its neighbours are not on loan with it
 //!   the next time, also on brokers that count what was only prefetched.
+//!   The price: whoever needs several deliveries at once before it settles any waits in `recv` until a fresh one
+//!   comes, as with a full window.
 //! - A dead letter that is redriven is processed by its own group only; the others ack it unseen.
 
 mod consumer;

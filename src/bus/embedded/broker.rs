@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -38,6 +38,7 @@ pub(super) struct Client {
     pub(super) id: u64,
     pub(super) broker: Arc<Broker>,
     pub(super) closed: CancellationToken,
+    left: AtomicBool,
 }
 
 impl Broker {
@@ -139,6 +140,7 @@ impl Client {
             id: broker.number(),
             broker,
             closed: CancellationToken::new(),
+            left: AtomicBool::new(false),
         }
     }
 
@@ -151,7 +153,7 @@ impl Client {
 
     /// Leaves the broker; the deliveries of its subscriptions come back. Returns whether it was the last client.
     fn leave(&self) -> bool {
-        if self.closed.is_cancelled() {
+        if self.left.swap(true, Ordering::AcqRel) {
             return false;
         }
         self.closed.cancel();

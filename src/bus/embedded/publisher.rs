@@ -108,22 +108,18 @@ impl Publisher for EmbeddedPublisher {
         let mut messages = messages.into_iter();
         for message in messages.by_ref() {
             let charged = self.topic.charge(&message);
-            let slot = match self.room_now(charged) {
-                Some(slot) => Ok(slot),
-                None => {
-                    sent.extend(self.send(&mut part));
-                    self.room(charged).await
-                }
+            let slot = if let Some(slot) = self.room_now(charged) {
+                Ok(slot)
+            } else {
+                sent.extend(self.send(&mut part));
+                self.room(charged).await
             };
-            match slot {
-                Ok(slot) => {
-                    part.items.push((message, charged));
-                    part.slots.push(slot);
-                }
-                Err(_) => {
-                    left.push(message.id);
-                    break;
-                }
+            if let Ok(slot) = slot {
+                part.items.push((message, charged));
+                part.slots.push(slot);
+            } else {
+                left.push(message.id);
+                break;
             }
         }
         left.extend(messages.map(|m| m.id));

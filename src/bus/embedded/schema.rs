@@ -18,7 +18,7 @@ use std::{
 
 use bytes::Bytes;
 use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
     WriteTransaction,
 };
 use serde::{Deserialize, Serialize};
@@ -138,39 +138,29 @@ fn initialize(database: &Database) -> Result<(), StoreError> {
     write.commit().map_err(redb_error)
 }
 
+/// The tables that almost every operation needs, opened once a commit.
+struct Tables<'a> {
+    messages: Table<'a, (u32, u64), &'static [u8]>,
+    done: Table<'a, (u32, u32, u64), ()>,
+    attempts: Table<'a, (u32, u32, u64), u32>,
+}
+
 /// Stores operations in one commit.
 pub(super) fn commit<'a>(
     database: &Database,
     ops: impl Iterator<Item = &'a Op>,
 ) -> Result<(), StoreError> {
     let write = database.begin_write().map_err(redb_error)?;
+    let mut tables = Tables {
+        messages: write.open_table(MESSAGES).map_err(redb_error)?,
+        done: write.open_table(DONE).map_err(redb_error)?,
+        attempts: write.open_table(ATTEMPTS).map_err(redb_error)?,
+    };
     for op in ops {
-        apply(&write, op)?;
+        tables.apply(&write, op)?;
     }
+    drop(tables);
     write.commit().map_err(redb_error)
-}
-
-fn apply(write: &WriteTransaction, op: &Op) -> Result<(), StoreError> {
-    match op {
-        Op::Topics(records) => records.iter().try_for_each(|record| save(write, record)),
-        Op::Append { topic, admissions } => append(write, topic.id, admissions),
-        Op::Attempts {
-            topic,
-            group,
-            tries,
-        } => attempts(write, (*topic, *group), tries),
-        Op::Done {
-            topic,
-            group,
-            groups,
-            done,
-            tries,
-        } => {
-            attempts(write, (*topic, *group), tries)?;
-            finish(write, (*topic, *group), *groups, done)
-        }
-        Op::Flush => Ok(()),
-    }
 }
 
 fn save(write: &WriteTransaction, record: &TopicRecord) -> Result<(), StoreError> {
@@ -182,59 +172,76 @@ fn save(write: &WriteTransaction, record: &TopicRecord) -> Result<(), StoreError
     Ok(())
 }
 
-fn append(
-    write: &WriteTransaction,
-    topic: u32,
-    admissions: &[Admission],
-) -> Result<(), StoreError> {
-    let mut table = write.open_table(MESSAGES).map_err(redb_error)?;
-    for admission in admissions {
-        let value = encode(&admission.message)?;
-        table
-            .insert((topic, admission.seq), value.as_slice())
-            .map_err(redb_error)?;
+impl Tables<'_> {
+    fn apply(&mut self, write: &WriteTransaction, op: &Op) -> Result<(), StoreError> {
+        match op {
+            Op::Topics(records) => records.iter().try_for_each(|record| save(write, record)),
+            Op::Append { topic, admissions } => self.append(topic.id, admissions),
+            Op::Attempts {
+                topic,
+                group,
+                tries,
+            } => self.record((*topic, *group), tries),
+            Op::Done {
+                topic,
+                group,
+                groups,
+                done,
+                tries,
+            } => {
+                self.record((*topic, *group), tries)?;
+                self.finish((*topic, *group), *groups, done)
+            }
+            Op::Flush => Ok(()),
+        }
     }
-    Ok(())
-}
 
-fn attempts(
-    write: &WriteTransaction,
-    (topic, group): (u32, u32),
-    tries: &[(u64, u32)],
-) -> Result<(), StoreError> {
-    let mut table = write.open_table(ATTEMPTS).map_err(redb_error)?;
-    for (seq, attempts) in tries {
-        let key = (topic, group, *seq);
-        if *attempts == 0 {
-            table.remove(key).map_err(redb_error)?;
-        } else {
-            table.insert(key, *attempts).map_err(redb_error)?;
+    fn append(&mut self, topic: u32, admissions: &[Admission]) -> Result<(), StoreError> {
+        for admission in admissions {
+            let value = encode(&admission.message)?;
+            self.messages
+                .insert((topic, admission.seq), value.as_slice())
+                .map_err(redb_error)?;
         }
+        Ok(())
     }
-    Ok(())
-}
 
-fn finish(
-    write: &WriteTransaction,
-    (topic, group): (u32, u32),
-    groups: u32,
-    finished: &[(u64, bool)],
-) -> Result<(), StoreError> {
-    let mut messages = write.open_table(MESSAGES).map_err(redb_error)?;
-    let mut done = write.open_table(DONE).map_err(redb_error)?;
-    let mut attempts = write.open_table(ATTEMPTS).map_err(redb_error)?;
-    for (seq, last) in finished {
-        attempts.remove((topic, group, *seq)).map_err(redb_error)?;
-        if !last {
-            done.insert((topic, group, *seq), ()).map_err(redb_error)?;
-            continue;
+    fn record(
+        &mut self,
+        (topic, group): (u32, u32),
+        tries: &[(u64, u32)],
+    ) -> Result<(), StoreError> {
+        for (seq, attempts) in tries {
+            let key = (topic, group, *seq);
+            if *attempts == 0 {
+                self.attempts.remove(key).map_err(redb_error)?;
+            } else {
+                self.attempts.insert(key, *attempts).map_err(redb_error)?;
+            }
         }
-        messages.remove((topic, *seq)).map_err(redb_error)?;
-        for other in 0..groups {
-            done.remove((topic, other, *seq)).map_err(redb_error)?;
-        }
+        Ok(())
     }
-    Ok(())
+
+    fn finish(
+        &mut self,
+        (topic, group): (u32, u32),
+        groups: u32,
+        finished: &[(u64, bool)],
+    ) -> Result<(), StoreError> {
+        for (seq, last) in finished {
+            let key = (topic, group, *seq);
+            self.attempts.remove(key).map_err(redb_error)?;
+            if !last {
+                self.done.insert(key, ()).map_err(redb_error)?;
+                continue;
+            }
+            self.messages.remove((topic, *seq)).map_err(redb_error)?;
+            for other in (0..groups).filter(|other| *other != group) {
+                self.done.remove((topic, other, *seq)).map_err(redb_error)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn damaged(

@@ -52,6 +52,9 @@ enum Feed {
     Full,
 }
 
+/// A letter on its way to the broker.
+type Burial = Pin<Box<dyn Future<Output = Result<(), Unconfirmed>> + Send>>;
+
 /// Handed out and not settled.
 struct Held {
     feed: Feed,
@@ -70,7 +73,7 @@ pub(super) struct SettlingConsumer {
     /// Received and not handed out yet.
     waiting: VecDeque<(Feed, Delivery)>,
     /// The receipt of the letter for the first one that waits: a dropped `recv` goes on with it.
-    burial: Option<Pin<Box<dyn Future<Output = Result<(), Unconfirmed>> + Send>>>,
+    burial: Option<Burial>,
     slow: Option<Box<dyn Subscription>>,
     full: Option<Box<dyn Subscription>>,
     seen_fresh: bool,

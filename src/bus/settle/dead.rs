@@ -88,12 +88,11 @@ impl Graveyard {
     }
 
     async fn publisher(&mut self) -> Result<&mut Box<dyn Publisher>, BusError> {
-        let publisher = match self.publisher.take() {
-            Some(publisher) => publisher,
-            None => {
-                let topic = dead_topic(&self.topic, &self.group);
-                self.backend.publisher(&topic).await?
-            }
+        let publisher = if let Some(publisher) = self.publisher.take() {
+            publisher
+        } else {
+            let topic = dead_topic(&self.topic, &self.group);
+            self.backend.publisher(&topic).await?
         };
         Ok(self.publisher.insert(publisher))
     }

@@ -1,0 +1,328 @@
+//! A backend that misbehaves as brokers may: seeded, for simulations.
+//!
+//! Promise: it breaks none of the bus's promises 1 to 4; it only makes the legal happen often. Messages are sent twice
+//! (as after a lost confirm), everything takes a while, receipts come late, deliveries are taken back before they
+//! are handed out (as by a consumer that died with them), and consumers die and are replaced, which makes their
+//! tokens stale. The same seed on the same runtime does the same.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use tokio::{sync::watch, time::sleep};
+
+use super::{
+    BrokerInfo, BusError, Capabilities, Delivery, Depth, Link, Message, Publisher, Receipt,
+    Settled, Token, Topology,
+    backend::{Backend, Disposition, Subscription},
+};
+
+/// How often what happens. Probabilities are from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Faults {
+    /// A batch is published twice.
+    pub duplicate: f64,
+    /// A delivery is taken back before it is handed out, counted as a try.
+    pub take_back: f64,
+    /// The consumer dies before a receive or a settlement: all that it holds goes back, counted as tries.
+    pub death: f64,
+    /// The longest delay before each call and before each receipt.
+    pub delay_max: Duration,
+}
+
+impl Faults {
+    /// Nothing happens.
+    pub const NONE: Self = Self {
+        duplicate: 0.0,
+        take_back: 0.0,
+        death: 0.0,
+        delay_max: Duration::ZERO,
+    };
+}
+
+/// Faults with their dice.
+#[derive(Debug)]
+struct Dice {
+    faults: Faults,
+    rng: ChaCha8Rng,
+}
+
+impl Dice {
+    fn throw(&mut self, probability: f64) -> bool {
+        self.rng.random_bool(probability.clamp(0.0, 1.0))
+    }
+
+    fn delay(&mut self) -> Duration {
+        self.faults.delay_max.mul_f64(self.rng.random::<f64>())
+    }
+}
+
+/// A [`Backend`] with faults.
+#[derive(Debug)]
+pub struct Chaos {
+    inner: Arc<dyn Backend>,
+    faults: Faults,
+    seeds: Mutex<ChaCha8Rng>,
+    lives: Arc<AtomicU64>,
+}
+
+impl Chaos {
+    /// Makes that backend misbehave.
+    #[must_use]
+    pub fn new(inner: impl Backend, faults: Faults, seed: u64) -> Self {
+        Self {
+            inner: Arc::new(inner),
+            faults,
+            seeds: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
+            lives: Arc::new(AtomicU64::new(1)),
+        }
+    }
+
+    /// Dice for one publisher or subscription, so that others do not disturb its sequence.
+    fn dice(&self) -> Dice {
+        let mut seeds = self.seeds.lock().unwrap_or_else(PoisonError::into_inner);
+        Dice {
+            faults: self.faults,
+            rng: ChaCha8Rng::seed_from_u64(seeds.random()),
+        }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Backend for Chaos {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn describe(&self) -> Result<BrokerInfo, BusError> {
+        self.inner.describe().await
+    }
+
+    fn link(&self) -> watch::Receiver<Link> {
+        self.inner.link()
+    }
+
+    async fn declare(&self, topology: &Topology) -> Result<(), BusError> {
+        self.inner.declare(topology).await
+    }
+
+    async fn publisher(&self, topic: &str) -> Result<Box<dyn Publisher>, BusError> {
+        let inner = self.inner.publisher(topic).await?;
+        let dice = self.dice();
+        Ok(Box::new(ChaosPublisher { inner, dice }))
+    }
+
+    async fn subscribe(
+        &self,
+        topic: &str,
+        group: &str,
+        window: usize,
+    ) -> Result<Box<dyn Subscription>, BusError> {
+        let inner = self.inner.subscribe(topic, group, window).await?;
+        Ok(Box::new(ChaosSubscription {
+            backend: Arc::clone(&self.inner),
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            window,
+            dice: self.dice(),
+            lives: Arc::clone(&self.lives),
+            epoch: self.lives.fetch_add(1, Ordering::Relaxed),
+            next_tag: 0,
+            held: BTreeMap::new(),
+            ready: Vec::new(),
+            taken_back: Vec::new(),
+            inner: Some(inner),
+            stopped: false,
+        }))
+    }
+
+    async fn depth(&self, topic: &str, group: &str) -> Result<Depth, BusError> {
+        self.inner.depth(topic, group).await
+    }
+
+    async fn close(&self) -> Result<(), BusError> {
+        self.inner.close().await
+    }
+}
+
+struct ChaosPublisher {
+    inner: Box<dyn Publisher>,
+    dice: Dice,
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Publisher for ChaosPublisher {
+    async fn publish(&mut self, messages: Vec<Message>) -> Result<Receipt, BusError> {
+        sleep(self.dice.delay()).await;
+        let again = self
+            .dice
+            .throw(self.dice.faults.duplicate)
+            .then(|| messages.clone());
+        let first = self.inner.publish(messages).await?;
+        let second = match again {
+            // The first is on its way; a second that fails is only a repeat less.
+            Some(messages) => self.inner.publish(messages).await.ok(),
+            None => None,
+        };
+        let late = self.dice.delay();
+        Ok(Receipt::new(async move {
+            first.await?;
+            if let Some(second) = second {
+                second.await?;
+            }
+            sleep(late).await;
+            Ok(())
+        }))
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), BusError> {
+        self.inner.close().await
+    }
+}
+
+struct ChaosSubscription {
+    backend: Arc<dyn Backend>,
+    topic: String,
+    group: String,
+    window: usize,
+    dice: Dice,
+    lives: Arc<AtomicU64>,
+    /// This life; its tokens carry it.
+    epoch: u64,
+    next_tag: u64,
+    held: BTreeMap<u64, Token>,
+    /// Received and not handed out: a dropped `recv` leaves them here.
+    ready: Vec<Delivery>,
+    taken_back: Vec<Token>,
+    /// None between two lives.
+    inner: Option<Box<dyn Subscription>>,
+    stopped: bool,
+}
+
+impl ChaosSubscription {
+    fn maybe_die(&mut self) {
+        if self.stopped || !self.dice.throw(self.dice.faults.death) {
+            return;
+        }
+        self.inner = None;
+        self.held.clear();
+        self.ready.clear();
+        self.taken_back.clear();
+        self.epoch = self.lives.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn inner(&mut self) -> Result<&mut Box<dyn Subscription>, BusError> {
+        let inner = if let Some(inner) = self.inner.take() {
+            inner
+        } else {
+            let subscribed = self
+                .backend
+                .subscribe(&self.topic, &self.group, self.window);
+            subscribed.await?
+        };
+        Ok(self.inner.insert(inner))
+    }
+
+    /// Deals what came into what is handed out and what is taken back.
+    fn deal(&mut self, batch: Vec<Delivery>) {
+        for delivery in batch {
+            if self.dice.throw(self.dice.faults.take_back) {
+                self.taken_back.push(delivery.token);
+                continue;
+            }
+            self.next_tag += 1;
+            self.held.insert(self.next_tag, delivery.token);
+            let token = Token {
+                epoch: self.epoch,
+                tag: self.next_tag,
+            };
+            self.ready.push(Delivery { token, ..delivery });
+        }
+    }
+
+    /// Gives back what was taken back. A dropped call does it again, and the second time is stale.
+    async fn give_back(&mut self) -> Result<(), BusError> {
+        if self.taken_back.is_empty() {
+            return Ok(());
+        }
+        let delay = self.dice.delay();
+        let copies = self
+            .taken_back
+            .iter()
+            .map(|&Token { epoch, tag }| (Token { epoch, tag }, Disposition::Retry(delay)));
+        let dispositions = copies.collect();
+        self.inner().await?.settle(dispositions).await?;
+        self.taken_back.clear();
+        Ok(())
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Subscription for ChaosSubscription {
+    async fn recv(&mut self, max: usize, linger: Duration) -> Result<Vec<Delivery>, BusError> {
+        if self.stopped {
+            return Ok(Vec::new());
+        }
+        sleep(self.dice.delay()).await;
+        self.maybe_die();
+        while self.ready.is_empty() {
+            self.give_back().await?;
+            let batch = self.inner().await?.recv(max, linger).await?;
+            self.deal(batch);
+        }
+        self.give_back().await?;
+        Ok(std::mem::take(&mut self.ready))
+    }
+
+    async fn settle(
+        &mut self,
+        dispositions: Vec<(Token, Disposition)>,
+    ) -> Result<Settled, BusError> {
+        sleep(self.dice.delay()).await;
+        self.maybe_die();
+        let asked = dispositions.len();
+        let mut own = Vec::new();
+        for (token, disposition) in dispositions {
+            if token.epoch == self.epoch
+                && let Some(inner) = self.held.remove(&token.tag)
+            {
+                own.push((inner, disposition));
+            }
+        }
+        let settled = if own.is_empty() {
+            Settled::default()
+        } else {
+            self.inner().await?.settle(own).await?
+        };
+        Ok(Settled {
+            ok: settled.ok,
+            stale: asked - settled.ok,
+        })
+    }
+
+    async fn stop(&mut self) -> Result<(), BusError> {
+        self.give_back().await?;
+        self.stopped = true;
+        let unseen = std::mem::take(&mut self.ready).into_iter();
+        let released = unseen.map(|delivery| (delivery.token, Disposition::Release));
+        self.settle(released.collect()).await?;
+        self.inner().await?.stop().await
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), BusError> {
+        match self.inner {
+            Some(inner) => inner.close().await,
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a law is given: clients, a topology, settings for the hurry, and the faults of the backend.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use residual::bus::{Bus, BusError, Capabilities, Config, Consumer, Publisher, Topic, Topology};
+
+/// A topic with two groups.
+pub(super) const SHARED: &str = "shared";
+pub(super) const A: &str = "a";
+pub(super) const B: &str = "b";
+/// A topic with one group.
+pub(super) const SOLO: &str = "solo";
+pub(super) const G: &str = "g";
+/// A topic with one group and little room.
+pub(super) const SMALL: &str = "small";
+pub(super) const SMALL_BYTES: u64 = 64 << 10;
+
+/// The longest that a law may take.
+const LAW_MAX: Duration = Duration::from_secs(100);
+
+/// How a backend is set up, reached and hurt.
+#[async_trait]
+pub(super) trait Fixture: Send + Sync {
+    /// Settings with which a client in any process reaches the broker.
+    fn config(&self) -> Config;
+
+    /// A new client in this process.
+    async fn connect(&self, config: Config) -> Result<Arc<dyn Bus>, BusError>;
+
+    /// Lets go of the broker if it lives in this process, so that a worker process can host it.
+    async fn release(&self);
+
+    /// Stops the broker in order and starts it again on what it stored.
+    async fn restart(&self);
+
+    /// Faults that need a broker in a process of its own; `None` where the broker lives in its client's process.
+    fn server(&self) -> Option<&dyn Server>;
+}
+
+/// Faults of a broker that is a process of its own, reached by a link.
+#[async_trait]
+pub(super) trait Server: Send + Sync {
+    /// `kill -9`; it stays away.
+    async fn kill9(&self);
+    /// Starts it again on what it stored; returns when it answers.
+    async fn start(&self);
+    /// SIGSTOP.
+    async fn pause(&self);
+    /// SIGCONT.
+    async fn resume(&self);
+    /// Cuts every connection and refuses new ones.
+    async fn cut(&self);
+    /// Lets bytes vanish without closing anything: a half-open link.
+    async fn swallow(&self);
+    /// Ends `cut` and `swallow`.
+    async fn heal(&self);
+    /// Deletes what stores the messages of that group (its queue, its consumer).
+    async fn delete(&self, topic: &str, group: &str);
+    /// Settings that name a server which is not there yet, and a way to bring it up at that address later.
+    async fn absent(&self) -> (Config, Box<dyn Server>);
+    /// Fills the broker's quota from another client, until it refuses or blocks publishers; `free` ends it.
+    async fn fill(&self);
+    /// Ends `fill`.
+    async fn free(&self);
+}
+
+/// A backend under test.
+pub(super) struct Ctx {
+    pub(super) fixture: Box<dyn Fixture>,
+}
+
+impl Ctx {
+    pub(super) fn new(fixture: Box<dyn Fixture>) -> Self {
+        Self { fixture }
+    }
+
+    /// Runs a law; one that hangs has failed.
+    pub(super) async fn hold(&self, law: impl Future<Output = ()>) {
+        within(LAW_MAX, law).await;
+    }
+
+    pub(super) async fn bus(&self) -> Arc<dyn Bus> {
+        self.bus_with(|_| ()).await
+    }
+
+    /// A client with the topology declared.
+    pub(super) async fn bus_with(&self, change: impl FnOnce(&mut Config) + Send) -> Arc<dyn Bus> {
+        let mut config = self.fixture.config();
+        change(&mut config);
+        let bus = self.fixture.connect(config).await.expect("connect");
+        bus.declare(&topology()).await.expect("declare");
+        bus
+    }
+
+    /// How long a delivery of a consumer that vanished may take to come back.
+    pub(super) fn lease(&self) -> Duration {
+        Duration::from_millis(self.fixture.config().lease_ms)
+    }
+
+    pub(super) async fn capabilities(&self) -> Capabilities {
+        self.bus().await.capabilities()
+    }
+}
+
+/// What every law finds declared.
+pub(super) fn topology() -> Topology {
+    let mut small = Topic::new(SMALL, &[G]);
+    small.bytes_max = SMALL_BYTES;
+    Topology::with_dead_letters(vec![
+        Topic::new(SHARED, &[A, B]),
+        Topic::new(SOLO, &[G]),
+        small,
+    ])
+}
+
+/// Settings for tests: everything that waits waits little.
+pub(super) fn hurried(url: &str) -> Config {
+    Config {
+        url: url.to_owned(),
+        lease_ms: 2_000,
+        publish_window: 64,
+        consume_window: 32,
+        backoff_max_ms: 250,
+        ..Config::default()
+    }
+}
+
+pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done,
+        Err(tokio::time::error::Elapsed { .. }) => panic!("not done within {limit:?}"),
+    }
+}
+
+pub(super) async fn publisher(bus: &Arc<dyn Bus>, topic: &str) -> Box<dyn Publisher> {
+    bus.publisher(topic).await.expect("publisher")
+}
+
+pub(super) async fn consumer(
+    bus: &Arc<dyn Bus>,
+    topic: &str,
+    group: &str,
+    window: usize,
+) -> Box<dyn Consumer> {
+    bus.consumer(topic, group, window).await.expect("consumer")
+}
