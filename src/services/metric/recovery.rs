@@ -142,6 +142,14 @@ fn refuse_other_partitions(
         if partitions_in_name(&path) == Some(config.partitions) {
             continue;
         }
+        // A process of the old number may still be running.
+        let lock_path = path.with_extension("lock");
+        let lock = disk
+            .lock(&lock_path)
+            .map_err(LogError::io("lock", &lock_path))?;
+        if lock.is_none() {
+            return Err(MetricError::Locked { path: lock_path });
+        }
         let store = Store::open(disk, &path)?;
         let pending = store.len()?;
         if pending > 0 {

@@ -456,6 +456,19 @@ async fn two_services_in_one_folder_are_refused() {
     bench.start().await.stop().await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn another_number_of_partitions_is_refused_while_the_old_process_runs() {
+    let disk = SimDisk::default();
+    let mut bench = Bench::on(&disk).await;
+    let first = bench.start().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.config.partitions = 2;
+    let error = bench.start().await.task.await.unwrap().unwrap_err();
+    assert!(matches!(error, MetricError::Locked { .. }), "{error}");
+    first.stop().await.unwrap();
+    bench.start().await.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_folder_that_cannot_be_made_is_an_error_with_its_mend() {
     let folder = tempfile::tempdir().unwrap();
