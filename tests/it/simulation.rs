@@ -1,4 +1,5 @@
-//! The whole stream in virtual time: features, predictor and metric on the embedded bus, while everything dies.
+//! The whole stream in virtual time: features, predictor and metric on the embedded bus, while everything dies and the
+//! bus misbehaves as brokers may.
 //!
 //! One seed decides what is sent, when who is killed, when the power goes, when the disk is full or a sync fails, and
 //! what the disk forgets. Oracle: every id with both halves stands in the log once with the right numbers, every
@@ -11,7 +12,12 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 use residual::{
-    bus::{self, Bus, Message, Publisher, Topic, Topology, Verdict},
+    bus::{
+        self, Bus, Message, Publisher, Topic, Topology, Verdict,
+        chaos::{Chaos, Faults},
+        embedded::Embedded,
+        settle::Settling,
+    },
     clock::Clock,
     message::{
         Body, Encoding, Features, IdSource, Prediction, Record, RunTag, Truth, decode, encode,
@@ -68,7 +74,15 @@ impl World {
             attempts_max: 1_000,
             ..bus::Config::default()
         };
-        let bus = bus::connect(&bus_config, clock).await.unwrap();
+        let faults = Faults {
+            duplicate: rng.random_range(0.0..0.1),
+            take_back: rng.random_range(0.0..0.1),
+            death: rng.random_range(0.0..0.1),
+            delay_max: Duration::from_millis(rng.random_range(0..20)),
+        };
+        let broker = Embedded::memory(bus_config.clone());
+        let broker = Chaos::new(broker, faults, rng.random());
+        let bus: Arc<dyn Bus> = Arc::new(Settling::new(broker, &bus_config, clock));
         let topics = [
             ("features", "predictor"),
             ("y_true", "metric"),

@@ -15,7 +15,8 @@ pub enum LabelPolicy {
     Reject,
 }
 
-/// Settings of the metric service. Bounds in memory: 50 bytes a pending half, 40 a remembered id.
+/// Settings of the metric service. Measured bounds in memory: 60 MiB for a million pending halves, 25 more for half a
+/// million remembered ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {

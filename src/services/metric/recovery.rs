@@ -43,6 +43,7 @@ impl Ledger {
         let layout = Layout::new(logs, config.partition, config.partitions);
         disk.create_dir_all(&layout.inner)
             .map_err(LogError::io("make the folder", &layout.inner))?;
+        sync_names(&*disk, logs)?;
         refuse_other_partitions(&*disk, &layout, &config)?;
         let store = Store::open(&*disk, &layout.store)?;
         let saved = store.checkpoint()?;
@@ -108,6 +109,21 @@ impl Ledger {
     }
 }
 
+/// A folder that was just made must not vanish with the power, and everything acknowledged with it.
+fn sync_names(disk: &dyn Disk, logs: &Path) -> Result<(), LogError> {
+    let parent = logs.parent().unwrap_or(Path::new("/"));
+    let parent = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
+    for folder in [parent, logs] {
+        disk.sync_dir(folder)
+            .map_err(LogError::io("sync the folder", folder))?;
+    }
+    Ok(())
+}
+
 /// Looks for stores of another number of partitions that still hold halves.
 fn refuse_other_partitions(
     disk: &dyn Disk,
@@ -126,6 +142,14 @@ fn refuse_other_partitions(
     for path in stores {
         if partitions_in_name(&path) == Some(config.partitions) {
             continue;
+        }
+        // A process of the old number may still be running.
+        let lock_path = path.with_extension("lock");
+        let lock = disk
+            .lock(&lock_path)
+            .map_err(LogError::io("lock", &lock_path))?;
+        if lock.is_none() {
+            return Err(MetricError::Locked { path: lock_path });
         }
         let store = Store::open(disk, &path)?;
         let pending = store.len()?;

@@ -284,3 +284,43 @@ fn without_power_again_during_recovery_each_id_is_recorded_once() {
         every_operation(seed, Crash::Power, |at| vec![at % 41, at % 17]);
     }
 }
+
+/// A sync fails, the process dies before it can undo the write, and the next one finds the row in the page cache, where
+/// it looks durable.
+#[test]
+fn a_row_whose_sync_failed_in_an_earlier_life_is_made_durable_before_it_is_believed() {
+    let mut drill = Drill::new(0, Crash::Kill);
+    let pair = [
+        (Kind::Truth, 1, y_true(1)),
+        (Kind::Prediction, 1, y_pred(1)),
+    ];
+    drill.deliveries = vec![Delivery {
+        halves: pair.to_vec(),
+        is_settled: false,
+    }];
+    let give = |ledger: &mut Ledger| {
+        ledger.begin(0);
+        for (kind, id, value) in pair {
+            let id = RecordId::from_text(&format!("id-{id}")).unwrap();
+            ledger.accept(0, kind, id, value, START_MS);
+        }
+        ledger.commit(START_MS, Flush::Due)
+    };
+    let mut ledger = drill.open().unwrap();
+    drill.disk.fail_syncs(1);
+    // The write, the sync, and then the power before the write is undone.
+    drill.disk.crash_at(Some(drill.disk.operations() + 2));
+    give(&mut ledger).unwrap_err();
+    drop(ledger);
+    drill.disk.reboot(Crash::Kill, 0);
+    assert_eq!(drill.log_lines().len(), 1, "the row is in the page cache");
+    let mut ledger = drill.open().unwrap();
+    assert_eq!(give(&mut ledger).unwrap().settled, [0]);
+    assert_eq!(ledger.progress().counters.duplicate, 2);
+    drill.disk.pull_plug();
+    drop(ledger);
+    for seed in 0..8 {
+        drill.disk.reboot(Crash::Power, seed);
+        assert_eq!(drill.log_lines().len(), 1, "an acknowledged row was lost");
+    }
+}

@@ -126,18 +126,21 @@ impl World {
     }
 
     fn lose(&mut self, rng: &mut ChaCha8Rng) {
-        let changed: Vec<PathBuf> = self
+        let folders: BTreeSet<PathBuf> = self
             .names
             .keys()
             .chain(self.durable_names.keys())
             .filter(|path| self.names.get(*path) != self.durable_names.get(*path))
-            .cloned()
+            .filter_map(|path| path.parent())
+            .map(Path::to_owned)
             .collect();
-        // A folder's changes reach the disk in order, so either all of them did or none.
-        if !changed.is_empty() && rng.random_bool(0.5) {
-            self.names = self.durable_names.clone();
-        } else {
-            self.durable_names = self.names.clone();
+        // A folder's changes reach the disk in order; here either all of them did or none.
+        for folder in folders {
+            if rng.random_bool(0.5) {
+                copy_folder(&folder, &self.durable_names, &mut self.names);
+            } else {
+                copy_folder(&folder, &self.names, &mut self.durable_names);
+            }
         }
         for file in &mut self.files {
             for change in std::mem::take(&mut file.unsynced) {
@@ -148,6 +151,14 @@ impl World {
             file.now = file.durable.clone();
         }
     }
+}
+
+/// Makes the names in a folder what they are elsewhere.
+fn copy_folder(folder: &Path, from: &BTreeMap<PathBuf, usize>, to: &mut BTreeMap<PathBuf, usize>) {
+    let is_inside = |path: &Path| path.parent() == Some(folder);
+    to.retain(|path, _| !is_inside(path));
+    let inside = from.iter().filter(|(path, _)| is_inside(path));
+    to.extend(inside.map(|(path, file)| (path.clone(), *file)));
 }
 
 /// Keeps some sectors of a write.
@@ -216,10 +227,11 @@ impl Disk for SimDisk {
         self.world().check()
     }
 
-    fn sync_dir(&self, _path: &Path) -> io::Result<()> {
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
         world.change()?;
-        world.durable_names = world.names.clone();
+        let world = &mut *world;
+        copy_folder(path, &world.names, &mut world.durable_names);
         Ok(())
     }
 

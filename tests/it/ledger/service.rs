@@ -456,6 +456,19 @@ async fn two_services_in_one_folder_are_refused() {
     bench.start().await.stop().await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn another_number_of_partitions_is_refused_while_the_old_process_runs() {
+    let disk = SimDisk::default();
+    let mut bench = Bench::on(&disk).await;
+    let first = bench.start().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.config.partitions = 2;
+    let error = bench.start().await.task.await.unwrap().unwrap_err();
+    assert!(matches!(error, MetricError::Locked { .. }), "{error}");
+    first.stop().await.unwrap();
+    bench.start().await.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_folder_that_cannot_be_made_is_an_error_with_its_mend() {
     let folder = tempfile::tempdir().unwrap();
@@ -468,4 +481,51 @@ async fn a_folder_that_cannot_be_made_is_an_error_with_its_mend() {
         text.contains("logs") && text.contains("a file stands where a folder should"),
         "{text}"
     );
+}
+
+/// `RESIDUAL_TEST_TINY=/mnt/tiny` names the mount point, for instance of `mount -t tmpfs -o size=8m tmpfs /mnt/tiny`.
+#[tokio::test]
+#[ignore = "needs a small file system of its own"]
+async fn a_real_full_disk_is_waited_out() {
+    let mount = std::path::PathBuf::from(std::env::var("RESIDUAL_TEST_TINY").unwrap());
+    let mut bench = Bench::new(Place::real(mount.join("logs"))).await;
+    let running = bench.start().await;
+    bench.send_truth("first", 1.0).await;
+    bench.send_prediction("first", 1.0).await;
+    running
+        .until("the first row", |progress| progress.rows == 1)
+        .await;
+    let filler = mount.join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while std::io::Write::write(&mut file, &[0; 4096]).is_ok() {}
+    for n in 0..2_000 {
+        let id = RecordId::from_text(&format!("id-{n}")).unwrap();
+        let truth = Record {
+            id: id.clone(),
+            body: Truth(f64::from(n)),
+        };
+        bench.send(&[truth]).await;
+        bench
+            .send(&[Record {
+                id,
+                body: Prediction(0.5),
+            }])
+            .await;
+    }
+    let progress = running
+        .until("failing", |progress| progress.failing.is_some())
+        .await;
+    println!("at {} rows: {}", progress.rows, progress.failing.unwrap());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    drop(file);
+    std::fs::remove_file(&filler).unwrap();
+    running
+        .until("healed", |progress| {
+            progress.rows == 2_001 && progress.failing.is_none()
+        })
+        .await;
+    running.stop().await.unwrap();
+    assert_eq!(bench.left().await, [0, 0, 0]);
+    let report = metric::verify(&mount.join("logs")).unwrap();
+    assert!(report.is_clean() && report.rows == 2_001, "{report}");
 }
