@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use super::{Judged, Mean, as_f64};
+use super::{Judged, Mean};
 use crate::stats::{Moments, Report, Summary, mean_interval};
 
 /// Stretches of a time window.
@@ -42,7 +42,7 @@ pub struct Stretch {
 impl Stretch {
     fn new(from: u64, n: u64, rows: &Moments) -> Self {
         let mae = rows.mean();
-        let interval = rows.std(n).and_then(|std| mean_interval(n, mae, std));
+        let interval = rows.std().and_then(|std| mean_interval(n, mae, std));
         Self {
             from,
             n,
@@ -152,7 +152,7 @@ impl ByTime {
 pub(super) struct ByRows {
     rows_each: u64,
     rows: u64,
-    stretches: Vec<(u64, Moments)>,
+    stretches: Vec<Moments>,
 }
 
 impl Default for ByRows {
@@ -171,23 +171,21 @@ impl ByRows {
             if self.stretches.len() == ROW_STRETCHES_MAX {
                 self.coarsen();
             }
-            self.stretches.push((0, Moments::default()));
+            self.stretches.push(Moments::default());
         }
         self.rows += 1;
-        if let Some((n, moments)) = self.stretches.last_mut() {
-            *n += 1;
-            moments.push(absolute_error, 1.0 / as_f64(*n));
+        if let Some(moments) = self.stretches.last_mut() {
+            moments.push(absolute_error);
         }
     }
 
     fn coarsen(&mut self) {
         self.rows_each *= 2;
         let pairs = self.stretches.chunks(2).map(|pair| {
-            pair.iter()
-                .fold((0, Moments::default()), |(n, mut united), (more, other)| {
-                    united.merge(n, other, *more);
-                    (n + more, united)
-                })
+            pair.iter().fold(Moments::default(), |mut united, other| {
+                united.merge(other);
+                united
+            })
         });
         self.stretches = pairs.collect();
     }
@@ -196,7 +194,7 @@ impl ByRows {
         let firsts = (1..).step_by(usize::try_from(self.rows_each).unwrap_or(usize::MAX));
         let stretches = firsts
             .zip(&self.stretches)
-            .map(|(from, (n, rows))| Stretch::new(from, *n, rows));
+            .map(|(from, rows)| Stretch::new(from, rows.n(), rows));
         Course {
             from: 1,
             to: self.rows.max(1),
