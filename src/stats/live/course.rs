@@ -40,8 +40,8 @@ pub struct Stretch {
 }
 
 impl Stretch {
-    fn new(from: u64, rows: &Moments) -> Self {
-        let (n, mae) = (rows.n(), rows.mean());
+    fn new(from: u64, n: u64, rows: &Moments) -> Self {
+        let mae = rows.mean();
         let interval = rows.std().and_then(|std| mean_interval(n, mae, std));
         Self {
             from,
@@ -127,8 +127,13 @@ impl ByTime {
 
     pub(super) fn course(&self, now_ms: u64) -> Course {
         let newest = now_ms / self.step_ms;
-        let stretch =
-            |(step, rows): &(u64, Rows)| Stretch::new(step * self.step_ms, rows.summary.absolute());
+        let stretch = |(step, rows): &(u64, Rows)| {
+            Stretch::new(
+                step * self.step_ms,
+                rows.summary.n(),
+                rows.summary.absolute(),
+            )
+        };
         Course {
             from: newest.saturating_sub(TIME_STRETCHES - 1) * self.step_ms,
             to: (newest + 1) * self.step_ms,
@@ -189,7 +194,7 @@ impl ByRows {
         let firsts = (1..).step_by(usize::try_from(self.rows_each).unwrap_or(usize::MAX));
         let stretches = firsts
             .zip(&self.stretches)
-            .map(|(from, rows)| Stretch::new(from, rows));
+            .map(|(from, rows)| Stretch::new(from, rows.n(), rows));
         Course {
             from: 1,
             to: self.rows.max(1),
