@@ -162,8 +162,6 @@ def preprocessing_models():
         "make_union": make_union(pp.StandardScaler(), make_pipeline(pp.MinMaxScaler(), pp.PolynomialFeatures())),
         "FunctionTransformer_identity": pp.FunctionTransformer(),
     }
-    if since(1, 0):
-        before_ridge["SplineTransformer"] = pp.SplineTransformer(n_knots=4)
     for name, step in before_ridge.items():
         yield "Pipeline_" + name, Pipeline([("step", step), ("ridge", Ridge(alpha=0.1))]), "x", "y"
     yield "Pipeline_PowerTransformer_box_cox", make_pipeline(pp.PowerTransformer(method="box-cox"), Ridge()), "positive", "y"
@@ -233,12 +231,11 @@ def tree_models():
     yield "GradientBoostingRegressor_huber", en.GradientBoostingRegressor(loss="huber", subsample=0.7, **boost), "x", "y"
     yield "GradientBoostingRegressor_quantile", en.GradientBoostingRegressor(loss="quantile", alpha=0.8, **boost), "x", "y"
     yield "GradientBoostingRegressor_zero", en.GradientBoostingRegressor(init="zero", **boost), "x", "y"
-    from sklearn.linear_model import LinearRegression, LogisticRegression
-    yield "GradientBoostingRegressor_init", en.GradientBoostingRegressor(init=LinearRegression(), **boost), "x", "y"
+    yield "GradientBoostingRegressor_init", en.GradientBoostingRegressor(init=tree.DecisionTreeRegressor(**small), **boost), "x", "y"
     yield "GradientBoostingClassifier", en.GradientBoostingClassifier(**boost), "x", "three"
     yield "GradientBoostingClassifier_two", en.GradientBoostingClassifier(**boost), "x", "text_fixed"
     yield "GradientBoostingClassifier_exponential", en.GradientBoostingClassifier(loss="exponential", **boost), "x", "two"
-    yield "GradientBoostingClassifier_init", en.GradientBoostingClassifier(init=LogisticRegression(), **boost), "x", "three"
+    yield "GradientBoostingClassifier_init", en.GradientBoostingClassifier(init=tree.DecisionTreeClassifier(**small), **boost), "x", "three"
     yield "GradientBoostingClassifier_zero", en.GradientBoostingClassifier(init="zero", **boost), "x", "two"
     if not since(1, 0):
         from sklearn.experimental import enable_hist_gradient_boosting  # noqa: F401
@@ -341,8 +338,8 @@ def other_models():
     yield "KernelRidge_poly", KernelRidge(kernel="poly", degree=2, gamma=0.1, coef0=2), "x", "y"
     yield "KernelRidge_linear", KernelRidge(), "x", "y"
     yield "PLSRegression", PLSRegression(n_components=2), "x", "y"
-    yield "DummyRegressor", DummyRegressor(), "x", "y"
-    yield "DummyClassifier", DummyClassifier(strategy="prior"), "x", "text"
+    yield "DummyRegressor", make_pipeline(StandardScaler(), DummyRegressor()), "x", "y"
+    yield "DummyClassifier", make_pipeline(StandardScaler(), DummyClassifier(strategy="prior")), "x", "text"
     yield "IsotonicRegression", IsotonicRegression(out_of_bounds="clip"), "one", "y"
     yield "GaussianProcessRegressor", GaussianProcessRegressor(kernels.ConstantKernel(2.0) * kernels.RBF(3.0) + kernels.WhiteKernel(0.5), normalize_y=True, optimizer=None), "x", "y"
 

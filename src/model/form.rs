@@ -22,6 +22,30 @@ pub(super) enum Form {
         intercept: Key,
         link: Link,
     },
+    /// The same for every row: a target, or a probability a class.
+    Constant {
+        values: Key,
+        classes: Option<Labels>,
+    },
+    /// The mean of trees; a single tree is a forest of one. Leaves hold a target, or a probability a class.
+    Forest {
+        trees: Trees,
+        classes: Option<Labels>,
+    },
+    /// A start, then trees whose leaves are added; tree `i` adds to output `i % outputs`.
+    Boosting {
+        trees: Trees,
+        start: Start,
+        rate: Key,
+        output: Output,
+        classes: Option<Labels>,
+    },
+    /// Leaves hold path lengths; short paths are outliers.
+    Isolation {
+        trees: Trees,
+        normaliser: Key,
+        offset: Key,
+    },
     /// Steps, then an estimator.
     Pipeline { steps: Vec<Step>, last: Box<Form> },
     /// The inverse of `target` applied to the predictions of `regressor`.
@@ -35,43 +59,171 @@ pub(super) enum Form {
     },
 }
 
+/// Binary trees, one after the other; node numbers count from the first node of their tree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trees {
+    /// Number of nodes of each tree.
+    pub(super) sizes: Key,
+    /// Left child, -1 for a leaf.
+    pub(super) left: Key,
+    pub(super) right: Key,
+    pub(super) feature: Key,
+    /// A value at or below goes left.
+    pub(super) threshold: Key,
+    /// Bit 0: a missing value goes left. Bit 1: the node tests categories.
+    pub(super) flags: Key,
+    /// `[nodes, outputs]`.
+    pub(super) values: Key,
+    /// Whether inputs are rounded to f32 first, as when the trees were fitted.
+    pub(super) single: bool,
+    /// Whether NaN is a missing value and not an error.
+    pub(super) missing: bool,
+    pub(super) categories: Option<Categories>,
+}
+
+/// Sets of categories 0 to 255, eight words of 32 bits each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Categories {
+    /// Row of `left` for each node, -1 for none.
+    pub(super) row: Key,
+    /// Categories that go left.
+    pub(super) left: Key,
+    /// Categories known, a row a feature; others count as missing.
+    pub(super) known: Key,
+}
+
+/// Where boosting starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Start {
+    /// The same for every row: a number an output.
+    Constant(Key),
+    /// What another estimator predicts.
+    Regressor(Box<Form>),
+    /// From the probabilities of another estimator, clipped by `clip`.
+    Classifier {
+        form: Box<Form>,
+        clip: Key,
+        link: StartLink,
+    },
+}
+
+/// From a probability to a raw score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StartLink {
+    /// `log(p / (1 - p))`, of the second class.
+    Logit,
+    /// Half of it.
+    HalfLogit,
+    /// `log(p)` a class.
+    Log,
+    /// `log(p)` less its mean over the classes.
+    CenteredLog,
+}
+
+/// From raw scores to the prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Output {
+    Identity,
+    Exp,
+    Sigmoid,
+    /// The sigmoid of twice the score.
+    DoubleSigmoid,
+    Softmax,
+}
+
 /// A step that turns rows into rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Step {
     Passthrough {},
     /// `(x - center) / scale`: a division, because `x * (1 / scale)` may end one bit off and flip a branch of a tree.
-    Scale { center: Option<Key>, scale: Option<Key> },
+    Scale {
+        center: Option<Key>,
+        scale: Option<Key>,
+    },
     /// `x * scale + offset`, then held between the bounds.
-    Stretch { scale: Key, offset: Key, clip: Option<(f64, f64)> },
+    Stretch {
+        scale: Key,
+        offset: Key,
+        clip: Option<(f64, f64)>,
+    },
     /// Each row divided by its norm.
-    Normalize { norm: Norm },
+    Normalize {
+        norm: Norm,
+    },
     /// 1 above the threshold, else 0.
-    Binarize { threshold: f64 },
+    Binarize {
+        threshold: f64,
+    },
     /// Products of columns: `columns` one after the other, `lengths` of them each.
-    Polynomial { columns: Key, lengths: Key },
+    Polynomial {
+        columns: Key,
+        lengths: Key,
+    },
     /// Yeo-Johnson or Box-Cox with an exponent a column.
-    Power { lambdas: Key, box_cox: bool },
+    Power {
+        lambdas: Key,
+        box_cox: bool,
+    },
     /// Ranks among `quantiles` `[references, columns]`, uniform or normal.
-    Quantile { quantiles: Key, references: Key, normal: bool },
+    Quantile {
+        quantiles: Key,
+        references: Key,
+        normal: bool,
+    },
     /// Index of the bin between the inner `edges`; `lengths` inner edges a column.
-    Bins { edges: Key, lengths: Key, digitize: bool },
+    Bins {
+        edges: Key,
+        lengths: Key,
+        digitize: bool,
+    },
     /// `(x - mean) @ components.T / scale`.
-    Project { mean: Option<Key>, components: Key, scale: Option<Key> },
+    Project {
+        mean: Option<Key>,
+        components: Key,
+        scale: Option<Key>,
+    },
     /// Only these columns, in this order.
-    Select { columns: Vec<usize> },
+    Select {
+        columns: Vec<usize>,
+    },
     /// Missing values replaced by `statistics`; `None` stands for NaN. Columns in `kept` remain, flags of `flagged` follow.
-    Impute { statistics: Key, missing: Option<f64>, kept: Vec<usize>, flagged: Vec<usize> },
+    Impute {
+        statistics: Key,
+        missing: Option<f64>,
+        kept: Vec<usize>,
+        flagged: Vec<usize>,
+    },
     /// A column of 0 and 1 for each category but the dropped one.
-    OneHot { categories: Vec<Key>, dropped: Vec<Option<usize>>, ignore_unknown: bool },
+    OneHot {
+        categories: Vec<Key>,
+        dropped: Vec<Option<usize>>,
+        ignore_unknown: bool,
+    },
     /// Index of the category; `unknown` and `missing` are tensors of one number, which may be NaN.
-    Ordinal { categories: Vec<Key>, unknown: Option<Key>, missing: Key },
+    Ordinal {
+        categories: Vec<Key>,
+        unknown: Option<Key>,
+        missing: Key,
+    },
     /// Parts side by side, each of some columns.
-    Columns { parts: Vec<Part> },
+    Columns {
+        parts: Vec<Part>,
+    },
     /// One after the other.
-    Chain { steps: Vec<Step> },
+    Chain {
+        steps: Vec<Step>,
+    },
     /// An elementwise function of numpy, and its inverse.
-    Function { function: Option<Function>, inverse: Option<Function> },
+    Function {
+        function: Option<Function>,
+        inverse: Option<Function>,
+    },
 }
 
 /// One part of [`Step::Columns`]; no list of columns means all of them.

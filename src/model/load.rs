@@ -24,7 +24,8 @@ pub struct Model {
 
 impl Model {
     fn new(stored: &Stored) -> Result<Self, ModelError> {
-        let estimator = estimators::build(&stored.facts.form, &stored.tensors, stored.facts.n_features)?;
+        let estimator =
+            estimators::build(&stored.facts.form, &stored.tensors, stored.facts.n_features)?;
         if stored
             .facts
             .feature_names

@@ -1,21 +1,84 @@
 //! From a form to the estimator that computes it.
 
-use super::super::form::Form;
+use super::super::form::{self, Form, Output, StartLink};
+use super::super::info::Labels;
 use super::super::tensors::{Key, Tensors};
 use super::super::{Estimator, ModelError, transformers};
 use super::compose::{Pipeline, TransformedTarget};
+use super::constant::Constant;
 use super::dense::Dense;
+use super::forest::{Boosting, Forest, Isolation, Start};
 use super::linear::{LinearClassifier, LinearRegressor};
+use super::trees::Trees;
 
 /// Builds and validates an estimator for rows of `width` columns.
-pub(in crate::model) fn build(form: &Form, tensors: &Tensors, width: usize) -> Result<Box<dyn Estimator>, ModelError> {
+pub(in crate::model) fn build(
+    form: &Form,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Box<dyn Estimator>, ModelError> {
     let estimator: Box<dyn Estimator> = match form {
-        Form::Linear { coef, intercept, link } => {
-            Box::new(LinearRegressor { dense: single(tensors, coef, intercept)?, link: *link })
+        Form::Linear {
+            coef,
+            intercept,
+            link,
+        } => Box::new(LinearRegressor {
+            dense: single(tensors, coef, intercept)?,
+            link: *link,
+        }),
+        Form::LinearClassifier {
+            coef,
+            intercept,
+            classes,
+            proba,
+        } => Box::new(LinearClassifier::new(
+            Dense::new(tensors, coef, intercept)?,
+            classes.clone(),
+            *proba,
+        )?),
+        Form::Constant { values, classes } => {
+            let values = tensors.f64s(values)?.to_vec();
+            require_outputs(values.len(), classes.as_ref().map_or(1, Labels::len))?;
+            Box::new(Constant {
+                width,
+                values,
+                classes: classes.clone(),
+            })
         }
-        Form::LinearClassifier { coef, intercept, classes, proba } => {
-            Box::new(LinearClassifier::new(Dense::new(tensors, coef, intercept)?, classes.clone(), *proba)?)
+        Form::Forest { trees, classes } => {
+            let trees = Trees::new(trees, tensors, width)?;
+            require_outputs(trees.outputs(), classes.as_ref().map_or(1, Labels::len))?;
+            Box::new(Forest {
+                width,
+                trees,
+                classes: classes.clone(),
+            })
         }
+        Form::Boosting {
+            trees,
+            start,
+            rate,
+            output,
+            classes,
+        } => boosting(
+            trees,
+            start,
+            tensors.vector(rate, 1)?[0],
+            *output,
+            classes.as_ref(),
+            tensors,
+            width,
+        )?,
+        Form::Isolation {
+            trees,
+            normaliser,
+            offset,
+        } => Box::new(Isolation {
+            width,
+            trees: Trees::new(trees, tensors, width)?,
+            normaliser: tensors.vector(normaliser, 1)?[0],
+            offset: tensors.vector(offset, 1)?[0],
+        }),
         Form::Pipeline { steps, last } => {
             let mut outputs = width;
             let mut built = Vec::with_capacity(steps.len());
@@ -24,24 +87,108 @@ pub(in crate::model) fn build(form: &Form, tensors: &Tensors, width: usize) -> R
                 outputs = step.outputs();
                 built.push(step);
             }
-            Box::new(Pipeline { width, steps: built, last: build(last, tensors, outputs)? })
+            Box::new(Pipeline {
+                width,
+                steps: built,
+                last: build(last, tensors, outputs)?,
+            })
         }
         Form::TransformedTarget { regressor, target } => {
             let target = transformers::build(target, tensors, 1)?;
             if target.outputs() != 1 || !target.is_invertible() {
-                return Err(ModelError::store("the transformation of the target has no inverse"));
+                return Err(ModelError::store(
+                    "the transformation of the target has no inverse",
+                ));
             }
-            Box::new(TransformedTarget { regressor: build(regressor, tensors, width)?, target })
+            Box::new(TransformedTarget {
+                regressor: build(regressor, tensors, width)?,
+                target,
+            })
         }
     };
     if estimator.n_features() == width {
         return Ok(estimator);
     }
-    Err(ModelError::store(format!("a part of the model wants {} features where there are {width}", estimator.n_features())))
+    Err(ModelError::store(format!(
+        "a part of the model wants {} features where there are {width}",
+        estimator.n_features()
+    )))
+}
+
+fn require_outputs(found: usize, wanted: usize) -> Result<(), ModelError> {
+    if found == wanted && wanted > 0 {
+        return Ok(());
+    }
+    Err(ModelError::store(format!(
+        "{found} outputs where {wanted} belong"
+    )))
+}
+
+fn boosting(
+    trees: &form::Trees,
+    start: &form::Start,
+    rate: f64,
+    output: Output,
+    classes: Option<&Labels>,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Box<dyn Estimator>, ModelError> {
+    let outputs = match (classes.map_or(0, Labels::len), output) {
+        (0, Output::Identity | Output::Exp) | (2, Output::Sigmoid | Output::DoubleSigmoid) => 1,
+        (count, Output::Softmax) if count >= 2 => count,
+        _ => {
+            return Err(ModelError::store(
+                "the output of the boosting does not fit its classes",
+            ));
+        }
+    };
+    let start = match start {
+        form::Start::Constant(key) => Start::Constant(tensors.vector(key, outputs)?.to_vec()),
+        form::Start::Regressor(form) if outputs == 1 => {
+            Start::Regressor(build(form, tensors, width)?)
+        }
+        form::Start::Regressor(_) => {
+            return Err(ModelError::store(
+                "the start of the boosting does not fit its outputs",
+            ));
+        }
+        form::Start::Classifier { form, clip, link } => {
+            let estimator = build(form, tensors, width)?;
+            let single = matches!(link, StartLink::Logit | StartLink::HalfLogit);
+            require_outputs(
+                estimator.classes().map_or(0, Labels::len),
+                if single { 2 } else { outputs },
+            )?;
+            let clip = tensors.vector(clip, 1)?[0];
+            if !(0.0..0.5).contains(&clip) {
+                return Err(ModelError::store("the clip of the start is out of range"));
+            }
+            Start::Classifier {
+                estimator,
+                clip,
+                link: *link,
+            }
+        }
+    };
+    let trees = Trees::new(trees, tensors, width)?;
+    require_outputs(trees.outputs(), 1)?;
+    Ok(Box::new(Boosting {
+        width,
+        trees,
+        start,
+        rate,
+        output,
+        outputs,
+        classes: classes.cloned(),
+    }))
 }
 
 /// A dense layer of one output.
 fn single(tensors: &Tensors, coef: &Key, intercept: &Key) -> Result<Dense, ModelError> {
     let dense = Dense::new(tensors, coef, intercept)?;
-    if dense.outputs() == 1 { Ok(dense) } else { Err(ModelError::store("a regressor has one target")) }
+    if dense.outputs() == 1 {
+        Ok(dense)
+    } else {
+        Err(ModelError::store("a regressor has one target"))
+    }
 }

@@ -15,11 +15,17 @@ pub(super) struct Pipeline {
 impl Pipeline {
     fn transformed(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let mut steps = self.steps.iter();
-        let Some(first) = steps.next() else { return Ok(rows.clone()) };
+        let Some(first) = steps.next() else {
+            return Ok(rows.clone());
+        };
         steps.try_fold(first.apply(rows)?, |rows, step| step.apply(&rows))
     }
 
-    fn ask(&self, rows: &Rows, ask: impl FnOnce(&Rows) -> Option<Result<Rows, ModelError>>) -> Option<Result<Rows, ModelError>> {
+    fn ask(
+        &self,
+        rows: &Rows,
+        ask: impl FnOnce(&Rows) -> Option<Result<Rows, ModelError>>,
+    ) -> Option<Result<Rows, ModelError>> {
         match self.transformed(rows) {
             Ok(rows) => ask(&rows),
             Err(error) => Some(Err(error)),

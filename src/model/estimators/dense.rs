@@ -25,7 +25,11 @@ pub(in crate::model) struct Dense {
 
 impl Dense {
     /// From tensors `[outputs, inputs]` and `[outputs]`.
-    pub(in crate::model) fn new(tensors: &Tensors, weight: &Key, bias: &Key) -> Result<Self, ModelError> {
+    pub(in crate::model) fn new(
+        tensors: &Tensors,
+        weight: &Key,
+        bias: &Key,
+    ) -> Result<Self, ModelError> {
         let matrix = tensors.matrix(weight)?;
         let bias = tensors.vector(bias, matrix.rows)?;
         Self::from_parts(matrix.columns, matrix.values.to_vec(), bias.to_vec())

@@ -4,9 +4,12 @@
 
 mod build;
 mod compose;
+mod constant;
 mod dense;
+mod forest;
 mod linear;
 mod proba;
+mod trees;
 
 pub(super) use build::build;
 pub(super) use dense::Dense;

@@ -9,22 +9,42 @@ use super::fitted::{Extraction, Fitted, whole};
 use super::preprocess::step;
 
 /// A pipeline that ends in an estimator.
-pub(super) fn pipeline(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
+pub(super) fn pipeline(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Form, ModelError> {
     let mut parts = named(fitted, "steps")?;
     let Some((_, Some(last))) = parts.pop() else {
         return Err(fitted.unsupported("its last step is no estimator, so it predicts nothing"));
     };
-    let steps = parts.iter().filter_map(|(_, part)| part.as_ref()).map(|part| step(extraction, part)).collect::<Result<_, _>>()?;
-    Ok(Form::Pipeline { steps, last: Box::new(estimator(extraction, &last)?) })
+    let steps = parts
+        .iter()
+        .filter_map(|(_, part)| part.as_ref())
+        .map(|part| step(extraction, part))
+        .collect::<Result<_, _>>()?;
+    Ok(Form::Pipeline {
+        steps,
+        last: Box::new(estimator(extraction, &last)?),
+    })
 }
 
 /// A pipeline that is itself a step.
-pub(super) fn chain(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Vec<Step>, ModelError> {
-    named(fitted, "steps")?.iter().filter_map(|(_, part)| part.as_ref()).map(|part| step(extraction, part)).collect()
+pub(super) fn chain(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Vec<Step>, ModelError> {
+    named(fitted, "steps")?
+        .iter()
+        .filter_map(|(_, part)| part.as_ref())
+        .map(|part| step(extraction, part))
+        .collect()
 }
 
 /// Named parts of a pipeline or union; `None` for `'passthrough'` and Python's `None`.
-pub(super) fn named<'g>(fitted: &Fitted<'g>, name: &str) -> Result<Vec<(String, Option<Fitted<'g>>)>, ModelError> {
+pub(super) fn named<'g>(
+    fitted: &Fitted<'g>,
+    name: &str,
+) -> Result<Vec<(String, Option<Fitted<'g>>)>, ModelError> {
     let parts = fitted.list(name)?;
     let mut steps = Vec::with_capacity(parts.len());
     for (index, part) in parts.into_iter().enumerate() {
@@ -48,13 +68,19 @@ fn weight(fitted: &Fitted<'_>, label: &str) -> Option<f64> {
 }
 
 /// Every part sees all columns.
-pub(super) fn feature_union(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn feature_union(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Step, ModelError> {
     let list = fitted.list("transformer_list")?;
     let mut parts = vec![];
     for (label, part) in named(fitted, "transformer_list")? {
         // Before 1.1 None meant 'drop' here.
         let is_none = list.iter().any(|pair| match fitted.graph.items(*pair) {
-            Some(&[name, step]) => fitted.graph.text(name) == Some(&label) && matches!(fitted.graph.node(step), Node::None),
+            Some(&[name, step]) => {
+                fitted.graph.text(name) == Some(&label)
+                    && matches!(fitted.graph.node(step), Node::None)
+            }
             _ => false,
         });
         let step = match part {
@@ -62,15 +88,27 @@ pub(super) fn feature_union(extraction: &mut Extraction, fitted: &Fitted<'_>) ->
             None if is_none => continue,
             None => Step::Passthrough {},
         };
-        parts.push(Part { columns: None, step, weight: weight(fitted, &label) });
+        parts.push(Part {
+            columns: None,
+            step,
+            weight: weight(fitted, &label),
+        });
     }
     Ok(Step::Columns { parts })
 }
 
 /// Every part sees its own columns.
-pub(super) fn column_transformer(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
-    let width = fitted.usize("n_features_in_").or_else(|_| fitted.usize("_n_features"))?;
-    let names = match fitted.get("feature_names_in_").or_else(|| fitted.get("_feature_names_in")) {
+pub(super) fn column_transformer(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Step, ModelError> {
+    let width = fitted
+        .usize("n_features_in_")
+        .or_else(|_| fitted.usize("_n_features"))?;
+    let names = match fitted
+        .get("feature_names_in_")
+        .or_else(|| fitted.get("_feature_names_in"))
+    {
         Some(id) => fitted.texts_at(extraction, id, "feature_names_in_")?,
         None => vec![],
     };
@@ -85,7 +123,9 @@ pub(super) fn column_transformer(extraction: &mut Extraction, fitted: &Fitted<'_
             continue;
         }
         let label = fitted.graph.text(label).unwrap_or_default();
-        let columns = indices.and_then(|indices| fitted.graph.get(indices, label)).unwrap_or(columns);
+        let columns = indices
+            .and_then(|indices| fitted.graph.get(indices, label))
+            .unwrap_or(columns);
         let columns = resolve(extraction, fitted, columns, width, &names)?;
         if columns.is_empty() {
             continue;
@@ -94,61 +134,137 @@ pub(super) fn column_transformer(extraction: &mut Extraction, fitted: &Fitted<'_
             Some("passthrough") => Step::Passthrough {},
             _ => step(extraction, &fitted.child(transformer, &place)?)?,
         };
-        parts.push(Part { columns: Some(columns), step, weight: weight(fitted, label) });
+        parts.push(Part {
+            columns: Some(columns),
+            step,
+            weight: weight(fitted, label),
+        });
     }
     Ok(Step::Columns { parts })
 }
 
 /// Column numbers out of any way to say them: a number, a name, a slice, a mask or a list.
-fn resolve(extraction: &mut Extraction, fitted: &Fitted<'_>, id: Id, width: usize, names: &[String]) -> Result<Vec<usize>, ModelError> {
+fn resolve(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+    id: Id,
+    width: usize,
+    names: &[String],
+) -> Result<Vec<usize>, ModelError> {
     let graph = fitted.graph;
-    let wrong = || fitted.unsupported(format!("columns given as {} are not read", graph.describe(id)));
-    let by_name = |name: &str| names.iter().position(|known| known == name).ok_or_else(|| fitted.fail(format!("column '{name}' is not known")));
+    let wrong = || {
+        fitted.unsupported(format!(
+            "columns given as {} are not read",
+            graph.describe(id)
+        ))
+    };
+    let by_name = |name: &str| {
+        names
+            .iter()
+            .position(|known| known == name)
+            .ok_or_else(|| fitted.fail(format!("column '{name}' is not known")))
+    };
     if let Some(name) = graph.text(id) {
         return Ok(vec![by_name(name)?]);
     }
     if let Some((class, object)) = graph.call(id) {
         if class.name == "slice" {
-            return slice(graph.items(object.args).unwrap_or_default(), fitted, width, names).ok_or_else(wrong);
+            return slice(
+                graph.items(object.args).unwrap_or_default(),
+                fitted,
+                width,
+                names,
+            )
+            .ok_or_else(wrong);
         }
         if class.name == "_RemainderColsList" {
-            let data = graph.attributes(id).and_then(|pairs| pairs.iter().find(|(key, _)| graph.text(*key) == Some("data"))).ok_or_else(wrong)?;
+            let data = graph
+                .attributes(id)
+                .and_then(|pairs| {
+                    pairs
+                        .iter()
+                        .find(|(key, _)| graph.text(*key) == Some("data"))
+                })
+                .ok_or_else(wrong)?;
             return resolve(extraction, fitted, data.1, width, names);
         }
     }
-    if let Some(items) = graph.items(id).filter(|items| items.iter().any(|item| numpy::text(graph, *item).is_some())) {
-        return items.iter().map(|item| by_name(&numpy::text(graph, *item).unwrap_or_default())).collect();
+    if let Some(items) = graph
+        .items(id)
+        .filter(|items| items.iter().any(|item| numpy::text(graph, *item).is_some()))
+    {
+        return items
+            .iter()
+            .map(|item| by_name(&numpy::text(graph, *item).unwrap_or_default()))
+            .collect();
     }
-    let is_mask = graph.items(id).is_some_and(|items| items.iter().all(|item| matches!(graph.node(*item), Node::Bool(_))) && !items.is_empty())
-        || fitted.array_at(id, "columns").is_ok_and(|array| array.dtype.kind == numpy::Kind::Bool);
-    let (_, values) = fitted.numbers_at(extraction, id, "columns").map_err(|_| wrong())?;
+    let is_mask = graph.items(id).is_some_and(|items| {
+        items
+            .iter()
+            .all(|item| matches!(graph.node(*item), Node::Bool(_)))
+            && !items.is_empty()
+    }) || fitted
+        .array_at(id, "columns")
+        .is_ok_and(|array| array.dtype.kind == numpy::Kind::Bool);
+    let (_, values) = fitted
+        .numbers_at(extraction, id, "columns")
+        .map_err(|_| wrong())?;
     if is_mask {
-        return Ok(values.iter().enumerate().filter(|(_, value)| **value != 0.0).map(|(column, _)| column).collect());
+        return Ok(values
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| **value != 0.0)
+            .map(|(column, _)| column)
+            .collect());
     }
-    values.into_iter().map(|value| absolute(value, width)).collect::<Option<_>>().ok_or_else(wrong)
+    values
+        .into_iter()
+        .map(|value| absolute(value, width))
+        .collect::<Option<_>>()
+        .ok_or_else(wrong)
 }
 
 /// A column counted from the end when negative.
 fn absolute(value: f64, width: usize) -> Option<usize> {
-    if value < 0.0 { width.checked_sub(whole(-value)?) } else { whole(value) }
+    if value < 0.0 {
+        width.checked_sub(whole(-value)?)
+    } else {
+        whole(value)
+    }
 }
 
 /// Python's slice; by name it includes its end.
 fn slice(args: &[Id], fitted: &Fitted<'_>, width: usize, names: &[String]) -> Option<Vec<usize>> {
-    let &[start, stop, step] = args else { return None };
+    let &[start, stop, step] = args else {
+        return None;
+    };
     let graph = fitted.graph;
     let bound = |id: Id, default: usize, after: usize| match (graph.node(id), graph.text(id)) {
         (Node::None, _) => Some(default),
         (_, Some(name)) => Some(names.iter().position(|known| known == name)? + after),
         _ => Some(absolute(numpy::number(graph, id)?, width)?.min(width)),
     };
-    let step = if matches!(graph.node(step), Node::None) { 1 } else { whole(numpy::number(graph, step)?).filter(|step| *step > 0)? };
-    Some((bound(start, 0, 0)?..bound(stop, width, 1)?).step_by(step).collect())
+    let step = if matches!(graph.node(step), Node::None) {
+        1
+    } else {
+        whole(numpy::number(graph, step)?).filter(|step| *step > 0)?
+    };
+    Some(
+        (bound(start, 0, 0)?..bound(stop, width, 1)?)
+            .step_by(step)
+            .collect(),
+    )
 }
 
 /// Predictions brought back to the scale of the target.
-pub(super) fn transformed_target(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
+pub(super) fn transformed_target(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Form, ModelError> {
     let regressor = estimator(extraction, &fitted.attribute("regressor_")?)?;
     let target = step(extraction, &fitted.attribute("transformer_")?)?;
-    Ok(Form::TransformedTarget { regressor: Box::new(regressor), target })
+    Ok(Form::TransformedTarget {
+        regressor: Box::new(regressor),
+        target,
+    })
 }

@@ -5,7 +5,7 @@ use super::super::form::{Form, Link, Proba};
 use super::super::pickle::{Graph, screen};
 use super::super::store::{Facts, Stored};
 use super::fitted::{Extraction, Fitted};
-use super::{compose, linear};
+use super::{compose, linear, trees};
 
 /// Reads the model a pickle holds. `sha256` is the file's, in hexadecimal.
 pub(in crate::model) fn extract(graph: &Graph<'_>, sha256: String) -> Result<Stored, ModelError> {
@@ -74,6 +74,22 @@ pub(super) fn estimator(
         "GridSearchCV" | "RandomizedSearchCV" | "HalvingGridSearchCV" | "HalvingRandomSearchCV" => {
             estimator(extraction, &fitted.attribute("best_estimator_")?)
         }
+        "DecisionTreeRegressor"
+        | "DecisionTreeClassifier"
+        | "ExtraTreeRegressor"
+        | "ExtraTreeClassifier" => trees::tree(extraction, fitted),
+        "RandomForestRegressor"
+        | "RandomForestClassifier"
+        | "ExtraTreesRegressor"
+        | "ExtraTreesClassifier" => trees::forest(extraction, fitted),
+        "GradientBoostingRegressor" | "GradientBoostingClassifier" => {
+            trees::gradient_boosting(extraction, fitted)
+        }
+        "HistGradientBoostingRegressor" | "HistGradientBoostingClassifier" => {
+            trees::histogram_boosting(extraction, fitted)
+        }
+        "IsolationForest" => trees::isolation(extraction, fitted),
+        "DummyRegressor" | "DummyClassifier" => trees::dummy(extraction, fitted),
         _ => Err(fitted.unsupported("no arithmetic for it here")),
     }
 }
@@ -99,28 +115,37 @@ fn n_features(fitted: &Fitted<'_>) -> Option<usize> {
     if let Ok(count) = fitted.usize("n_features_in_") {
         return Some(count);
     }
-    if let Some(inner) = inner(fitted) {
-        return n_features(&inner);
+    if fitted.class.name == "Pipeline" {
+        // A FunctionTransformer knows no columns and changes none, so the next step may say.
+        let steps = compose::named(fitted, "steps")
+            .ok()?
+            .into_iter()
+            .filter_map(|(_, step)| step);
+        let mut rest = steps.skip_while(|step| {
+            step.class.name == "FunctionTransformer" && step.get("n_features_in_").is_none()
+        });
+        return n_features(&rest.next()?);
     }
-    // Dropped columns leave no other trace.
-    fitted
-        .array("coef_")
-        .ok()
-        .and_then(|coef| coef.shape.last().copied())
+    // Generalised linear models before 1.0 leave no other trace.
+    match inner(fitted) {
+        Some(inner) => n_features(&inner),
+        None => fitted.array("coef_").ok()?.shape.last().copied(),
+    }
 }
 
 /// The object that sees the columns first, where the outer one only hands them on.
 fn inner<'g>(fitted: &Fitted<'g>) -> Option<Fitted<'g>> {
     let first = |name: &str| fitted.children(name).ok()?.into_iter().next();
     match fitted.class.name.as_str() {
-        "RANSACRegressor" => fitted.attribute("estimator_").ok(),
+        "RANSACRegressor" | "SelectFromModel" => fitted.attribute("estimator_").ok(),
         "GridSearchCV" | "RandomizedSearchCV" | "HalvingGridSearchCV" | "HalvingRandomSearchCV" => {
             fitted.attribute("best_estimator_").ok()
         }
         "TransformedTargetRegressor" => fitted.attribute("regressor_").ok(),
-        "Pipeline" => {
-            compose::named(fitted, "steps").ok()?.into_iter().find_map(|(_, step)| step)
-        }
+        "Pipeline" => compose::named(fitted, "steps")
+            .ok()?
+            .into_iter()
+            .find_map(|(_, step)| step),
         "FeatureUnion" => compose::named(fitted, "transformer_list")
             .ok()?
             .into_iter()

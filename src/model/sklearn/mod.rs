@@ -10,5 +10,6 @@ mod linear;
 mod preprocess;
 mod select;
 mod supported;
+mod trees;
 
 pub(super) use dispatch::extract;

@@ -12,7 +12,11 @@ use super::{compose, select};
 pub(super) fn step(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     extraction.visit()?;
     let optional = |extraction: &mut Extraction, wanted: bool, name: &str| {
-        if wanted { fitted.put_optional(extraction, name) } else { Ok(None) }
+        if wanted {
+            fitted.put_optional(extraction, name)
+        } else {
+            Ok(None)
+        }
     };
     Ok(match fitted.class.name.as_str() {
         "StandardScaler" => Step::Scale {
@@ -20,10 +24,17 @@ pub(super) fn step(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<S
             scale: optional(extraction, fitted.bool_or("with_std", true), "scale_")?,
         },
         "RobustScaler" => Step::Scale {
-            center: optional(extraction, fitted.bool_or("with_centering", true), "center_")?,
+            center: optional(
+                extraction,
+                fitted.bool_or("with_centering", true),
+                "center_",
+            )?,
             scale: optional(extraction, fitted.bool_or("with_scaling", true), "scale_")?,
         },
-        "MaxAbsScaler" => Step::Scale { center: None, scale: Some(fitted.put_vector(extraction, "scale_")?) },
+        "MaxAbsScaler" => Step::Scale {
+            center: None,
+            scale: Some(fitted.put_vector(extraction, "scale_")?),
+        },
         "MinMaxScaler" => min_max(extraction, fitted)?,
         "Normalizer" => Step::Normalize {
             norm: match fitted.text("norm")?.as_str() {
@@ -33,7 +44,9 @@ pub(super) fn step(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<S
                 other => return Err(fitted.unsupported(format!("norm '{other}' is not known"))),
             },
         },
-        "Binarizer" => Step::Binarize { threshold: fitted.f64("threshold")? },
+        "Binarizer" => Step::Binarize {
+            threshold: fitted.f64("threshold")?,
+        },
         "PolynomialFeatures" => polynomial(extraction, fitted)?,
         "PowerTransformer" => power(extraction, fitted)?,
         "QuantileTransformer" => Step::Quantile {
@@ -43,15 +56,23 @@ pub(super) fn step(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<S
         },
         "KBinsDiscretizer" => bins(extraction, fitted)?,
         "PCA" | "IncrementalPCA" => pca(extraction, fitted)?,
-        "TruncatedSVD" => Step::Project { mean: None, components: fitted.put_matrix(extraction, "components_")?, scale: None },
+        "TruncatedSVD" => Step::Project {
+            mean: None,
+            components: fitted.put_matrix(extraction, "components_")?,
+            scale: None,
+        },
         "SimpleImputer" => imputer(extraction, fitted)?,
         "OneHotEncoder" => one_hot(extraction, fitted)?,
         "OrdinalEncoder" => ordinal(extraction, fitted)?,
         "FunctionTransformer" => function(fitted)?,
-        "Pipeline" => Step::Chain { steps: compose::chain(extraction, fitted)? },
+        "Pipeline" => Step::Chain {
+            steps: compose::chain(extraction, fitted)?,
+        },
         "ColumnTransformer" => compose::column_transformer(extraction, fitted)?,
         "FeatureUnion" => compose::feature_union(extraction, fitted)?,
-        _ => Step::Select { columns: select::columns(extraction, fitted)? },
+        _ => Step::Select {
+            columns: select::columns(extraction, fitted)?,
+        },
     })
 }
 
@@ -64,12 +85,18 @@ fn min_max(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Mod
     } else {
         None
     };
-    Ok(Step::Stretch { scale: fitted.put_vector(extraction, "scale_")?, offset: fitted.put_vector(extraction, "min_")?, clip })
+    Ok(Step::Stretch {
+        scale: fitted.put_vector(extraction, "scale_")?,
+        offset: fitted.put_vector(extraction, "min_")?,
+        clip,
+    })
 }
 
 /// Products of columns by rising degree, each degree in the order of Python's `combinations`.
 fn polynomial(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
-    let width = fitted.usize("n_features_in_").or_else(|_| fitted.usize("n_input_features_"))?;
+    let width = fitted
+        .usize("n_features_in_")
+        .or_else(|_| fitted.usize("n_input_features_"))?;
     let (low, high) = match (fitted.usize("_min_degree"), fitted.usize("_max_degree")) {
         (Ok(low), Ok(high)) => (low, high),
         _ => (0, fitted.usize("degree")?),
@@ -80,10 +107,16 @@ fn polynomial(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, 
         lengths.push(0);
     }
     for degree in low.max(1)..=high {
-        let Some(mut product) = first_product(width, degree, only) else { break };
+        let Some(mut product) = first_product(width, degree, only) else {
+            break;
+        };
         loop {
             extraction.spend(4 + 4 * degree)?;
-            columns.extend(product.iter().map(|column| u32::try_from(*column).unwrap_or(u32::MAX)));
+            columns.extend(
+                product
+                    .iter()
+                    .map(|column| u32::try_from(*column).unwrap_or(u32::MAX)),
+            );
             lengths.push(u32::try_from(degree).unwrap_or(u32::MAX));
             if !next_product(&mut product, width, only) {
                 break;
@@ -108,8 +141,19 @@ fn first_product(width: usize, degree: usize, only: bool) -> Option<Vec<usize>> 
 /// The next combination in lexicographic order, without (`only`) or with repetition.
 fn next_product(product: &mut [usize], width: usize, only: bool) -> bool {
     let degree = product.len();
-    let last = |place: usize| if only { width - degree + place } else { width - 1 };
-    let Some(place) = (0..degree).rev().find(|&place| product[place] < last(place)) else { return false };
+    let last = |place: usize| {
+        if only {
+            width - degree + place
+        } else {
+            width - 1
+        }
+    };
+    let Some(place) = (0..degree)
+        .rev()
+        .find(|&place| product[place] < last(place))
+    else {
+        return false;
+    };
     let start = product[place] + 1;
     for (step, column) in product[place..].iter_mut().enumerate() {
         *column = if only { start + step } else { start };
@@ -134,17 +178,34 @@ fn power(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Model
 fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     let (mut inner, mut lengths, mut counts) = (vec![], vec![], vec![]);
     for (index, id) in fitted.list("bin_edges_")?.into_iter().enumerate() {
-        let edges = fitted.numbers_at(extraction, id, &format!("bin_edges_[{index}]"))?.1;
-        if edges.len() < 2 || edges.windows(2).any(|pair| pair[0].partial_cmp(&pair[1]).is_none_or(std::cmp::Ordering::is_gt)) {
+        let edges = fitted
+            .numbers_at(extraction, id, &format!("bin_edges_[{index}]"))?
+            .1;
+        if edges.len() < 2
+            || edges.windows(2).any(|pair| {
+                pair[0]
+                    .partial_cmp(&pair[1])
+                    .is_none_or(std::cmp::Ordering::is_gt)
+            })
+        {
             return Err(fitted.fail(format!("`bin_edges_[{index}]` do not rise")));
         }
         inner.extend_from_slice(&edges[1..edges.len() - 1]);
         lengths.push(u32::try_from(edges.len() - 2).unwrap_or(u32::MAX));
         counts.push(edges.len() - 1);
     }
-    let lengths = extraction.put(fitted, "bin_counts", vec![lengths.len()], Data::U32(lengths));
+    let lengths = extraction.put(
+        fitted,
+        "bin_counts",
+        vec![lengths.len()],
+        Data::U32(lengths),
+    );
     let edges = extraction.put_vector(fitted, "bin_edges_", inner);
-    let bins = Step::Bins { edges, lengths, digitize: fitted.version < Version(1, 1) };
+    let bins = Step::Bins {
+        edges,
+        lengths,
+        digitize: fitted.version < Version(1, 1),
+    };
     if fitted.optional_text("encode").as_deref() == Some("ordinal") {
         return Ok(bins);
     }
@@ -155,44 +216,78 @@ fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelE
         extraction.spend(8 * count)?;
         categories.push(extraction.put_vector(fitted, &format!("bins[{index}]"), values));
     }
-    let one_hot = Step::OneHot { dropped: vec![None; categories.len()], categories, ignore_unknown: true };
-    Ok(Step::Chain { steps: vec![bins, one_hot] })
+    let one_hot = Step::OneHot {
+        dropped: vec![None; categories.len()],
+        categories,
+        ignore_unknown: true,
+    };
+    Ok(Step::Chain {
+        steps: vec![bins, one_hot],
+    })
 }
 
 fn pca(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     let scale = if fitted.bool_or("whiten", false) {
         let variance = fitted.vector(extraction, "explained_variance_")?;
-        let floor = |value: f64| if fitted.version >= Version(1, 5) { value.max(f64::EPSILON) } else { value };
-        let deviations = variance.into_iter().map(|value| floor(value.sqrt())).collect();
+        let floor = |value: f64| {
+            if fitted.version >= Version(1, 5) {
+                value.max(f64::EPSILON)
+            } else {
+                value
+            }
+        };
+        let deviations = variance
+            .into_iter()
+            .map(|value| floor(value.sqrt()))
+            .collect();
         Some(extraction.put_vector(fitted, "explained_deviation", deviations))
     } else {
         None
     };
     let mean = fitted.put_optional(extraction, "mean_")?;
-    Ok(Step::Project { mean, components: fitted.put_matrix(extraction, "components_")?, scale })
+    Ok(Step::Project {
+        mean,
+        components: fitted.put_matrix(extraction, "components_")?,
+        scale,
+    })
 }
 
 fn imputer(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     let Some(id) = fitted.get("missing_values") else {
         return Err(fitted.unsupported("`missing_values=None` needs object arrays; use NaN"));
     };
-    let missing = numpy::number(fitted.graph, id).ok_or_else(|| fitted.unsupported("`missing_values` is not a number"))?;
+    let missing = numpy::number(fitted.graph, id)
+        .ok_or_else(|| fitted.unsupported("`missing_values` is not a number"))?;
     let id = fitted.need("statistics_")?;
     let statistics = fitted.numbers_at(extraction, id, "statistics_").map_err(|_| {
         fitted.unsupported("it fills in text, and rows are numbers; impute only number columns, or encode the text before")
     })?;
     let statistics = statistics.1;
-    let keep_all = fitted.optional_text("strategy").as_deref() == Some("constant") || fitted.bool_or("keep_empty_features", false);
-    let kept = (0..statistics.len()).filter(|&column| keep_all || !statistics[column].is_nan()).collect();
+    let keep_all = fitted.optional_text("strategy").as_deref() == Some("constant")
+        || fitted.bool_or("keep_empty_features", false);
+    let kept = (0..statistics.len())
+        .filter(|&column| keep_all || !statistics[column].is_nan())
+        .collect();
     let flagged = match fitted.get("indicator_") {
         Some(_) if fitted.bool_or("add_indicator", false) => {
-            let features = fitted.attribute("indicator_")?.vector(extraction, "features_")?;
-            features.into_iter().map(whole).collect::<Option<_>>().ok_or_else(|| fitted.fail("`features_` are not columns"))?
+            let features = fitted
+                .attribute("indicator_")?
+                .vector(extraction, "features_")?;
+            features
+                .into_iter()
+                .map(whole)
+                .collect::<Option<_>>()
+                .ok_or_else(|| fitted.fail("`features_` are not columns"))?
         }
         _ => vec![],
     };
     let statistics = extraction.put_vector(fitted, "statistics_", statistics);
-    Ok(Step::Impute { statistics, missing: Some(missing).filter(|missing| !missing.is_nan()), kept, flagged })
+    Ok(Step::Impute {
+        statistics,
+        missing: Some(missing).filter(|missing| !missing.is_nan()),
+        kept,
+        flagged,
+    })
 }
 
 /// `categories_` as one tensor a column; text is refused, because rows are numbers.
@@ -201,7 +296,9 @@ fn categories(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Vec<Ke
     for (index, id) in fitted.list("categories_")?.into_iter().enumerate() {
         let name = format!("categories_[{index}]");
         if fitted.array_at(id, &name)?.is_text() {
-            return Err(fitted.unsupported(format!("`{name}` are text, and rows are numbers; encode the text before the model")));
+            return Err(fitted.unsupported(format!(
+                "`{name}` are text, and rows are numbers; encode the text before the model"
+            )));
         }
         let values = fitted.numbers_at(extraction, id, &name)?.1;
         keys.push(extraction.put_vector(fitted, &name, values));
@@ -211,7 +308,9 @@ fn categories(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Vec<Ke
 
 fn one_hot(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     if fitted.bool_or("_infrequent_enabled", false) {
-        return Err(fitted.unsupported("infrequent categories are not read; fit without `min_frequency` and `max_categories`"));
+        return Err(fitted.unsupported(
+            "infrequent categories are not read; fit without `min_frequency` and `max_categories`",
+        ));
     }
     let categories = categories(extraction, fitted)?;
     let dropped = match fitted.get("drop_idx_") {
@@ -219,26 +318,44 @@ fn one_hot(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Mod
         Some(id) => dropped(extraction, fitted, id)?,
     };
     let ignore_unknown = fitted.optional_text("handle_unknown").as_deref() != Some("error");
-    Ok(Step::OneHot { categories, dropped, ignore_unknown })
+    Ok(Step::OneHot {
+        categories,
+        dropped,
+        ignore_unknown,
+    })
 }
 
 /// `drop_idx_`: integers, or objects that are an integer or `None`.
-fn dropped(extraction: &mut Extraction, fitted: &Fitted<'_>, id: Id) -> Result<Vec<Option<usize>>, ModelError> {
+fn dropped(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+    id: Id,
+) -> Result<Vec<Option<usize>>, ModelError> {
     let array = fitted.array_at(id, "drop_idx_")?;
     if let Ok(ids) = array.objects() {
         let index = |id: Id| match fitted.graph.node(id) {
             Node::None => Some(None),
             _ => numpy::number(fitted.graph, id).and_then(whole).map(Some),
         };
-        return ids.into_iter().map(index).collect::<Option<_>>().ok_or_else(|| fitted.fail("`drop_idx_` are not indices"));
+        return ids
+            .into_iter()
+            .map(index)
+            .collect::<Option<_>>()
+            .ok_or_else(|| fitted.fail("`drop_idx_` are not indices"));
     }
     let indices = fitted.numbers_at(extraction, id, "drop_idx_")?.1;
-    indices.into_iter().map(|index| whole(index).map(Some)).collect::<Option<_>>().ok_or_else(|| fitted.fail("`drop_idx_` are not indices"))
+    indices
+        .into_iter()
+        .map(|index| whole(index).map(Some))
+        .collect::<Option<_>>()
+        .ok_or_else(|| fitted.fail("`drop_idx_` are not indices"))
 }
 
 fn ordinal(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     if fitted.bool_or("_infrequent_enabled", false) {
-        return Err(fitted.unsupported("infrequent categories are not read; fit without `min_frequency` and `max_categories`"));
+        return Err(fitted.unsupported(
+            "infrequent categories are not read; fit without `min_frequency` and `max_categories`",
+        ));
     }
     let categories = categories(extraction, fitted)?;
     let unknown = match fitted.optional_text("handle_unknown").as_deref() {
@@ -247,28 +364,63 @@ fn ordinal(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Mod
     };
     let missing = fitted.f64("encoded_missing_value").unwrap_or(f64::NAN);
     let missing = extraction.put_vector(fitted, "encoded_missing_value", vec![missing]);
-    Ok(Step::Ordinal { categories, unknown, missing })
+    Ok(Step::Ordinal {
+        categories,
+        unknown,
+        missing,
+    })
 }
 
 fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     for name in ["kw_args", "inv_kw_args"] {
-        if fitted.get(name).is_some_and(|id| fitted.graph.pairs(id).is_none_or(|pairs| !pairs.is_empty())) {
+        if fitted
+            .get(name)
+            .is_some_and(|id| fitted.graph.pairs(id).is_none_or(|pairs| !pairs.is_empty()))
+        {
             return Err(fitted.unsupported(format!("`{name}` are not read")));
         }
     }
     let read = |name: &str| {
-        let Some(id) = fitted.get(name) else { return Ok(None) };
+        let Some(id) = fitted.get(name) else {
+            return Ok(None);
+        };
+        if is_validation(fitted.graph, id) {
+            return Ok(None);
+        }
         ufunc(fitted.graph, id).map(Some).ok_or_else(|| {
-            fitted.unsupported(format!("`{name}` is {}: only numpy's own elementwise functions are known", fitted.graph.describe(id)))
+            fitted.unsupported(format!(
+                "`{name}` is {}: only numpy's own elementwise functions are known",
+                fitted.graph.describe(id)
+            ))
         })
     };
-    Ok(Step::Function { function: read("func")?, inverse: read("inverse_func")? })
+    Ok(Step::Function {
+        function: read("func")?,
+        inverse: read("inverse_func")?,
+    })
+}
+
+/// `partial(check_array, ...)`, which histogram boosting puts before its numbers: it changes nothing.
+fn is_validation(graph: &Graph<'_>, id: Id) -> bool {
+    let function = graph
+        .call(id)
+        .filter(|(class, _)| class.is("functools", "partial"))
+        .and_then(|(_, object)| graph.items(object.args));
+    let function = function.and_then(|args| graph.global(*args.first()?));
+    function.is_some_and(|function| function.is("sklearn.utils.validation", "check_array"))
 }
 
 /// numpy's function behind a name or a `_ufunc_reconstruct`.
 fn ufunc(graph: &Graph<'_>, id: Id) -> Option<Function> {
     let name = match graph.global(id) {
-        Some(global) if matches!(global.module.as_str(), "numpy" | "numpy.core._multiarray_umath") => global.name.as_str(),
+        Some(global)
+            if matches!(
+                global.module.as_str(),
+                "numpy" | "numpy.core._multiarray_umath"
+            ) =>
+        {
+            global.name.as_str()
+        }
         Some(_) => return None,
         None => {
             let (global, object) = graph.call(id)?;
@@ -304,7 +456,9 @@ mod tests {
 
     fn all(width: usize, degree: usize, only: bool) -> Vec<Vec<usize>> {
         let mut products = vec![];
-        let Some(mut product) = first_product(width, degree, only) else { return products };
+        let Some(mut product) = first_product(width, degree, only) else {
+            return products;
+        };
         loop {
             products.push(product.clone());
             if !next_product(&mut product, width, only) {
@@ -315,8 +469,14 @@ mod tests {
 
     #[test]
     fn products_come_in_the_order_of_pythons_combinations() {
-        assert_eq!(all(3, 2, false), [[0, 0], [0, 1], [0, 2], [1, 1], [1, 2], [2, 2]]);
-        assert_eq!(all(4, 3, true), [[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]]);
+        assert_eq!(
+            all(3, 2, false),
+            [[0, 0], [0, 1], [0, 2], [1, 1], [1, 2], [2, 2]]
+        );
+        assert_eq!(
+            all(4, 3, true),
+            [[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]]
+        );
         assert!(all(2, 3, true).is_empty());
     }
 }

@@ -4,11 +4,20 @@ use super::super::ModelError;
 use super::fitted::{Extraction, Fitted, whole};
 
 /// The columns a fitted selector keeps; any other class is refused.
-pub(super) fn columns(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Vec<usize>, ModelError> {
+pub(super) fn columns(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Vec<usize>, ModelError> {
     let mask = match fitted.class.name.as_str() {
         "SelectKBest" => best(fitted, &fitted.vector(extraction, "scores_")?)?,
-        "SelectPercentile" => percentile(&fitted.vector(extraction, "scores_")?, fitted.f64("percentile")?),
-        "SelectFpr" => below(&fitted.vector(extraction, "pvalues_")?, fitted.f64("alpha")?),
+        "SelectPercentile" => percentile(
+            &fitted.vector(extraction, "scores_")?,
+            fitted.f64("percentile")?,
+        ),
+        "SelectFpr" => below(
+            &fitted.vector(extraction, "pvalues_")?,
+            fitted.f64("alpha")?,
+        ),
         "SelectFwe" => {
             let pvalues = fitted.vector(extraction, "pvalues_")?;
             #[expect(clippy::cast_precision_loss, reason = "a number of columns")]
@@ -17,13 +26,26 @@ pub(super) fn columns(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Resul
         }
         "VarianceThreshold" => {
             let threshold = fitted.f64("threshold")?;
-            fitted.vector(extraction, "variances_")?.iter().map(|variance| *variance > threshold).collect()
+            fitted
+                .vector(extraction, "variances_")?
+                .iter()
+                .map(|variance| *variance > threshold)
+                .collect()
         }
-        "RFE" | "RFECV" | "SequentialFeatureSelector" => fitted.vector(extraction, "support_")?.iter().map(|kept| *kept != 0.0).collect(),
+        "RFE" | "RFECV" | "SequentialFeatureSelector" => fitted
+            .vector(extraction, "support_")?
+            .iter()
+            .map(|kept| *kept != 0.0)
+            .collect(),
         "SelectFromModel" => from_model(extraction, fitted)?,
         _ => return Err(fitted.unsupported("no arithmetic for it as a step of a pipeline")),
     };
-    Ok(mask.iter().enumerate().filter(|(_, kept)| **kept).map(|(column, _)| column).collect())
+    Ok(mask
+        .iter()
+        .enumerate()
+        .filter(|(_, kept)| **kept)
+        .map(|(column, _)| column)
+        .collect())
 }
 
 fn below(pvalues: &[f64], alpha: f64) -> Vec<bool> {
@@ -32,7 +54,10 @@ fn below(pvalues: &[f64], alpha: f64) -> Vec<bool> {
 
 /// NaN counts as the lowest score there can be.
 fn clean(scores: &[f64]) -> Vec<f64> {
-    scores.iter().map(|score| if score.is_nan() { f64::MIN } else { *score }).collect()
+    scores
+        .iter()
+        .map(|score| if score.is_nan() { f64::MIN } else { *score })
+        .collect()
 }
 
 fn best(fitted: &Fitted<'_>, scores: &[f64]) -> Result<Vec<bool>, ModelError> {
@@ -77,23 +102,44 @@ fn percentile(scores: &[f64], percent: f64) -> Vec<bool> {
 
 /// Coefficients at least as large as the threshold. Importances of trees are not stored in a pickle, so those are refused.
 fn from_model(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Vec<bool>, ModelError> {
-    let name = if fitted.get("estimator_").is_some() { "estimator_" } else { "estimator" };
+    let name = if fitted.get("estimator_").is_some() {
+        "estimator_"
+    } else {
+        "estimator"
+    };
     let inner = fitted.attribute(name)?;
-    if inner.get("coef_").is_none() || fitted.optional_text("importance_getter").is_some_and(|getter| getter != "auto") {
+    if inner.get("coef_").is_none()
+        || fitted
+            .optional_text("importance_getter")
+            .is_some_and(|getter| getter != "auto")
+    {
         return Err(fitted.unsupported("only selection by the coefficients of a linear model is read; use `SelectKBest` or `RFE`"));
     }
     let (rows, columns, coef) = inner.matrix(extraction, "coef_")?;
     if rows > 1 && fitted.f64("norm_order").unwrap_or(1.0).to_bits() != 1.0_f64.to_bits() {
         return Err(fitted.unsupported("only `norm_order=1` is read"));
     }
-    let scores: Vec<f64> = (0..columns).map(|column| coef.iter().skip(column).step_by(columns).map(|value| value.abs()).sum()).collect();
+    let scores: Vec<f64> = (0..columns)
+        .map(|column| {
+            coef.iter()
+                .skip(column)
+                .step_by(columns)
+                .map(|value| value.abs())
+                .sum()
+        })
+        .collect();
     let threshold = threshold(fitted, &inner, &scores)?;
     let mut mask: Vec<bool> = scores.iter().map(|score| *score >= threshold).collect();
     if fitted.get("max_features").is_some() {
-        let most = fitted.usize("max_features_").or_else(|_| fitted.usize("max_features"))?;
+        let most = fitted
+            .usize("max_features_")
+            .or_else(|_| fitted.usize("max_features"))?;
         let mut order: Vec<usize> = (0..columns).collect();
         order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
-        order.into_iter().skip(most).for_each(|column| mask[column] = false);
+        order
+            .into_iter()
+            .skip(most)
+            .for_each(|column| mask[column] = false);
     }
     Ok(mask)
 }
@@ -102,14 +148,21 @@ fn threshold(fitted: &Fitted<'_>, inner: &Fitted<'_>, scores: &[f64]) -> Result<
     if fitted.get("threshold").is_some() && fitted.optional_text("threshold").is_none() {
         return fitted.f64("threshold");
     }
-    let sparse = inner.class.name.contains("Lasso") || inner.optional_text("penalty").as_deref() == Some("l1");
+    let sparse = inner.class.name.contains("Lasso")
+        || inner.optional_text("penalty").as_deref() == Some("l1");
     let text = match fitted.optional_text("threshold") {
         Some(text) => text,
         None if sparse => return Ok(1e-5),
         None => "mean".to_owned(),
     };
     let (factor, reference) = match text.split_once('*') {
-        Some((factor, reference)) => (factor.trim().parse().map_err(|_| fitted.fail(format!("threshold '{text}' is not known")))?, reference.trim()),
+        Some((factor, reference)) => (
+            factor
+                .trim()
+                .parse()
+                .map_err(|_| fitted.fail(format!("threshold '{text}' is not known")))?,
+            reference.trim(),
+        ),
         None => (1.0, text.as_str()),
     };
     let mut sorted = scores.to_vec();

@@ -3,6 +3,7 @@
 use super::super::ModelError;
 use super::super::form::Step;
 use super::super::tensors::{Key, Tensors};
+use super::Transformer;
 use super::columns::{Chain, Columns, Select};
 use super::encode::{Bins, OneHot, Ordinal};
 use super::impute::Impute;
@@ -10,56 +11,124 @@ use super::power::{Elementwise, Power};
 use super::project::{Polynomial, Project};
 use super::quantile::Quantile;
 use super::scale::{Binarize, Normalize, Passthrough, Scale, Stretch};
-use super::Transformer;
 
 /// Builds a step for rows of `width` columns.
-pub(in crate::model) fn build(step: &Step, tensors: &Tensors, width: usize) -> Result<Box<dyn Transformer>, ModelError> {
-    let optional = |key: &Option<Key>, len| key.as_ref().map(|key| tensors.vector(key, len).map(<[f64]>::to_vec)).transpose();
+pub(in crate::model) fn build(
+    step: &Step,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Box<dyn Transformer>, ModelError> {
+    let optional = |key: &Option<Key>, len| {
+        key.as_ref()
+            .map(|key| tensors.vector(key, len).map(<[f64]>::to_vec))
+            .transpose()
+    };
     Ok(match step {
         Step::Passthrough {} => Box::new(Passthrough { width }),
-        Step::Scale { center, scale } => {
-            Box::new(Scale { center: optional(center, width)?, scale: optional(scale, width)?, width })
-        }
-        Step::Stretch { scale, offset, clip } => Box::new(Stretch {
+        Step::Scale { center, scale } => Box::new(Scale {
+            center: optional(center, width)?,
+            scale: optional(scale, width)?,
+            width,
+        }),
+        Step::Stretch {
+            scale,
+            offset,
+            clip,
+        } => Box::new(Stretch {
             scale: tensors.vector(scale, width)?.to_vec(),
             offset: tensors.vector(offset, width)?.to_vec(),
             clip: clip.filter(|(low, high)| low <= high),
         }),
         Step::Normalize { norm } => Box::new(Normalize { norm: *norm, width }),
-        Step::Binarize { threshold } => Box::new(Binarize { threshold: *threshold, width }),
-        Step::Polynomial { columns, lengths } => Box::new(Polynomial::new(tensors.u32s(columns)?, tensors.u32s(lengths)?, width)?),
-        Step::Power { lambdas, box_cox } => Box::new(Power { lambdas: tensors.vector(lambdas, width)?.to_vec(), box_cox: *box_cox }),
-        Step::Quantile { quantiles, references, normal } => {
-            Box::new(Quantile::new(tensors.matrix(quantiles)?, tensors.f64s(references)?, *normal, width)?)
-        }
-        Step::Bins { edges, lengths, digitize } => Box::new(Bins::new(tensors.f64s(edges)?, tensors.u32s(lengths)?, *digitize, width)?),
-        Step::Project { mean, components, scale } => {
+        Step::Binarize { threshold } => Box::new(Binarize {
+            threshold: *threshold,
+            width,
+        }),
+        Step::Polynomial { columns, lengths } => Box::new(Polynomial::new(
+            tensors.u32s(columns)?,
+            tensors.u32s(lengths)?,
+            width,
+        )?),
+        Step::Power { lambdas, box_cox } => Box::new(Power {
+            lambdas: tensors.vector(lambdas, width)?.to_vec(),
+            box_cox: *box_cox,
+        }),
+        Step::Quantile {
+            quantiles,
+            references,
+            normal,
+        } => Box::new(Quantile::new(
+            tensors.matrix(quantiles)?,
+            tensors.f64s(references)?,
+            *normal,
+            width,
+        )?),
+        Step::Bins {
+            edges,
+            lengths,
+            digitize,
+        } => Box::new(Bins::new(
+            tensors.f64s(edges)?,
+            tensors.u32s(lengths)?,
+            *digitize,
+            width,
+        )?),
+        Step::Project {
+            mean,
+            components,
+            scale,
+        } => {
             let components = tensors.matrix(components)?;
             let (mean, scale) = (optional(mean, width)?, optional(scale, components.rows)?);
             Box::new(Project::new(mean, components, scale, width)?)
         }
         Step::Select { columns } => Box::new(Select::new(columns, width)?),
-        Step::Impute { statistics, missing, kept, flagged } => {
-            Box::new(Impute::new(tensors.vector(statistics, width)?, *missing, kept, flagged)?)
-        }
-        Step::OneHot { categories, dropped, ignore_unknown } => {
+        Step::Impute {
+            statistics,
+            missing,
+            kept,
+            flagged,
+        } => Box::new(Impute::new(
+            tensors.vector(statistics, width)?,
+            *missing,
+            kept,
+            flagged,
+        )?),
+        Step::OneHot {
+            categories,
+            dropped,
+            ignore_unknown,
+        } => {
             let categories = lists(categories, tensors, width)?;
             Box::new(OneHot::new(categories, dropped, *ignore_unknown)?)
         }
-        Step::Ordinal { categories, unknown, missing } => Box::new(Ordinal {
+        Step::Ordinal {
+            categories,
+            unknown,
+            missing,
+        } => Box::new(Ordinal {
             categories: lists(categories, tensors, width)?,
             unknown: optional(unknown, 1)?.map(|values| values[0]),
             missing: tensors.vector(missing, 1)?[0],
         }),
         Step::Columns { parts } => Box::new(Columns::new(parts, tensors, width)?),
         Step::Chain { steps } => Box::new(Chain::new(steps, tensors, width)?),
-        Step::Function { function, inverse } => Box::new(Elementwise { function: *function, inverse: *inverse, width }),
+        Step::Function { function, inverse } => Box::new(Elementwise {
+            function: *function,
+            inverse: *inverse,
+            width,
+        }),
     })
 }
 
 fn lists(keys: &[Key], tensors: &Tensors, width: usize) -> Result<Vec<Vec<f64>>, ModelError> {
     if keys.len() != width {
-        return Err(ModelError::store(format!("an encoder of {} columns is given {width}", keys.len())));
+        return Err(ModelError::store(format!(
+            "an encoder of {} columns is given {width}",
+            keys.len()
+        )));
     }
-    keys.iter().map(|key| tensors.f64s(key).map(<[f64]>::to_vec)).collect()
+    keys.iter()
+        .map(|key| tensors.f64s(key).map(<[f64]>::to_vec))
+        .collect()
 }

@@ -13,7 +13,9 @@ pub(super) struct Select {
 
 fn require_inside(columns: &[usize], width: usize) -> Result<(), ModelError> {
     match columns.iter().find(|column| **column >= width) {
-        Some(column) => Err(ModelError::store(format!("column {column} is selected of {width}"))),
+        Some(column) => Err(ModelError::store(format!(
+            "column {column} is selected of {width}"
+        ))),
         None => Ok(()),
     }
 }
@@ -21,7 +23,9 @@ fn require_inside(columns: &[usize], width: usize) -> Result<(), ModelError> {
 impl Select {
     pub(super) fn new(columns: &[usize], width: usize) -> Result<Self, ModelError> {
         require_inside(columns, width)?;
-        Ok(Self { columns: columns.to_vec() })
+        Ok(Self {
+            columns: columns.to_vec(),
+        })
     }
 }
 
@@ -55,11 +59,24 @@ impl Columns {
         for part in parts {
             let columns = part.columns.clone();
             require_inside(columns.as_deref().unwrap_or_default(), width)?;
-            let step = build(&part.step, tensors, columns.as_ref().map_or(width, Vec::len))?;
-            fitted.push(Fitted { columns, step, weight: part.weight });
+            let step = build(
+                &part.step,
+                tensors,
+                columns.as_ref().map_or(width, Vec::len),
+            )?;
+            fitted.push(Fitted {
+                columns,
+                step,
+                weight: part.weight,
+            });
         }
-        let outputs = fitted.iter().try_fold(0_usize, |sum, part| sum.checked_add(part.step.outputs()));
-        Ok(Self { parts: fitted, outputs: outputs.ok_or_else(|| ModelError::store("too many columns"))? })
+        let outputs = fitted
+            .iter()
+            .try_fold(0_usize, |sum, part| sum.checked_add(part.step.outputs()));
+        Ok(Self {
+            parts: fitted,
+            outputs: outputs.ok_or_else(|| ModelError::store("too many columns"))?,
+        })
     }
 }
 
@@ -76,7 +93,10 @@ impl Transformer for Columns {
                 None => part.step.apply(rows)?,
             };
             if let Some(weight) = part.weight {
-                output.as_mut_slice().iter_mut().for_each(|value| *value *= weight);
+                output
+                    .as_mut_slice()
+                    .iter_mut()
+                    .for_each(|value| *value *= weight);
             }
             outputs.push(output);
         }
@@ -100,7 +120,10 @@ impl Chain {
             outputs = step.outputs();
             built.push(step);
         }
-        Ok(Self { steps: built, outputs })
+        Ok(Self {
+            steps: built,
+            outputs,
+        })
     }
 }
 
@@ -111,7 +134,9 @@ impl Transformer for Chain {
 
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let mut steps = self.steps.iter();
-        let Some(first) = steps.next() else { return Ok(rows.clone()) };
+        let Some(first) = steps.next() else {
+            return Ok(rows.clone());
+        };
         steps.try_fold(first.apply(rows)?, |rows, step| step.apply(&rows))
     }
 
@@ -120,6 +145,9 @@ impl Transformer for Chain {
     }
 
     fn invert(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        self.steps.iter().rev().try_fold(rows.clone(), |rows, step| step.invert(&rows))
+        self.steps
+            .iter()
+            .rev()
+            .try_fold(rows.clone(), |rows, step| step.invert(&rows))
     }
 }

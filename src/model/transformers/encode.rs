@@ -5,11 +5,17 @@ use super::Transformer;
 
 /// Where `value` stands among the categories; NaN equals NaN.
 fn index_of(categories: &[f64], value: f64) -> Option<usize> {
-    categories.iter().position(|category| *category == value || (category.is_nan() && value.is_nan()))
+    categories
+        .iter()
+        .position(|category| *category == value || (category.is_nan() && value.is_nan()))
 }
 
 fn unknown(row: usize, feature: usize, value: f64) -> ModelError {
-    ModelError::Value { row, feature, problem: format!("category {value} was not there when the model was fitted") }
+    ModelError::Value {
+        row,
+        feature,
+        problem: format!("category {value} was not there when the model was fitted"),
+    }
 }
 
 /// `OneHotEncoder`.
@@ -22,12 +28,32 @@ pub(super) struct OneHot {
 }
 
 impl OneHot {
-    pub(super) fn new(categories: Vec<Vec<f64>>, dropped: &[Option<usize>], ignore_unknown: bool) -> Result<Self, ModelError> {
-        if dropped.len() != categories.len() || dropped.iter().zip(&categories).any(|(drop, list)| drop.is_some_and(|drop| drop >= list.len())) {
-            return Err(ModelError::store("the dropped categories are not among the categories"));
+    pub(super) fn new(
+        categories: Vec<Vec<f64>>,
+        dropped: &[Option<usize>],
+        ignore_unknown: bool,
+    ) -> Result<Self, ModelError> {
+        if dropped.len() != categories.len()
+            || dropped
+                .iter()
+                .zip(&categories)
+                .any(|(drop, list)| drop.is_some_and(|drop| drop >= list.len()))
+        {
+            return Err(ModelError::store(
+                "the dropped categories are not among the categories",
+            ));
         }
-        let outputs = categories.iter().zip(dropped).map(|(list, drop)| list.len() - usize::from(drop.is_some())).sum();
-        Ok(Self { categories, dropped: dropped.to_vec(), ignore_unknown, outputs })
+        let outputs = categories
+            .iter()
+            .zip(dropped)
+            .map(|(list, drop)| list.len() - usize::from(drop.is_some()))
+            .sum();
+        Ok(Self {
+            categories,
+            dropped: dropped.to_vec(),
+            ignore_unknown,
+            outputs,
+        })
     }
 }
 
@@ -45,7 +71,11 @@ impl Transformer for OneHot {
                 let drop = self.dropped[feature];
                 match index_of(list, *value) {
                     Some(found) if drop == Some(found) => {}
-                    Some(found) => output.row_mut(index)[start + found - usize::from(drop.is_some_and(|drop| drop < found))] = 1.0,
+                    Some(found) => {
+                        output.row_mut(index)
+                            [start + found - usize::from(drop.is_some_and(|drop| drop < found))] =
+                            1.0
+                    }
                     None if self.ignore_unknown => {}
                     None => return Err(unknown(index, feature, *value)),
                 }
@@ -75,7 +105,12 @@ impl Transformer for Ordinal {
         rows.require_not_infinite()?;
         let mut output = rows.clone();
         for index in 0..rows.n_rows() {
-            for (feature, (value, list)) in output.row_mut(index).iter_mut().zip(&self.categories).enumerate() {
+            for (feature, (value, list)) in output
+                .row_mut(index)
+                .iter_mut()
+                .zip(&self.categories)
+                .enumerate()
+            {
                 *value = match (index_of(list, *value), self.unknown) {
                     (Some(_), _) if value.is_nan() => self.missing,
                     #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
@@ -98,10 +133,19 @@ pub(super) struct Bins {
 }
 
 impl Bins {
-    pub(super) fn new(edges: &[f64], lengths: &[u32], digitize: bool, width: usize) -> Result<Self, ModelError> {
-        let total = lengths.iter().try_fold(0_usize, |sum, len| sum.checked_add(*len as usize));
+    pub(super) fn new(
+        edges: &[f64],
+        lengths: &[u32],
+        digitize: bool,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        let total = lengths
+            .iter()
+            .try_fold(0_usize, |sum, len| sum.checked_add(*len as usize));
         if lengths.len() != width || total != Some(edges.len()) {
-            return Err(ModelError::store("the edges of the bins do not fit the columns"));
+            return Err(ModelError::store(
+                "the edges of the bins do not fit the columns",
+            ));
         }
         let mut rest = edges;
         let mut lists = Vec::with_capacity(width);
@@ -110,7 +154,10 @@ impl Bins {
             lists.push(list.to_vec());
             rest = after;
         }
-        Ok(Self { edges: lists, digitize })
+        Ok(Self {
+            edges: lists,
+            digitize,
+        })
     }
 }
 
@@ -124,7 +171,11 @@ impl Transformer for Bins {
         let mut output = rows.clone();
         for index in 0..output.n_rows() {
             for (value, edges) in output.row_mut(index).iter_mut().zip(&self.edges) {
-                let x = if self.digitize { *value + (1e-8 + 1e-5 * value.abs()) } else { *value };
+                let x = if self.digitize {
+                    *value + (1e-8 + 1e-5 * value.abs())
+                } else {
+                    *value
+                };
                 #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
                 let bin = edges.partition_point(|edge| *edge <= x) as f64;
                 *value = bin;

@@ -45,7 +45,11 @@ pub(super) fn quantile(p: f64) -> f64 {
         return f64::NAN;
     }
     if p == 0.0 || p == 1.0 {
-        return if p == 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
+        return if p == 0.0 {
+            f64::NEG_INFINITY
+        } else {
+            f64::INFINITY
+        };
     }
     if p > 0.5 {
         // The upper half by symmetry: 1 - p is exact there.
@@ -76,10 +80,23 @@ mod tests {
             (5.0, 1.537_459_794_428_034_9e-12),
             (-1.0, 1.842_700_792_949_714_9),
         ] {
-            assert!((erfc(x) / value - 1.0).abs() < 1e-12, "erfc({x}) = {:e}", erfc(x));
+            assert!(
+                (erfc(x) / value - 1.0).abs() < 1e-12,
+                "erfc({x}) = {:e}",
+                erfc(x)
+            );
         }
-        for (p, value) in [(1e-7, -5.199_337_582_192_816_5), (0.025, -1.959_963_984_540_054_5), (0.3, -0.524_400_512_708_040_9), (0.975, 1.959_963_984_540_054_5)] {
-            assert!((quantile(p) / value - 1.0).abs() < 1e-12, "quantile({p}) = {}", quantile(p));
+        for (p, value) in [
+            (1e-7, -5.199_337_582_192_816_5),
+            (0.025, -1.959_963_984_540_054_5),
+            (0.3, -0.524_400_512_708_040_9),
+            (0.975, 1.959_963_984_540_054_5),
+        ] {
+            assert!(
+                (quantile(p) / value - 1.0).abs() < 1e-12,
+                "quantile({p}) = {}",
+                quantile(p)
+            );
         }
         assert!(quantile(0.5).abs() < 1e-15);
     }

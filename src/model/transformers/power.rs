@@ -16,7 +16,11 @@ pub(super) struct Power {
 
 fn yeo_johnson(x: f64, lambda: f64) -> f64 {
     if x >= 0.0 {
-        if lambda.abs() < NEAR { x.ln_1p() } else { ((x + 1.0).powf(lambda) - 1.0) / lambda }
+        if lambda.abs() < NEAR {
+            x.ln_1p()
+        } else {
+            ((x + 1.0).powf(lambda) - 1.0) / lambda
+        }
     } else if (lambda - 2.0).abs() > NEAR {
         -((1.0 - x).powf(2.0 - lambda) - 1.0) / (2.0 - lambda)
     } else {
@@ -26,7 +30,11 @@ fn yeo_johnson(x: f64, lambda: f64) -> f64 {
 
 fn yeo_johnson_inverse(x: f64, lambda: f64) -> f64 {
     if x >= 0.0 {
-        if lambda.abs() < NEAR { x.exp() - 1.0 } else { (x * lambda + 1.0).powf(1.0 / lambda) - 1.0 }
+        if lambda.abs() < NEAR {
+            x.exp() - 1.0
+        } else {
+            (x * lambda + 1.0).powf(1.0 / lambda) - 1.0
+        }
     } else if (lambda - 2.0).abs() > NEAR {
         1.0 - (-(2.0 - lambda) * x + 1.0).powf(1.0 / (2.0 - lambda))
     } else {
@@ -35,17 +43,30 @@ fn yeo_johnson_inverse(x: f64, lambda: f64) -> f64 {
 }
 
 fn box_cox(x: f64, lambda: f64) -> f64 {
-    if lambda.abs() < 1e-19 { x.ln() } else { (lambda * x.ln()).exp_m1() / lambda }
+    if lambda.abs() < 1e-19 {
+        x.ln()
+    } else {
+        (lambda * x.ln()).exp_m1() / lambda
+    }
 }
 
 fn box_cox_inverse(x: f64, lambda: f64) -> f64 {
-    if lambda == 0.0 { x.exp() } else { ((lambda * x).ln_1p() / lambda).exp() }
+    if lambda == 0.0 {
+        x.exp()
+    } else {
+        ((lambda * x).ln_1p() / lambda).exp()
+    }
 }
 
 fn each(rows: &Rows, lambdas: &[f64], change: fn(f64, f64) -> f64) -> Rows {
     let mut output = rows.clone();
     for index in 0..output.n_rows() {
-        for (value, lambda) in output.row_mut(index).iter_mut().zip(lambdas).filter(|(value, _)| !value.is_nan()) {
+        for (value, lambda) in output
+            .row_mut(index)
+            .iter_mut()
+            .zip(lambdas)
+            .filter(|(value, _)| !value.is_nan())
+        {
             *value = change(*value, *lambda);
         }
     }
@@ -60,9 +81,16 @@ impl Transformer for Power {
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
         rows.require_not_infinite()?;
         if self.box_cox {
-            rows.require("is not positive, as the Box-Cox transformation wants", |value| value > 0.0 || value.is_nan())?;
+            rows.require(
+                "is not positive, as the Box-Cox transformation wants",
+                |value| value > 0.0 || value.is_nan(),
+            )?;
         }
-        Ok(each(rows, &self.lambdas, if self.box_cox { box_cox } else { yeo_johnson }))
+        Ok(each(
+            rows,
+            &self.lambdas,
+            if self.box_cox { box_cox } else { yeo_johnson },
+        ))
     }
 
     fn is_invertible(&self) -> bool {
@@ -70,7 +98,15 @@ impl Transformer for Power {
     }
 
     fn invert(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        Ok(each(rows, &self.lambdas, if self.box_cox { box_cox_inverse } else { yeo_johnson_inverse }))
+        Ok(each(
+            rows,
+            &self.lambdas,
+            if self.box_cox {
+                box_cox_inverse
+            } else {
+                yeo_johnson_inverse
+            },
+        ))
     }
 }
 

@@ -1,8 +1,8 @@
 //! New columns out of all columns: projections and products.
 
+use super::super::estimators::Dense;
 use super::super::tensors::Matrix;
 use super::super::{ModelError, Rows};
-use super::super::estimators::Dense;
 use super::Transformer;
 
 /// `PCA` and `TruncatedSVD`.
@@ -14,11 +14,23 @@ pub(super) struct Project {
 }
 
 impl Project {
-    pub(super) fn new(mean: Option<Vec<f64>>, components: Matrix<'_>, scale: Option<Vec<f64>>, width: usize) -> Result<Self, ModelError> {
+    pub(super) fn new(
+        mean: Option<Vec<f64>>,
+        components: Matrix<'_>,
+        scale: Option<Vec<f64>>,
+        width: usize,
+    ) -> Result<Self, ModelError> {
         if components.columns != width {
-            return Err(ModelError::store(format!("components of {} columns are given {width}", components.columns)));
+            return Err(ModelError::store(format!(
+                "components of {} columns are given {width}",
+                components.columns
+            )));
         }
-        let dense = Dense::from_parts(width, components.values.to_vec(), vec![0.0; components.rows])?;
+        let dense = Dense::from_parts(
+            width,
+            components.values.to_vec(),
+            vec![0.0; components.rows],
+        )?;
         Ok(Self { mean, dense, scale })
     }
 }
@@ -33,13 +45,21 @@ impl Transformer for Project {
         let mut centered = rows.clone();
         if let Some(mean) = &self.mean {
             for index in 0..centered.n_rows() {
-                centered.row_mut(index).iter_mut().zip(mean).for_each(|(value, mean)| *value -= mean);
+                centered
+                    .row_mut(index)
+                    .iter_mut()
+                    .zip(mean)
+                    .for_each(|(value, mean)| *value -= mean);
             }
         }
         let mut output = self.dense.apply(&centered)?;
         if let Some(scale) = &self.scale {
             for index in 0..output.n_rows() {
-                output.row_mut(index).iter_mut().zip(scale).for_each(|(value, scale)| *value /= scale);
+                output
+                    .row_mut(index)
+                    .iter_mut()
+                    .zip(scale)
+                    .for_each(|(value, scale)| *value /= scale);
             }
         }
         Ok(output)
@@ -54,12 +74,21 @@ pub(super) struct Polynomial {
 
 impl Polynomial {
     pub(super) fn new(columns: &[u32], lengths: &[u32], width: usize) -> Result<Self, ModelError> {
-        let total = lengths.iter().try_fold(0_usize, |sum, len| sum.checked_add(*len as usize));
+        let total = lengths
+            .iter()
+            .try_fold(0_usize, |sum, len| sum.checked_add(*len as usize));
         if total != Some(columns.len()) || columns.iter().any(|column| *column as usize >= width) {
-            return Err(ModelError::store("the products of columns do not fit the columns"));
+            return Err(ModelError::store(
+                "the products of columns do not fit the columns",
+            ));
         }
         let mut rest = columns.iter().map(|column| *column as usize);
-        Ok(Self { products: lengths.iter().map(|len| rest.by_ref().take(*len as usize).collect()).collect() })
+        Ok(Self {
+            products: lengths
+                .iter()
+                .map(|len| rest.by_ref().take(*len as usize).collect())
+                .collect(),
+        })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::super::tensors::Matrix;
 use super::super::{ModelError, Rows};
-use super::normal::{cumulative, quantile};
 use super::Transformer;
+use super::normal::{cumulative, quantile};
 
 /// Values this near to the edge are at the edge.
 const EDGE: f64 = 1e-7;
@@ -18,38 +18,72 @@ pub(super) struct Quantile {
 }
 
 impl Quantile {
-    pub(super) fn new(quantiles: Matrix<'_>, references: &[f64], normal: bool, width: usize) -> Result<Self, ModelError> {
+    pub(super) fn new(
+        quantiles: Matrix<'_>,
+        references: &[f64],
+        normal: bool,
+        width: usize,
+    ) -> Result<Self, ModelError> {
         let rises = |list: &[f64]| list.windows(2).all(|pair| pair[0] <= pair[1]);
-        let columns: Vec<Vec<f64>> =
-            (0..quantiles.columns).map(|column| quantiles.values.iter().skip(column).step_by(quantiles.columns).copied().collect()).collect();
-        if quantiles.columns != width || quantiles.rows != references.len() || references.is_empty() {
+        let columns: Vec<Vec<f64>> = (0..quantiles.columns)
+            .map(|column| {
+                quantiles
+                    .values
+                    .iter()
+                    .skip(column)
+                    .step_by(quantiles.columns)
+                    .copied()
+                    .collect()
+            })
+            .collect();
+        if quantiles.columns != width || quantiles.rows != references.len() || references.is_empty()
+        {
             return Err(ModelError::store("the quantiles do not fit the columns"));
         }
         if !rises(references) || !columns.iter().all(|column| rises(column)) {
             return Err(ModelError::store("the quantiles do not rise"));
         }
         let edge = EDGE - f64::EPSILON;
-        Ok(Self { columns, references: references.to_vec(), normal, clip: (quantile(edge), quantile(1.0 - edge)) })
+        Ok(Self {
+            columns,
+            references: references.to_vec(),
+            normal,
+            clip: (quantile(edge), quantile(1.0 - edge)),
+        })
     }
 
     fn forward(&self, x: f64, quantiles: &[f64]) -> f64 {
         let (low, high) = (quantiles[0], quantiles[quantiles.len() - 1]);
-        let (below, above) = if self.normal { (x - EDGE < low, x + EDGE > high) } else { (x == low, x == high) };
+        let (below, above) = if self.normal {
+            (x - EDGE < low, x + EDGE > high)
+        } else {
+            (x == low, x == high)
+        };
         // Equal quantiles: once from the left, once from the right, and the middle of both.
-        let mut rank = 0.5 * (interpolate(x, quantiles, &self.references) + interpolate_from_right(x, quantiles, &self.references));
+        let mut rank = 0.5
+            * (interpolate(x, quantiles, &self.references)
+                + interpolate_from_right(x, quantiles, &self.references));
         if above {
             rank = 1.0;
         }
         if below {
             rank = 0.0;
         }
-        if self.normal { quantile(rank).clamp(self.clip.0, self.clip.1) } else { rank }
+        if self.normal {
+            quantile(rank).clamp(self.clip.0, self.clip.1)
+        } else {
+            rank
+        }
     }
 
     fn backward(&self, x: f64, quantiles: &[f64]) -> f64 {
         let (low, high) = (quantiles[0], quantiles[quantiles.len() - 1]);
         let rank = if self.normal { cumulative(x) } else { x };
-        let (below, above) = if self.normal { (rank - EDGE < 0.0, rank + EDGE > 1.0) } else { (rank == 0.0, rank == 1.0) };
+        let (below, above) = if self.normal {
+            (rank - EDGE < 0.0, rank + EDGE > 1.0)
+        } else {
+            (rank == 0.0, rank == 1.0)
+        };
         if below {
             low
         } else if above {
@@ -62,7 +96,12 @@ impl Quantile {
     fn each(&self, rows: &Rows, change: impl Fn(f64, &[f64]) -> f64) -> Rows {
         let mut output = rows.clone();
         for index in 0..output.n_rows() {
-            for (value, quantiles) in output.row_mut(index).iter_mut().zip(&self.columns).filter(|(value, _)| !value.is_nan()) {
+            for (value, quantiles) in output
+                .row_mut(index)
+                .iter_mut()
+                .zip(&self.columns)
+                .filter(|(value, _)| !value.is_nan())
+            {
                 *value = change(*value, quantiles);
             }
         }
