@@ -46,6 +46,41 @@ pub(super) enum Form {
         normaliser: Key,
         offset: Key,
     },
+    /// Dense layers, `[outputs, inputs]` and one bias an output each.
+    Network {
+        layers: Vec<(Key, Key)>,
+        hidden: Activation,
+        output: Activation,
+        classes: Option<Labels>,
+    },
+    /// `kernel(x, support) @ dual + intercept`, or whether that is at least 0.
+    Kernel {
+        support: Key,
+        dual: Key,
+        intercept: Key,
+        kernel: Kernel,
+        outliers: bool,
+    },
+    /// One-against-one support vectors: `counts` support vectors a class, `dual` `[classes - 1, vectors]`.
+    KernelClassifier {
+        support: Key,
+        dual: Key,
+        intercept: Key,
+        counts: Key,
+        kernel: Kernel,
+        classes: Labels,
+        break_ties: bool,
+        platt: Option<(Key, Key)>,
+    },
+    /// The targets of the nearest of `points`.
+    Neighbors {
+        points: Key,
+        targets: Key,
+        count: usize,
+        metric: Metric,
+        by_distance: bool,
+        classes: Option<Labels>,
+    },
     /// Steps, then an estimator.
     Pipeline { steps: Vec<Step>, last: Box<Form> },
     /// The inverse of `target` applied to the predictions of `regressor`.
@@ -122,6 +157,38 @@ pub(super) enum StartLink {
     Log,
     /// `log(p)` less its mean over the classes.
     CenteredLog,
+}
+
+/// Function of a neuron, or of the layer for softmax.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Activation {
+    Identity,
+    Relu,
+    Tanh,
+    Logistic,
+    Exp,
+    Softmax,
+}
+
+/// Similarity of two rows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Kernel {
+    Linear {},
+    Rbf { gamma: f64 },
+    Poly { gamma: f64, coef0: f64, degree: f64 },
+    Sigmoid { gamma: f64, coef0: f64 },
+}
+
+/// Distance of two rows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Metric {
+    Euclidean {},
+    Manhattan {},
+    Chebyshev {},
+    Minkowski { p: f64 },
 }
 
 /// From raw scores to the prediction.

@@ -3,12 +3,15 @@
 use super::super::form::{self, Form, Output, StartLink};
 use super::super::info::Labels;
 use super::super::tensors::{Key, Tensors};
-use super::super::{Estimator, ModelError, transformers};
+use super::super::{Estimator, ModelError, Rows, transformers};
 use super::compose::{Pipeline, TransformedTarget};
 use super::constant::Constant;
 use super::dense::Dense;
 use super::forest::{Boosting, Forest, Isolation, Start};
+use super::kernel::{KernelClassifier, KernelRegressor, Support};
 use super::linear::{LinearClassifier, LinearRegressor};
+use super::neighbors::Neighbors;
+use super::network::Network;
 use super::trees::Trees;
 
 /// Builds and validates an estimator for rows of `width` columns.
@@ -79,6 +82,84 @@ pub(in crate::model) fn build(
             normaliser: tensors.vector(normaliser, 1)?[0],
             offset: tensors.vector(offset, 1)?[0],
         }),
+        Form::Network {
+            layers,
+            hidden,
+            output,
+            classes,
+        } => {
+            let layers = layers
+                .iter()
+                .map(|(weight, bias)| Dense::new(tensors, weight, bias))
+                .collect::<Result<Vec<_>, _>>()?;
+            Box::new(Network::new(layers, *hidden, *output, classes.clone())?)
+        }
+        Form::Kernel {
+            support,
+            dual,
+            intercept,
+            kernel,
+            outliers,
+        } => {
+            let (support, dual) = (
+                Support::new(tensors.matrix(support)?, *kernel)?,
+                single(tensors, dual, intercept)?,
+            );
+            require_outputs(dual.inputs(), support.len())?;
+            Box::new(KernelRegressor {
+                support,
+                dual,
+                outliers: *outliers,
+            })
+        }
+        Form::KernelClassifier {
+            support,
+            dual,
+            intercept,
+            counts,
+            kernel,
+            classes,
+            break_ties,
+            platt,
+        } => {
+            let support = Support::new(tensors.matrix(support)?, *kernel)?;
+            let counts = tensors.u32s(counts)?;
+            require_outputs(counts.len(), classes.len())?;
+            let pairs =
+                KernelClassifier::spread(tensors.matrix(dual)?, counts, tensors.f64s(intercept)?)?;
+            require_outputs(pairs.inputs(), support.len())?;
+            let numbers = |key| tensors.vector(key, pairs.outputs()).map(<[f64]>::to_vec);
+            let platt = platt
+                .as_ref()
+                .map(|(a, b)| Ok::<_, ModelError>((numbers(a)?, numbers(b)?)))
+                .transpose()?;
+            Box::new(KernelClassifier {
+                support,
+                pairs,
+                classes: classes.clone(),
+                break_ties: *break_ties,
+                platt,
+            })
+        }
+        Form::Neighbors {
+            points,
+            targets,
+            count,
+            metric,
+            by_distance,
+            classes,
+        } => {
+            let points = tensors.matrix(points)?;
+            let points = Rows::new(points.columns, points.values.to_vec())?;
+            Box::new(Neighbors::new(
+                points,
+                tensors.f64s(targets)?,
+                *count,
+                *metric,
+                *by_distance,
+                classes.clone(),
+            )?)
+        }
         Form::Pipeline { steps, last } => {
             let mut outputs = width;
             let mut built = Vec::with_capacity(steps.len());

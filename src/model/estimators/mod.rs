@@ -7,7 +7,10 @@ mod compose;
 mod constant;
 mod dense;
 mod forest;
+mod kernel;
 mod linear;
+mod neighbors;
+mod network;
 mod proba;
 mod trees;
 

@@ -5,7 +5,7 @@ use super::super::form::{Form, Link, Proba};
 use super::super::pickle::{Graph, screen};
 use super::super::store::{Facts, Stored};
 use super::fitted::{Extraction, Fitted};
-use super::{compose, linear, trees};
+use super::{compose, dense, linear, trees};
 
 /// Reads the model a pickle holds. `sha256` is the file's, in hexadecimal.
 pub(in crate::model) fn extract(graph: &Graph<'_>, sha256: String) -> Result<Stored, ModelError> {
@@ -90,6 +90,11 @@ pub(super) fn estimator(
         }
         "IsolationForest" => trees::isolation(extraction, fitted),
         "DummyRegressor" | "DummyClassifier" => trees::dummy(extraction, fitted),
+        "MLPRegressor" | "MLPClassifier" => dense::network(extraction, fitted),
+        "SVR" | "NuSVR" | "OneClassSVM" => dense::kernel_regressor(extraction, fitted),
+        "SVC" | "NuSVC" => dense::kernel_classifier(extraction, fitted),
+        "KernelRidge" => dense::kernel_ridge(extraction, fitted),
+        "KNeighborsRegressor" | "KNeighborsClassifier" => dense::neighbors(extraction, fitted),
         _ => Err(fitted.unsupported("no arithmetic for it here")),
     }
 }

@@ -4,6 +4,7 @@
 //! results are never looked at.
 
 mod compose;
+mod dense;
 mod dispatch;
 mod fitted;
 mod linear;
