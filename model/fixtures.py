@@ -261,13 +261,12 @@ def other_models():
     from sklearn.cross_decomposition import PLSRegression
     from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
     from sklearn.dummy import DummyClassifier, DummyRegressor
-    from sklearn.gaussian_process import GaussianProcessRegressor, kernels
     from sklearn.isotonic import IsotonicRegression
     from sklearn.kernel_ridge import KernelRidge
     from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
-    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestCentroid
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
     from sklearn.neural_network import MLPClassifier, MLPRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -302,8 +301,7 @@ def other_models():
     yield "KNeighborsRegressor_minkowski", KNeighborsRegressor(p=3, algorithm="brute"), "x", "y"
     yield "KNeighborsRegressor_chebyshev", KNeighborsRegressor(metric="chebyshev"), "x", "y"
     yield "KNeighborsClassifier", KNeighborsClassifier(), "x", "three"
-    yield "KNeighborsClassifier_text", KNeighborsClassifier(weights="distance", algorithm="brute"), "x", "text"
-    yield "NearestCentroid", NearestCentroid(), "x", "three"
+    yield "KNeighborsClassifier_text", KNeighborsClassifier(weights="distance"), "x", "text"
 
     trees = {"max_depth": 3, "random_state": 0}
     yield "VotingRegressor", en.VotingRegressor([("a", LinearRegression()), ("b", DecisionTreeRegressor(**trees))], weights=[1, 2]), "x", "y"
@@ -341,7 +339,6 @@ def other_models():
     yield "DummyRegressor", make_pipeline(StandardScaler(), DummyRegressor()), "x", "y"
     yield "DummyClassifier", make_pipeline(StandardScaler(), DummyClassifier(strategy="prior")), "x", "text"
     yield "IsotonicRegression", IsotonicRegression(out_of_bounds="clip"), "one", "y"
-    yield "GaussianProcessRegressor", GaussianProcessRegressor(kernels.ConstantKernel(2.0) * kernels.RBF(3.0) + kernels.WhiteKernel(0.5), normalize_y=True, optimizer=None), "x", "y"
 
 
 class Float32:

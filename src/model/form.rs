@@ -81,6 +81,49 @@ pub(super) enum Form {
         by_distance: bool,
         classes: Option<Labels>,
     },
+    /// The mean, the vote or the mean probability of members.
+    Average {
+        members: Vec<Member>,
+        weights: Option<Key>,
+        by: Average,
+        classes: Option<Labels>,
+    },
+    /// Members whose answers are the columns of a last estimator; with `passthrough` the input follows.
+    Stacking {
+        members: Vec<Form>,
+        methods: Vec<Method>,
+        passthrough: bool,
+        last: Box<Form>,
+        classes: Option<Labels>,
+    },
+    /// The weighted median of members.
+    Median { members: Vec<Form>, weights: Key },
+    /// AdaBoost: `real` adds log-probabilities, else votes; `penalty` makes a vote against count.
+    AdaBoost {
+        members: Vec<Form>,
+        weights: Key,
+        real: bool,
+        penalty: bool,
+        classes: Labels,
+    },
+    /// Scores of classifiers through calibrators, one a class; two classes share one.
+    Calibrated {
+        members: Vec<CalibratedMember>,
+        classes: Labels,
+    },
+    /// One classifier a class against all others; two classes share one.
+    OneVsRest { members: Vec<Form>, classes: Labels },
+    /// `offset - |projection (x - mean)|^2 / 2` a class; `spread` divides squares by variances instead of projecting.
+    Quadratic {
+        means: Key,
+        spread: Option<Key>,
+        projections: Vec<Key>,
+        offsets: Key,
+        classes: Labels,
+        decides: bool,
+    },
+    /// Piecewise linear in one column.
+    Isotonic { x: Key, y: Key, outside: Outside },
     /// Steps, then an estimator.
     Pipeline { steps: Vec<Step>, last: Box<Form> },
     /// The inverse of `target` applied to the predictions of `regressor`.
@@ -157,6 +200,67 @@ pub(super) enum StartLink {
     Log,
     /// `log(p)` less its mean over the classes.
     CenteredLog,
+}
+
+/// One of several estimators; no list of columns means all of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Member {
+    pub(super) columns: Option<Vec<usize>>,
+    pub(super) form: Form,
+}
+
+/// How members are averaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Average {
+    /// Of the targets.
+    Mean,
+    /// Of the probabilities; a member without them gives 1 to its label.
+    Proba,
+    /// The label most members give.
+    Vote,
+}
+
+/// What a stacked member is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Method {
+    Predict,
+    PredictProba,
+    DecisionFunction,
+}
+
+/// A classifier and its calibrators.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CalibratedMember {
+    pub(super) form: Form,
+    pub(super) calibrators: Vec<Calibrator>,
+}
+
+/// From a score to a probability.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Calibrator {
+    /// `1 / (1 + exp(a * score + b))`.
+    Sigmoid {
+        ab: Key,
+    },
+    Isotonic {
+        x: Key,
+        y: Key,
+        outside: Outside,
+    },
+}
+
+/// What a value outside the known range gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Outside {
+    Clip,
+    Nan,
+    Refuse,
 }
 
 /// Function of a neuron, or of the layer for softmax.

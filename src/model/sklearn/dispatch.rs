@@ -5,7 +5,7 @@ use super::super::form::{Form, Link, Proba};
 use super::super::pickle::{Graph, screen};
 use super::super::store::{Facts, Stored};
 use super::fitted::{Extraction, Fitted};
-use super::{compose, dense, linear, trees};
+use super::{bayes, compose, dense, ensemble, linear, trees};
 
 /// Reads the model a pickle holds. `sha256` is the file's, in hexadecimal.
 pub(in crate::model) fn extract(graph: &Graph<'_>, sha256: String) -> Result<Stored, ModelError> {
@@ -95,6 +95,18 @@ pub(super) fn estimator(
         "SVC" | "NuSVC" => dense::kernel_classifier(extraction, fitted),
         "KernelRidge" => dense::kernel_ridge(extraction, fitted),
         "KNeighborsRegressor" | "KNeighborsClassifier" => dense::neighbors(extraction, fitted),
+        "VotingRegressor" | "VotingClassifier" => ensemble::voting(extraction, fitted),
+        "BaggingRegressor" | "BaggingClassifier" => ensemble::bagging(extraction, fitted),
+        "StackingRegressor" | "StackingClassifier" => ensemble::stacking(extraction, fitted),
+        "AdaBoostRegressor" => ensemble::median(extraction, fitted),
+        "AdaBoostClassifier" => ensemble::ada_boost(extraction, fitted),
+        "CalibratedClassifierCV" => ensemble::calibrated(extraction, fitted),
+        "OneVsRestClassifier" => ensemble::one_vs_rest(extraction, fitted),
+        "IsotonicRegression" => ensemble::isotonic(extraction, fitted),
+        "GaussianNB" => bayes::gaussian(extraction, fitted),
+        "MultinomialNB" | "ComplementNB" | "BernoulliNB" => bayes::discrete(extraction, fitted),
+        "QuadraticDiscriminantAnalysis" => bayes::quadratic(extraction, fitted),
+        "PLSRegression" => bayes::partial_least_squares(extraction, fitted),
         _ => Err(fitted.unsupported("no arithmetic for it here")),
     }
 }
@@ -131,6 +143,9 @@ fn n_features(fitted: &Fitted<'_>) -> Option<usize> {
         });
         return n_features(&rest.next()?);
     }
+    if fitted.class.name == "IsotonicRegression" {
+        return Some(1);
+    }
     // Generalised linear models before 1.0 leave no other trace.
     match inner(fitted) {
         Some(inner) => n_features(&inner),
@@ -155,6 +170,13 @@ fn inner<'g>(fitted: &Fitted<'g>) -> Option<Fitted<'g>> {
             .ok()?
             .into_iter()
             .find_map(|(_, part)| part),
+        "CalibratedClassifierCV" => {
+            let part = first("calibrated_classifiers_")?;
+            part.attribute("estimator")
+                .or_else(|_| part.attribute("base_estimator"))
+                .ok()
+        }
+        "IsotonicRegression" => None,
         _ => first("estimators_"),
     }
 }

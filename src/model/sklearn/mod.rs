@@ -3,9 +3,11 @@
 //! Only fitted attributes are read, by name and with the version in hand; random states, loss objects, optimizers and search
 //! results are never looked at.
 
+mod bayes;
 mod compose;
 mod dense;
 mod dispatch;
+mod ensemble;
 mod fitted;
 mod linear;
 mod preprocess;
