@@ -98,7 +98,7 @@ pub(super) enum Form {
     },
     /// The weighted median of members.
     Median { members: Vec<Form>, weights: Key },
-    /// AdaBoost: `real` adds log-probabilities, else votes; `penalty` makes a vote against count.
+    /// `AdaBoost`: `real` adds log-probabilities, else votes; `penalty` makes a vote against count.
     AdaBoost {
         members: Vec<Form>,
         weights: Key,

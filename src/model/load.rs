@@ -223,14 +223,15 @@ fn inspect_bytes(bytes: &[u8]) -> Inspection {
         } else {
             "pickle"
         };
-        inspection.container += &format!(
-            ", {kind} protocol {}, {} objects",
-            graph.protocol(),
-            graph.len()
-        );
+        let mut parts = vec![
+            inspection.container,
+            format!("{kind} protocol {}", graph.protocol()),
+            format!("{} objects", graph.len()),
+        ];
         if let Some(compression) = unpack::compression(bytes) {
-            inspection.container += &format!(", {compression} of {} bytes", unpacked.len());
+            parts.push(format!("{compression} of {} bytes", unpacked.len()));
         }
+        inspection.container = parts.join(", ");
         inspection.globals = graph
             .globals()
             .iter()

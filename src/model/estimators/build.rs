@@ -17,12 +17,38 @@ use super::network::Network;
 use super::quadratic::Quadratic;
 use super::trees::Trees;
 
+/// One family of forms; `None` when the form is of another.
+type Family = fn(&Form, &Tensors, usize) -> Result<Option<Box<dyn Estimator>>, ModelError>;
+
+const FAMILIES: [Family; 7] = [plain, trees, kernels, flows, averages, boosts, curves];
+
 /// Builds and validates an estimator for rows of `width` columns.
 pub(in crate::model) fn build(
     form: &Form,
     tensors: &Tensors,
     width: usize,
 ) -> Result<Box<dyn Estimator>, ModelError> {
+    for family in FAMILIES {
+        if let Some(estimator) = family(form, tensors, width)? {
+            let wanted = estimator.n_features();
+            return if wanted == width {
+                Ok(estimator)
+            } else {
+                Err(ModelError::store(format!(
+                    "a part of the model wants {wanted} features where there are {width}"
+                )))
+            };
+        }
+    }
+    Err(ModelError::store("the form of the model is not known"))
+}
+
+/// Linear models, networks and constants.
+fn plain(
+    form: &Form,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Option<Box<dyn Estimator>>, ModelError> {
     let estimator: Box<dyn Estimator> = match form {
         Form::Linear {
             coef,
@@ -51,6 +77,30 @@ pub(in crate::model) fn build(
                 classes: classes.clone(),
             })
         }
+        Form::Network {
+            layers,
+            hidden,
+            output,
+            classes,
+        } => {
+            let layers = layers
+                .iter()
+                .map(|(weight, bias)| Dense::new(tensors, weight, bias))
+                .collect::<Result<Vec<_>, _>>()?;
+            Box::new(Network::new(layers, *hidden, *output, classes.clone())?)
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(estimator))
+}
+
+/// What is made of trees.
+fn trees(
+    form: &Form,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Option<Box<dyn Estimator>>, ModelError> {
+    let estimator: Box<dyn Estimator> = match form {
         Form::Forest { trees, classes } => {
             let trees = Trees::new(trees, tensors, width)?;
             require_outputs(trees.outputs(), classes.as_ref().map_or(1, Labels::len))?;
@@ -85,18 +135,18 @@ pub(in crate::model) fn build(
             normaliser: tensors.vector(normaliser, 1)?[0],
             offset: tensors.vector(offset, 1)?[0],
         }),
-        Form::Network {
-            layers,
-            hidden,
-            output,
-            classes,
-        } => {
-            let layers = layers
-                .iter()
-                .map(|(weight, bias)| Dense::new(tensors, weight, bias))
-                .collect::<Result<Vec<_>, _>>()?;
-            Box::new(Network::new(layers, *hidden, *output, classes.clone())?)
-        }
+        _ => return Ok(None),
+    };
+    Ok(Some(estimator))
+}
+
+/// What compares a row with stored rows.
+fn kernels(
+    form: &Form,
+    tensors: &Tensors,
+    _width: usize,
+) -> Result<Option<Box<dyn Estimator>>, ModelError> {
+    let estimator: Box<dyn Estimator> = match form {
         Form::Kernel {
             support,
             dual,
@@ -163,45 +213,69 @@ pub(in crate::model) fn build(
                 classes.clone(),
             )?)
         }
+        _ => return Ok(None),
+    };
+    Ok(Some(estimator))
+}
+
+/// Estimators behind steps.
+fn flows(
+    form: &Form,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Option<Box<dyn Estimator>>, ModelError> {
+    let estimator: Box<dyn Estimator> = match form {
+        Form::Pipeline { steps, last } => {
+            let mut outputs = width;
+            let mut built = Vec::with_capacity(steps.len());
+            for step in steps {
+                let step = transformers::build(step, tensors, outputs)?;
+                outputs = step.outputs();
+                built.push(step);
+            }
+            Box::new(Pipeline {
+                width,
+                steps: built,
+                last: build(last, tensors, outputs)?,
+            })
+        }
+        Form::TransformedTarget { regressor, target } => {
+            let target = transformers::build(target, tensors, 1)?;
+            if target.outputs() != 1 || !target.is_invertible() {
+                return Err(ModelError::store(
+                    "the transformation of the target has no inverse",
+                ));
+            }
+            Box::new(TransformedTarget {
+                regressor: build(regressor, tensors, width)?,
+                target,
+            })
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(estimator))
+}
+
+/// Averages and stacks of estimators.
+fn averages(
+    form: &Form,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Option<Box<dyn Estimator>>, ModelError> {
+    let estimator: Box<dyn Estimator> = match form {
         Form::Average {
             members,
             weights,
             by,
             classes,
-        } => {
-            let mut parts = vec![];
-            for member in members {
-                let columns = member.columns.clone();
-                if columns
-                    .as_ref()
-                    .is_some_and(|columns| columns.iter().any(|column| *column >= width))
-                {
-                    return Err(ModelError::store(
-                        "a member sees a column that is not there",
-                    ));
-                }
-                let estimator = build(
-                    &member.form,
-                    tensors,
-                    columns.as_ref().map_or(width, Vec::len),
-                )?;
-                parts.push(Part::new(columns, estimator, classes.as_ref())?);
-            }
-            if parts.is_empty() || (*by == By::Mean) != classes.is_none() {
-                return Err(ModelError::store("the members of an average do not fit"));
-            }
-            let weights = match weights {
-                Some(key) => tensors.vector(key, parts.len())?.to_vec(),
-                None => vec![1.0; parts.len()],
-            };
-            Box::new(Average {
-                width,
-                parts,
-                weights,
-                by: *by,
-                classes: classes.clone(),
-            })
-        }
+        } => Box::new(average(
+            members,
+            weights.as_ref(),
+            *by,
+            classes.as_ref(),
+            tensors,
+            width,
+        )?),
         Form::Stacking {
             members,
             methods,
@@ -240,6 +314,60 @@ pub(in crate::model) fn build(
                 classes: classes.clone(),
             })
         }
+        _ => return Ok(None),
+    };
+    Ok(Some(estimator))
+}
+
+fn average(
+    members: &[form::Member],
+    weights: Option<&Key>,
+    by: By,
+    classes: Option<&Labels>,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Average, ModelError> {
+    let mut parts = vec![];
+    for member in members {
+        let columns = member.columns.clone();
+        if columns
+            .as_ref()
+            .is_some_and(|columns| columns.iter().any(|column| *column >= width))
+        {
+            return Err(ModelError::store(
+                "a member sees a column that is not there",
+            ));
+        }
+        let estimator = build(
+            &member.form,
+            tensors,
+            columns.as_ref().map_or(width, Vec::len),
+        )?;
+        parts.push(Part::new(columns, estimator, classes)?);
+    }
+    if parts.is_empty() || (by == By::Mean) != classes.is_none() {
+        return Err(ModelError::store("the members of an average do not fit"));
+    }
+    let weights = match weights {
+        Some(key) => tensors.vector(key, parts.len())?.to_vec(),
+        None => vec![1.0; parts.len()],
+    };
+    Ok(Average {
+        width,
+        parts,
+        weights,
+        by,
+        classes: classes.cloned(),
+    })
+}
+
+/// Weighted estimators, and estimators of each class.
+fn boosts(
+    form: &Form,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Option<Box<dyn Estimator>>, ModelError> {
+    let estimator: Box<dyn Estimator> = match form {
         Form::Median { members, weights } => {
             let members = all(members, tensors, width)?;
             let weights = tensors.vector(weights, members.len())?.to_vec();
@@ -283,6 +411,18 @@ pub(in crate::model) fn build(
             all(members, tensors, width)?,
             classes.clone(),
         )?),
+        _ => return Ok(None),
+    };
+    Ok(Some(estimator))
+}
+
+/// Quadratic classifiers and curves.
+fn curves(
+    form: &Form,
+    tensors: &Tensors,
+    _width: usize,
+) -> Result<Option<Box<dyn Estimator>>, ModelError> {
+    let estimator: Box<dyn Estimator> = match form {
         Form::Quadratic {
             means,
             spread,
@@ -309,40 +449,9 @@ pub(in crate::model) fn build(
         Form::Isotonic { x, y, outside } => Box::new(Isotonic {
             curve: Curve::new(tensors.f64s(x)?, tensors.f64s(y)?, *outside)?,
         }),
-        Form::Pipeline { steps, last } => {
-            let mut outputs = width;
-            let mut built = Vec::with_capacity(steps.len());
-            for step in steps {
-                let step = transformers::build(step, tensors, outputs)?;
-                outputs = step.outputs();
-                built.push(step);
-            }
-            Box::new(Pipeline {
-                width,
-                steps: built,
-                last: build(last, tensors, outputs)?,
-            })
-        }
-        Form::TransformedTarget { regressor, target } => {
-            let target = transformers::build(target, tensors, 1)?;
-            if target.outputs() != 1 || !target.is_invertible() {
-                return Err(ModelError::store(
-                    "the transformation of the target has no inverse",
-                ));
-            }
-            Box::new(TransformedTarget {
-                regressor: build(regressor, tensors, width)?,
-                target,
-            })
-        }
+        _ => return Ok(None),
     };
-    if estimator.n_features() == width {
-        return Ok(estimator);
-    }
-    Err(ModelError::store(format!(
-        "a part of the model wants {} features where there are {width}",
-        estimator.n_features()
-    )))
+    Ok(Some(estimator))
 }
 
 /// Members over the same columns; at least one.

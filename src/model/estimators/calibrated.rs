@@ -3,7 +3,7 @@
 use super::super::form::Outside;
 use super::super::info::Labels;
 use super::super::{Estimator, ModelError, Rows};
-use super::ensemble::places;
+use super::ensemble::match_classes;
 use super::proba::{argmax, normalise, sigmoid};
 
 /// A rising or falling curve through points, straight between them.
@@ -119,9 +119,12 @@ fn scores(estimator: &dyn Estimator, rows: &Rows) -> Result<(Rows, bool), ModelE
 #[derive(Debug)]
 pub(super) struct Calibrated {
     width: usize,
-    members: Vec<(Box<dyn Estimator>, Vec<usize>, Vec<Calibrator>)>,
+    members: Vec<CalibratedPart>,
     classes: Labels,
 }
+
+/// A classifier, where its classes stand, and their calibrators.
+type CalibratedPart = (Box<dyn Estimator>, Vec<usize>, Vec<Calibrator>);
 
 impl Calibrated {
     pub(super) fn new(
@@ -129,27 +132,27 @@ impl Calibrated {
         members: Vec<(Box<dyn Estimator>, Vec<Calibrator>)>,
         classes: Labels,
     ) -> Result<Self, ModelError> {
-        let mut placed = vec![];
+        let mut parts = vec![];
         for (estimator, calibrators) in members {
-            let places = places(
+            let matched = match_classes(
                 estimator
                     .classes()
                     .ok_or_else(|| ModelError::store("a member is no classifier"))?,
                 &classes,
             )?;
             // Two classes have one score, for the second.
-            let places = if classes.len() == 2 { vec![1] } else { places };
+            let places = if classes.len() == 2 { vec![1] } else { matched };
             if places.len() != calibrators.len() {
                 return Err(ModelError::store("the calibrators do not fit the classes"));
             }
-            placed.push((estimator, places, calibrators));
+            parts.push((estimator, places, calibrators));
         }
-        if placed.is_empty() || classes.len() < 2 {
+        if parts.is_empty() || classes.len() < 2 {
             return Err(ModelError::store("there is nothing to calibrate"));
         }
         Ok(Self {
             width,
-            members: placed,
+            members: parts,
             classes,
         })
     }

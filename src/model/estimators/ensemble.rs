@@ -6,7 +6,7 @@ use super::super::{Estimator, ModelError, Rows};
 use super::proba::{argmax, argmax_labels, softmax};
 
 /// Place of each of `part`'s classes among `whole`.
-pub(super) fn places(part: &Labels, whole: &Labels) -> Result<Vec<usize>, ModelError> {
+pub(super) fn match_classes(part: &Labels, whole: &Labels) -> Result<Vec<usize>, ModelError> {
     let place = |index: usize| match (part, whole) {
         (Labels::Text(part), Labels::Text(whole)) => {
             whole.iter().position(|label| *label == part[index])
@@ -36,10 +36,9 @@ fn encoded_places(part: &Labels, whole: &Labels) -> Result<Vec<usize>, ModelErro
     places.ok_or_else(|| ModelError::store("the classes of a member are not encoded"))
 }
 
+#[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
 fn same(place: usize, value: f64) -> bool {
-    #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
-    let place = place as f64;
-    place == value
+    value >= 0.0 && value.fract() == 0.0 && (value - place as f64).abs() < 0.5
 }
 
 /// A member, the columns it sees and where its classes stand.
@@ -307,9 +306,9 @@ impl AdaBoost {
         (real, penalty): (bool, bool),
         classes: Labels,
     ) -> Result<Self, ModelError> {
-        let mut placed = vec![];
+        let mut parts = vec![];
         for member in members {
-            let places = places(
+            let places = match_classes(
                 member
                     .classes()
                     .ok_or_else(|| ModelError::store("a member is no classifier"))?,
@@ -318,14 +317,14 @@ impl AdaBoost {
             if real && places.len() != classes.len() {
                 return Err(ModelError::store("a member does not know all classes"));
             }
-            placed.push((member, places));
+            parts.push((member, places));
         }
         if classes.len() < 2 {
             return Err(ModelError::store("boosting needs two classes"));
         }
         Ok(Self {
             width,
-            members: placed,
+            members: parts,
             weights,
             real,
             penalty,

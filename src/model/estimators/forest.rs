@@ -79,7 +79,7 @@ impl Start {
         let mut raw = Rows::zeros(rows.n_rows(), outputs);
         match self {
             Self::Constant(values) => {
-                (0..rows.n_rows()).for_each(|row| raw.row_mut(row).copy_from_slice(values))
+                (0..rows.n_rows()).for_each(|row| raw.row_mut(row).copy_from_slice(values));
             }
             Self::Regressor(estimator) => raw
                 .as_mut_slice()
@@ -121,7 +121,9 @@ pub(in crate::model) fn scores(proba: &[f64], clip: f64, link: StartLink, raw: &
             if link == StartLink::CenteredLog {
                 #[expect(clippy::cast_precision_loss, reason = "a number of classes")]
                 let mean = raw.iter().sum::<f64>() / raw.len() as f64;
-                raw.iter_mut().for_each(|raw| *raw -= mean);
+                for raw in raw {
+                    *raw -= mean;
+                }
             }
         }
     }
@@ -147,7 +149,7 @@ impl Boosting {
         for tree in 0..self.trees.len() {
             let output = tree % self.outputs;
             self.trees.visit(tree, &prepared, |row, leaf| {
-                raw.row_mut(row)[output] += self.rate * leaf[0]
+                raw.row_mut(row)[output] += self.rate * leaf[0];
             });
         }
         Ok(raw)

@@ -146,7 +146,7 @@ impl KernelClassifier {
         let size = dual
             .columns
             .checked_mul(intercept.len())
-            .filter(|size| *size <= 1 << 28);
+            .filter(|size| *size <= 1 << 25);
         let mut weights =
             vec![0.0; size.ok_or_else(|| ModelError::store("too many pairs of classes"))?];
         let starts: Vec<usize> = counts

@@ -22,7 +22,9 @@ impl Estimator for LinearRegressor {
         rows.require_finite()?;
         let mut values = self.dense.apply(rows)?.into_values();
         if self.link == Link::Exp {
-            values.iter_mut().for_each(|value| *value = value.exp());
+            for value in &mut values {
+                *value = value.exp();
+            }
         }
         Ok(values)
     }

@@ -27,6 +27,12 @@ fn distance(metric: Metric, a: &[f64], b: &[f64]) -> f64 {
     }
 }
 
+/// Whether a target is the index of one of `count` classes.
+#[expect(clippy::cast_precision_loss, reason = "a number of classes")]
+fn whole_below(target: f64, count: usize) -> bool {
+    target.fract() == 0.0 && target >= 0.0 && target < count as f64
+}
+
 impl Neighbors {
     pub(super) fn new(
         points: Rows,
@@ -37,9 +43,9 @@ impl Neighbors {
         classes: Option<Labels>,
     ) -> Result<Self, ModelError> {
         let is_index = |target: &f64| {
-            classes.as_ref().is_none_or(|classes| {
-                target.fract() == 0.0 && *target >= 0.0 && *target < classes.len() as f64
-            })
+            classes
+                .as_ref()
+                .is_none_or(|classes| whole_below(*target, classes.len()))
         };
         if targets.len() != points.n_rows()
             || count == 0

@@ -23,6 +23,43 @@ struct Node {
     flags: u8,
 }
 
+impl Node {
+    /// A node with absolute children.
+    fn between(
+        index: u32,
+        size: u32,
+        root: u32,
+        left: i32,
+        right: i32,
+    ) -> Result<Node, ModelError> {
+        let node = Node {
+            threshold: 0.0,
+            feature: 0,
+            left: LEAF,
+            right: LEAF,
+            flags: 0,
+        };
+        if left == -1 {
+            return Ok(node);
+        }
+        // A child after its parent: that is what makes every walk end.
+        let child = |child: i32| {
+            u32::try_from(child)
+                .ok()
+                .filter(|child| *child > index && *child < size)
+                .map(|child| root + child)
+        };
+        match (child(left), child(right)) {
+            (Some(left), Some(right)) => Ok(Node {
+                left,
+                right,
+                ..node
+            }),
+            _ => Err(invalid("a node whose child is not below it")),
+        }
+    }
+}
+
 /// Trees over the same columns.
 #[derive(Debug)]
 pub(super) struct Trees {
@@ -91,7 +128,7 @@ impl Trees {
             trees.roots.push(root);
             for index in 0..size {
                 let at = (root + index) as usize;
-                let node = trees.node(index, size, root, left[at], right[at])?;
+                let node = Node::between(index, size, root, left[at], right[at])?;
                 let node = Node {
                     threshold: threshold[at],
                     feature: u32::try_from(feature[at]).unwrap_or(LEAF),
@@ -106,42 +143,6 @@ impl Trees {
             return Err(invalid("nodes that belong to no tree"));
         }
         Ok(trees)
-    }
-
-    /// A node with absolute children.
-    fn node(
-        &self,
-        index: u32,
-        size: u32,
-        root: u32,
-        left: i32,
-        right: i32,
-    ) -> Result<Node, ModelError> {
-        let node = Node {
-            threshold: 0.0,
-            feature: 0,
-            left: LEAF,
-            right: LEAF,
-            flags: 0,
-        };
-        if left == -1 {
-            return Ok(node);
-        }
-        // A child after its parent: that is what makes every walk end.
-        let child = |child: i32| {
-            u32::try_from(child)
-                .ok()
-                .filter(|child| *child > index && *child < size)
-                .map(|child| root + child)
-        };
-        match (child(left), child(right)) {
-            (Some(left), Some(right)) => Ok(Node {
-                left,
-                right,
-                ..node
-            }),
-            _ => Err(invalid("a node whose child is not below it")),
-        }
     }
 
     fn check(&self, at: usize, node: &Node, width: usize) -> Result<(), ModelError> {
@@ -268,7 +269,7 @@ impl Sets {
             known: tensors.u32s(&form.known)?.to_vec(),
         };
         if sets.row.len() != nodes
-            || sets.left.len() % WORDS != 0
+            || !sets.left.len().is_multiple_of(WORDS)
             || Some(sets.known.len()) != width.checked_mul(WORDS)
         {
             return Err(invalid("sets of categories of the wrong size"));

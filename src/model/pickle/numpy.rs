@@ -526,14 +526,14 @@ pub(super) fn read_shape(graph: &Graph<'_>, id: Id) -> Result<Vec<usize>, String
         Node::Int(len) => usize::try_from(*len).ok(),
         _ => None,
     };
-    let axes: Option<Vec<_>> = match graph.items(id) {
+    let lengths: Option<Vec<_>> = match graph.items(id) {
         Some(items) if items.len() > AXES_MAX => {
             return Err(format!("an array has {} axes", items.len()));
         }
         Some(items) => items.iter().map(|id| axis(*id)).collect(),
         None => axis(id).map(|len| vec![len]),
     };
-    axes.ok_or_else(|| format!("{} is not the shape of an array", graph.describe(id)))
+    lengths.ok_or_else(|| format!("{} is not the shape of an array", graph.describe(id)))
 }
 
 /// Number of elements, without overflow.

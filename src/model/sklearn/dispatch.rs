@@ -69,6 +69,13 @@ pub(super) fn estimator(
             linear::classifier(extraction, fitted, Proba::None)
         }
         "LinearDiscriminantAnalysis" => linear::discriminant(extraction, fitted),
+        _ => composite(extraction, fitted),
+    }
+}
+
+/// Trees, ensembles and what contains other estimators.
+fn composite(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
+    match fitted.class.name.as_str() {
         "Pipeline" => compose::pipeline(extraction, fitted),
         "TransformedTargetRegressor" => compose::transformed_target(extraction, fitted),
         "GridSearchCV" | "RandomizedSearchCV" | "HalvingGridSearchCV" | "HalvingRandomSearchCV" => {

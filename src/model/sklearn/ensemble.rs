@@ -1,4 +1,4 @@
-//! Estimators made of other estimators: voting, bagging, stacking, AdaBoost, calibration, one-vs-rest.
+//! Estimators made of other estimators: voting, bagging, stacking, `AdaBoost`, calibration, one-vs-rest.
 
 use super::super::ModelError;
 use super::super::form::{Average, CalibratedMember, Calibrator, Form, Member, Method, Outside};

@@ -58,9 +58,9 @@ impl Grove {
         let nodes = tree.array("nodes")?;
         extraction.spend(nodes.len() * 32)?;
         let (shape, mut values) = tree.numbers(extraction, "values")?;
-        let outputs = match shape.as_slice() {
-            &[count, 1, outputs] if count == nodes.len() && outputs <= OUTPUTS_MAX => outputs,
-            &[_, targets, _] if targets > 1 => {
+        let outputs = match *shape.as_slice() {
+            [count, 1, outputs] if count == nodes.len() && outputs <= OUTPUTS_MAX => outputs,
+            [_, targets, _] if targets > 1 => {
                 return Err(fitted.unsupported(format!(
                     "it predicts {targets} targets at once; fit one model a target"
                 )));
@@ -82,7 +82,9 @@ impl Grove {
             for leaf in values.chunks_exact_mut(outputs.max(1)) {
                 let sum: f64 = leaf.iter().sum();
                 if sum != 0.0 {
-                    leaf.iter_mut().for_each(|value| *value /= sum);
+                    for value in leaf {
+                        *value /= sum;
+                    }
                 }
             }
         }
@@ -288,6 +290,9 @@ pub(super) fn gradient_boosting(
     };
     let (shape, stages) = fitted.list_at(fitted.need("estimators_")?, "estimators_")?;
     let outputs = shape.get(1).copied().unwrap_or(1);
+    if stages.is_empty() {
+        return Err(fitted.fail("`estimators_` is empty"));
+    }
     let mut grove = Grove::default();
     for (index, id) in stages.into_iter().enumerate() {
         let tree = fitted.child(
@@ -358,7 +363,7 @@ fn start(
         return Ok(Start::Regressor(form));
     }
     let old = fitted.version < Version(1, 4);
-    let clip = if old {
+    let clip = if fitted.version < Version(1, 8) {
         f64::from(f32::EPSILON)
     } else {
         f64::EPSILON
@@ -570,25 +575,22 @@ fn path_lengths(
             }
         }
     }
-    let average = match fitted.get("_average_path_length_per_tree") {
-        Some(id) => {
-            let (_, lists) = fitted.list_at(id, "_average_path_length_per_tree")?;
-            let id = lists
-                .get(index)
-                .copied()
-                .ok_or_else(|| fitted.fail("`_average_path_length_per_tree` is too short"))?;
-            fitted
-                .numbers_at(extraction, id, "_average_path_length_per_tree")?
-                .1
-        }
-        None => {
-            let tree = tree.attribute("tree_")?;
-            let nodes = tree.array("nodes")?;
-            real(&tree, &nodes, "n_node_samples")?
-                .into_iter()
-                .map(average_path_length)
-                .collect()
-        }
+    let average = if let Some(id) = fitted.get("_average_path_length_per_tree") {
+        let (_, lists) = fitted.list_at(id, "_average_path_length_per_tree")?;
+        let id = lists
+            .get(index)
+            .copied()
+            .ok_or_else(|| fitted.fail("`_average_path_length_per_tree` is too short"))?;
+        fitted
+            .numbers_at(extraction, id, "_average_path_length_per_tree")?
+            .1
+    } else {
+        let tree = tree.attribute("tree_")?;
+        let nodes = tree.array("nodes")?;
+        real(&tree, &nodes, "n_node_samples")?
+            .into_iter()
+            .map(average_path_length)
+            .collect()
     };
     Ok(depths
         .iter()

@@ -4,6 +4,7 @@ use super::super::{ModelError, Rows};
 use super::Transformer;
 
 /// Where `value` stands among the categories; NaN equals NaN.
+#[expect(clippy::float_cmp, reason = "a category is met exactly or not at all")]
 fn index_of(categories: &[f64], value: f64) -> Option<usize> {
     categories
         .iter()
@@ -74,7 +75,7 @@ impl Transformer for OneHot {
                     Some(found) => {
                         output.row_mut(index)
                             [start + found - usize::from(drop.is_some_and(|drop| drop < found))] =
-                            1.0
+                            1.0;
                     }
                     None if self.ignore_unknown => {}
                     None => return Err(unknown(index, feature, *value)),
