@@ -6,6 +6,8 @@
 mod allowed;
 mod arena;
 mod cursor;
+mod dtype;
+mod frame;
 mod joblib;
 mod machine;
 pub(in crate::model) mod numpy;

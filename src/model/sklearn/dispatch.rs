@@ -5,7 +5,7 @@ use super::super::form::{Form, Link, Proba};
 use super::super::pickle::{Graph, screen};
 use super::super::store::{Facts, Stored};
 use super::fitted::{Extraction, Fitted};
-use super::{bayes, compose, dense, ensemble, linear, trees};
+use super::{bayes, boosting, compose, dense, ensemble, linear, trees};
 
 /// Reads the model a pickle holds. `sha256` is the file's, in hexadecimal.
 pub(in crate::model) fn extract(graph: &Graph<'_>, sha256: String) -> Result<Stored, ModelError> {
@@ -90,10 +90,10 @@ fn composite(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, M
         | "ExtraTreesRegressor"
         | "ExtraTreesClassifier" => trees::forest(extraction, fitted),
         "GradientBoostingRegressor" | "GradientBoostingClassifier" => {
-            trees::gradient_boosting(extraction, fitted)
+            boosting::gradient_boosting(extraction, fitted)
         }
         "HistGradientBoostingRegressor" | "HistGradientBoostingClassifier" => {
-            trees::histogram_boosting(extraction, fitted)
+            boosting::histogram_boosting(extraction, fitted)
         }
         "IsolationForest" => trees::isolation(extraction, fitted),
         "DummyRegressor" | "DummyClassifier" => trees::dummy(extraction, fitted),

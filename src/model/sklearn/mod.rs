@@ -4,11 +4,13 @@
 //! results are never looked at.
 
 mod bayes;
+mod boosting;
 mod compose;
 mod dense;
 mod dispatch;
 mod ensemble;
 mod fitted;
+mod grove;
 mod linear;
 mod preprocess;
 mod select;
