@@ -186,6 +186,11 @@ def preprocessing_models():
     yield "OneHotEncoder_if_binary", encode(pp.OneHotEncoder(drop="if_binary")), "mixed", "y_mixed"
     yield "OrdinalEncoder", encode(pp.OrdinalEncoder()), "mixed", "y_mixed"
     yield "OrdinalEncoder_unknown", encode(pp.OrdinalEncoder(categories=[[0.0, 10.0, 20.0], [0.0, 1.0, 3.0]], handle_unknown="use_encoded_value", unknown_value=-1)), "mixed", "y_mixed"
+    if since(1, 1):
+        yield "OneHotEncoder_infrequent", encode(pp.OneHotEncoder(min_frequency=36, handle_unknown="infrequent_if_exist")), "mixed", "y_mixed"
+        yield "OneHotEncoder_max_categories", encode(pp.OneHotEncoder(max_categories=2, drop="first", categories=[[0.0, 10.0, 20.0], [0.0, 1.0, 3.0]], handle_unknown="ignore")), "mixed", "y_mixed"
+    if since(1, 3):
+        yield "OrdinalEncoder_infrequent", encode(pp.OrdinalEncoder(max_categories=3)), "mixed", "y_mixed"
     yield "ColumnTransformer_names", make_pipeline(ColumnTransformer([("kind", pp.OneHotEncoder(), ["kind", "code"]), ("number", pp.StandardScaler(), ["c", "a"])], remainder="passthrough"), Ridge()), "named_mixed", "y_mixed"
     yield "ColumnTransformer_mask", make_pipeline(ColumnTransformer([("m", pp.MinMaxScaler(), [True, False, False, True, True]), ("p", "passthrough", [1])], transformer_weights={"m": 3.0}), Ridge()), "mixed", "y_mixed"
     yield "ColumnTransformer_negative", make_pipeline(ColumnTransformer([("m", pp.MinMaxScaler(), [-1, -2]), ("empty", pp.StandardScaler(), [])], remainder=pp.RobustScaler()), Ridge()), "mixed", "y_mixed"

@@ -376,11 +376,13 @@ pub(super) enum Step {
         dropped: Vec<Option<usize>>,
         ignore_unknown: bool,
     },
-    /// Index of the category; `unknown` and `missing` are tensors of one number, which may be NaN.
+    /// Index of the category, or its code when several categories share one. `unknown` holds a value a column, which may be NaN;
+    /// `missing` one for the category NaN.
     Ordinal {
         categories: Vec<Key>,
+        codes: Option<Vec<Key>>,
         unknown: Option<Key>,
-        missing: Key,
+        missing: Option<Key>,
     },
     /// Parts side by side, each of some columns.
     Columns {

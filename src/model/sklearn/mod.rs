@@ -8,6 +8,7 @@ mod boosting;
 mod compose;
 mod dense;
 mod dispatch;
+mod encode;
 mod ensemble;
 mod fitted;
 mod grove;

@@ -3,10 +3,10 @@
 use super::super::ModelError;
 use super::super::form::{Function, Norm, Step};
 use super::super::pickle::numpy;
-use super::super::pickle::{Graph, Id, Node};
-use super::super::tensors::{Data, Key};
+use super::super::pickle::{Graph, Id};
+use super::super::tensors::Data;
 use super::fitted::{Extraction, Fitted, Version, whole};
-use super::{compose, select};
+use super::{compose, encode, select};
 
 /// The step of any transformer.
 pub(super) fn step(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
@@ -62,8 +62,8 @@ pub(super) fn step(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<S
             scale: None,
         },
         "SimpleImputer" => imputer(extraction, fitted)?,
-        "OneHotEncoder" => one_hot(extraction, fitted)?,
-        "OrdinalEncoder" => ordinal(extraction, fitted)?,
+        "OneHotEncoder" => encode::one_hot(extraction, fitted)?,
+        "OrdinalEncoder" => encode::ordinal(extraction, fitted)?,
         "FunctionTransformer" => function(fitted)?,
         "Pipeline" => Step::Chain {
             steps: compose::chain(extraction, fitted)?,
@@ -287,87 +287,6 @@ fn imputer(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Mod
         missing: Some(missing).filter(|missing| !missing.is_nan()),
         kept,
         flagged,
-    })
-}
-
-/// `categories_` as one tensor a column; text is refused, because rows are numbers.
-fn categories(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Vec<Key>, ModelError> {
-    let mut keys = vec![];
-    for (index, id) in fitted.list("categories_")?.into_iter().enumerate() {
-        let name = format!("categories_[{index}]");
-        if fitted.array_at(id, &name)?.is_text() {
-            return Err(fitted.unsupported(format!(
-                "`{name}` are text, and rows are numbers; encode the text before the model"
-            )));
-        }
-        let values = fitted.numbers_at(extraction, id, &name)?.1;
-        keys.push(extraction.put_vector(fitted, &name, values));
-    }
-    Ok(keys)
-}
-
-fn one_hot(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
-    if fitted.bool_or("_infrequent_enabled", false) {
-        return Err(fitted.unsupported(
-            "infrequent categories are not read; fit without `min_frequency` and `max_categories`",
-        ));
-    }
-    let categories = categories(extraction, fitted)?;
-    let dropped = match fitted.get("drop_idx_") {
-        None => vec![None; categories.len()],
-        Some(id) => dropped(extraction, fitted, id)?,
-    };
-    let ignore_unknown = fitted.optional_text("handle_unknown").as_deref() != Some("error");
-    Ok(Step::OneHot {
-        categories,
-        dropped,
-        ignore_unknown,
-    })
-}
-
-/// `drop_idx_`: integers, or objects that are an integer or `None`.
-fn dropped(
-    extraction: &mut Extraction,
-    fitted: &Fitted<'_>,
-    id: Id,
-) -> Result<Vec<Option<usize>>, ModelError> {
-    let array = fitted.array_at(id, "drop_idx_")?;
-    if let Ok(ids) = array.objects() {
-        let index = |id: Id| match fitted.graph.node(id) {
-            Node::None => Some(None),
-            _ => numpy::number(fitted.graph, id).and_then(whole).map(Some),
-        };
-        return ids
-            .into_iter()
-            .map(index)
-            .collect::<Option<_>>()
-            .ok_or_else(|| fitted.fail("`drop_idx_` are not indices"));
-    }
-    let indices = fitted.numbers_at(extraction, id, "drop_idx_")?.1;
-    indices
-        .into_iter()
-        .map(|index| whole(index).map(Some))
-        .collect::<Option<_>>()
-        .ok_or_else(|| fitted.fail("`drop_idx_` are not indices"))
-}
-
-fn ordinal(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
-    if fitted.bool_or("_infrequent_enabled", false) {
-        return Err(fitted.unsupported(
-            "infrequent categories are not read; fit without `min_frequency` and `max_categories`",
-        ));
-    }
-    let categories = categories(extraction, fitted)?;
-    let unknown = match fitted.optional_text("handle_unknown").as_deref() {
-        Some("use_encoded_value") => Some(fitted.put_vector(extraction, "unknown_value")?),
-        _ => None,
-    };
-    let missing = fitted.f64("encoded_missing_value").unwrap_or(f64::NAN);
-    let missing = extraction.put_vector(fitted, "encoded_missing_value", vec![missing]);
-    Ok(Step::Ordinal {
-        categories,
-        unknown,
-        missing,
     })
 }
 

@@ -145,13 +145,19 @@ fn categories(
         }
         Step::Ordinal {
             categories,
+            codes,
             unknown,
             missing,
-        } => Box::new(Ordinal {
-            categories: lists(categories, tensors, width)?,
-            unknown: optional(tensors, unknown.as_ref(), 1)?.map(|values| values[0]),
-            missing: tensors.vector(missing, 1)?[0],
-        }),
+        } => {
+            let categories = lists(categories, tensors, width)?;
+            let codes = codes
+                .as_ref()
+                .map(|codes| lists(codes, tensors, width))
+                .transpose()?;
+            let unknown = optional(tensors, unknown.as_ref(), width)?;
+            let missing = optional(tensors, missing.as_ref(), 1)?.map(|values| values[0]);
+            Box::new(Ordinal::new(categories, codes, unknown, missing)?)
+        }
         _ => return Ok(None),
     };
     Ok(Some(step))
