@@ -282,3 +282,115 @@ impl Sets {
         self.left.get(start..start.checked_add(WORDS)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::super::tensors::Data;
+    use super::*;
+
+    /// One tree over two columns.
+    fn tree(
+        left: Vec<i32>,
+        right: Vec<i32>,
+        feature: Vec<i32>,
+        flags: Vec<u8>,
+    ) -> Result<Trees, ModelError> {
+        let mut tensors = Tensors::default();
+        let count = left.len();
+        let mut put =
+            |name: &str, shape: Vec<usize>, data: Data| tensors.put(name.to_owned(), shape, data);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            reason = "a handful of nodes"
+        )]
+        let (size, values) = (count as u32, (0..count).map(|node| node as f64).collect());
+        let form = Form {
+            sizes: put("sizes", vec![1], Data::U32(vec![size])),
+            left: put("left", vec![count], Data::I32(left)),
+            right: put("right", vec![count], Data::I32(right)),
+            feature: put("feature", vec![count], Data::I32(feature)),
+            threshold: put("threshold", vec![count], Data::F64(vec![0.5; count])),
+            flags: put("flags", vec![count], Data::U8(flags)),
+            values: put("values", vec![count, 1], Data::F64(values)),
+            single: true,
+            missing: true,
+            categories: None,
+        };
+        Trees::new(&form, &tensors, 2)
+    }
+
+    fn leaf(trees: &Trees, row: [f64; 2]) -> f64 {
+        let rows = trees.prepare(&Rows::from_rows(&[row]).unwrap()).unwrap();
+        let mut value = f64::NAN;
+        trees.visit(0, &rows, |_, leaf| value = leaf[0]);
+        value
+    }
+
+    #[test]
+    fn a_value_at_the_threshold_after_rounding_to_f32_goes_left_and_nan_where_its_flag_says() {
+        let trees = tree(
+            vec![1, -1, 3, -1, -1],
+            vec![2, -1, 4, -1, -1],
+            vec![0, 0, 1, 0, 0],
+            vec![0, 0, 1, 0, 0],
+        )
+        .unwrap();
+        assert!(leaf(&trees, [0.5, 0.0]).to_bits() == 1.0_f64.to_bits());
+        // Above 0.5 in f64, 0.5 in f32.
+        assert!(leaf(&trees, [0.500_000_001, 0.0]).to_bits() == 1.0_f64.to_bits());
+        assert!(leaf(&trees, [0.6, 0.6]).to_bits() == 4.0_f64.to_bits());
+        assert!(leaf(&trees, [0.6, f64::NAN]).to_bits() == 3.0_f64.to_bits());
+        assert!(leaf(&trees, [f64::NAN, 0.6]).to_bits() == 4.0_f64.to_bits());
+    }
+
+    #[test]
+    fn loops_strays_and_columns_that_are_not_there_are_refused() {
+        for (left, right, feature, words) in [
+            (vec![0, -1, -1], vec![2, -1, -1], 0, "not below it"),
+            (vec![1, 0, -1], vec![2, 2, -1], 0, "not below it"),
+            (vec![1, -1, -1], vec![3, -1, -1], 0, "not below it"),
+            (vec![1, -1, -1], vec![-1, -1, -1], 0, "not below it"),
+            (vec![-7, -1, -1], vec![2, -1, -1], 0, "not below it"),
+            (
+                vec![1, -1, -1],
+                vec![2, -1, -1],
+                2,
+                "a column that is not there",
+            ),
+            (
+                vec![1, -1, -1],
+                vec![2, -1, -1],
+                -2,
+                "a column that is not there",
+            ),
+        ] {
+            let error = tree(left, right, vec![feature; 3], vec![0; 3]).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        let error = tree(
+            vec![1, -1, -1],
+            vec![2, -1, -1],
+            vec![0; 3],
+            vec![CATEGORICAL; 3],
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains("without a set"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_built_ends_in_a_leaf(
+            nodes in prop::collection::vec((-1_i32..12, -1_i32..12, -1_i32..3, 0_u8..4), 1..12),
+            row in prop::array::uniform2(-1.0_f64..2.0),
+        ) {
+            let column = |pick: fn(&(i32, i32, i32, u8)) -> i32| nodes.iter().map(pick).collect::<Vec<_>>();
+            let flags = nodes.iter().map(|node| node.3).collect();
+            if let Ok(trees) = tree(column(|node| node.0), column(|node| node.1), column(|node| node.2), flags) {
+                prop_assert!(leaf(&trees, row) < 12.0);
+            }
+        }
+    }
+}
