@@ -48,6 +48,14 @@ pub enum ModelError {
         /// `module.name`.
         global: String,
     },
+    /// The pickle names another library, or code of its own.
+    #[error("it needs `{global}`: {reason}")]
+    Foreign {
+        /// `module.name`.
+        global: String,
+        /// Why it cannot be read, and what to do.
+        reason: &'static str,
+    },
     /// An honest object of a class we have no arithmetic for.
     #[error("{class} at {path} is not supported: {reason}. Supported: {supported}")]
     Unsupported {

@@ -43,6 +43,7 @@ impl Labels {
 
     /// The class a prediction is.
     #[must_use]
+    #[expect(clippy::float_cmp, reason = "labels are whole or exactly stored")]
     pub fn index(&self, value: f64) -> Option<usize> {
         (0..self.len()).find(|&index| {
             self.value(index).to_bits() == value.to_bits() || self.value(index) == value

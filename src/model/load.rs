@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use super::{Estimator, ModelError, Rows, estimators, sklearn};
 
 /// The model the binary carries: a linear regression over the bundled diabetes rows.
 const BUNDLED: &[u8] = include_bytes!("../../model/myfile.safetensors");
+
+/// Largest model file: places in a pickle are kept in 32 bits.
+const FILE_MAX: u64 = u32::MAX as u64;
 
 /// A model ready to predict. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -116,8 +120,23 @@ impl Model {
 /// Names the file, and what in it cannot be used.
 pub fn open(path: &Path) -> Result<Model, ModelError> {
     let name = path.display().to_string();
-    let bytes = fs::read(path).map_err(|error| ModelError::from(error).in_file(&name))?;
+    let bytes = read_file(path).map_err(|error| error.in_file(&name))?;
     open_bytes(&name, &bytes)
+}
+
+/// The whole file, if it is not larger than the machine can address.
+fn read_file(path: &Path) -> Result<Vec<u8>, ModelError> {
+    let mut bytes = vec![];
+    fs::File::open(path)?
+        .take(FILE_MAX + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_MAX {
+        return Err(ModelError::Limit {
+            what: "bytes",
+            max: FILE_MAX,
+        });
+    }
+    Ok(bytes)
 }
 
 /// Opens a model from memory; `name` is for messages.
@@ -194,7 +213,7 @@ impl fmt::Display for Inspection {
 /// Only when the file cannot be read.
 pub fn inspect(path: &Path) -> Result<Inspection, ModelError> {
     let name = path.display().to_string();
-    let bytes = fs::read(path).map_err(|error| ModelError::from(error).in_file(&name))?;
+    let bytes = read_file(path).map_err(|error| error.in_file(&name))?;
     Ok(inspect_bytes(&bytes))
 }
 
@@ -223,14 +242,15 @@ fn inspect_bytes(bytes: &[u8]) -> Inspection {
         } else {
             "pickle"
         };
-        inspection.container += &format!(
-            ", {kind} protocol {}, {} objects",
-            graph.protocol(),
-            graph.len()
-        );
+        let mut parts = vec![
+            inspection.container,
+            format!("{kind} protocol {}", graph.protocol()),
+            format!("{} objects", graph.len()),
+        ];
         if let Some(compression) = unpack::compression(bytes) {
-            inspection.container += &format!(", {compression} of {} bytes", unpacked.len());
+            parts.push(format!("{compression} of {} bytes", unpacked.len()));
         }
+        inspection.container = parts.join(", ");
         inspection.globals = graph
             .globals()
             .iter()

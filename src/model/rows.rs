@@ -5,8 +5,8 @@ use super::ModelError;
 /// Row-major `[n_rows, n_features]` matrix of f64.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
-    n_rows: usize,
-    n_features: usize,
+    count: usize,
+    width: usize,
     values: Vec<f64>,
 }
 
@@ -29,8 +29,8 @@ impl Rows {
         }
         let n_rows = values.len().checked_div(n_features).unwrap_or(0);
         Ok(Self {
-            n_rows,
-            n_features,
+            count: n_rows,
+            width: n_features,
             values,
         })
     }
@@ -52,8 +52,8 @@ impl Rows {
             values.extend_from_slice(row);
         }
         Ok(Self {
-            n_rows: rows.len(),
-            n_features,
+            count: rows.len(),
+            width: n_features,
             values,
         })
     }
@@ -61,8 +61,8 @@ impl Rows {
     /// All zero, to be filled.
     pub(super) fn zeros(n_rows: usize, n_features: usize) -> Self {
         Self {
-            n_rows,
-            n_features,
+            count: n_rows,
+            width: n_features,
             values: vec![0.0; n_rows * n_features],
         }
     }
@@ -70,13 +70,13 @@ impl Rows {
     /// Number of rows.
     #[must_use]
     pub fn n_rows(&self) -> usize {
-        self.n_rows
+        self.count
     }
 
     /// Number of values a row.
     #[must_use]
     pub fn n_features(&self) -> usize {
-        self.n_features
+        self.width
     }
 
     /// All values, row by row.
@@ -96,17 +96,17 @@ impl Rows {
     /// When `index` is not below [`Self::n_rows`], like a slice.
     #[must_use]
     pub fn row(&self, index: usize) -> &[f64] {
-        &self.values[index * self.n_features..(index + 1) * self.n_features]
+        &self.values[index * self.width..(index + 1) * self.width]
     }
 
     /// Row `index`, to be changed.
     pub(super) fn row_mut(&mut self, index: usize) -> &mut [f64] {
-        &mut self.values[index * self.n_features..(index + 1) * self.n_features]
+        &mut self.values[index * self.width..(index + 1) * self.width]
     }
 
     /// Every row in order; also right for rows without a single feature.
     pub fn iter(&self) -> impl Iterator<Item = &[f64]> {
-        (0..self.n_rows).map(|index| self.row(index))
+        (0..self.count).map(|index| self.row(index))
     }
 
     /// The values moved out, row by row.
@@ -121,8 +121,8 @@ impl Rows {
             .iter()
             .flat_map(|row| columns.iter().map(|&column| row[column]));
         Self {
-            n_rows: self.n_rows,
-            n_features: columns.len(),
+            count: self.count,
+            width: columns.len(),
             values: values.collect(),
         }
     }
@@ -137,20 +137,20 @@ impl Rows {
             }
         }
         Self {
-            n_rows,
-            n_features,
+            count: n_rows,
+            width: n_features,
             values,
         }
     }
 
     /// Fails unless there are `wanted` values a row.
     pub(super) fn require_width(&self, wanted: usize) -> Result<(), ModelError> {
-        if self.n_features == wanted || self.n_rows == 0 {
+        if self.width == wanted || self.count == 0 {
             return Ok(());
         }
         Err(ModelError::Width {
             wanted,
-            found: self.n_features,
+            found: self.width,
         })
     }
 
@@ -163,7 +163,7 @@ impl Rows {
         let Some(index) = self.values.iter().position(|&value| !accept(value)) else {
             return Ok(());
         };
-        let (row, feature) = (index / self.n_features, index % self.n_features);
+        let (row, feature) = (index / self.width, index % self.width);
         Err(ModelError::Value {
             row,
             feature,

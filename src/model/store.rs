@@ -61,13 +61,13 @@ impl Stored {
             .map_err(|error| ModelError::store(error.to_string()))?;
         let raw: BTreeMap<&String, (Dtype, Vec<u8>)> = self
             .tensors
-            .0
+            .all
             .iter()
             .map(|(name, tensor)| (name, raw(&tensor.data)))
             .collect();
         let mut views = BTreeMap::new();
         for (name, (dtype, bytes)) in &raw {
-            let shape = self.tensors.0[*name].shape.clone();
+            let shape = self.tensors.all[*name].shape.clone();
             let view = TensorView::new(*dtype, shape, bytes)
                 .map_err(|error| ModelError::store(error.to_string()))?;
             views.insert(*name, view);
@@ -110,7 +110,7 @@ impl Stored {
         for (name, view) in file.iter() {
             let data = cooked(view.dtype(), view.data())
                 .ok_or_else(|| ModelError::store(format!("tensor {name} has an unknown type")))?;
-            tensors.0.insert(
+            tensors.all.insert(
                 name.to_owned(),
                 Tensor {
                     shape: view.shape().to_vec(),

@@ -1,5 +1,6 @@
 //! The numbers of a model, by name: what the extractors write, the safetensors file holds and the estimators read.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,17 @@ pub(super) struct Tensor {
     pub(super) data: Data,
 }
 
+impl Tensor {
+    fn bytes(&self) -> usize {
+        match &self.data {
+            Data::F64(values) => values.len() * 8,
+            Data::I32(values) => values.len() * 4,
+            Data::U32(values) => values.len() * 4,
+            Data::U8(values) => values.len(),
+        }
+    }
+}
+
 /// Elements of a [`Tensor`].
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Data {
@@ -25,17 +37,6 @@ pub(super) enum Data {
     I32(Vec<i32>),
     U32(Vec<u32>),
     U8(Vec<u8>),
-}
-
-impl Data {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::F64(values) => values.len(),
-            Self::I32(values) => values.len(),
-            Self::U32(values) => values.len(),
-            Self::U8(values) => values.len(),
-        }
-    }
 }
 
 /// A borrowed matrix of `rows` by `columns`.
@@ -46,13 +47,22 @@ pub(super) struct Matrix<'t> {
     pub(super) values: &'t [f64],
 }
 
+/// What estimators may copy, beyond [`COPIES_MAX`] times all there is.
+const COPIES_FREE: usize = 64 << 20;
+/// A form may name a tensor more than once; honest ones name each once or twice.
+const COPIES_MAX: usize = 8;
+
 /// All tensors of a model, sorted by name.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Tensors(pub(super) BTreeMap<String, Tensor>);
+pub(super) struct Tensors {
+    pub(super) all: BTreeMap<String, Tensor>,
+    /// Bytes handed out so far.
+    handed: Cell<usize>,
+}
 
 impl Tensors {
     pub(super) fn put(&mut self, name: String, shape: Vec<usize>, data: Data) -> Key {
-        self.0.insert(name.clone(), Tensor { shape, data });
+        self.all.insert(name.clone(), Tensor { shape, data });
         Key(name)
     }
 
@@ -61,9 +71,21 @@ impl Tensors {
     }
 
     fn tensor(&self, key: &Key) -> Result<&Tensor, ModelError> {
-        self.0
-            .get(&key.0)
-            .ok_or_else(|| ModelError::store(format!("tensor {} is missing", key.0)))
+        let missing = || ModelError::store(format!("tensor {} is missing", key.0));
+        let tensor = self.all.get(&key.0).ok_or_else(missing)?;
+        let handed = self.handed.get().saturating_add(tensor.bytes());
+        let total: usize = if handed > COPIES_FREE {
+            self.all.values().map(Tensor::bytes).sum()
+        } else {
+            0
+        };
+        if handed > COPIES_FREE.saturating_add(total.saturating_mul(COPIES_MAX)) {
+            return Err(ModelError::store(
+                "its form names the same tensors over and over",
+            ));
+        }
+        self.handed.set(handed);
+        Ok(tensor)
     }
 
     /// Elements of an f64 tensor of any shape.
@@ -90,14 +112,19 @@ impl Tensors {
     /// An f64 matrix.
     pub(super) fn matrix(&self, key: &Key) -> Result<Matrix<'_>, ModelError> {
         let values = self.f64s(key)?;
-        match self.tensor(key)?.shape.as_slice() {
-            &[rows, columns] => Ok(Matrix {
+        match self
+            .all
+            .get(&key.0)
+            .map(|tensor| tensor.shape.as_slice())
+            .unwrap_or_default()
+        {
+            &[rows, columns] if rows > 0 && columns > 0 => Ok(Matrix {
                 rows,
                 columns,
                 values,
             }),
             shape => Err(ModelError::store(format!(
-                "tensor {} has shape {shape:?}, not two axes",
+                "tensor {} has shape {shape:?}, not two axes with something in them",
                 key.0
             ))),
         }
@@ -126,7 +153,7 @@ impl Tensors {
 
     /// Shape of every tensor.
     pub(super) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
-        self.0
+        self.all
             .iter()
             .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
             .collect()

@@ -26,13 +26,17 @@ fn root() -> &'static Path {
 }
 
 fn table(path: &str) -> Vec<Vec<f64>> {
-    let text = fs::read_to_string(root().join(path)).unwrap();
+    let text = fs::read_to_string(root().join(path)).expect(path);
     let lines = text.lines().skip(1);
     lines
         .map(|line| line.split(',').map(|cell| cell.parse().unwrap()).collect())
         .collect()
 }
 
+#[expect(
+    clippy::float_cmp,
+    reason = "equal values have no error, whatever they are"
+)]
 fn relative(ours: f64, theirs: f64) -> f64 {
     if ours.to_bits() == theirs.to_bits() || ours == theirs {
         return 0.0;
@@ -168,7 +172,7 @@ fn check_predictions(case: &Case, model: &Model) -> Result<f64, String> {
 #[test]
 fn every_fixture_predicts_what_scikit_learn_predicted_when_it_was_written() {
     let cases = cases();
-    assert!(cases.len() >= 4, "only {} fixtures found", cases.len());
+    assert!(cases.len() >= 800, "only {} fixtures found", cases.len());
     let failures: Vec<String> = cases
         .iter()
         .filter_map(|case| match check(case) {

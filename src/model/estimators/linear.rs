@@ -22,7 +22,9 @@ impl Estimator for LinearRegressor {
         rows.require_finite()?;
         let mut values = self.dense.apply(rows)?.into_values();
         if self.link == Link::Exp {
-            values.iter_mut().for_each(|value| *value = value.exp());
+            for value in &mut values {
+                *value = value.exp();
+            }
         }
         Ok(values)
     }
@@ -38,8 +40,8 @@ pub(super) struct LinearClassifier {
 
 impl LinearClassifier {
     pub(super) fn new(dense: Dense, classes: Labels, proba: Proba) -> Result<Self, ModelError> {
-        let expected = if classes.len() == 2 { 1 } else { classes.len() };
-        if classes.len() < 2 || dense.outputs() != expected {
+        let single = classes.len() == 2 && dense.outputs() == 1;
+        if classes.len() < 2 || !(single || dense.outputs() == classes.len()) {
             return Err(ModelError::store(format!(
                 "{} scores do not fit {} classes",
                 dense.outputs(),

@@ -3,10 +3,20 @@
 //! Everything about a form is validated here, because it may come from a file anyone could have written.
 
 mod build;
+mod build_many;
+mod calibrated;
 mod compose;
+mod constant;
 mod dense;
+mod ensemble;
+mod forest;
+mod kernel;
 mod linear;
+mod neighbors;
+mod network;
 mod proba;
+mod quadratic;
+mod trees;
 
 pub(super) use build::build;
 pub(super) use dense::Dense;

@@ -42,15 +42,18 @@ pub(super) fn sigmoid(x: f64) -> f64 {
 /// Softmax in place, shifted by the maximum.
 pub(super) fn softmax(row: &mut [f64]) {
     let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    row.iter_mut()
-        .for_each(|value| *value = (*value - max).exp());
+    for value in row.iter_mut() {
+        *value = (*value - max).exp();
+    }
     normalise(row);
 }
 
 /// Divides by the sum.
 pub(super) fn normalise(row: &mut [f64]) {
     let sum: f64 = row.iter().sum();
-    row.iter_mut().for_each(|value| *value /= sum);
+    for value in row {
+        *value /= sum;
+    }
 }
 
 /// One column a class.
@@ -79,8 +82,9 @@ pub(super) fn probabilities(scores: &Rows, proba: Proba) -> Rows {
         match proba {
             Proba::Softmax => softmax(row),
             Proba::ModifiedHuber => {
-                row.iter_mut()
-                    .for_each(|value| *value = f64::midpoint(value.clamp(-1.0, 1.0), 1.0));
+                for value in row.iter_mut() {
+                    *value = f64::midpoint(value.clamp(-1.0, 1.0), 1.0);
+                }
                 // All classes rejected: every one is as likely.
                 if row.iter().all(|value| *value == 0.0) {
                     row.fill(1.0);
@@ -88,7 +92,9 @@ pub(super) fn probabilities(scores: &Rows, proba: Proba) -> Rows {
                 normalise(row);
             }
             Proba::Sigmoid | Proba::None => {
-                row.iter_mut().for_each(|value| *value = sigmoid(*value));
+                for value in row.iter_mut() {
+                    *value = sigmoid(*value);
+                }
                 normalise(row);
             }
         }

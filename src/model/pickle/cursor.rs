@@ -15,10 +15,6 @@ impl<'a> Cursor<'a> {
         Self { input, at: 0 }
     }
 
-    pub(super) fn at(&self) -> usize {
-        self.at
-    }
-
     pub(super) fn is_at_end(&self) -> bool {
         self.at == self.input.len()
     }

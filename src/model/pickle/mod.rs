@@ -6,6 +6,8 @@
 mod allowed;
 mod arena;
 mod cursor;
+mod dtype;
+mod frame;
 mod joblib;
 mod machine;
 pub(in crate::model) mod numpy;
@@ -26,12 +28,71 @@ pub(in crate::model) fn read(input: &[u8]) -> Result<Graph<'_>, ModelError> {
     machine::run(input)
 }
 
+/// Libraries people do save models of, and what to do about it.
+const KNOWN: &[(&str, &str)] = &[
+    (
+        "__main__",
+        "it is defined in the script that saved the model, so its code is not in the file",
+    ),
+    (
+        "xgboost",
+        "XGBoost keeps its own format inside; only scikit-learn's own estimators are read",
+    ),
+    (
+        "lightgbm",
+        "LightGBM keeps its own format inside; only scikit-learn's own estimators are read",
+    ),
+    (
+        "catboost",
+        "CatBoost keeps its own format inside; only scikit-learn's own estimators are read",
+    ),
+    (
+        "torch",
+        "PyTorch models are not read; only scikit-learn's own estimators are",
+    ),
+    (
+        "keras",
+        "Keras models are not read; only scikit-learn's own estimators are",
+    ),
+    (
+        "tensorflow",
+        "TensorFlow models are not read; only scikit-learn's own estimators are",
+    ),
+    (
+        "statsmodels",
+        "statsmodels results are not read; only scikit-learn's own estimators are",
+    ),
+    (
+        "imblearn",
+        "imbalanced-learn is not read; save the fitted scikit-learn part alone",
+    ),
+    (
+        "category_encoders",
+        "category_encoders is not read; use scikit-learn's encoders",
+    ),
+    (
+        "cloudpickle",
+        "cloudpickle carries Python code; save with pickle or joblib",
+    ),
+    (
+        "dill",
+        "dill carries Python code; save with pickle or joblib",
+    ),
+];
+
 /// Refuses a graph that names anything a model has no use for.
 pub(in crate::model) fn screen(graph: &Graph<'_>) -> Result<(), ModelError> {
-    match graph.globals().iter().find(|global| !is_allowed(global)) {
-        Some(global) => Err(ModelError::Forbidden {
+    let Some(global) = graph.globals().iter().find(|global| !is_allowed(global)) else {
+        return Ok(());
+    };
+    let root = global.module.split('.').next().unwrap_or_default();
+    match KNOWN.iter().find(|(library, _)| *library == root) {
+        Some((_, reason)) => Err(ModelError::Foreign {
+            global: global.to_string(),
+            reason,
+        }),
+        None => Err(ModelError::Forbidden {
             global: global.to_string(),
         }),
-        None => Ok(()),
     }
 }

@@ -7,6 +7,7 @@ fn root(bytes: &[u8], check: impl FnOnce(&Graph<'_>)) {
     check(&read(bytes).unwrap());
 }
 
+#[expect(clippy::float_cmp, reason = "exact by construction")]
 #[test]
 fn integers_of_every_width_keep_sign_and_value() {
     for (bytes, value) in [
@@ -26,14 +27,14 @@ fn integers_of_every_width_keep_sign_and_value() {
             assert!(
                 matches!(graph.node(graph.root()), Node::Int(found) if *found == value),
                 "{bytes:?}"
-            )
+            );
         });
     }
     root(b"\x80\x02\x8a\x09\0\0\0\0\0\0\0\0\x01.", |graph| {
-        assert!(matches!(graph.node(graph.root()), Node::Wide))
+        assert!(matches!(graph.node(graph.root()), Node::Wide));
     });
     root(b"\x80\x02G\x3f\xf8\0\0\0\0\0\0.", |graph| {
-        assert!(matches!(graph.node(graph.root()), Node::Float(value) if *value == 1.5))
+        assert!(matches!(graph.node(graph.root()), Node::Float(value) if *value == 1.5));
     });
 }
 

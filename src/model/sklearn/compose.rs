@@ -105,6 +105,8 @@ pub(super) fn column_transformer(
     let width = fitted
         .usize("n_features_in_")
         .or_else(|_| fitted.usize("_n_features"))?;
+    // A slice may name every column, so a count that is only claimed must not be believed.
+    extraction.spend(width.saturating_mul(8))?;
     let names = match fitted
         .get("feature_names_in_")
         .or_else(|| fitted.get("_feature_names_in"))
@@ -198,14 +200,7 @@ fn resolve(
             .map(|item| by_name(&numpy::text(graph, *item).unwrap_or_default()))
             .collect();
     }
-    let is_mask = graph.items(id).is_some_and(|items| {
-        items
-            .iter()
-            .all(|item| matches!(graph.node(*item), Node::Bool(_)))
-            && !items.is_empty()
-    }) || fitted
-        .array_at(id, "columns")
-        .is_ok_and(|array| array.dtype.kind == numpy::Kind::Bool);
+    let is_mask = is_mask(fitted, id);
     let (_, values) = fitted
         .numbers_at(extraction, id, "columns")
         .map_err(|_| wrong())?;
@@ -224,6 +219,19 @@ fn resolve(
         .ok_or_else(wrong)
 }
 
+/// Whether columns are given as a yes or no for each.
+fn is_mask(fitted: &Fitted<'_>, id: Id) -> bool {
+    let graph = fitted.graph;
+    graph.items(id).is_some_and(|items| {
+        items
+            .iter()
+            .all(|item| matches!(graph.node(*item), Node::Bool(_)))
+            && !items.is_empty()
+    }) || fitted
+        .array_at(id, "columns")
+        .is_ok_and(|array| array.dtype.kind == numpy::Kind::Bool)
+}
+
 /// A column counted from the end when negative.
 fn absolute(value: f64, width: usize) -> Option<usize> {
     if value < 0.0 {
@@ -235,7 +243,7 @@ fn absolute(value: f64, width: usize) -> Option<usize> {
 
 /// Python's slice; by name it includes its end.
 fn slice(args: &[Id], fitted: &Fitted<'_>, width: usize, names: &[String]) -> Option<Vec<usize>> {
-    let &[start, stop, step] = args else {
+    let &[first, last, stride] = args else {
         return None;
     };
     let graph = fitted.graph;
@@ -244,14 +252,14 @@ fn slice(args: &[Id], fitted: &Fitted<'_>, width: usize, names: &[String]) -> Op
         (_, Some(name)) => Some(names.iter().position(|known| known == name)? + after),
         _ => Some(absolute(numpy::number(graph, id)?, width)?.min(width)),
     };
-    let step = if matches!(graph.node(step), Node::None) {
+    let stride = if matches!(graph.node(stride), Node::None) {
         1
     } else {
-        whole(numpy::number(graph, step)?).filter(|step| *step > 0)?
+        whole(numpy::number(graph, stride)?).filter(|stride| *stride > 0)?
     };
     Some(
-        (bound(start, 0, 0)?..bound(stop, width, 1)?)
-            .step_by(step)
+        (bound(first, 0, 0)?..bound(last, width, 1)?)
+            .step_by(stride)
             .collect(),
     )
 }

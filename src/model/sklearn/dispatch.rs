@@ -5,7 +5,7 @@ use super::super::form::{Form, Link, Proba};
 use super::super::pickle::{Graph, screen};
 use super::super::store::{Facts, Stored};
 use super::fitted::{Extraction, Fitted};
-use super::{compose, linear};
+use super::{bayes, boosting, compose, dense, ensemble, linear, trees};
 
 /// Reads the model a pickle holds. `sha256` is the file's, in hexadecimal.
 pub(in crate::model) fn extract(graph: &Graph<'_>, sha256: String) -> Result<Stored, ModelError> {
@@ -69,11 +69,51 @@ pub(super) fn estimator(
             linear::classifier(extraction, fitted, Proba::None)
         }
         "LinearDiscriminantAnalysis" => linear::discriminant(extraction, fitted),
+        _ => composite(extraction, fitted),
+    }
+}
+
+/// Trees, ensembles and what contains other estimators.
+fn composite(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
+    match fitted.class.name.as_str() {
         "Pipeline" => compose::pipeline(extraction, fitted),
         "TransformedTargetRegressor" => compose::transformed_target(extraction, fitted),
         "GridSearchCV" | "RandomizedSearchCV" | "HalvingGridSearchCV" | "HalvingRandomSearchCV" => {
             estimator(extraction, &fitted.attribute("best_estimator_")?)
         }
+        "DecisionTreeRegressor"
+        | "DecisionTreeClassifier"
+        | "ExtraTreeRegressor"
+        | "ExtraTreeClassifier" => trees::tree(extraction, fitted),
+        "RandomForestRegressor"
+        | "RandomForestClassifier"
+        | "ExtraTreesRegressor"
+        | "ExtraTreesClassifier" => trees::forest(extraction, fitted),
+        "GradientBoostingRegressor" | "GradientBoostingClassifier" => {
+            boosting::gradient_boosting(extraction, fitted)
+        }
+        "HistGradientBoostingRegressor" | "HistGradientBoostingClassifier" => {
+            boosting::histogram_boosting(extraction, fitted)
+        }
+        "IsolationForest" => trees::isolation(extraction, fitted),
+        "DummyRegressor" | "DummyClassifier" => trees::dummy(extraction, fitted),
+        "MLPRegressor" | "MLPClassifier" => dense::network(extraction, fitted),
+        "SVR" | "NuSVR" | "OneClassSVM" => dense::kernel_regressor(extraction, fitted),
+        "SVC" | "NuSVC" => dense::kernel_classifier(extraction, fitted),
+        "KernelRidge" => dense::kernel_ridge(extraction, fitted),
+        "KNeighborsRegressor" | "KNeighborsClassifier" => dense::neighbors(extraction, fitted),
+        "VotingRegressor" | "VotingClassifier" => ensemble::voting(extraction, fitted),
+        "BaggingRegressor" | "BaggingClassifier" => ensemble::bagging(extraction, fitted),
+        "StackingRegressor" | "StackingClassifier" => ensemble::stacking(extraction, fitted),
+        "AdaBoostRegressor" => ensemble::median(extraction, fitted),
+        "AdaBoostClassifier" => ensemble::ada_boost(extraction, fitted),
+        "CalibratedClassifierCV" => ensemble::calibrated(extraction, fitted),
+        "OneVsRestClassifier" => ensemble::one_vs_rest(extraction, fitted),
+        "IsotonicRegression" => ensemble::isotonic(extraction, fitted),
+        "GaussianNB" => bayes::gaussian(extraction, fitted),
+        "MultinomialNB" | "ComplementNB" | "BernoulliNB" => bayes::discrete(extraction, fitted),
+        "QuadraticDiscriminantAnalysis" => bayes::quadratic(extraction, fitted),
+        "PLSRegression" => bayes::partial_least_squares(extraction, fitted),
         _ => Err(fitted.unsupported("no arithmetic for it here")),
     }
 }
@@ -99,21 +139,32 @@ fn n_features(fitted: &Fitted<'_>) -> Option<usize> {
     if let Ok(count) = fitted.usize("n_features_in_") {
         return Some(count);
     }
-    if let Some(inner) = inner(fitted) {
-        return n_features(&inner);
+    if fitted.class.name == "Pipeline" {
+        // A FunctionTransformer knows no columns and changes none, so the next step may say.
+        let steps = compose::named(fitted, "steps")
+            .ok()?
+            .into_iter()
+            .filter_map(|(_, step)| step);
+        let mut rest = steps.skip_while(|step| {
+            step.class.name == "FunctionTransformer" && step.get("n_features_in_").is_none()
+        });
+        return n_features(&rest.next()?);
     }
-    // Dropped columns leave no other trace.
-    fitted
-        .array("coef_")
-        .ok()
-        .and_then(|coef| coef.shape.last().copied())
+    if fitted.class.name == "IsotonicRegression" {
+        return Some(1);
+    }
+    // Generalised linear models before 1.0 leave no other trace.
+    match inner(fitted) {
+        Some(inner) => n_features(&inner),
+        None => fitted.array("coef_").ok()?.shape.last().copied(),
+    }
 }
 
 /// The object that sees the columns first, where the outer one only hands them on.
 fn inner<'g>(fitted: &Fitted<'g>) -> Option<Fitted<'g>> {
     let first = |name: &str| fitted.children(name).ok()?.into_iter().next();
     match fitted.class.name.as_str() {
-        "RANSACRegressor" => fitted.attribute("estimator_").ok(),
+        "RANSACRegressor" | "SelectFromModel" => fitted.attribute("estimator_").ok(),
         "GridSearchCV" | "RandomizedSearchCV" | "HalvingGridSearchCV" | "HalvingRandomSearchCV" => {
             fitted.attribute("best_estimator_").ok()
         }
@@ -126,6 +177,13 @@ fn inner<'g>(fitted: &Fitted<'g>) -> Option<Fitted<'g>> {
             .ok()?
             .into_iter()
             .find_map(|(_, part)| part),
+        "CalibratedClassifierCV" => {
+            let part = first("calibrated_classifiers_")?;
+            part.attribute("estimator")
+                .or_else(|_| part.attribute("base_estimator"))
+                .ok()
+        }
+        "IsotonicRegression" => None,
         _ => first("estimators_"),
     }
 }

@@ -1,5 +1,8 @@
 //! One fitted scikit-learn object inside a pickle: typed access to its attributes, with every error naming the place.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::super::ModelError;
 use super::super::info::Labels;
 use super::super::pickle::numpy::{self, Array};
@@ -26,6 +29,9 @@ impl Version {
 const DEPTH_MAX: usize = 24;
 /// Estimators in one file, at most. A shared object counts each time it is met.
 const VISITS_MAX: usize = 50_000;
+
+/// Attributes of all estimators met, at most, beyond four for each object of the pickle.
+const WORK_MAX: usize = 4_000_000;
 
 /// What an extraction has written and may still write.
 #[derive(Debug)]
@@ -97,6 +103,8 @@ pub(super) struct Fitted<'g> {
     pub(super) path: String,
     pub(super) version: Version,
     depth: usize,
+    /// Attributes looked through so far, shared by the whole pickle.
+    work: Rc<Cell<usize>>,
 }
 
 impl<'g> Fitted<'g> {
@@ -117,6 +125,7 @@ impl<'g> Fitted<'g> {
             path: String::new(),
             version,
             depth: 0,
+            work: Rc::default(),
         };
         root.require_library()?;
         let text = root.optional_text("_sklearn_version").ok_or_else(|| {
@@ -147,6 +156,15 @@ impl<'g> Fitted<'g> {
                 max: DEPTH_MAX as u64,
             });
         }
+        let max = WORK_MAX + 4 * self.graph.len();
+        let attributes = self.graph.attributes(id).map_or(0, <[_]>::len);
+        self.work.set(self.work.get() + 16 + attributes);
+        if self.work.get() > max {
+            return Err(ModelError::Limit {
+                what: "attributes",
+                max: max as u64,
+            });
+        }
         let mut child = Self {
             graph: self.graph,
             id,
@@ -154,6 +172,7 @@ impl<'g> Fitted<'g> {
             path,
             version: self.version,
             depth: self.depth + 1,
+            work: Rc::clone(&self.work),
         };
         child.require_library()?;
         if let Some(version) = child
@@ -223,14 +242,6 @@ impl<'g> Fitted<'g> {
         found
             .map(|(_, value)| *value)
             .filter(|value| !matches!(self.graph.node(*value), Node::None))
-    }
-
-    /// Whether the attribute exists, even as `None`.
-    pub(super) fn has(&self, name: &str) -> bool {
-        let attributes = self.graph.attributes(self.id).unwrap_or_default();
-        attributes
-            .iter()
-            .any(|(key, _)| self.graph.text(*key) == Some(name))
     }
 
     pub(super) fn need(&self, name: &str) -> Result<Id, ModelError> {
@@ -349,9 +360,9 @@ impl<'g> Fitted<'g> {
         name: &str,
     ) -> Result<(usize, usize, Vec<f64>), ModelError> {
         let (shape, values) = self.numbers(extraction, name)?;
-        match shape.as_slice() {
-            &[columns] => Ok((1, columns, values)),
-            &[rows, columns] => Ok((rows, columns, values)),
+        match *shape.as_slice() {
+            [columns] => Ok((1, columns, values)),
+            [rows, columns] => Ok((rows, columns, values)),
             _ => Err(self.fail(format!(
                 "attribute `{name}` has shape {shape:?}, not two axes"
             ))),
@@ -464,6 +475,7 @@ impl<'g> Fitted<'g> {
 }
 
 /// A whole number that is not negative.
+#[expect(clippy::float_cmp, reason = "a value is whole or it is not")]
 pub(super) fn whole(value: f64) -> Option<usize> {
     #[expect(
         clippy::cast_possible_truncation,

@@ -32,10 +32,9 @@ pub(super) fn tweedie(
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
     let link = match fitted.text("link")?.as_str() {
-        "identity" => Link::Identity,
-        "log" => Link::Exp,
         "auto" if fitted.f64("power")? <= 0.0 => Link::Identity,
-        "auto" => Link::Exp,
+        "identity" => Link::Identity,
+        "log" | "auto" => Link::Exp,
         other => return Err(fitted.unsupported(format!("link '{other}' is not known"))),
     };
     regressor(extraction, fitted, link)

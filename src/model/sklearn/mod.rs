@@ -3,12 +3,19 @@
 //! Only fitted attributes are read, by name and with the version in hand; random states, loss objects, optimizers and search
 //! results are never looked at.
 
+mod bayes;
+mod boosting;
 mod compose;
+mod dense;
 mod dispatch;
+mod encode;
+mod ensemble;
 mod fitted;
+mod grove;
 mod linear;
 mod preprocess;
 mod select;
 mod supported;
+mod trees;
 
 pub(super) use dispatch::extract;

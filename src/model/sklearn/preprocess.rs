@@ -3,10 +3,10 @@
 use super::super::ModelError;
 use super::super::form::{Function, Norm, Step};
 use super::super::pickle::numpy;
-use super::super::pickle::{Graph, Id, Node};
-use super::super::tensors::{Data, Key};
+use super::super::pickle::{Graph, Id};
+use super::super::tensors::Data;
 use super::fitted::{Extraction, Fitted, Version, whole};
-use super::{compose, select};
+use super::{compose, encode, select};
 
 /// The step of any transformer.
 pub(super) fn step(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
@@ -62,8 +62,8 @@ pub(super) fn step(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<S
             scale: None,
         },
         "SimpleImputer" => imputer(extraction, fitted)?,
-        "OneHotEncoder" => one_hot(extraction, fitted)?,
-        "OrdinalEncoder" => ordinal(extraction, fitted)?,
+        "OneHotEncoder" => encode::one_hot(extraction, fitted)?,
+        "OrdinalEncoder" => encode::ordinal(extraction, fitted)?,
         "FunctionTransformer" => function(fitted)?,
         "Pipeline" => Step::Chain {
             steps: compose::chain(extraction, fitted)?,
@@ -290,87 +290,6 @@ fn imputer(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Mod
     })
 }
 
-/// `categories_` as one tensor a column; text is refused, because rows are numbers.
-fn categories(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Vec<Key>, ModelError> {
-    let mut keys = vec![];
-    for (index, id) in fitted.list("categories_")?.into_iter().enumerate() {
-        let name = format!("categories_[{index}]");
-        if fitted.array_at(id, &name)?.is_text() {
-            return Err(fitted.unsupported(format!(
-                "`{name}` are text, and rows are numbers; encode the text before the model"
-            )));
-        }
-        let values = fitted.numbers_at(extraction, id, &name)?.1;
-        keys.push(extraction.put_vector(fitted, &name, values));
-    }
-    Ok(keys)
-}
-
-fn one_hot(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
-    if fitted.bool_or("_infrequent_enabled", false) {
-        return Err(fitted.unsupported(
-            "infrequent categories are not read; fit without `min_frequency` and `max_categories`",
-        ));
-    }
-    let categories = categories(extraction, fitted)?;
-    let dropped = match fitted.get("drop_idx_") {
-        None => vec![None; categories.len()],
-        Some(id) => dropped(extraction, fitted, id)?,
-    };
-    let ignore_unknown = fitted.optional_text("handle_unknown").as_deref() != Some("error");
-    Ok(Step::OneHot {
-        categories,
-        dropped,
-        ignore_unknown,
-    })
-}
-
-/// `drop_idx_`: integers, or objects that are an integer or `None`.
-fn dropped(
-    extraction: &mut Extraction,
-    fitted: &Fitted<'_>,
-    id: Id,
-) -> Result<Vec<Option<usize>>, ModelError> {
-    let array = fitted.array_at(id, "drop_idx_")?;
-    if let Ok(ids) = array.objects() {
-        let index = |id: Id| match fitted.graph.node(id) {
-            Node::None => Some(None),
-            _ => numpy::number(fitted.graph, id).and_then(whole).map(Some),
-        };
-        return ids
-            .into_iter()
-            .map(index)
-            .collect::<Option<_>>()
-            .ok_or_else(|| fitted.fail("`drop_idx_` are not indices"));
-    }
-    let indices = fitted.numbers_at(extraction, id, "drop_idx_")?.1;
-    indices
-        .into_iter()
-        .map(|index| whole(index).map(Some))
-        .collect::<Option<_>>()
-        .ok_or_else(|| fitted.fail("`drop_idx_` are not indices"))
-}
-
-fn ordinal(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
-    if fitted.bool_or("_infrequent_enabled", false) {
-        return Err(fitted.unsupported(
-            "infrequent categories are not read; fit without `min_frequency` and `max_categories`",
-        ));
-    }
-    let categories = categories(extraction, fitted)?;
-    let unknown = match fitted.optional_text("handle_unknown").as_deref() {
-        Some("use_encoded_value") => Some(fitted.put_vector(extraction, "unknown_value")?),
-        _ => None,
-    };
-    let missing = fitted.f64("encoded_missing_value").unwrap_or(f64::NAN);
-    let missing = extraction.put_vector(fitted, "encoded_missing_value", vec![missing]);
-    Ok(Step::Ordinal {
-        categories,
-        unknown,
-        missing,
-    })
-}
-
 fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     for name in ["kw_args", "inv_kw_args"] {
         if fitted
@@ -384,6 +303,9 @@ fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
         let Some(id) = fitted.get(name) else {
             return Ok(None);
         };
+        if is_validation(fitted.graph, id) {
+            return Ok(None);
+        }
         ufunc(fitted.graph, id).map(Some).ok_or_else(|| {
             fitted.unsupported(format!(
                 "`{name}` is {}: only numpy's own elementwise functions are known",
@@ -395,6 +317,16 @@ fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
         function: read("func")?,
         inverse: read("inverse_func")?,
     })
+}
+
+/// `partial(check_array, ...)`, which histogram boosting puts before its numbers: it changes nothing.
+fn is_validation(graph: &Graph<'_>, id: Id) -> bool {
+    let function = graph
+        .call(id)
+        .filter(|(class, _)| class.is("functools", "partial"))
+        .and_then(|(_, object)| graph.items(object.args));
+    let function = function.and_then(|args| graph.global(*args.first()?));
+    function.is_some_and(|function| function.is("sklearn.utils.validation", "check_array"))
 }
 
 /// numpy's function behind a name or a `_ufunc_reconstruct`.

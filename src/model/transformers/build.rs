@@ -18,16 +18,25 @@ pub(in crate::model) fn build(
     tensors: &Tensors,
     width: usize,
 ) -> Result<Box<dyn Transformer>, ModelError> {
-    let optional = |key: &Option<Key>, len| {
-        key.as_ref()
-            .map(|key| tensors.vector(key, len).map(<[f64]>::to_vec))
-            .transpose()
-    };
-    Ok(match step {
+    for family in [each_value, all_values, categories, flows] {
+        if let Some(step) = family(step, tensors, width)? {
+            return Ok(step);
+        }
+    }
+    Err(ModelError::store("a step of the model is not known"))
+}
+
+/// Steps that change each value by itself.
+fn each_value(
+    step: &Step,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Option<Box<dyn Transformer>>, ModelError> {
+    let step: Box<dyn Transformer> = match step {
         Step::Passthrough {} => Box::new(Passthrough { width }),
         Step::Scale { center, scale } => Box::new(Scale {
-            center: optional(center, width)?,
-            scale: optional(scale, width)?,
+            center: optional(tensors, center.as_ref(), width)?,
+            divisor: optional(tensors, scale.as_ref(), width)?,
             width,
         }),
         Step::Stretch {
@@ -39,16 +48,10 @@ pub(in crate::model) fn build(
             offset: tensors.vector(offset, width)?.to_vec(),
             clip: clip.filter(|(low, high)| low <= high),
         }),
-        Step::Normalize { norm } => Box::new(Normalize { norm: *norm, width }),
         Step::Binarize { threshold } => Box::new(Binarize {
             threshold: *threshold,
             width,
         }),
-        Step::Polynomial { columns, lengths } => Box::new(Polynomial::new(
-            tensors.u32s(columns)?,
-            tensors.u32s(lengths)?,
-            width,
-        )?),
         Step::Power { lambdas, box_cox } => Box::new(Power {
             lambdas: tensors.vector(lambdas, width)?.to_vec(),
             box_cox: *box_cox,
@@ -63,14 +66,27 @@ pub(in crate::model) fn build(
             *normal,
             width,
         )?),
-        Step::Bins {
-            edges,
-            lengths,
-            digitize,
-        } => Box::new(Bins::new(
-            tensors.f64s(edges)?,
+        Step::Function { function, inverse } => Box::new(Elementwise {
+            function: *function,
+            inverse: *inverse,
+            width,
+        }),
+        _ => return Ok(None),
+    };
+    Ok(Some(step))
+}
+
+/// Steps that see a whole row.
+fn all_values(
+    step: &Step,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Option<Box<dyn Transformer>>, ModelError> {
+    let step: Box<dyn Transformer> = match step {
+        Step::Normalize { norm } => Box::new(Normalize { norm: *norm, width }),
+        Step::Polynomial { columns, lengths } => Box::new(Polynomial::new(
+            tensors.u32s(columns)?,
             tensors.u32s(lengths)?,
-            *digitize,
             width,
         )?),
         Step::Project {
@@ -79,7 +95,10 @@ pub(in crate::model) fn build(
             scale,
         } => {
             let components = tensors.matrix(components)?;
-            let (mean, scale) = (optional(mean, width)?, optional(scale, components.rows)?);
+            let (mean, scale) = (
+                optional(tensors, mean.as_ref(), width)?,
+                optional(tensors, scale.as_ref(), components.rows)?,
+            );
             Box::new(Project::new(mean, components, scale, width)?)
         }
         Step::Select { columns } => Box::new(Select::new(columns, width)?),
@@ -94,6 +113,28 @@ pub(in crate::model) fn build(
             kept,
             flagged,
         )?),
+        _ => return Ok(None),
+    };
+    Ok(Some(step))
+}
+
+/// Steps over categories and bins.
+fn categories(
+    step: &Step,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Option<Box<dyn Transformer>>, ModelError> {
+    let step: Box<dyn Transformer> = match step {
+        Step::Bins {
+            edges,
+            lengths,
+            digitize,
+        } => Box::new(Bins::new(
+            tensors.f64s(edges)?,
+            tensors.u32s(lengths)?,
+            *digitize,
+            width,
+        )?),
         Step::OneHot {
             categories,
             dropped,
@@ -104,21 +145,45 @@ pub(in crate::model) fn build(
         }
         Step::Ordinal {
             categories,
+            codes,
             unknown,
             missing,
-        } => Box::new(Ordinal {
-            categories: lists(categories, tensors, width)?,
-            unknown: optional(unknown, 1)?.map(|values| values[0]),
-            missing: tensors.vector(missing, 1)?[0],
-        }),
+        } => {
+            let categories = lists(categories, tensors, width)?;
+            let codes = codes
+                .as_ref()
+                .map(|codes| lists(codes, tensors, width))
+                .transpose()?;
+            let unknown = optional(tensors, unknown.as_ref(), width)?;
+            let missing = optional(tensors, missing.as_ref(), 1)?.map(|values| values[0]);
+            Box::new(Ordinal::new(categories, codes, unknown, missing)?)
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(step))
+}
+
+/// Steps made of steps.
+fn flows(
+    step: &Step,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Option<Box<dyn Transformer>>, ModelError> {
+    let step: Box<dyn Transformer> = match step {
         Step::Columns { parts } => Box::new(Columns::new(parts, tensors, width)?),
         Step::Chain { steps } => Box::new(Chain::new(steps, tensors, width)?),
-        Step::Function { function, inverse } => Box::new(Elementwise {
-            function: *function,
-            inverse: *inverse,
-            width,
-        }),
-    })
+        _ => return Ok(None),
+    };
+    Ok(Some(step))
+}
+
+fn optional(
+    tensors: &Tensors,
+    key: Option<&Key>,
+    len: usize,
+) -> Result<Option<Vec<f64>>, ModelError> {
+    key.map(|key| tensors.vector(key, len).map(<[f64]>::to_vec))
+        .transpose()
 }
 
 fn lists(keys: &[Key], tensors: &Tensors, width: usize) -> Result<Vec<Vec<f64>>, ModelError> {

@@ -4,6 +4,7 @@ use super::super::{ModelError, Rows};
 use super::Transformer;
 
 /// Where `value` stands among the categories; NaN equals NaN.
+#[expect(clippy::float_cmp, reason = "a category is met exactly or not at all")]
 fn index_of(categories: &[f64], value: f64) -> Option<usize> {
     categories
         .iter()
@@ -74,7 +75,7 @@ impl Transformer for OneHot {
                     Some(found) => {
                         output.row_mut(index)
                             [start + found - usize::from(drop.is_some_and(|drop| drop < found))] =
-                            1.0
+                            1.0;
                     }
                     None if self.ignore_unknown => {}
                     None => return Err(unknown(index, feature, *value)),
@@ -86,14 +87,50 @@ impl Transformer for OneHot {
     }
 }
 
-/// `OrdinalEncoder`.
+/// `OrdinalEncoder`, and the grouping of infrequent categories before `OneHotEncoder`.
 #[derive(Debug)]
 pub(super) struct Ordinal {
-    pub(super) categories: Vec<Vec<f64>>,
-    /// Value of an unknown category; without one it is an error.
-    pub(super) unknown: Option<f64>,
-    /// Value of the category NaN.
-    pub(super) missing: f64,
+    categories: Vec<Vec<f64>>,
+    /// A code a category.
+    codes: Vec<Vec<f64>>,
+    /// Value of an unknown category, a column each; without it one is an error.
+    unknown: Option<Vec<f64>>,
+    /// Value of the category NaN, when it is not its code.
+    missing: Option<f64>,
+}
+
+impl Ordinal {
+    pub(super) fn new(
+        categories: Vec<Vec<f64>>,
+        codes: Option<Vec<Vec<f64>>>,
+        unknown: Option<Vec<f64>>,
+        missing: Option<f64>,
+    ) -> Result<Self, ModelError> {
+        #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
+        let indices = |list: &Vec<f64>| (0..list.len()).map(|index| index as f64).collect();
+        let codes = codes.unwrap_or_else(|| categories.iter().map(indices).collect());
+        if codes
+            .iter()
+            .map(Vec::len)
+            .ne(categories.iter().map(Vec::len))
+        {
+            return Err(ModelError::store("the codes do not fit the categories"));
+        }
+        Ok(Self {
+            categories,
+            codes,
+            unknown,
+            missing,
+        })
+    }
+
+    fn code(&self, feature: usize, value: f64) -> Option<f64> {
+        match (index_of(&self.categories[feature], value), self.missing) {
+            (Some(_), Some(missing)) if value.is_nan() => Some(missing),
+            (Some(found), _) => Some(self.codes[feature][found]),
+            (None, _) => self.unknown.as_ref().map(|unknown| unknown[feature]),
+        }
+    }
 }
 
 impl Transformer for Ordinal {
@@ -105,19 +142,10 @@ impl Transformer for Ordinal {
         rows.require_not_infinite()?;
         let mut output = rows.clone();
         for index in 0..rows.n_rows() {
-            for (feature, (value, list)) in output
-                .row_mut(index)
-                .iter_mut()
-                .zip(&self.categories)
-                .enumerate()
-            {
-                *value = match (index_of(list, *value), self.unknown) {
-                    (Some(_), _) if value.is_nan() => self.missing,
-                    #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
-                    (Some(found), _) => found as f64,
-                    (None, Some(unknown)) => unknown,
-                    (None, None) => return Err(unknown(index, feature, *value)),
-                };
+            for (feature, value) in output.row_mut(index).iter_mut().enumerate() {
+                *value = self
+                    .code(feature, *value)
+                    .ok_or_else(|| unknown(index, feature, *value))?;
             }
         }
         Ok(output)

@@ -36,6 +36,10 @@ impl Impute {
         })
     }
 
+    #[expect(
+        clippy::float_cmp,
+        reason = "the stand-in for a missing value is met exactly"
+    )]
     fn is_missing(&self, value: f64) -> bool {
         self.missing
             .map_or_else(|| value.is_nan(), |missing| value == missing)
@@ -49,9 +53,9 @@ impl Transformer for Impute {
 
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
         if self.missing.is_none() {
-            rows.require_not_infinite()?
+            rows.require_not_infinite()?;
         } else {
-            rows.require_finite()?
+            rows.require_finite()?;
         }
         let mut output = Rows::zeros(rows.n_rows(), self.outputs());
         for (index, row) in rows.iter().enumerate() {

@@ -15,7 +15,6 @@ use std::fmt::Debug;
 use super::{ModelError, Rows};
 
 pub(super) use build::build;
-pub(super) use normal::cumulative;
 
 /// A fitted step. Its input has the width it was built for; the caller has checked that.
 pub(super) trait Transformer: Send + Sync + Debug {

@@ -35,11 +35,12 @@ fn erf_series(x: f64) -> f64 {
 }
 
 /// Probability of a value below `x`.
-pub(in crate::model) fn cumulative(x: f64) -> f64 {
+pub(super) fn cumulative(x: f64) -> f64 {
     0.5 * erfc(-x * FRAC_1_SQRT_2)
 }
 
 /// The value with probability `p` below it.
+#[expect(clippy::float_cmp, reason = "the two ends have no finite answer")]
 pub(super) fn quantile(p: f64) -> f64 {
     if p.is_nan() || !(0.0..=1.0).contains(&p) {
         return f64::NAN;
@@ -74,11 +75,11 @@ mod tests {
     #[test]
     fn values_agree_with_scipy() {
         for (x, value) in [
-            (0.5, 0.479_500_122_186_953_46),
+            (0.5, 0.479_500_122_186_953_5),
             (1.9, 0.007_209_570_764_741_525),
             (2.1, 0.002_979_466_656_333_118_5),
-            (5.0, 1.537_459_794_428_034_9e-12),
-            (-1.0, 1.842_700_792_949_714_9),
+            (5.0, 1.537_459_794_428_035e-12),
+            (-1.0, 1.842_700_792_949_715),
         ] {
             assert!(
                 (erfc(x) / value - 1.0).abs() < 1e-12,

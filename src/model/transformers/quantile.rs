@@ -52,6 +52,10 @@ impl Quantile {
         })
     }
 
+    #[expect(
+        clippy::float_cmp,
+        reason = "only the very edge counts, as in scikit-learn"
+    )]
     fn forward(&self, x: f64, quantiles: &[f64]) -> f64 {
         let (low, high) = (quantiles[0], quantiles[quantiles.len() - 1]);
         let (below, above) = if self.normal {
@@ -76,6 +80,10 @@ impl Quantile {
         }
     }
 
+    #[expect(
+        clippy::float_cmp,
+        reason = "only the very edge counts, as in scikit-learn"
+    )]
     fn backward(&self, x: f64, quantiles: &[f64]) -> f64 {
         let (low, high) = (quantiles[0], quantiles[quantiles.len() - 1]);
         let rank = if self.normal { cumulative(x) } else { x };

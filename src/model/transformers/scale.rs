@@ -32,7 +32,7 @@ impl Transformer for Passthrough {
 #[derive(Debug)]
 pub(super) struct Scale {
     pub(super) center: Option<Vec<f64>>,
-    pub(super) scale: Option<Vec<f64>>,
+    pub(super) divisor: Option<Vec<f64>>,
     pub(super) width: usize,
 }
 
@@ -56,8 +56,8 @@ impl Transformer for Scale {
         if let Some(center) = &self.center {
             each(&mut output, center, |value, center| value - center);
         }
-        if let Some(scale) = &self.scale {
-            each(&mut output, scale, |value, scale| value / scale);
+        if let Some(divisor) = &self.divisor {
+            each(&mut output, divisor, |value, divisor| value / divisor);
         }
         Ok(output)
     }
@@ -68,8 +68,8 @@ impl Transformer for Scale {
 
     fn invert(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let mut output = rows.clone();
-        if let Some(scale) = &self.scale {
-            each(&mut output, scale, |value, scale| value * scale);
+        if let Some(divisor) = &self.divisor {
+            each(&mut output, divisor, |value, divisor| value * divisor);
         }
         if let Some(center) = &self.center {
             each(&mut output, center, |value, center| value + center);
@@ -139,7 +139,9 @@ impl Transformer for Normalize {
                 Norm::Max => row.iter().fold(0.0, |max: f64, value| max.max(value.abs())),
             };
             if norm != 0.0 {
-                row.iter_mut().for_each(|value| *value /= norm);
+                for value in row {
+                    *value /= norm;
+                }
             }
         }
         Ok(output)

@@ -11,7 +11,7 @@ fn header(names: &[&str]) -> Vec<String> {
 fn named() -> model::Model {
     let case = cases()
         .into_iter()
-        .find(|case| case.name == "LinearRegression_named")
+        .find(|case| case.name == "LinearRegression_named" && !case.version.starts_with("0."))
         .unwrap();
     model::open(&case.files[0]).unwrap()
 }

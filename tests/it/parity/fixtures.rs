@@ -53,6 +53,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn read(document: &Value) -> Vec<Case> {
+    let only = env::var("RESIDUAL_FIXTURES_ONLY").ok();
     let version = document["scikit_learn"].as_str().unwrap();
     let models = document["models"].as_array().unwrap();
     models
@@ -87,6 +88,7 @@ fn read(document: &Value) -> Vec<Case> {
                 classes: texts(&model["classes"]),
             }
         })
+        .filter(|case: &Case| only.as_ref().is_none_or(|only| case.name.contains(only)))
         .collect()
 }
 

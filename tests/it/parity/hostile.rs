@@ -57,6 +57,48 @@ fn a_pickle_that_would_run_something_is_refused_by_the_name_of_what_it_would_run
 }
 
 #[test]
+fn models_of_other_libraries_are_named_and_not_called_hostile() {
+    let story = refusal(&call("xgboost.sklearn", "XGBRegressor", "x"));
+    assert!(
+        story.contains("`xgboost.sklearn.XGBRegressor`: XGBoost keeps its own format"),
+        "{story}"
+    );
+    assert!(
+        refusal(&call("__main__", "MyModel", "x"))
+            .contains("defined in the script that saved the model")
+    );
+}
+
+#[test]
+fn every_class_that_loads_stands_in_the_list_of_what_is_supported() {
+    let pickle = [
+        &b"\x80\x04"[..],
+        &text("sklearn.cluster._dbscan"),
+        &text("DBSCAN"),
+        b"\x93)\x81}",
+        &text("_sklearn_version"),
+        &text("1.5.2"),
+        b"sb.",
+    ]
+    .concat();
+    let story = refusal(&pickle);
+    let supported: Vec<&str> = story
+        .split("Supported: ")
+        .nth(1)
+        .unwrap()
+        .split(", ")
+        .collect();
+    for case in super::fixtures::cases() {
+        let class = model::open(&case.files[0]).unwrap().info().class.clone();
+        let class = class.rsplit('.').next().unwrap();
+        assert!(
+            supported.contains(&class),
+            "{class} is not in {supported:?}"
+        );
+    }
+}
+
+#[test]
 fn a_hostile_call_hidden_inside_an_honest_model_is_refused_too() {
     // The model's last attribute value is replaced by a call.
     let pickle = fs::read(root().join("model/myfile.pkl")).unwrap();

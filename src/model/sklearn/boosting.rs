@@ -1,0 +1,230 @@
+//! Gradient boosting and histogram gradient boosting.
+
+use super::super::ModelError;
+use super::super::form::{Categories, Form, Output, Start, StartLink, Step};
+use super::super::tensors::Data;
+use super::dispatch::estimator;
+use super::fitted::{Extraction, Fitted, Version, whole};
+use super::grove::Grove;
+use super::preprocess::step;
+
+/// `GradientBoostingRegressor` and `GradientBoostingClassifier`.
+pub(super) fn gradient_boosting(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Form, ModelError> {
+    let is_classifier = fitted.class.name.ends_with("Classifier");
+    let classes = if is_classifier {
+        Some(fitted.labels(extraction, "classes_")?)
+    } else {
+        None
+    };
+    let (shape, stages) = fitted.list_at(fitted.need("estimators_")?, "estimators_")?;
+    let outputs = shape.get(1).copied().unwrap_or(1);
+    if stages.is_empty() {
+        return Err(fitted.fail("`estimators_` is empty"));
+    }
+    let mut grove = Grove::default();
+    for (index, id) in stages.into_iter().enumerate() {
+        let tree = fitted.child(
+            id,
+            &format!(
+                "estimators_[{}][{}]",
+                index / outputs.max(1),
+                index % outputs.max(1)
+            ),
+        )?;
+        grove.add(extraction, &tree, false)?;
+    }
+    let exponential = fitted.optional_text("loss").as_deref() == Some("exponential");
+    let output = match (is_classifier, outputs) {
+        (false, _) => Output::Identity,
+        (true, 1) if exponential => Output::DoubleSigmoid,
+        (true, 1) => Output::Sigmoid,
+        _ => Output::Softmax,
+    };
+    let start = start(extraction, fitted, output, outputs)?;
+    let rate = fitted.put_vector(extraction, "learning_rate")?;
+    let trees = grove.put(extraction, fitted, true, false, None);
+    Ok(Form::Boosting {
+        trees,
+        start,
+        rate,
+        output,
+        classes,
+    })
+}
+
+/// What gradient boosting adds its trees to.
+fn start(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+    output: Output,
+    outputs: usize,
+) -> Result<Start, ModelError> {
+    if fitted
+        .optional_text("init_")
+        .or_else(|| fitted.optional_text("init"))
+        .as_deref()
+        == Some("zero")
+    {
+        return Ok(Start::Constant(extraction.put_vector(
+            fitted,
+            "start",
+            vec![0.0; outputs],
+        )));
+    }
+    let init = fitted.attribute("init_")?;
+    if ![
+        "Dummy",
+        "DecisionTree",
+        "ExtraTree",
+        "RandomForest",
+        "GradientBoosting",
+    ]
+    .iter()
+    .any(|prefix| init.class.name.starts_with(prefix))
+    {
+        return Err(init.unsupported(
+            "gradient boosting fits its `init` in 32 bit floats, whose rounding is not reproduced; leave `init` out, or stack the models",
+        ));
+    }
+    let form = Box::new(estimator(extraction, &init)?);
+    if output == Output::Identity {
+        return Ok(Start::Regressor(form));
+    }
+    let old = fitted.version < Version(1, 4);
+    let clip = if fitted.version < Version(1, 8) {
+        f64::from(f32::EPSILON)
+    } else {
+        f64::EPSILON
+    };
+    let link = match output {
+        Output::DoubleSigmoid => StartLink::HalfLogit,
+        Output::Softmax if old => StartLink::Log,
+        Output::Softmax => StartLink::CenteredLog,
+        _ => StartLink::Logit,
+    };
+    Ok(Start::Classifier {
+        form,
+        clip: extraction.put_vector(fitted, "clip", vec![clip]),
+        link,
+    })
+}
+
+/// `HistGradientBoostingRegressor` and `HistGradientBoostingClassifier`.
+pub(super) fn histogram_boosting(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Form, ModelError> {
+    let is_classifier = fitted.class.name.ends_with("Classifier");
+    let classes = if is_classifier {
+        Some(fitted.labels(extraction, "classes_")?)
+    } else {
+        None
+    };
+    let mut grove = Grove {
+        outputs: 1,
+        ..Grove::default()
+    };
+    let mut outputs = 1;
+    for (iteration, id) in fitted.list("_predictors")?.into_iter().enumerate() {
+        let (_, stage) = fitted.list_at(id, "_predictors")?;
+        outputs = stage.len();
+        for (output, id) in stage.into_iter().enumerate() {
+            grove.add_histogram(
+                extraction,
+                &fitted.child(id, &format!("_predictors[{iteration}][{output}]"))?,
+            )?;
+        }
+    }
+    let start = baseline(extraction, fitted, outputs)?;
+    let loss = fitted.optional_text("loss").unwrap_or_default();
+    let output = match (is_classifier, outputs) {
+        (true, 1) => Output::Sigmoid,
+        (true, _) => Output::Softmax,
+        (false, _) if loss == "poisson" || loss == "gamma" => Output::Exp,
+        _ => Output::Identity,
+    };
+    let categories = categories(extraction, fitted, &mut grove)?;
+    let rate = extraction.put_vector(fitted, "rate", vec![1.0]);
+    let trees = grove.put(extraction, fitted, false, true, categories);
+    let form = Form::Boosting {
+        trees,
+        start,
+        rate,
+        output,
+        classes,
+    };
+    // Since 1.4 categories are renumbered, and their columns put first, before the trees see them.
+    let Some(_) = fitted.get("_preprocessor") else {
+        return Ok(form);
+    };
+    let steps: Vec<Step> = vec![step(extraction, &fitted.attribute("_preprocessor")?)?];
+    Ok(Form::Pipeline {
+        steps,
+        last: Box::new(form),
+    })
+}
+
+fn baseline(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+    outputs: usize,
+) -> Result<Start, ModelError> {
+    let baseline = fitted.vector(extraction, "_baseline_prediction")?;
+    if baseline.len() != outputs {
+        return Err(fitted.fail(format!(
+            "`_baseline_prediction` has {} values for {outputs} outputs",
+            baseline.len()
+        )));
+    }
+    Ok(Start::Constant(extraction.put_vector(
+        fitted,
+        "_baseline_prediction",
+        baseline,
+    )))
+}
+
+/// The sets of categories, when a node tests any.
+fn categories(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+    grove: &mut Grove,
+) -> Result<Option<Categories>, ModelError> {
+    let (row, left) = (
+        std::mem::take(&mut grove.row),
+        std::mem::take(&mut grove.left_sets),
+    );
+    if left.is_empty() {
+        return Ok(None);
+    }
+    let mapper = fitted.attribute("_bin_mapper")?;
+    let categorical = mapper.vector(extraction, "is_categorical_")?;
+    let lists = mapper.list("bin_thresholds_")?;
+    let mut known = vec![0_u32; categorical.len() * 8];
+    for (feature, (id, is_categorical)) in lists.into_iter().zip(&categorical).enumerate() {
+        if *is_categorical == 0.0 {
+            continue;
+        }
+        for category in mapper.numbers_at(extraction, id, "bin_thresholds_")?.1 {
+            let category = whole(category)
+                .filter(|category| *category < 256)
+                .ok_or_else(|| mapper.fail("a category is not below 256"))?;
+            known[feature * 8 + category / 32] |= 1 << (category % 32);
+        }
+    }
+    let shapes = (
+        vec![row.len()],
+        vec![left.len() / 8, 8],
+        vec![categorical.len(), 8],
+    );
+    if left.len() % 8 != 0 {
+        return Err(fitted.fail("`raw_left_cat_bitsets` are not rows of eight"));
+    }
+    Ok(Some(Categories {
+        row: extraction.put(fitted, "trees.set", shapes.0, Data::I32(row)),
+        left: extraction.put(fitted, "trees.left_sets", shapes.1, Data::U32(left)),
+        known: extraction.put(fitted, "trees.known_sets", shapes.2, Data::U32(known)),
+    }))
+}

@@ -1,0 +1,190 @@
+//! Encoders of categories.
+
+use super::super::ModelError;
+use super::super::form::Step;
+use super::super::pickle::numpy;
+use super::super::pickle::{Id, Node};
+use super::super::tensors::Key;
+use super::fitted::{Extraction, Fitted, whole};
+
+/// `categories_` as one tensor a column; text is refused, because rows are numbers.
+fn categories(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Vec<Key>, ModelError> {
+    let mut keys = vec![];
+    for (index, id) in fitted.list("categories_")?.into_iter().enumerate() {
+        let name = format!("categories_[{index}]");
+        if fitted.array_at(id, &name)?.is_text() {
+            return Err(fitted.unsupported(format!(
+                "`{name}` are text, and rows are numbers; encode the text before the model"
+            )));
+        }
+        let values = fitted.numbers_at(extraction, id, &name)?.1;
+        keys.push(extraction.put_vector(fitted, &name, values));
+    }
+    Ok(keys)
+}
+
+/// Number of categories of each column.
+fn sizes(fitted: &Fitted<'_>) -> Result<Vec<usize>, ModelError> {
+    fitted
+        .list("categories_")?
+        .into_iter()
+        .map(|id| fitted.array_at(id, "categories_").map(|array| array.len()))
+        .collect()
+}
+
+/// A code for each category of each column, where infrequent ones share one; `None` for a column without those.
+fn groups(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Option<Vec<Option<Vec<f64>>>>, ModelError> {
+    if !fitted.bool_or("_infrequent_enabled", false) {
+        return Ok(None);
+    }
+    let mut groups = vec![];
+    for id in fitted.list("_default_to_infrequent_mappings")? {
+        groups.push(match fitted.graph.node(id) {
+            Node::None => None,
+            _ => Some(
+                fitted
+                    .numbers_at(extraction, id, "_default_to_infrequent_mappings")?
+                    .1,
+            ),
+        });
+    }
+    Ok(Some(groups))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
+fn indices(extraction: &mut Extraction, count: usize) -> Result<Vec<f64>, ModelError> {
+    extraction.spend(8 * count)?;
+    Ok((0..count).map(|index| index as f64).collect())
+}
+
+/// `OneHotEncoder`; infrequent categories are first brought under one code.
+pub(super) fn one_hot(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Step, ModelError> {
+    let categories = categories(extraction, fitted)?;
+    let groups = groups(extraction, fitted)?;
+    // 1.1 has one attribute for both, already after grouping.
+    let grouped = groups
+        .as_ref()
+        .and_then(|_| fitted.get("_drop_idx_after_grouping"));
+    let dropped = match grouped.or_else(|| fitted.get("drop_idx_")) {
+        None => vec![None; categories.len()],
+        Some(id) => dropped(extraction, fitted, id)?,
+    };
+    let handle = fitted.optional_text("handle_unknown").unwrap_or_default();
+    let Some(groups) = groups else {
+        return Ok(Step::OneHot {
+            categories,
+            dropped,
+            ignore_unknown: handle != "error",
+        });
+    };
+    let (mut codes, mut unknown, mut columns) = (vec![], vec![], vec![]);
+    for (index, (group, size)) in groups.into_iter().zip(sizes(fitted)?).enumerate() {
+        let grouped = group.is_some();
+        let group = match group {
+            Some(group) => group,
+            None => indices(extraction, size)?,
+        };
+        let last = group.iter().copied().fold(0.0, f64::max);
+        // The infrequent group stands last; -1 is no group at all.
+        unknown.push(if grouped && handle != "ignore" {
+            last
+        } else {
+            -1.0
+        });
+        let count = whole(last)
+            .filter(|last| *last < size.max(1))
+            .map_or(0, |last| last + 1);
+        let values = indices(extraction, count)?;
+        columns.push(extraction.put_vector(fitted, &format!("groups[{index}]"), values));
+        codes.push(extraction.put_vector(fitted, &format!("codes[{index}]"), group));
+    }
+    let unknown = if handle == "error" {
+        None
+    } else {
+        Some(extraction.put_vector(fitted, "unknown", unknown))
+    };
+    let grouping = Step::Ordinal {
+        categories,
+        codes: Some(codes),
+        unknown,
+        missing: None,
+    };
+    let one_hot = Step::OneHot {
+        categories: columns,
+        dropped,
+        ignore_unknown: true,
+    };
+    Ok(Step::Chain {
+        steps: vec![grouping, one_hot],
+    })
+}
+
+/// `drop_idx_`: integers, or objects that are an integer or `None`.
+fn dropped(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+    id: Id,
+) -> Result<Vec<Option<usize>>, ModelError> {
+    let wrong = || fitted.fail("the dropped categories are not indices");
+    let array = fitted.array_at(id, "drop_idx_")?;
+    if let Ok(ids) = array.objects() {
+        let index = |id: Id| match fitted.graph.node(id) {
+            Node::None => Some(None),
+            _ => numpy::number(fitted.graph, id).and_then(whole).map(Some),
+        };
+        return ids
+            .into_iter()
+            .map(index)
+            .collect::<Option<_>>()
+            .ok_or_else(wrong);
+    }
+    let indices = fitted.numbers_at(extraction, id, "drop_idx_")?.1;
+    indices
+        .into_iter()
+        .map(|index| whole(index).map(Some))
+        .collect::<Option<_>>()
+        .ok_or_else(wrong)
+}
+
+/// `OrdinalEncoder`.
+pub(super) fn ordinal(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Step, ModelError> {
+    let categories = categories(extraction, fitted)?;
+    let unknown = match fitted.optional_text("handle_unknown").as_deref() {
+        Some("use_encoded_value") => {
+            let value = fitted.f64("unknown_value")?;
+            Some(extraction.put_vector(fitted, "unknown_value", vec![value; categories.len()]))
+        }
+        _ => None,
+    };
+    let codes = match groups(extraction, fitted)? {
+        None => None,
+        Some(groups) => {
+            let mut codes = vec![];
+            for (index, (group, size)) in groups.into_iter().zip(sizes(fitted)?).enumerate() {
+                let group = match group {
+                    Some(group) => group,
+                    None => indices(extraction, size)?,
+                };
+                codes.push(extraction.put_vector(fitted, &format!("codes[{index}]"), group));
+            }
+            Some(codes)
+        }
+    };
+    let missing = fitted.f64("encoded_missing_value").unwrap_or(f64::NAN);
+    let missing = Some(extraction.put_vector(fitted, "encoded_missing_value", vec![missing]));
+    Ok(Step::Ordinal {
+        categories,
+        codes,
+        unknown,
+        missing,
+    })
+}

@@ -1,0 +1,267 @@
+//! Estimators made of other estimators: voting, bagging, stacking, `AdaBoost`, calibration, one-vs-rest.
+
+use super::super::ModelError;
+use super::super::form::{Average, CalibratedMember, Calibrator, Form, Member, Method, Outside};
+use super::super::pickle::numpy;
+use super::super::tensors::Key;
+use super::dispatch::estimator;
+use super::fitted::{Extraction, Fitted, Version, whole};
+
+fn forms(extraction: &mut Extraction, members: &[Fitted<'_>]) -> Result<Vec<Form>, ModelError> {
+    members
+        .iter()
+        .map(|member| estimator(extraction, member))
+        .collect()
+}
+
+fn everything(form: Form) -> Member {
+    Member {
+        columns: None,
+        form,
+    }
+}
+
+/// `VotingRegressor` and `VotingClassifier`.
+pub(super) fn voting(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
+    let is_classifier = fitted.class.name.ends_with("Classifier");
+    let classes = if is_classifier {
+        Some(fitted.labels(extraction, "classes_")?)
+    } else {
+        None
+    };
+    let by = match (is_classifier, fitted.optional_text("voting").as_deref()) {
+        (false, _) => Average::Mean,
+        (true, Some("soft")) => Average::Proba,
+        (true, _) => Average::Vote,
+    };
+    let members = forms(extraction, &fitted.children("estimators_")?)?;
+    let weights = weights(extraction, fitted)?;
+    Ok(Form::Average {
+        members: members.into_iter().map(everything).collect(),
+        weights,
+        by,
+        classes,
+    })
+}
+
+/// Weights of the estimators that were not dropped.
+fn weights(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Option<Key>, ModelError> {
+    if fitted.get("weights").is_none() {
+        return Ok(None);
+    }
+    let all = fitted.vector(extraction, "weights")?;
+    let mut kept = vec![];
+    for (weight, pair) in all.into_iter().zip(fitted.list("estimators")?) {
+        let step = fitted.graph.items(pair).and_then(|pair| pair.get(1));
+        if step.is_some_and(|step| fitted.graph.text(*step) != Some("drop")) {
+            kept.push(weight);
+        }
+    }
+    Ok(Some(extraction.put_vector(fitted, "weights", kept)))
+}
+
+/// `BaggingRegressor` and `BaggingClassifier`.
+pub(super) fn bagging(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Form, ModelError> {
+    let is_classifier = fitted.class.name.ends_with("Classifier");
+    let classes = if is_classifier {
+        Some(fitted.labels(extraction, "classes_")?)
+    } else {
+        None
+    };
+    let by = if is_classifier {
+        Average::Proba
+    } else {
+        Average::Mean
+    };
+    let (parts, features) = (
+        fitted.children("estimators_")?,
+        fitted.list("estimators_features_")?,
+    );
+    if parts.len() != features.len() {
+        return Err(fitted.fail("`estimators_` and `estimators_features_` do not fit"));
+    }
+    let mut members = vec![];
+    for (part, features) in parts.iter().zip(features) {
+        let columns = fitted
+            .numbers_at(extraction, features, "estimators_features_")?
+            .1;
+        let columns = columns.into_iter().map(whole).collect::<Option<_>>();
+        let columns =
+            Some(columns.ok_or_else(|| fitted.fail("`estimators_features_` are not columns"))?);
+        members.push(Member {
+            columns,
+            form: estimator(extraction, part)?,
+        });
+    }
+    Ok(Form::Average {
+        members,
+        weights: None,
+        by,
+        classes,
+    })
+}
+
+/// `StackingRegressor` and `StackingClassifier`.
+pub(super) fn stacking(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Form, ModelError> {
+    let is_classifier = fitted.class.name.ends_with("Classifier");
+    let classes = if is_classifier {
+        Some(fitted.labels(extraction, "classes_")?)
+    } else {
+        None
+    };
+    let members = forms(extraction, &fitted.children("estimators_")?)?;
+    let mut methods = vec![];
+    for id in fitted.list("stack_method_")? {
+        methods.push(match numpy::text(fitted.graph, id).as_deref() {
+            Some("predict") => Method::Predict,
+            Some("predict_proba") => Method::PredictProba,
+            Some("decision_function") => Method::DecisionFunction,
+            _ => return Err(fitted.fail("`stack_method_` is not known")),
+        });
+    }
+    let last = Box::new(estimator(
+        extraction,
+        &fitted.attribute("final_estimator_")?,
+    )?);
+    Ok(Form::Stacking {
+        members,
+        methods,
+        passthrough: fitted.bool_or("passthrough", false),
+        last,
+        classes,
+    })
+}
+
+/// Weights of the boosted estimators: boosting may have stopped early.
+fn boost_weights(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+    members: usize,
+) -> Result<Key, ModelError> {
+    let mut weights = fitted.vector(extraction, "estimator_weights_")?;
+    weights.truncate(members);
+    Ok(extraction.put_vector(fitted, "estimator_weights_", weights))
+}
+
+/// `AdaBoostRegressor`.
+pub(super) fn median(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
+    let members = forms(extraction, &fitted.children("estimators_")?)?;
+    let weights = boost_weights(extraction, fitted, members.len())?;
+    Ok(Form::Median { members, weights })
+}
+
+/// `AdaBoostClassifier`.
+pub(super) fn ada_boost(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Form, ModelError> {
+    let members = forms(extraction, &fitted.children("estimators_")?)?;
+    let weights = boost_weights(extraction, fitted, members.len())?;
+    // The parameter is gone since 1.8, and SAMME.R since 1.6.
+    let real = fitted.version < Version(1, 6)
+        && fitted.optional_text("algorithm").as_deref() != Some("SAMME");
+    let penalty = fitted.version >= Version(1, 3);
+    Ok(Form::AdaBoost {
+        members,
+        weights,
+        real,
+        penalty,
+        classes: fitted.labels(extraction, "classes_")?,
+    })
+}
+
+/// `CalibratedClassifierCV`.
+pub(super) fn calibrated(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Form, ModelError> {
+    let mut members = vec![];
+    for part in fitted.children("calibrated_classifiers_")? {
+        if part.optional_text("method").as_deref() == Some("temperature") {
+            return Err(
+                part.unsupported("temperature scaling is not read; use 'sigmoid' or 'isotonic'")
+            );
+        }
+        let inner = if part.get("estimator").is_some() {
+            part.attribute("estimator")?
+        } else {
+            part.attribute("base_estimator")?
+        };
+        let list = if part.get("calibrators").is_some() {
+            "calibrators"
+        } else {
+            "calibrators_"
+        };
+        let calibrators = part
+            .children(list)?
+            .iter()
+            .map(|calibrator| read_calibrator(extraction, calibrator))
+            .collect::<Result<_, _>>()?;
+        members.push(CalibratedMember {
+            form: estimator(extraction, &inner)?,
+            calibrators,
+        });
+    }
+    Ok(Form::Calibrated {
+        members,
+        classes: fitted.labels(extraction, "classes_")?,
+    })
+}
+
+fn read_calibrator(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Calibrator, ModelError> {
+    if fitted.class.name == "_SigmoidCalibration" {
+        let ab = vec![fitted.f64("a_")?, fitted.f64("b_")?];
+        return Ok(Calibrator::Sigmoid {
+            ab: extraction.put_vector(fitted, "ab", ab),
+        });
+    }
+    match isotonic(extraction, fitted)? {
+        Form::Isotonic { x, y, outside } => Ok(Calibrator::Isotonic { x, y, outside }),
+        _ => Err(fitted.unsupported("it is no calibrator")),
+    }
+}
+
+/// `IsotonicRegression`.
+pub(super) fn isotonic(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Form, ModelError> {
+    let outside = match fitted.text("out_of_bounds")?.as_str() {
+        "clip" => Outside::Clip,
+        "nan" => Outside::Nan,
+        _ => Outside::Refuse,
+    };
+    Ok(Form::Isotonic {
+        x: fitted.put_vector(extraction, "X_thresholds_")?,
+        y: fitted.put_vector(extraction, "y_thresholds_")?,
+        outside,
+    })
+}
+
+/// `OneVsRestClassifier`.
+pub(super) fn one_vs_rest(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Form, ModelError> {
+    let binarizer = fitted.attribute("label_binarizer_")?;
+    if binarizer
+        .optional_text("y_type_")
+        .is_some_and(|kind| kind.starts_with("multilabel"))
+    {
+        return Err(fitted.unsupported("it gives several labels a row"));
+    }
+    let members = forms(extraction, &fitted.children("estimators_")?)?;
+    Ok(Form::OneVsRest {
+        members,
+        classes: binarizer.labels(extraction, "classes_")?,
+    })
+}

@@ -1,0 +1,226 @@
+//! Puts the node arrays of fitted trees together into one flat layout.
+
+use super::super::ModelError;
+use super::super::form::{Categories, Trees};
+use super::super::pickle::numpy::Array;
+use super::super::tensors::Data;
+use super::fitted::{Extraction, Fitted};
+
+/// Most classes or targets a leaf.
+const OUTPUTS_MAX: usize = 100_000;
+
+/// Trees being put together, in the layout of [`Trees`].
+#[derive(Default)]
+pub(super) struct Grove {
+    pub(super) sizes: Vec<u32>,
+    pub(super) left: Vec<i32>,
+    pub(super) right: Vec<i32>,
+    pub(super) feature: Vec<i32>,
+    pub(super) threshold: Vec<f64>,
+    pub(super) flags: Vec<u8>,
+    pub(super) values: Vec<f64>,
+    pub(super) outputs: usize,
+    pub(super) row: Vec<i32>,
+    pub(super) left_sets: Vec<u32>,
+}
+
+/// One field of a structured node array.
+fn field(fitted: &Fitted<'_>, nodes: &Array<'_>, name: &str) -> Result<Vec<i64>, ModelError> {
+    let field = nodes.field(name).and_then(|field| field.i64s());
+    field.map_err(|problem| fitted.fail(format!("`nodes`: {problem}")))
+}
+
+pub(super) fn real(
+    fitted: &Fitted<'_>,
+    nodes: &Array<'_>,
+    name: &str,
+) -> Result<Vec<f64>, ModelError> {
+    let field = nodes.field(name).and_then(|field| field.f64s());
+    field.map_err(|problem| fitted.fail(format!("`nodes`: {problem}")))
+}
+
+/// Narrowed for storage; what does not fit is caught when the trees are built.
+fn narrow(values: impl IntoIterator<Item = i64>) -> impl Iterator<Item = i32> {
+    values
+        .into_iter()
+        .map(|value| i32::try_from(value).unwrap_or(i32::MIN))
+}
+
+impl Grove {
+    /// Adds the `tree_` of a fitted decision tree; returns the number of nodes.
+    pub(super) fn add(
+        &mut self,
+        extraction: &mut Extraction,
+        fitted: &Fitted<'_>,
+        fractions: bool,
+    ) -> Result<usize, ModelError> {
+        extraction.visit()?;
+        let tree = fitted.attribute("tree_")?;
+        let nodes = tree.array("nodes")?;
+        extraction.spend(nodes.len() * 32)?;
+        let (shape, mut values) = tree.numbers(extraction, "values")?;
+        let outputs = match *shape.as_slice() {
+            [count, 1, outputs] if count == nodes.len() && outputs <= OUTPUTS_MAX => outputs,
+            [_, targets, _] if targets > 1 => {
+                return Err(fitted.unsupported(format!(
+                    "it predicts {targets} targets at once; fit one model a target"
+                )));
+            }
+            _ => {
+                return Err(tree.fail(format!(
+                    "`values` have shape {shape:?} for {} nodes",
+                    nodes.len()
+                )));
+            }
+        };
+        if self.sizes.is_empty() {
+            self.outputs = outputs;
+        } else if self.outputs != outputs {
+            return Err(fitted.fail("its trees do not have the same number of classes"));
+        }
+        if fractions {
+            // Counts until 1.3, fractions since: a probability either way.
+            for leaf in values.chunks_exact_mut(outputs.max(1)) {
+                let sum: f64 = leaf.iter().sum();
+                if sum != 0.0 {
+                    for value in leaf {
+                        *value /= sum;
+                    }
+                }
+            }
+        }
+        self.values.extend(values);
+        self.left
+            .extend(narrow(field(&tree, &nodes, "left_child")?));
+        self.right
+            .extend(narrow(field(&tree, &nodes, "right_child")?));
+        self.feature
+            .extend(narrow(field(&tree, &nodes, "feature")?));
+        self.threshold.extend(real(&tree, &nodes, "threshold")?);
+        if nodes.dtype.has_field("missing_go_to_left") {
+            self.flags.extend(
+                field(&tree, &nodes, "missing_go_to_left")?
+                    .into_iter()
+                    .map(|left| u8::from(left != 0)),
+            );
+        } else {
+            self.flags.resize(self.left.len(), 0);
+        }
+        self.sizes
+            .push(u32::try_from(nodes.len()).unwrap_or(u32::MAX));
+        Ok(nodes.len())
+    }
+
+    /// Adds one `TreePredictor` of histogram boosting.
+    pub(super) fn add_histogram(
+        &mut self,
+        extraction: &mut Extraction,
+        fitted: &Fitted<'_>,
+    ) -> Result<(), ModelError> {
+        extraction.visit()?;
+        let nodes = fitted.array("nodes")?;
+        extraction.spend(nodes.len() * 48)?;
+        let leaf = field(fitted, &nodes, "is_leaf")?;
+        let child = |name: &str| -> Result<Vec<i32>, ModelError> {
+            let children = narrow(field(fitted, &nodes, name)?);
+            Ok(children
+                .zip(&leaf)
+                .map(|(child, leaf)| if *leaf == 0 { child } else { -1 })
+                .collect())
+        };
+        self.left.extend(child("left")?);
+        self.right.extend(child("right")?);
+        self.feature
+            .extend(narrow(field(fitted, &nodes, "feature_idx")?));
+        self.threshold.extend(real(
+            fitted,
+            &nodes,
+            if nodes.dtype.has_field("num_threshold") {
+                "num_threshold"
+            } else {
+                "threshold"
+            },
+        )?);
+        let missing_left = field(fitted, &nodes, "missing_go_to_left")?;
+        let categorical = if nodes.dtype.has_field("is_categorical") {
+            field(fitted, &nodes, "is_categorical")?
+        } else {
+            vec![0; nodes.len()]
+        };
+        self.flags.extend(
+            missing_left
+                .iter()
+                .zip(&categorical)
+                .map(|(left, categorical)| u8::from(*left != 0) | u8::from(*categorical != 0) << 1),
+        );
+        self.values.extend(real(fitted, &nodes, "value")?);
+        let base = i64::try_from(self.left_sets.len() / 8).unwrap_or(i64::MAX);
+        if categorical.iter().any(|categorical| *categorical != 0) {
+            let rows = field(fitted, &nodes, "bitset_idx")?;
+            let rows = rows
+                .into_iter()
+                .zip(&categorical)
+                .map(|(row, categorical)| {
+                    if *categorical != 0 {
+                        base.saturating_add(row)
+                    } else {
+                        -1
+                    }
+                });
+            self.row.extend(narrow(rows));
+            let sets = fitted.array("raw_left_cat_bitsets")?;
+            extraction.spend(sets.len() * 4)?;
+            let words = sets.i64s().map_err(|problem| fitted.fail(problem))?;
+            self.left_sets.extend(
+                words
+                    .into_iter()
+                    .map(|word| u32::try_from(word).unwrap_or(0)),
+            );
+        } else {
+            self.row.resize(self.left.len(), -1);
+        }
+        self.outputs = 1;
+        self.sizes
+            .push(u32::try_from(nodes.len()).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
+    pub(super) fn put(
+        self,
+        extraction: &mut Extraction,
+        fitted: &Fitted<'_>,
+        single: bool,
+        missing: bool,
+        categories: Option<Categories>,
+    ) -> Trees {
+        let count = vec![self.left.len()];
+        let shape = vec![self.left.len(), self.outputs];
+        Trees {
+            sizes: extraction.put(
+                fitted,
+                "trees.sizes",
+                vec![self.sizes.len()],
+                Data::U32(self.sizes),
+            ),
+            left: extraction.put(fitted, "trees.left", count.clone(), Data::I32(self.left)),
+            right: extraction.put(fitted, "trees.right", count.clone(), Data::I32(self.right)),
+            feature: extraction.put(
+                fitted,
+                "trees.feature",
+                count.clone(),
+                Data::I32(self.feature),
+            ),
+            threshold: extraction.put(
+                fitted,
+                "trees.threshold",
+                count.clone(),
+                Data::F64(self.threshold),
+            ),
+            flags: extraction.put(fitted, "trees.flags", count, Data::U8(self.flags)),
+            values: extraction.put(fitted, "trees.values", shape, Data::F64(self.values)),
+            single,
+            missing,
+            categories,
+        }
+    }
+}
