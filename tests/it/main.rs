@@ -7,6 +7,7 @@
 
 mod cli;
 mod conformance;
+mod dashboard;
 mod ledger;
 mod parity;
 mod picture;
