@@ -15,6 +15,7 @@ missing_packages() {
   for pair in cc:gcc rabbitmq-server:rabbitmq-server nats-server:nats-server chromium:chromium; do
     PATH=$PATH:/usr/sbin:/usr/lib/rabbitmq/bin command -v "${pair%%:*}" >/dev/null || printf '%s ' "${pair##*:}"
   done
+  python3 -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv '
 }
 
 install_packages() {

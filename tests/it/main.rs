@@ -12,6 +12,7 @@ mod ledger;
 mod parity;
 mod picture;
 mod pipeline;
+mod python;
 mod residual;
 mod simulation;
 mod tidy;
