@@ -234,7 +234,7 @@ async fn answer(browser: &mut TcpStream, headers: &str, body: &str) {
 }
 
 /// Long enough for an update to reach the page and be shown.
-const SHOWN: Duration = Duration::from_millis(1_500);
+const SHOWN: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_update_arrives_without_a_reload_and_the_page_tells_the_summary() {
