@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Formats, lints and tests everything, and first installs what is missing: the brokers' servers (Debian/Ubuntu
-# packages rabbitmq-server and nats-server), a C compiler, cargo-nextest. Needs git and the Rust toolchain.
+# packages rabbitmq-server and nats-server), Chromium for the page, a C compiler, cargo-nextest. Needs git and the Rust toolchain.
 #   ./test.sh              everything
 #   ./test.sh -E 'FILTER'  only the tests of a nextest filter
 set -euo pipefail
@@ -12,9 +12,10 @@ as_root() { if [[ $(id -u) == 0 ]]; then "$@"; else sudo "$@"; fi; }
 # command:package pairs that are not here yet
 missing_packages() {
   local pair
-  for pair in cc:gcc rabbitmq-server:rabbitmq-server nats-server:nats-server; do
+  for pair in cc:gcc rabbitmq-server:rabbitmq-server nats-server:nats-server chromium:chromium; do
     PATH=$PATH:/usr/sbin:/usr/lib/rabbitmq/bin command -v "${pair%%:*}" >/dev/null || printf '%s ' "${pair##*:}"
   done
+  python3 -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv '
 }
 
 install_packages() {

@@ -95,3 +95,90 @@ fn seconds(ms: u64) -> f64 {
 fn as_f64(count: u64) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::{
+        dashboard::Queue,
+        stats::live::{Judged, Limits, Live},
+    };
+
+    fn full_moment() -> Moment {
+        let mut live = Live::new(Limits::default());
+        for (y_true, y_pred) in [(1.0, 2.0), (3.0, 5.0)] {
+            live.push(&Judged {
+                id: "secret-id",
+                y_true,
+                y_pred,
+                at_ms: None,
+            });
+        }
+        let queue = Queue {
+            topic: "y_true".to_owned(),
+            group: "metric".to_owned(),
+            ready: 4,
+            ..Queue::default()
+        };
+        let bus = BusState {
+            url: String::new(),
+            link: LinkState::Up,
+            queues: vec![queue],
+        };
+        Moment {
+            view: Arc::new(live.view(0)),
+            ledger: Some(Ledger {
+                late: 3,
+                ..Ledger::default()
+            }),
+            bus: Some(bus),
+            ..Moment::nothing_yet()
+        }
+    }
+
+    fn rendered() -> String {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || set(&full_moment()));
+        recorder.handle().render()
+    }
+
+    #[test]
+    fn every_figure_is_told_and_no_id() {
+        let text = rendered();
+        for line in [
+            r#"residual_mae{window="all"} 1.5"#,
+            r#"residual_absolute_error{window="rows",quantile="0.5"} 1.5"#,
+            r#"residual_ledger_state{state="late"} 3"#,
+            r#"residual_bus_ready{topic="y_true",group="metric"} 4"#,
+            r#"residual_mae{window="time"} NaN"#,
+            "residual_bus_up 1",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+        }
+        assert!(!text.contains("secret-id"));
+    }
+
+    #[test]
+    fn the_grafana_dashboard_asks_only_for_what_is_told() {
+        let dashboard = include_str!("../../grafana/residual.json");
+        let counters = include_str!("../bus/observed.rs");
+        let told = rendered();
+        let names =
+            dashboard.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+        let names: Vec<_> = names.filter(|name| name.starts_with("residual_")).collect();
+        assert!(names.len() > 30);
+        for name in names {
+            let is_told = told
+                .lines()
+                .any(|line| line.split(['{', ' ']).next() == Some(name));
+            assert!(
+                is_told || counters.contains(&format!("\"{name}\"")),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! Who may come in: with the token, or, where there is none, from this machine only.
+//! Who may come in: with the token, or, where there is none, from this machine only; a page that was made public is open
+//! to everybody who only looks.
 //!
 //! A page of another site that runs in a browser on this machine is also "from this machine". Without a token,
 //! requests must therefore name a loopback host (no DNS rebinding), and posts must carry a content type that a browser
@@ -25,21 +26,32 @@ const ALWAYS_OPEN: [&str; 2] = ["/healthz", "/readyz"];
 const FORM_BYTES_MAX: usize = 4_096;
 
 /// The lock of the house.
-pub(super) struct Lock {
-    token: Option<Token>,
+pub(super) enum Lock {
+    /// For those who show it.
+    Token(Token),
+    /// Everybody looks, nobody posts.
+    Public,
+    /// For those who ask for this machine by its own name.
+    ThisMachine,
 }
 
 impl Lock {
-    pub(super) fn new(token: Option<Token>) -> Self {
-        Self { token }
+    /// `is_near` where only this machine reaches the address.
+    pub(super) fn new(token: Option<Token>, is_near: bool) -> Self {
+        match token {
+            Some(token) => Self::Token(token),
+            None if is_near => Self::ThisMachine,
+            None => Self::Public,
+        }
     }
 
     fn admits(&self, request: &Request) -> bool {
         let headers = request.headers();
-        match &self.token {
-            None => names_loopback(headers),
-            Some(token) => {
-                let only_looks = matches!(*request.method(), Method::GET | Method::HEAD);
+        let only_looks = matches!(*request.method(), Method::GET | Method::HEAD);
+        match self {
+            Self::ThisMachine => names_loopback(headers),
+            Self::Public => only_looks,
+            Self::Token(token) => {
                 bearer(headers).is_some_and(|shown| token.is(shown))
                     || (only_looks && cookie(headers).is_some_and(|shown| token.is_cookie(shown)))
             }
@@ -52,14 +64,22 @@ pub(super) async fn guard(State(lock): State<Arc<Lock>>, request: Request, next:
     if ALWAYS_OPEN.contains(&request.uri().path()) || lock.admits(&request) {
         return next.run(request).await;
     }
-    if lock.token.is_none() {
-        let error = "this page is for this machine only: ask for it by 127.0.0.1 or localhost, or set `dashboard.token`";
-        return Refusal::new(StatusCode::FORBIDDEN, error).into_response();
+    match &*lock {
+        Lock::ThisMachine => forbidden(
+            "this page is for this machine only: ask for it by 127.0.0.1 or localhost, or set `dashboard.token`",
+        ),
+        Lock::Public => forbidden("records are taken with a token only: set `dashboard.token`"),
+        Lock::Token(token) => {
+            if request.uri().path() == "/login" && request.method() == Method::POST {
+                return log_in(token, request).await;
+            }
+            refuse_stranger(request.headers(), request.uri().path())
+        }
     }
-    if request.uri().path() == "/login" && request.method() == Method::POST {
-        return log_in(&lock, request).await;
-    }
-    refuse_stranger(request.headers(), request.uri().path())
+}
+
+fn forbidden(error: &str) -> Response {
+    Refusal::new(StatusCode::FORBIDDEN, error).into_response()
 }
 
 fn refuse_stranger(headers: &HeaderMap, path: &str) -> Response {
@@ -85,7 +105,7 @@ struct Login {
 }
 
 /// Exchanges the token, typed into the form, for a cookie that opens the page but posts nothing.
-async fn log_in(lock: &Lock, request: Request) -> Response {
+async fn log_in(token: &Token, request: Request) -> Response {
     let body = axum::body::to_bytes(request.into_body(), FORM_BYTES_MAX)
         .await
         .unwrap_or_default();
@@ -93,13 +113,9 @@ async fn log_in(lock: &Lock, request: Request) -> Response {
         .ok()
         .and_then(|form| format!("/?{form}").parse().ok())
         .and_then(|uri| Query::<Login>::try_from_uri(&uri).ok());
-    let token = lock
-        .token
-        .as_ref()
-        .filter(|token| shown.is_some_and(|shown| token.is(&shown.token)));
-    let Some(token) = token else {
+    if !shown.is_some_and(|shown| token.is(&shown.token)) {
         return (StatusCode::UNAUTHORIZED, Html(include_str!("login.html"))).into_response();
-    };
+    }
     let cookie = format!(
         "{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/",
         token.cookie()

@@ -116,7 +116,7 @@ impl Gate {
             sent
         });
         match timeout(self.confirm, sending).await {
-            Ok(Ok(sent)) => sent.map_err(refusal),
+            Ok(Ok(sent)) => sent.map_err(|error| refusal(&error)),
             Ok(Err(_)) => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "sending broke down",
@@ -154,7 +154,7 @@ fn away(error: &str) -> Refusal {
     Refusal::busy(StatusCode::SERVICE_UNAVAILABLE, error, 5)
 }
 
-fn refusal(error: PublishError) -> Refusal {
+fn refusal(error: &PublishError) -> Refusal {
     match error {
         PublishError::Bus(BusError::TooLarge { .. }) => {
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())

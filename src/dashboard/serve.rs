@@ -169,7 +169,10 @@ pub async fn serve(
         draining: state.draining,
         stop: stop.clone(),
     });
-    let app = router(Arc::clone(&desk), guard::Lock::new(token));
+    let app = router(
+        Arc::clone(&desk),
+        guard::Lock::new(token, address.ip().is_loopback()),
+    );
     let serving = axum::serve(
         Bounded {
             listener,

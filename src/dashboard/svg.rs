@@ -18,7 +18,7 @@ use scale::Scale;
 const WIDTH: f64 = 440.0;
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = 8.0;
-const TOP: f64 = 10.0;
+const TOP: f64 = 20.0;
 const BOTTOM: f64 = 34.0;
 
 /// A chart while it is drawn.
@@ -73,9 +73,20 @@ impl Chart {
             ));
         }
         self.push(format_args!(
-            r#"<path class="floor" d="M{LEFT} {floor}H{right}"/><text class="name" x="{right}" y="{:.1}" text-anchor="end">{x_title}</text><text class="name" x="{LEFT}" y="{:.1}">{y_title}</text>"#,
-            self.height - 5.0,
-            self.height - 5.0,
+            r#"<path class="floor" d="M{LEFT} {floor}H{right}"/><text class="name" x="{right}" y="{:.1}" text-anchor="end">{x_title}</text><text class="name" x="2" y="10">{y_title}</text>"#,
+            self.height - 4.0,
+        ));
+    }
+
+    /// A small text that keeps inside the chart.
+    fn note(&mut self, x: f64, y: f64, text: &str) {
+        let (x, anchor) = if x > WIDTH - 60.0 {
+            (x - 3.0, "end")
+        } else {
+            (x + 3.0, "start")
+        };
+        self.push(format_args!(
+            r#"<text class="tick note" x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{text}</text>"#
         ));
     }
 

@@ -246,6 +246,7 @@ pub struct View {
     pub distribution: Option<Arc<Snapshot>>,
 }
 
+#[expect(clippy::ref_option, reason = "the signature that serde asks for")]
 fn inner<S: Serializer>(
     snapshot: &Option<Arc<Snapshot>>,
     serializer: S,

@@ -3,10 +3,12 @@
 
 mod cli;
 mod conformance;
+mod dashboard;
 mod ledger;
 mod parity;
 mod picture;
 mod pipeline;
+mod python;
 mod residual;
 mod simulation;
 mod tidy;

@@ -176,10 +176,7 @@ pub(super) fn table(view: &View) -> String {
             &view.recent.report,
         ),
     ];
-    let headings: String = columns
-        .iter()
-        .map(|(_, name, _)| format!(r#"<th scope="col">{name}</th>"#))
-        .collect();
+    let headings: String = columns.iter().map(|(_, name, _)| heading(name)).collect();
     let rows: String = columns
         .iter()
         .map(|(id, _, report)| cell(&count(&format!("{id}.n"), report.n)))
@@ -195,10 +192,17 @@ pub(super) fn table(view: &View) -> String {
             .iter()
             .map(|(id, _, report)| cell(&data(&format!("{id}.{name}"), figure(report), short)))
             .collect();
-        body +=
-            &format!(r#"<tr{class}><th scope="row" title="{meaning}">{heading}</th>{cells}</tr>"#);
+        body += &row(class, heading, meaning, &cells);
     }
-    format!(r#"<table><thead><tr><td></td>{headings}</tr></thead><tbody>{body}</tbody></table>"#)
+    format!("<table><thead><tr><td></td>{headings}</tr></thead><tbody>{body}</tbody></table>")
+}
+
+fn heading(name: &str) -> String {
+    format!(r#"<th scope="col">{name}</th>"#)
+}
+
+fn row(class: &str, heading: &str, meaning: &str, cells: &str) -> String {
+    format!(r#"<tr{class}><th scope="row" title="{meaning}">{heading}</th>{cells}</tr>"#)
 }
 
 fn cell(content: &str) -> String {

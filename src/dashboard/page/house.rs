@@ -2,7 +2,7 @@
 
 use super::empty;
 use crate::dashboard::{
-    BusState, LinkState, Service,
+    BusState, LinkState, Queue, Service,
     moment::{Level, Moment},
     number::{count, duration, escape},
 };
@@ -12,10 +12,9 @@ pub(super) fn status(moment: &Moment) -> String {
     let status = &moment.status;
     let (level, title) = (status.level.name(), escape(&status.title));
     let since = match (status.level, moment.silent_ms) {
-        (Level::Live, Some(silent_ms)) => format!(
-            r#"<span class="since">last row {} ago</span>"#,
-            ago(silent_ms)
-        ),
+        (Level::Live, Some(silent_ms)) => {
+            format!(r#"<span class="since">{}</span>"#, ago(silent_ms))
+        }
         _ => String::new(),
     };
     let pill = format!(r#"<p class="pill {level}" role="status">{title}</p>{since}"#);
@@ -35,7 +34,10 @@ pub(super) fn status(moment: &Moment) -> String {
 
 /// In whole seconds, so that a fast stream does not flicker.
 fn ago(ms: u64) -> String {
-    duration(ms / 1_000 * 1_000)
+    match ms / 1_000 {
+        0 => "last row just now".to_owned(),
+        seconds => format!("last row {} ago", duration(seconds * 1_000)),
+    }
 }
 
 /// The link and what waits where.
@@ -52,28 +54,26 @@ pub(super) fn bus(bus: Option<&BusState>) -> String {
             )
         }
     };
-    let body: String = bus
-        .queues
-        .iter()
-        .map(|queue| {
-            let class = if queue.dead > 0 {
-                r#" class="notable""#
-            } else {
-                ""
-            };
-            format!(
-                r#"<tr{class}><th scope="row">{} → {}</th><td>{}</td><td>{}</td><td>{}</td></tr>"#,
-                escape(&queue.topic),
-                escape(&queue.group),
-                count(queue.ready),
-                count(queue.in_flight),
-                count(queue.dead),
-            )
-        })
-        .collect();
+    let body: String = bus.queues.iter().map(queue_row).collect();
     format!(
         r#"<p class="link"><code>{}</code> {link}</p><table><thead><tr><td></td><th scope="col" title="ready to be delivered">ready</th><th scope="col" title="delivered and not settled">in work</th><th scope="col" title="dead letters">dead</th></tr></thead><tbody>{body}</tbody></table>"#,
         escape(&bus.url)
+    )
+}
+
+fn queue_row(queue: &Queue) -> String {
+    let class = if queue.dead > 0 {
+        r#" class="notable""#
+    } else {
+        ""
+    };
+    format!(
+        r#"<tr{class}><th scope="row">{} → {}</th><td>{}</td><td>{}</td><td>{}</td></tr>"#,
+        escape(&queue.topic),
+        escape(&queue.group),
+        count(queue.ready),
+        count(queue.in_flight),
+        count(queue.dead),
     )
 }
 

@@ -22,20 +22,19 @@ pub(super) fn worst(view: &View) -> String {
 }
 
 fn worst_table(caption: &str, rows: &[WorstRow]) -> String {
-    let body: String = rows
-        .iter()
-        .map(|row| {
-            format!(
-                r#"<tr><td class="id"><code>{}</code></td><td>{}</td><td>{}</td><td><b>{}</b></td></tr>"#,
-                escape(&row.id),
-                short(row.y_true),
-                short(row.y_pred),
-                short(row.absolute_error),
-            )
-        })
-        .collect();
+    let body: String = rows.iter().map(worst_row).collect();
     format!(
         r#"<table class="worst"><caption>{caption}</caption><thead><tr><th scope="col">id</th><th scope="col">true</th><th scope="col">predicted</th><th scope="col">error</th></tr></thead><tbody>{body}</tbody></table>"#
+    )
+}
+
+fn worst_row(row: &WorstRow) -> String {
+    let id = escape(&row.id);
+    format!(
+        r#"<tr><td class="id" title="{id}"><code>{id}</code></td><td>{}</td><td>{}</td><td><b>{}</b></td></tr>"#,
+        short(row.y_true),
+        short(row.y_pred),
+        short(row.absolute_error),
     )
 }
 

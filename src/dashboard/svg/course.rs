@@ -61,13 +61,12 @@ pub(in crate::dashboard) fn course(
     for (name, value) in levels.into_iter().filter(|(_, value)| *value <= top) {
         let y = chart.at_y(value);
         chart.push(format_args!(
-            r#"<path class="level" d="M{} {y:.1}H{}"><title>{name} {}</title></path><text class="tick" x="{}" y="{:.1}" text-anchor="end">{name}</text>"#,
+            r#"<path class="level" d="M{} {y:.1}H{}"><title>{name} {}</title></path>"#,
             super::LEFT,
             super::WIDTH - super::RIGHT,
             short(value),
-            super::WIDTH - super::RIGHT - 2.0,
-            y - 3.0,
         ));
+        chart.note(super::WIDTH - super::RIGHT, y - 3.5, name);
     }
     chart.finish()
 }

@@ -6,7 +6,7 @@ use crate::{
     stats::Shape,
 };
 
-const HEIGHT: f64 = 250.0;
+const HEIGHT: f64 = 300.0;
 
 /// More bars than this cannot be told apart; neighbours are drawn as one.
 const BARS_MAX: usize = 110;
@@ -57,12 +57,12 @@ pub(in crate::dashboard) fn histogram(shape: &Shape) -> String {
     for (value, name) in [(shape.mean, "mean"), (shape.p95, "p95")] {
         let x = chart.at_x(value);
         chart.push(format_args!(
-            r#"<path class="mark" d="M{x:.1} {:.1}V{:.1}"><title>{name} {}</title></path><text class="tick" x="{:.1}" y="19">{name}</text>"#,
+            r#"<path class="mark" d="M{x:.1} {:.1}V{:.1}"><title>{name} {}</title></path>"#,
             super::TOP,
             HEIGHT - super::BOTTOM,
             short(value),
-            x + 3.0,
         ));
+        chart.note(x, super::TOP + 8.0, name);
     }
     chart.finish()
 }

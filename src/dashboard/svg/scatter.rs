@@ -47,9 +47,9 @@ mod tests {
         let drawn = scatter(&[[0.0, 0.0], [10.0, 10.0], [5.0, 5.0]], &[[2.0, 8.0]]);
         assert_eq!(drawn.matches("h0").count(), 4);
         assert!(
-            drawn.contains(r#"class="diagonal" d="M44.0 266.0L432.0 10.0""#),
+            drawn.contains(r#"class="diagonal" d="M44.0 266.0L432.0 20.0""#),
             "{drawn}"
         );
-        assert!(drawn.contains("M238.0 138.0h0"), "{drawn}");
+        assert!(drawn.contains("M238.0 143.0h0"), "{drawn}");
     }
 }

@@ -20,7 +20,7 @@ mod own_nats;
 mod own_rabbitmq;
 mod proxy;
 mod rabbitmq;
-mod servers;
+pub(crate) mod servers;
 mod worker;
 
 mod basics;

@@ -131,9 +131,9 @@ fn await_answer(what: &str, log: &Path, mut answers: impl FnMut() -> bool) {
 }
 
 /// A nats-server.
-pub(super) struct NatsServer {
+pub(crate) struct NatsServer {
     directory: TempDir,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     running: Mutex<Option<Group>>,
 }
 
@@ -150,7 +150,7 @@ impl NatsServer {
         server
     }
 
-    pub(super) fn with_jetstream() -> Self {
+    pub(crate) fn with_jetstream() -> Self {
         let server = Self::absent("");
         server.configure(&server.jetstream());
         server.start();
@@ -227,14 +227,14 @@ pub(super) struct RabbitServer {
 }
 
 /// A server that many tests use at once, each with its own prefix. It ends a while after the last of them.
-pub(super) struct SharedRabbit {
-    pub(super) port: u16,
+pub(crate) struct SharedRabbit {
+    pub(crate) port: u16,
     _user: fs::File,
 }
 
 impl SharedRabbit {
     /// Joins the server that runs, or starts one.
-    pub(super) fn join() -> Self {
+    pub(crate) fn join() -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rabbitmq");
         fs::create_dir_all(&directory).expect("a directory");
         let open = |name: &str| {

@@ -1,0 +1,665 @@
+//! The page over real sockets: what it shows, whom it lets in, what it takes.
+
+mod browser;
+mod house;
+mod http;
+
+use std::{sync::Arc, time::Duration};
+
+use residual::{
+    bus::Link,
+    clock::Period,
+    dashboard::{Config, Ledger},
+    message::{self, Features, POSTCARD, Record},
+};
+use serde_json::json;
+use tokio::sync::watch;
+
+use house::{Full, HEADER, House, OnlyLink, Plan, rows};
+
+fn with_rows(count: u32) -> Plan {
+    Plan {
+        log: format!("{HEADER}{}", rows(0..count)),
+        ..Plan::default()
+    }
+}
+
+/// Every number that the page shows under a name, with its text as `value`.
+fn shown(html: &str) -> Vec<(String, String)> {
+    html.split("<data id=\"")
+        .skip(1)
+        .map(|rest| {
+            let (id, rest) = rest.split_once("\" value=\"").unwrap();
+            (id.to_owned(), rest.split_once('"').unwrap().0.to_owned())
+        })
+        .collect()
+}
+
+#[track_caller]
+fn assert_shows_summary(html: &str, summary: &serde_json::Value) {
+    let numbers = shown(html);
+    assert!(numbers.len() > 35, "{}", numbers.len());
+    for (id, value) in numbers.iter().filter(|(id, _)| id != "rows_per_second") {
+        let expected = id.split('.').fold(summary, |at, key| &at[key]);
+        let actual: serde_json::Value = serde_json::from_str(value).unwrap_or_default();
+        assert_eq!(actual.as_f64(), expected.as_f64(), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_and_the_summary_tell_the_same_numbers() {
+    let ledger = Ledger {
+        received: 200,
+        matched: 100,
+        coverage: Some(0.98),
+        ..Ledger::default()
+    };
+    let mut house = Plan {
+        ledger: Some(ledger),
+        ..with_rows(100)
+    }
+    .build()
+    .await;
+    house.rows(100).await;
+    let summary = house.client.get("/api/summary").await.json();
+    assert_eq!(summary["rows"], json!(100));
+    for (figure, expected) in [("mae", 4.5), ("bias", -0.5), ("max_absolute_error", 9.0)] {
+        let value = summary["all_time"][figure].as_f64().unwrap();
+        assert!((value - expected).abs() < 1e-9, "{figure} {value}");
+    }
+    assert_eq!(summary["ledger"]["coverage"], json!(0.98));
+    let page = house.client.get("/").await;
+    assert_eq!(page.status, 200);
+    assert!(
+        page.header("Content-Security-Policy")
+            .unwrap()
+            .contains("default-src 'none'")
+    );
+    assert_shows_summary(page.text(), &summary);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn what_comes_from_outside_is_no_markup() {
+    let log = format!("{HEADER}<script>alert(1)</script>,9.0,0.0,9.0\n");
+    let mut house = Plan {
+        log,
+        ..Plan::default()
+    }
+    .build()
+    .await;
+    house.rows(1).await;
+    let page = house.client.get("/").await;
+    assert!(
+        page.text()
+            .contains("&lt;script&gt;alert(1)&lt;/script&gt;")
+    );
+    assert!(!page.text().contains("<script>alert"));
+    assert!(!page.text().contains("<b>not markup"));
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_stream_begins_whole_and_goes_on_with_what_changed() {
+    let mut house = with_rows(10).build().await;
+    house.rows(10).await;
+    let mut events = house.client.events().await;
+    let whole = events.next().await.unwrap();
+    for part in [
+        "status",
+        "tiles",
+        "figures",
+        "histogram",
+        "recent",
+        "history",
+        "scatter",
+        "worst",
+        "now",
+    ] {
+        assert!(whole[part].is_string(), "{part}");
+    }
+    house.append(&rows(10..25));
+    events
+        .until("figures", r#"<data id="all_time.n" value="25">"#)
+        .await;
+    let mut again = house.client.events().await;
+    let whole = again.next().await.unwrap();
+    assert!(
+        whole["figures"].as_str().unwrap().contains(r#"value="25""#),
+        "whole again"
+    );
+    assert!(whole["labels"].is_string());
+    house.end().await;
+    while events.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn the_picture_is_served_in_both_formats() {
+    let mut house = with_rows(0).build().await;
+    assert_eq!(
+        house.client.get("/error_distribution.png").await.status,
+        404
+    );
+    house.append(&rows(0..50));
+    house.rows(50).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let png = house.client.get("/error_distribution.png").await;
+    assert_eq!(
+        (png.status, png.header("Content-Type")),
+        (200, Some("image/png"))
+    );
+    assert!(png.body.starts_with(b"\x89PNG"));
+    let svg = house.client.get("/error_distribution.svg").await;
+    assert_eq!(
+        (svg.status, svg.header("Content-Type")),
+        (200, Some("image/svg+xml"))
+    );
+    assert!(svg.text().contains("<svg"));
+    house.end().await;
+}
+
+#[tokio::test]
+async fn silence_is_said_loudly() {
+    let config = Config {
+        silent_after: Period::from_millis(300),
+        update_ms: 50,
+        ..Config::default()
+    };
+    let mut house = Plan {
+        config,
+        ..with_rows(0)
+    }
+    .build()
+    .await;
+    let mut events = house.client.events().await;
+    events.until("status", "Waiting").await;
+    house.looked().await;
+    house.append(&rows(0..5));
+    house.rows(5).await;
+    events.until("status", ">Live<").await;
+    events
+        .until("status", r#"<div class="banner silent" role="alert">"#)
+        .await;
+    house.end().await;
+}
+
+#[tokio::test]
+async fn an_absent_broker_is_said_loudly_and_nothing_is_taken() {
+    let (link, watched) = watch::channel(Link::Up);
+    let bus = Arc::new(OnlyLink(watched.clone()));
+    let mut house = Plan {
+        bus: Some(bus),
+        link: watched,
+        ..with_rows(5)
+    }
+    .build()
+    .await;
+    house.rows(5).await;
+    assert_eq!(house.client.get("/readyz").await.status, 200);
+    let mut events = house.client.events().await;
+    events.until("bus", "<td>7</td><td>3</td><td>1</td>").await;
+    link.send_replace(Link::Down {
+        reason: "connection refused".to_owned(),
+        tries: 3,
+    });
+    events.until("status", "connection refused").await;
+    let ready = house.client.get("/readyz").await;
+    assert_eq!(
+        (ready.status, ready.json()["ready"].clone()),
+        (503, json!(false))
+    );
+    assert_eq!(house.client.get("/healthz").await.status, 200);
+    let posted = house
+        .client
+        .post("/y_true", r#"{"id": "a", "body": 1}"#)
+        .await;
+    assert_eq!(
+        (posted.status, posted.header("Retry-After")),
+        (503, Some("5"))
+    );
+    link.send_replace(Link::Up);
+    events.until("bus", r#"class="pill live">up"#).await;
+    assert_eq!(
+        house
+            .client
+            .post("/y_true", r#"{"id": "a", "body": 1}"#)
+            .await
+            .status,
+        202
+    );
+    house.end().await;
+}
+
+#[tokio::test]
+async fn records_that_are_posted_end_up_on_the_page() {
+    let mut house = House::whole().await;
+    let features: Vec<_> = (0..3)
+        .map(|row| json!({"id": row, "body": vec![0.01; 10]}))
+        .collect();
+    let accepted = house
+        .client
+        .post("/features", &json!(features).to_string())
+        .await;
+    assert_eq!(
+        (accepted.status, accepted.json()["accepted"].clone()),
+        (202, json!(3))
+    );
+    let truths =
+        r#"[{"id": 0, "body": 150}, {"id": "1", "body": 160.5}, {"id": 2, "body": [170]}]"#;
+    assert_eq!(house.client.post("/y_true", truths).await.status, 202);
+    house.rows(3).await;
+    let predicted = house
+        .client
+        .post("/predict", &json!(features[0]).to_string())
+        .await;
+    assert_eq!(
+        (predicted.status, predicted.header("Content-Type")),
+        (200, Some("application/json"))
+    );
+    let y_pred = predicted.json()["body"].as_f64().unwrap();
+    let log = std::fs::read_to_string(house.log()).unwrap();
+    assert!(
+        log.contains(&format!(
+            "0,150.0,{y_pred:?},{:?}\n",
+            (150.0 - y_pred).abs()
+        )),
+        "{log}"
+    );
+    let summary = house.client.get("/api/summary").await.json();
+    assert_eq!(summary["ledger"]["matched"], json!(3));
+    assert_eq!(summary["bus"]["link"]["state"], json!("up"));
+    let queues: Vec<_> = summary["bus"]["queues"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|queue| &queue["topic"])
+        .collect();
+    assert_eq!(queues, ["features", "y_true", "y_pred"]);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn judging_only_takes_predictions_from_outside() {
+    let mut house = House::whole().await;
+    assert_eq!(
+        house
+            .client
+            .post("/y_pred", r#"{"id": "x", "body": 3}"#)
+            .await
+            .status,
+        202
+    );
+    assert_eq!(
+        house
+            .client
+            .post("/y_true", r#"{"id": "x", "body": 1}"#)
+            .await
+            .status,
+        202
+    );
+    house.rows(1).await;
+    assert!(
+        std::fs::read_to_string(house.log())
+            .unwrap()
+            .ends_with("x,1.0,3.0,2.0\n")
+    );
+    house.end().await;
+}
+
+#[tokio::test]
+async fn postcard_is_taken_as_well_as_json() {
+    let house = Plan {
+        model: true,
+        ..Plan::default()
+    }
+    .build()
+    .await;
+    let record = Record {
+        id: "a".parse().unwrap(),
+        body: Features(vec![0.0; 10]),
+    };
+    let frame = message::encode(std::slice::from_ref(&record), message::Encoding::Postcard);
+    let kind = format!("Content-Type: {POSTCARD}");
+    assert_eq!(
+        house
+            .client
+            .post_with("/features", &kind, &frame.body)
+            .await
+            .status,
+        202
+    );
+    let predicted = house.client.post_with("/predict", &kind, &frame.body).await;
+    assert_eq!(
+        (predicted.status, predicted.header("Content-Type")),
+        (200, Some(POSTCARD))
+    );
+    let decoded = message::decode::<message::Prediction>(POSTCARD, &predicted.body).unwrap();
+    assert!(
+        (decoded.records[0].body.0 - 152.13).abs() < 0.1,
+        "the intercept of the diabetes model"
+    );
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_prediction_has_the_shape_of_its_question() {
+    let house = Plan {
+        model: true,
+        ..Plan::default()
+    }
+    .build()
+    .await;
+    let record = json!({"id": 1.50, "body": vec![0.0; 10]});
+    let one = house
+        .client
+        .post("/predict", &record.to_string())
+        .await
+        .json();
+    let list = house
+        .client
+        .post("/predict", &json!([record]).to_string())
+        .await
+        .json();
+    assert_eq!(list, json!([one]));
+    house.end().await;
+}
+
+#[tokio::test]
+async fn bad_records_are_named_by_index_and_reason_and_none_is_taken() {
+    let house = Plan {
+        model: true,
+        ..Plan::default()
+    }
+    .build()
+    .await;
+    let body = r#"[{"id": "a", "body": 1}, {"id": "b", "body": "x"}, {"body": 2}]"#;
+    let refused = house.client.post("/y_true", body).await;
+    assert_eq!(refused.status, 422);
+    let told = refused.json();
+    assert_eq!(told["records"][0]["index"], json!(1));
+    assert_eq!(told["records"][0]["id"], json!("b"));
+    assert_eq!(told["records"][1]["reason"], json!("record has no `id`"));
+    let narrow = house
+        .client
+        .post("/features", r#"[{"id": "a", "body": [1, 2]}]"#)
+        .await;
+    assert_eq!(narrow.status, 422);
+    assert_eq!(
+        narrow.json()["records"][0]["reason"],
+        json!("record has 2 features, the model takes 10")
+    );
+    for nan in [
+        r#"{"id": "a", "body": NaN}"#,
+        r#"{"id": "a", "body": 1e999}"#,
+        "[]",
+        "nonsense",
+        "",
+    ] {
+        let refused = house.client.post("/y_pred", nan).await;
+        assert!(
+            matches!(refused.status, 400 | 422),
+            "{nan}: {}",
+            refused.status
+        );
+        assert!(refused.json()["error"].is_string());
+    }
+    house.end().await;
+}
+
+#[tokio::test]
+async fn the_body_is_bounded_and_its_kind_must_be_told() {
+    let config = Config {
+        body_bytes_max: 1_000,
+        ..Config::default()
+    };
+    let house = Plan {
+        config,
+        ..Plan::default()
+    }
+    .build()
+    .await;
+    let long = format!(r#"{{"id": "{}", "body": 1}}"#, "x".repeat(2_000));
+    assert_eq!(house.client.post("/y_true", &long).await.status, 413);
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    let refused = house.client.post_with("/y_true", form, b"{}").await;
+    assert_eq!(refused.status, 415);
+    assert!(
+        refused.json()["error"]
+            .as_str()
+            .unwrap()
+            .contains("application/json")
+    );
+    assert_eq!(house.client.get("/features").await.status, 405);
+    assert_eq!(house.client.get("/nothing").await.status, 404);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_bus_without_room_is_told_to_the_client() {
+    let config = Config {
+        posts_in_flight_max: 1,
+        confirm_ms: 300,
+        ..Config::default()
+    };
+    let house = Plan {
+        config,
+        publisher: || Box::new(Full),
+        ..Plan::default()
+    }
+    .build()
+    .await;
+    let first = tokio::spawn(async move {
+        house
+            .client
+            .post("/y_true", r#"{"id": "a", "body": 1}"#)
+            .await
+    });
+    let first = first.await.unwrap();
+    assert_eq!(
+        (first.status, first.header("Retry-After")),
+        (503, Some("5"))
+    );
+    // The first request still waits for room, and there is a place for one.
+    let second = house
+        .client
+        .post("/y_true", r#"{"id": "b", "body": 1}"#)
+        .await;
+    assert_eq!(
+        (second.status, second.header("Retry-After")),
+        (429, Some("1"))
+    );
+}
+
+#[tokio::test]
+async fn a_draining_house_takes_nothing_but_still_shows() {
+    let house = Plan::default().build().await;
+    house.draining.cancel();
+    assert_eq!(
+        house
+            .client
+            .post("/y_true", r#"{"id": "a", "body": 1}"#)
+            .await
+            .status,
+        503
+    );
+    assert_eq!(house.client.get("/readyz").await.status, 503);
+    assert_eq!(house.client.get("/").await.status, 200);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn without_a_token_only_this_machine_by_its_own_name_comes_in() {
+    let house = Plan::default().build().await;
+    let as_host = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n");
+    for host in ["127.0.0.1:8080", "localhost", "[::1]:80"] {
+        assert_eq!(
+            house.client.send(&as_host(host), b"").await.status,
+            200,
+            "{host}"
+        );
+    }
+    for host in [
+        "evil.example",
+        "192.0.2.7",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+    ] {
+        assert_eq!(
+            house.client.send(&as_host(host), b"").await.status,
+            403,
+            "{host}"
+        );
+    }
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_token_is_asked_from_everybody() {
+    let config = Config {
+        token: Some("s3cret".into()),
+        ..Config::default()
+    };
+    let house = Plan {
+        config,
+        ..Plan::default()
+    }
+    .build()
+    .await;
+    for (headers, status) in [
+        ("", 401),
+        ("Authorization: Bearer wrong\r\n", 401),
+        ("Authorization: Basic s3cret\r\n", 401),
+        ("Cookie: residual_page=s3cret\r\n", 401),
+        ("Authorization: Bearer s3cret\r\n", 200),
+    ] {
+        let headers = headers.trim_end();
+        let answer = match headers {
+            "" => house.client.get("/api/summary").await,
+            _ => house.client.get_with("/api/summary", headers).await,
+        };
+        assert_eq!(answer.status, status, "{headers}");
+    }
+    assert_eq!(house.client.get("/healthz").await.status, 200);
+    let body = br#"{"id": "a", "body": 1}"#;
+    let kind = "Content-Type: application/json";
+    assert_eq!(
+        house.client.post_with("/y_true", kind, body).await.status,
+        401
+    );
+    let with_token = format!("{kind}\r\nAuthorization: Bearer s3cret");
+    assert_eq!(
+        house
+            .client
+            .post_with("/y_true", &with_token, body)
+            .await
+            .status,
+        202
+    );
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_browser_gets_a_cookie_for_the_token_that_looks_but_does_not_post() {
+    let config = Config {
+        token: Some("s3cret &=%".into()),
+        ..Config::default()
+    };
+    let house = Plan {
+        config,
+        ..Plan::default()
+    }
+    .build()
+    .await;
+    let asked = house.client.get_with("/", "Accept: text/html").await;
+    assert_eq!(asked.status, 401);
+    assert!(
+        asked
+            .text()
+            .contains("<form method=\"post\" action=\"/login\">")
+    );
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    assert_eq!(
+        house
+            .client
+            .post_with("/login", form, b"token=wrong")
+            .await
+            .status,
+        401
+    );
+    let welcome = house
+        .client
+        .post_with("/login", form, b"token=s3cret+%26%3D%25")
+        .await;
+    assert_eq!(
+        (welcome.status, welcome.header("Location")),
+        (303, Some("/"))
+    );
+    let cookie = welcome.header("Set-Cookie").unwrap();
+    assert!(cookie.contains("HttpOnly; SameSite=Strict") && !cookie.contains("s3cret"));
+    let cookie = format!("Cookie: {}", cookie.split(';').next().unwrap());
+    assert_eq!(house.client.get_with("/", &cookie).await.status, 200);
+    let post = format!("Content-Type: application/json\r\n{cookie}");
+    let posted = house
+        .client
+        .post_with("/y_true", &post, br#"{"id": "a", "body": 1}"#)
+        .await;
+    assert_eq!(posted.status, 401);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn outside_this_machine_nothing_is_served_without_a_token() {
+    let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let refused = Plan::default()
+        .serve_on(listener)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("dashboard.token"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_public_page_is_looked_at_by_everybody_and_takes_nothing() {
+    let config = Config {
+        public: true,
+        ..Config::default()
+    };
+    let house = Plan {
+        config,
+        ..Plan::default()
+    }
+    .build()
+    .await;
+    let by_another_name = "GET /metrics HTTP/1.1\r\nHost: plot:8080\r\n";
+    assert_eq!(house.client.send(by_another_name, b"").await.status, 200);
+    assert_eq!(house.client.get("/").await.status, 200);
+    for path in ["/y_true", "/predict"] {
+        let refused = house.client.post(path, r#"{"id": "a", "body": 1}"#).await;
+        assert_eq!(refused.status, 403);
+        assert!(refused.text().contains("dashboard.token"));
+    }
+    house.end().await;
+}
+
+#[tokio::test]
+async fn more_pages_than_allowed_are_sent_away() {
+    let config = Config {
+        streams_max: 1,
+        ..Config::default()
+    };
+    let house = Plan {
+        config,
+        ..Plan::default()
+    }
+    .build()
+    .await;
+    let mut first = house.client.events().await;
+    first.next().await.unwrap();
+    let second = house.client.get("/events").await;
+    assert_eq!(
+        (second.status, second.header("Retry-After")),
+        (503, Some("5"))
+    );
+    drop(first);
+    house.end().await;
+}
