@@ -1,5 +1,9 @@
 //! One test binary for everything that crosses a module: a test is a sentence with an oracle.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should stop there")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should stop there"
+)]
 
 mod cli;
 mod conformance;
