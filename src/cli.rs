@@ -62,7 +62,7 @@ pub enum Command {
         /// Draw one picture and end
         #[arg(long)]
         once: bool,
-        /// With --once: where to, .png or .svg [default: error_distribution.png in the logs folder]
+        /// With --once: where to, .png or .svg [default: `error_distribution.png` in the logs folder]
         #[arg(long, value_name = "FILE", requires = "once")]
         output: Option<PathBuf>,
     },

@@ -164,7 +164,7 @@ impl Config {
             ConfigError::Settings(
                 errors
                     .into_iter()
-                    .map(|error| bad_setting(error, &flags))
+                    .map(|error| bad_setting(&error, &flags))
                     .collect(),
             )
         })?;
@@ -221,7 +221,7 @@ fn setting(key: &str, reason: &str) -> BadSetting {
     }
 }
 
-fn bad_setting(error: figment::Error, flags: &[(&str, &str)]) -> BadSetting {
+fn bad_setting(error: &figment::Error, flags: &[(&str, &str)]) -> BadSetting {
     let key = error.path.join(".");
     let flag = flags
         .iter()
@@ -318,10 +318,10 @@ mod tests {
         let config: Config = Figment::from(Toml::string(&shipped)).extract().unwrap();
         assert_eq!(config, Config::default());
         // A setting without a default stands there as a comment; take its mark off and every key must be there.
-        let shown: String = shipped
-            .lines()
-            .map(|line| format!("{}\n", uncommented(line)))
-            .collect();
+        let shown = shipped.lines().map(uncommented).collect::<Vec<_>>().join(
+            "
+",
+        );
         let shown: serde_json::Value = Figment::from(Toml::string(&shown)).extract().unwrap();
         let (mut expected, mut found) = (Vec::new(), Vec::new());
         keys(

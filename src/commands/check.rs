@@ -78,10 +78,11 @@ async fn ask(config: &Config) -> Result<String> {
     {
         for group in &topic.groups {
             let depth = bus.depth(&topic.name, group).await?;
-            said += &format!(
+            let line = format!(
                 "\n        {}.{group}: {} ready, {} in flight, {} dead",
                 topic.name, depth.ready, depth.in_flight, depth.dead
             );
+            said.push_str(&line);
         }
     }
     bus.close().await?;

@@ -27,15 +27,17 @@ pub(super) struct Inputs {
 
 /// Opens model and rows; where both are in one process, they must fit each other.
 pub(super) async fn open(config: &Config, roles: &[Role]) -> Result<Inputs> {
-    let model = match roles.contains(&Role::Predictor) {
-        true => Some(Arc::new(open_model(&config.predictor.model)?)),
-        false => None,
+    let mut inputs = Inputs {
+        model: None,
+        dataset: None,
     };
-    let dataset = match roles.contains(&Role::Features) {
-        true => Some(open_dataset(config, model.as_deref()).await?),
-        false => None,
-    };
-    Ok(Inputs { model, dataset })
+    if roles.contains(&Role::Predictor) {
+        inputs.model = Some(Arc::new(open_model(&config.predictor.model)?));
+    }
+    if roles.contains(&Role::Features) {
+        inputs.dataset = Some(open_dataset(config, inputs.model.as_deref()).await?);
+    }
+    Ok(inputs)
 }
 
 /// Opens the configured model; the default one comes from the binary where the file is not there.

@@ -19,7 +19,7 @@ const SEQUENTIAL: [&str; 11] = [
 ];
 
 fn errors(rows: &BTreeMap<String, LogRow>) -> (f64, f64) {
-    let n = rows.len() as f64;
+    let n = f64::from(u32::try_from(rows.len()).unwrap());
     let mae = rows.values().map(|row| row.absolute_error).sum::<f64>() / n;
     let mse = rows
         .values()
@@ -138,7 +138,7 @@ fn sent_and_confirmed(lines: &[String]) -> (Vec<String>, usize) {
         match event["message"].as_str() {
             Some("sent") => sent.push(event["id"].as_str().unwrap().to_owned()),
             Some("confirmed") => {
-                confirmed = usize::try_from(event["rows"].as_u64().unwrap()).unwrap()
+                confirmed = usize::try_from(event["rows"].as_u64().unwrap()).unwrap();
             }
             _ => {}
         }
@@ -262,11 +262,10 @@ fn one_event_can_be_followed_by_its_id() {
 fn rows_from_standard_input_end_the_run_at_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let diabetes = fs::read_to_string(repository("data/diabetes.csv")).unwrap();
-    let first_11: String = diabetes
-        .lines()
-        .take(11)
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let first_11 = diabetes.lines().take(11).collect::<Vec<_>>().join(
+        "
+",
+    );
     let args = [
         "run",
         "--source",
