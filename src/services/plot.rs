@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     chart::{self, ChartError, Format},
     clock::{Clock, Period, UnixMs, saturating_ms},
-    metric_log::LogError,
+    metric_log::{LogError, Reader},
     stats::{
-        Snapshot,
+        Distribution, Snapshot,
         live::{self, View},
     },
 };
@@ -74,6 +74,10 @@ impl Default for Config {
 }
 
 impl Config {
+    fn shows_all(&self) -> bool {
+        self.last_rows == 0 && self.last.0.is_zero()
+    }
+
     fn limits(&self) -> live::Limits {
         live::Limits {
             window_rows: self.window_rows,
@@ -196,6 +200,13 @@ pub fn draw_once(
     now_ms: UnixMs,
 ) -> Result<u64, PlotError> {
     let format = format_of(output)?;
+    if settings.shows_all() {
+        // The common case needs neither windows nor anything of the page.
+        let mut all = Distribution::new();
+        let batch = Reader::open(log).read_new(&mut |row| all.push(row.y_true, row.y_pred))?;
+        draw(&all.snapshot(style.view), style, output, format)?;
+        return Ok(batch.rows);
+    }
     let mut sketch = Sketch::new(log, settings);
     sketch.read(now_ms)?;
     draw(&sketch.snapshot(style.view, now_ms), style, output, format)?;
