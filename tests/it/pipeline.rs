@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::residual::{LogRow, REFERENCE, Residual, read_log, repository};
+use crate::{
+    conformance::servers::{NatsServer, SharedRabbit},
+    residual::{LogRow, REFERENCE, Residual, read_log, repository},
+};
 
 const SEQUENTIAL: [&str; 11] = [
     "run",
@@ -283,4 +286,32 @@ fn rows_from_standard_input_end_the_run_at_its_end() {
         read_log(&folder.path().join("logs/metric_log.csv")).len(),
         10
     );
+}
+
+/// The whole pipeline over a broker: the same log as on the embedded bus, ids aside.
+#[track_caller]
+fn gives_the_same_log_on(url: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let prefix = format!("pipeline-{}-", std::process::id());
+    let args = [&SEQUENTIAL[..], &["--bus", url]].concat();
+    Residual::new(folder.path(), &args)
+        .env("RESIDUAL__BUS__PREFIX", &prefix)
+        .env("RESIDUAL__BUS__TOPIC_BYTES_MAX", "1000000")
+        .output()
+        .success();
+    let rows = read_log(&folder.path().join("logs/metric_log.csv"));
+    assert_eq!(rows.len(), 442);
+    equals_scikit_learn(&rows);
+}
+
+#[test]
+fn nats_carries_the_whole_pipeline() {
+    let server = NatsServer::with_jetstream();
+    gives_the_same_log_on(&format!("nats://127.0.0.1:{}", server.port));
+}
+
+#[test]
+fn on_rabbitmq_the_whole_pipeline_is_carried() {
+    let server = SharedRabbit::join();
+    gives_the_same_log_on(&format!("amqp://guest:guest@127.0.0.1:{}/%2f", server.port));
 }
