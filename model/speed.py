@@ -39,7 +39,7 @@ def main():
     x, y = load_diabetes(return_X_y=True)
     models = {
         "linear": LinearRegression().fit(x, y),
-        "mlp 64-64": MLPRegressor((64, 64), max_iter=300, random_state=0).fit(x, y),
+        "mlp 64-64": MLPRegressor(hidden_layer_sizes=(64, 64), max_iter=300, random_state=0).fit(x, y),
         "forest 100": RandomForestRegressor(100, max_depth=8, random_state=0).fit(x, y),
     }
     with tempfile.TemporaryDirectory() as folder:
