@@ -9,7 +9,10 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,9 +25,20 @@ const IDLE_MAX_S: u32 = 20;
 const START_MAX: Duration = Duration::from_secs(90);
 
 /// A port that nobody listens on now.
+///
+/// Each process has eight of its own, below the range from which the system takes ports for outgoing connections: a
+/// port that the system hands out may be such a connection's by the time the server binds it.
 pub(super) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let at = std::process::id()
+            .wrapping_mul(8)
+            .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(10_000 + at % 22_000).expect("below 32,000");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// When a reaper stops a server that nobody stopped.
