@@ -161,7 +161,8 @@ async fn the_picture_is_served_in_both_formats() {
 #[tokio::test]
 async fn silence_is_said_loudly() {
     let config = Config {
-        silent_after: Period::from_millis(300),
+        // Long enough for a busy machine to tell of the life before the silence.
+        silent_after: Period::from_millis(3_000),
         update_ms: 50,
         ..Config::default()
     };
