@@ -7,7 +7,7 @@
 //! - There are no lease timeouts ([`Config::lease_ms`] is for brokers with a link to lose): a living subscription
 //!   holds what it was given until it settles, and a dropped one gives all of it back in the same instant.
 //! - A full topic makes publishers wait, in the order in which they came. A full disk is an outage of the link: see
-//!   [`writer`]. A directory is open in one process at a time; a second one is refused.
+//!   `writer`. A directory is open in one process at a time; a second one is refused.
 //! - In memory it knows no time but tokio's and no order but that of its calls: on a current-thread runtime the same
 //!   calls give the same deliveries.
 //!

@@ -9,7 +9,7 @@
 //! 3. the caller settles what is named.
 //!
 //! The CSV files are the write-ahead log: what is complete in them has happened, whether or not the store knows
-//! yet. At the start everything beyond the recorded lengths is replayed ([`super::recovery`]), so step 2 may be left
+//! yet. At the start everything beyond the recorded lengths is replayed (`super::recovery`), so step 2 may be left
 //! out of a group whose halves all matched, which is the common case and costs one sync in all.
 //!
 //! # Exactly once
