@@ -51,6 +51,8 @@ check() {
   work=$(mktemp -d)
   mkdir "$work/logs"
   cp -r Cargo.toml Cargo.lock Dockerfile .dockerignore docker docker-compose*.yml model data src "$work"
+  # On this level every id is told, also those of a burst after an outage.
+  export RESIDUAL_LOG_LEVEL=info,residual=debug,lapin=warn,async_nats=warn
   export RESIDUAL_INTERVAL=50ms RESIDUAL_COUNT=$rows RESIDUAL_REFRESH=1s RESIDUAL_PORT=0
   say "$file: up"
   compose up -d --scale predictor=3 >/dev/null
@@ -77,7 +79,7 @@ check() {
 
 docker info >/dev/null 2>&1 || { echo "compose-check: no Docker engine answers" >&2; exit 1; }
 say "build"
-docker build --quiet --network "${RESIDUAL_BUILD_NETWORK:-default}" --tag residual:local . >/dev/null
+[[ -n ${RESIDUAL_CHECK_PREBUILT:-} ]] || docker build --quiet --network "${RESIDUAL_BUILD_NETWORK:-default}" --tag residual:local . >/dev/null
 say "built"
 for name in "${files[@]}"; do
   case $name in *nats*) broker=nats ;; *) broker=rabbitmq ;; esac
