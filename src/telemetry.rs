@@ -114,6 +114,13 @@ pub fn init(config: &Config) -> Result<Telemetry, TelemetryError> {
     Ok(Telemetry { metrics, progress })
 }
 
+/// An error with its causes in one line, for a log line, an answer or a dead letter.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// Writes whole log lines above the progress bar instead of through it.
 #[derive(Clone)]
 struct BesideBar(ProgressBar);

@@ -264,8 +264,13 @@ pub(super) fn decode<B: Body>(encoding: Encoding, body: &[u8]) -> Result<Vec<Rec
         Encoding::Json => JSON,
         Encoding::Postcard => POSTCARD,
     };
-    let Decoded { records, malformed } = message::decode::<B>(content_type, body)
-        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, with_causes(&error)))?;
+    let Decoded { records, malformed } =
+        message::decode::<B>(content_type, body).map_err(|error| {
+            Refusal::new(
+                StatusCode::BAD_REQUEST,
+                crate::telemetry::with_causes(&error),
+            )
+        })?;
     if malformed.is_empty() {
         return Ok(records);
     }
@@ -298,9 +303,4 @@ pub(super) fn check_widths<B: Body>(records: &[Record<B>], expected: usize) -> R
     } else {
         Err(Refusal::records(bad, records.len()))
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -234,7 +234,7 @@ fn open(delivery: Delivery, n_features: usize, scored: &mut Scored) -> Option<Op
         Err(error) => {
             scored
                 .settled
-                .push((token, Verdict::Dead(with_causes(&error))));
+                .push((token, Verdict::Dead(crate::telemetry::with_causes(&error))));
             return None;
         }
     };
@@ -389,9 +389,4 @@ fn letter(
         reason,
         attempts,
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

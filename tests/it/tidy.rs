@@ -22,15 +22,36 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "services::features",
         &["bus", "clock", "dataset", "message"],
     ),
-    ("services::predictor", &["bus", "clock", "message", "model"]),
+    (
+        "services::predictor",
+        &["bus", "clock", "message", "model", "telemetry"],
+    ),
     (
         "services::metric",
-        &["bus", "clock", "message", "metric_log", "stats"],
+        &[
+            "bus",
+            "clock",
+            "message",
+            "metric_log",
+            "stats",
+            "telemetry",
+        ],
     ),
-    ("services::plot", &["chart", "clock", "metric_log", "stats"]),
+    (
+        "services::plot",
+        &["chart", "clock", "metric_log", "stats", "telemetry"],
+    ),
     (
         "dashboard",
-        &["bus", "chart", "clock", "message", "model", "stats"],
+        &[
+            "bus",
+            "chart",
+            "clock",
+            "message",
+            "model",
+            "stats",
+            "telemetry",
+        ],
     ),
     (
         "config",

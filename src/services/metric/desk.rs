@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 use super::{
-    error::{MetricError, with_causes},
+    error::MetricError,
     ledger::{Committed, Flush, Ledger},
     pending::Kind,
 };
@@ -206,7 +206,8 @@ fn take_in<B: HalfBody>(
         Ok(decoded) => decoded,
         Err(error) => {
             ledger.count_malformed(1);
-            done.dead.insert(number, with_causes(&error));
+            done.dead
+                .insert(number, crate::telemetry::with_causes(&error));
             return;
         }
     };

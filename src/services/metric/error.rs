@@ -95,15 +95,3 @@ fn store_mend(error: &redb::Error) -> &'static str {
         _ => "",
     }
 }
-
-/// An error with its causes in one line, for a log line or a dead letter.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

@@ -13,7 +13,7 @@ use super::{
     config::Config,
     delay::DelaySketch,
     desk::{Desk, Done, Work, process},
-    error::{MetricError, with_causes},
+    error::MetricError,
     files::Layout,
     ledger::{Committed, Flush, Ledger, TOLD_MAX, real_disk},
     pending::Kind,
@@ -291,7 +291,7 @@ impl Service {
     }
 
     fn fail(&mut self, error: MetricError) {
-        let reason = with_causes(&error);
+        let reason = crate::telemetry::with_causes(&error);
         if self.failure.is_none() {
             tracing::error!(
                 error = %reason,
@@ -339,7 +339,10 @@ impl Service {
             self.last = ledger.progress();
         }
         self.time(committed);
-        self.last.failing = self.failure.as_ref().map(|error| with_causes(error).into());
+        self.last.failing = self
+            .failure
+            .as_ref()
+            .map(|error| crate::telemetry::with_causes(error).into());
         self.ports.progress.send_replace(self.last.clone());
     }
 

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Config, PlotError, Ports, Sketch, draw, format_of, with_causes};
+use super::{Config, PlotError, Ports, Sketch, draw, format_of};
 use crate::{
     chart::{self, Format},
     clock::UnixMs,
@@ -180,7 +180,7 @@ impl Trouble {
                 Some(value)
             }
             Err(error) => {
-                let text = with_causes(&error);
+                let text = crate::telemetry::with_causes(&error);
                 if self.said.as_ref() != Some(&text) {
                     tracing::error!(error = %text, "no new picture; it is tried again");
                     self.said = Some(text);

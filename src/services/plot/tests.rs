@@ -189,7 +189,10 @@ async fn a_picture_that_cannot_be_written_stops_nothing_and_comes_later() {
 async fn a_foreign_log_is_refused_at_once_with_its_name() {
     let running = Running::start("a,b,c\n1,2,3\n");
     let error = running.service.await.unwrap().unwrap_err();
-    assert!(with_causes(&error).contains("metric_log.csv"), "{error:?}");
+    assert!(
+        crate::telemetry::with_causes(&error).contains("metric_log.csv"),
+        "{error:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
