@@ -354,6 +354,8 @@ impl RabbitServer {
 
     fn environment(&self, command: &mut Command) {
         command
+            // A node that dies while it starts leaves a dump of its memory: with its other files, not in our tree.
+            .env("ERL_CRASH_DUMP", self.file("erl_crash.dump"))
             .env("HOME", self.directory.path())
             .env("RABBITMQ_NODENAME", &self.node)
             .env("RABBITMQ_MNESIA_BASE", self.file("mnesia"))
