@@ -129,13 +129,14 @@ impl Ledger {
                 y_true,
                 y_pred,
                 partner,
-            } => self.record(Row::new(id, y_true, y_pred), partner),
+            } => self.record(Row::judged(id, y_true, y_pred, self.config.judge.task), partner),
             Outcome::Duplicate(waiting) => {
                 self.store_through = self.store_through.max(waiting.unwrap_or_default());
             }
             Outcome::Replaced(key) => self.replace(key, id, value),
             Outcome::Corrected { y_true, y_pred } => {
-                Row::new(id, y_true, y_pred).push_line(self.corrections.buffer());
+                Row::judged(id, y_true, y_pred, self.config.judge.task)
+                    .push_line(self.corrections.buffer());
             }
             Outcome::Late => Unmatched {
                 id,
@@ -367,7 +368,8 @@ impl Ledger {
         self.disk
             .sync_dir(folder)
             .map_err(LogError::io("sync the folder", folder))?;
-        self.log = Writer::open(&*self.disk, &live, Scan::fresh_log(), &mut |_, _| Ok(()))?;
+        let scan = Scan::fresh_log(self.config.judge.task);
+        self.log = Writer::open(&*self.disk, &live, scan, &mut |_, _| Ok(()))?;
         self.part += 1;
         self.parts += 1;
         self.day = day_of(now_ms);

@@ -24,10 +24,10 @@ mod service;
 mod store;
 mod verify;
 
-pub use config::{Config, LabelPolicy};
+pub use config::{Config, LabelPolicy, Windows};
 pub use error::MetricError;
 pub use partition::{group, groups};
 pub use pending::Kind;
 pub use progress::{Counters, Progress, Reason};
 pub use service::{Offload, Place, Ports, run};
-pub use verify::{Report, verify};
+pub use verify::{Report, verify, verify_as};
