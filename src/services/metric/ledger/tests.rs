@@ -433,11 +433,7 @@ fn a_log_is_not_continued_with_another_kind_of_answer() {
     bench.give(&mut ledger, &["t a 3.5", "p a 1"]);
     bench.commit(&mut ledger);
     drop(ledger);
-    let reopen = |bench: &Bench| {
-        Ledger::open(real_disk(), bench.folder.path(), bench.config.clone(), None, bench.now_ms)
-            .unwrap_err()
-            .to_string()
-    };
+    let reopen = |bench: &Bench| bench.try_open().unwrap_err().to_string();
     bench.config.judge = labelled(&["low", "high"]);
     let error = reopen(&bench);
     assert!(error.contains("`a,3.5,1.0,2.5`, which is of a regression"), "{error}");
