@@ -189,6 +189,8 @@ impl Pipeline {
     fn report(&self) -> Report {
         Report {
             recorded: self.progress.borrow().rows_of_run,
+            latency_us: self.progress.borrow().row_latency_us,
+            span_us: self.progress.borrow().span_us,
             quality: self.view.borrow().all_time.clone(),
             log: inputs::log_file(&self.config.logs),
             picture: self.config.logs.join(PICTURE),

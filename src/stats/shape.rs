@@ -10,6 +10,7 @@ use super::{
     kde::Curve,
     moments::Moments,
     select,
+    classes::ClassShape,
     summary::Report,
 };
 
@@ -66,6 +67,8 @@ pub struct Snapshot {
     pub report: Report,
     /// One shape for each error asked for; none without rows.
     pub shapes: Vec<Shape>,
+    /// Of a classification, which has no shape but right and wrong by class.
+    pub classes: Option<ClassShape>,
 }
 
 impl Snapshot {

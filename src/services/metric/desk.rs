@@ -233,10 +233,13 @@ fn take_in<B: HalfBody>(
     for (index, record) in decoded.records.into_iter().enumerate() {
         let Record { id, mut body } = record;
         let copy = ledger.refuses_labels().then(|| id.clone());
-        if let Some(probabilities) = body.take_probabilities() {
-            ledger.bring(*probabilities);
-        }
-        if ledger.accept(number, B::KIND, id, body.value(), now_ms)
+        let is_refused = match body.take_probabilities() {
+            None => ledger.accept(number, B::KIND, id, body.value(), now_ms),
+            Some(probabilities) => {
+                ledger.accept_scored(number, id, body.value(), *probabilities, now_ms)
+            }
+        };
+        if is_refused
             && let Some(id) = copy
         {
             bad.push(Bad {

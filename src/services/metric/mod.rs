@@ -20,8 +20,10 @@ mod pending;
 mod progress;
 mod recovery;
 mod remembered;
+mod scores;
 mod service;
 mod store;
+mod timing;
 mod verify;
 
 pub use config::{Config, LabelPolicy, Windows};
@@ -29,5 +31,5 @@ pub use error::MetricError;
 pub use partition::{group, groups};
 pub use pending::Kind;
 pub use progress::{Counters, Progress, Reason};
-pub use service::{Offload, Place, Ports, run};
+pub use service::{Offload, Place, Ports, TIMES, run};
 pub use verify::{Report, verify, verify_as};

@@ -14,10 +14,11 @@ use super::{
     files::{Layout, SideFile, UNMATCHED_HEADER, Unmatched, is_of_other_task, parse_row},
     held::Held,
     join::Join,
-    ledger::{Ledger, day_of},
+    ledger::{Ledger, day_of, is_of_run},
     partition,
     pending::{Key, Kind},
     progress::Reason,
+    scores::Scores,
     store::{Checkpoint, Store},
 };
 use crate::{
@@ -90,6 +91,7 @@ impl Ledger {
         let mut held = Held::default();
         held.restore(stored_through);
         let same_part = saved.filter(|saved| saved.part == part);
+        let scores = Scores::new(&config, store.log_loss()?);
         let mut ledger = Self {
             adopted,
             unmatched_adopted,
@@ -111,6 +113,7 @@ impl Ledger {
             run,
             join,
             held,
+            scores,
             store,
             log,
             unmatched,
@@ -507,8 +510,7 @@ impl Recovery<'_> {
             None => self.adopted += 1,
             Some(true) => {
                 self.join.counters.matched += 1;
-                let is_of_run = self.run.is_some() && id.run_tag() == self.run;
-                self.replayed.push(is_of_run);
+                self.replayed.push(is_of_run(self.run, id));
                 self.removed.extend(self.join.take(id));
             }
             Some(false) => {}
