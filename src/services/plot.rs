@@ -28,6 +28,7 @@ use crate::{
         Distribution, Snapshot,
         live::{self, View},
     },
+    task::Judge,
 };
 
 mod easel;
@@ -38,7 +39,7 @@ use easel::{Easel, Look};
 use sketch::Sketch;
 
 /// Settings of the picture's service and of the page's windows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Shortest time between two pictures; the first one does not wait for it.
@@ -56,6 +57,9 @@ pub struct Config {
     pub window: Period,
     /// Seed of the page's sample of rows.
     pub sample_seed: u64,
+    /// How rows are judged, where this process knows better than the logs folder.
+    #[serde(skip)]
+    pub judge: Option<Judge>,
 }
 
 impl Default for Config {
@@ -69,6 +73,7 @@ impl Default for Config {
             window_rows: limits.window_rows,
             window: Period::from_millis(limits.window_ms),
             sample_seed: limits.seed,
+            judge: None,
         }
     }
 }
@@ -202,8 +207,10 @@ pub fn draw_once(
     let format = format_of(output)?;
     if settings.shows_all() {
         // The common case needs neither windows nor anything of the page.
-        let mut all = Distribution::new();
-        let batch = Reader::open(log).read_new(&mut |row| all.push(row.y_true, row.y_pred))?;
+        let mut all = Distribution::judged_by(&sketch::judge(log, settings)?);
+        let batch = Reader::open(log).read_new(&mut |row| {
+            all.push(row.y_true, row.y_pred);
+        })?;
         draw(&all.snapshot(style.view), style, output, format)?;
         return Ok(batch.rows);
     }

@@ -150,12 +150,15 @@ impl Tally {
             return Score::default();
         }
         let (f1, average) = self.f1(classes).unzip();
+        let most = self.counts.iter().map(|count| count.truths).max();
+        let most = most.unwrap_or(0);
         Score {
             n: self.n,
             right: self.right,
             accuracy: Some(self.right as f64 / self.n as f64),
             f1,
             average,
+            baseline_accuracy: Some(most as f64 / self.n as f64),
         }
     }
 
@@ -214,6 +217,8 @@ pub struct Score {
     pub f1: Option<f64>,
     /// Of what it is.
     pub average: Option<Average>,
+    /// The accuracy of always answering the most frequent of these labels.
+    pub baseline_accuracy: Option<f64>,
 }
 
 /// Who is taken for whom; a class without a row and a column of its own counts among the others.
@@ -347,5 +352,80 @@ impl ClassCounts {
     #[must_use]
     pub fn judge(&self) -> &Judge {
         &self.judge
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(judge: &Judge, pairs: &[(f64, f64)]) -> ClassShape {
+        let mut counts = ClassCounts::new(judge).unwrap();
+        for (y_true, y_pred) in pairs {
+            counts.push(*y_true, *y_pred);
+        }
+        counts.shape()
+    }
+
+    fn text() -> Judge {
+        let names = ["ant", "bee", "cat"].map(str::to_owned).to_vec();
+        Judge::of_labels(Some(Labels::Text(names)))
+    }
+
+    #[test]
+    fn a_hand_counted_example() {
+        let pairs = [(0.0, 0.0), (1.0, 1.0), (2.0, 1.0), (2.0, 2.0), (0.0, 2.0), (2.0, 2.0)];
+        let shape = of(&text(), &pairs);
+        assert_eq!((shape.score.n, shape.score.right), (6, 4));
+        assert_eq!(shape.score.baseline_accuracy, Some(0.5));
+        // 2/3 of ant, 2/3 of bee, 4/6 of cat.
+        assert!((shape.score.f1.unwrap() - 2.0 / 3.0).abs() < 1e-15);
+        assert_eq!(shape.score.average, Some(Average::Macro));
+        assert_eq!(shape.confusion.labels, ["ant", "bee", "cat"]);
+        assert_eq!(shape.confusion.counts, [[1, 0, 1], [0, 1, 0], [0, 1, 2]]);
+        assert_eq!(
+            shape.confusion.right_and_wrong(),
+            [("ant", 1, 1), ("bee", 1, 0), ("cat", 2, 1)]
+        );
+    }
+
+    #[test]
+    fn zero_and_one_are_binary_unless_they_stand_for_text() {
+        let bare = Judge::of_labels(None);
+        let pairs = [(0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 0.0)];
+        let score = of(&bare, &pairs).score;
+        assert_eq!((score.f1, score.average), (Some(2.0 / 3.0), Some(Average::Binary)));
+        assert_eq!(of(&text(), &pairs).score.average, Some(Average::Macro));
+        let none_positive = of(&bare, &[(0.0, 0.0)]).score;
+        assert_eq!((none_positive.f1, none_positive.accuracy), (Some(0.0), Some(1.0)));
+        assert_eq!(of(&bare, &[(0.0, 2.0)]).score.average, Some(Average::Macro));
+    }
+
+    #[test]
+    fn beyond_the_shown_classes_there_are_others_and_no_number_is_lost() {
+        let judge = Judge::of_labels(None);
+        let pairs: Vec<_> = (0..100_u8).map(|i| (f64::from(i), f64::from(i / 2 * 2))).collect();
+        let shape = of(&judge, &pairs);
+        assert_eq!(shape.score.accuracy, Some(0.5));
+        assert!((shape.score.f1.unwrap() - 50.0 * (2.0 / 3.0) / 100.0).abs() < 1e-12);
+        assert_eq!(shape.confusion.labels.len(), SHOWN_MAX + 1);
+        assert_eq!(shape.confusion.counts.iter().flatten().sum::<u64>(), 100);
+        let many: Vec<_> = (0..6_000_u16).map(|i| (f64::from(i), f64::from(i))).collect();
+        let score = of(&judge, &many).score;
+        assert_eq!((score.accuracy, score.f1), (Some(1.0), None));
+    }
+
+    #[test]
+    fn merged_tallies_equal_the_whole() {
+        let mut counts = ClassCounts::new(&text()).unwrap();
+        let (mut whole, mut first, mut second) = <(Tally, Tally, Tally)>::default();
+        for i in 0..97_u32 {
+            let pair = counts.push(f64::from(i % 3), f64::from(i * i % 3));
+            whole.push(pair);
+            if i % 2 == 0 { first.push(pair) } else { second.push(pair) }
+        }
+        first.merge(&second);
+        assert_eq!(first, whole);
+        assert_eq!(counts.score_of(&whole), counts.shape().score);
     }
 }

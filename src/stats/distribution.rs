@@ -7,7 +7,7 @@
 use super::{
     grid::Grid,
     shape::{ErrorKind, Shape, Snapshot, View},
-    classes::ClassCounts,
+    classes::{ClassCounts, Pair},
     summary::{Report, Summary},
 };
 use crate::task::Judge;
@@ -71,14 +71,13 @@ impl Distribution {
         }
     }
 
-    /// Adds a row; one that is not finite is counted apart.
+    /// Adds a row; one that is not finite is counted apart. Of labels it returns which classes they are.
     #[inline]
-    pub fn push(&mut self, y_true: f64, y_pred: f64) {
+    pub fn push(&mut self, y_true: f64, y_pred: f64) -> Option<Pair> {
         if let Some(classes) = &mut self.classes {
-            classes.push(y_true, y_pred);
             let error = classes.judge().task.error(y_true, y_pred);
             self.summary.push(0.0, error);
-            return;
+            return Some(classes.push(y_true, y_pred));
         }
         if let Some(error) = self.summary.push(y_true, y_pred) {
             match &mut self.errors {
@@ -90,6 +89,13 @@ impl Distribution {
                 Errors::Grids(grids) => grids.push(error),
             }
         }
+        None
+    }
+
+    /// The classes of labels; none for numbers.
+    #[must_use]
+    pub fn classes(&self) -> Option<&ClassCounts> {
+        self.classes.as_deref()
     }
 
     /// What is told of all rows.

@@ -16,7 +16,7 @@ use serde::{Serialize, Serializer};
 pub use course::{Course, Stretch};
 pub use rows::WorstRow;
 
-use super::{ClassCounts, Distribution, Matrix, Moments, Report, Score, Snapshot};
+use super::{Distribution, Matrix, Moments, Report, Score, Snapshot};
 use crate::task::{Judge, Labels, Task};
 use course::{ByRows, ByTime};
 use rate::Rate;
@@ -137,8 +137,6 @@ fn as_f64(count: u64) -> f64 {
 pub struct Live {
     limits: Limits,
     task: Task,
-    /// Of a classification.
-    classes: Option<ClassCounts>,
     rows: u64,
     last_row_ms: Option<u64>,
     distribution: Distribution,
@@ -164,7 +162,6 @@ impl Live {
         Self {
             limits,
             task: judge.task,
-            classes: ClassCounts::new(judge),
             rows: 0,
             last_row_ms: None,
             distribution: Distribution::judged_by(judge),
@@ -181,9 +178,7 @@ impl Live {
     /// Takes the next row of the log.
     pub fn push(&mut self, row: &Judged<'_>) {
         self.rows += 1;
-        self.distribution.push(row.y_true, row.y_pred);
-        let classes = self.classes.as_mut();
-        let pair = classes.map(|classes| classes.push(row.y_true, row.y_pred));
+        let classes = self.distribution.push(row.y_true, row.y_pred);
         let naive = match self.task {
             Task::Regression => self.baseline.judge(row.y_true),
             Task::Classification => None,
@@ -194,7 +189,7 @@ impl Live {
         self.worst.push(row);
         if let Some(at_ms) = row.at_ms {
             self.last_row_ms = self.last_row_ms.max(Some(at_ms));
-            self.recent.push(at_ms, row.pair(self.task), naive, pair);
+            self.recent.push(at_ms, row.pair(self.task), naive, classes);
             self.rate.push(at_ms);
         }
     }
@@ -243,7 +238,7 @@ impl Live {
 
 impl Live {
     fn classification(&self, now_ms: u64) -> Option<Classification> {
-        let classes = self.classes.as_ref()?;
+        let classes = self.distribution.classes()?;
         let shape = classes.shape();
         let last_rows = self.last_rows.tally(classes.judge());
         Some(Classification {
