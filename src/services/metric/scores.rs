@@ -22,6 +22,7 @@ pub(super) struct Scores {
     brought: Option<Probabilities>,
     held: HashMap<u64, Probabilities>,
     losses: LogLosses,
+    is_warned: bool,
 }
 
 /// What a commit of the store writes.
@@ -40,13 +41,19 @@ impl Scores {
             brought: None,
             held: HashMap::new(),
             losses,
+            is_warned: false,
         }
     }
 
-    /// Of the prediction that is taken in next; those of a regression mean nothing.
+    /// Of the prediction that is taken in next. A regression has none, so some are a sign that the setting is wrong.
     pub(super) fn bring(&mut self, probabilities: Probabilities) {
         if self.judge.is_classification() {
             self.brought = Some(probabilities);
+        } else if !std::mem::replace(&mut self.is_warned, true) {
+            tracing::warn!(
+                "predictions bring probabilities, so a classifier makes them, but they are judged as numbers here: stop, move \
+                 the log away and start with `--task classification`"
+            );
         }
     }
 
