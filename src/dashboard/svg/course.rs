@@ -17,11 +17,12 @@ pub(in crate::dashboard) enum Axis {
     Rows,
 }
 
-/// Mean absolute error with its 95 % band; `levels` are drawn across, each with a name.
+/// Mean absolute error, or what else `error_name` says it is, with its 95 % band; `levels` are drawn across, each with a name.
 pub(in crate::dashboard) fn course(
     course: &Course,
     axis: Axis,
     levels: &[(&str, Option<f64>)],
+    error_name: &str,
 ) -> String {
     let highest = course
         .stretches
@@ -44,7 +45,7 @@ pub(in crate::dashboard) fn course(
         .max(level.min(highest * 2.5));
     let x = Scale::new(as_f64(course.from), as_f64(course.to));
     let mut chart = Chart::new(
-        "mean absolute error with its 95 % band",
+        &format!("{error_name} with its 95 % band"),
         HEIGHT,
         x,
         Scale::from_zero(high),
@@ -53,7 +54,7 @@ pub(in crate::dashboard) fn course(
         Axis::Time => ("time", time_ticks(course)),
         Axis::Rows => ("row", x.counting().ticks(5)),
     };
-    chart.axes(name, "mean absolute error", &ticks);
+    chart.axes(name, error_name, &ticks);
     for run in runs(course) {
         draw_run(&mut chart, course, axis, run);
     }
