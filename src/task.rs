@@ -309,10 +309,7 @@ mod tests {
 
     #[test]
     fn labels_are_written_as_a_plain_list() {
-        assert_eq!(
-            serde_json::to_string(&text()).unwrap(),
-            r#"["no","yes"]"#
-        );
+        assert_eq!(serde_json::to_string(&text()).unwrap(), r#"["no","yes"]"#);
         let numbers: Labels = serde_json::from_str("[1, 2, 7]").unwrap();
         assert_eq!(numbers, Labels::Numbers(vec![1.0, 2.0, 7.0]));
         assert_eq!(numbers.index(7.0), Some(2));
@@ -321,10 +318,16 @@ mod tests {
     #[test]
     fn a_judge_names_labels_and_knows_their_classes() {
         let judge = Judge::of_labels(Some(text()));
-        assert_eq!((judge.name(1.0), judge.class(1.0)), ("yes".to_owned(), Some(1)));
+        assert_eq!(
+            (judge.name(1.0), judge.class(1.0)),
+            ("yes".to_owned(), Some(1))
+        );
         assert_eq!((judge.name(5.0), judge.class(5.0)), ("5".to_owned(), None));
         let bare = Judge::of_labels(None);
-        assert_eq!((bare.class(3.0), bare.class(0.5), bare.class(-1.0)), (Some(3), None, None));
+        assert_eq!(
+            (bare.class(3.0), bare.class(0.5), bare.class(-1.0)),
+            (Some(3), None, None)
+        );
         assert!(judge.agrees(&bare) && !judge.agrees(&Judge::default()));
     }
 

@@ -102,7 +102,11 @@ pub(super) fn predict(model: &Path, input: &Path) -> Result<()> {
     let mut table = Table::open(&name, rows)?;
     let columns = model.order_columns(table.header())?;
     for (column, is_refused) in columns.iter().zip(model.refuses_missing()) {
-        let kind = if is_refused { Kind::Dense } else { Kind::Sparse };
+        let kind = if is_refused {
+            Kind::Dense
+        } else {
+            Kind::Sparse
+        };
         table.expect(*column, kind);
     }
     table.choose(columns);

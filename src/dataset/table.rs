@@ -246,9 +246,17 @@ mod tests {
     fn a_label_is_its_index_and_an_unknown_one_is_refused_with_the_known_ones() {
         let labels = Labels::Text(vec!["no".to_owned(), "yes".to_owned()]);
         let kinds = || [Kind::Dense, Kind::Label(labels.clone())];
-        assert_eq!(read("a,b\n1,yes\n2,no\n", kinds()).unwrap(), [1.0, 1.0, 2.0, 0.0]);
+        assert_eq!(
+            read("a,b\n1,yes\n2,no\n", kinds()).unwrap(),
+            [1.0, 1.0, 2.0, 0.0]
+        );
         let error = read("a,b\n1,yes\n2,maybe\n", kinds()).unwrap_err();
-        assert!(error.starts_with("`t.csv` line 3, column `b`: \"maybe\" is no known label; known are `no`, `yes`"), "{error}");
+        assert!(
+            error.starts_with(
+                "`t.csv` line 3, column `b`: \"maybe\" is no known label; known are `no`, `yes`"
+            ),
+            "{error}"
+        );
         let error = read("a,b\n1,yes\n", [Kind::Number, Kind::Answer]).unwrap_err();
         assert!(error.contains("by the setting `labels`"), "{error}");
     }
@@ -258,7 +266,10 @@ mod tests {
         let values = read("a,b\n,1\nNaN,2\n", [Kind::Sparse, Kind::Number]).unwrap();
         assert!(values[0].is_nan() && values[2].is_nan() && values[3] == 2.0);
         let error = read("a,b\n1,1\n,2\n", [Kind::Dense, Kind::Number]).unwrap_err();
-        assert!(error.starts_with("`t.csv` line 3, column `a`: the value is missing"), "{error}");
+        assert!(
+            error.starts_with("`t.csv` line 3, column `a`: the value is missing"),
+            "{error}"
+        );
         let error = read("a,b\ninf,1\n", [Kind::Sparse, Kind::Number]).unwrap_err();
         assert!(error.contains("\"inf\" is not a finite number"), "{error}");
     }

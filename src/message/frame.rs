@@ -336,10 +336,8 @@ fn alone<B: Body>(id: Repr, body: &B) -> Frame {
 
 fn checked_record<B: Body>(id: Repr, body: B) -> Result<Record<B>, (Option<RecordId>, String)> {
     let id = RecordId::checked(id).map_err(|error| (None, error.to_string()))?;
-    let checked = check_values::<B>(body.values()).and_then(|()| {
-        body.probabilities()
-            .map_or(Ok(()), Probabilities::check)
-    });
+    let checked = check_values::<B>(body.values())
+        .and_then(|()| body.probabilities().map_or(Ok(()), Probabilities::check));
     match checked {
         Ok(()) => Ok(Record { id, body }),
         Err(reason) => Err((Some(id), reason)),
@@ -423,7 +421,8 @@ fn json_to_id(json: &str) -> Result<RecordId, IdError> {
 
 fn json_to_values<B: Body>(json: &str) -> Result<Vec<f64>, String> {
     if !json.starts_with('[') {
-        let expected = |_| "body is neither a finite number nor a list of finite numbers".to_owned();
+        let expected =
+            |_| "body is neither a finite number nor a list of finite numbers".to_owned();
         return serde_json::from_str(json)
             .map(|value| vec![value])
             .map_err(expected);

@@ -18,8 +18,8 @@ mod probabilities;
 mod tests;
 
 pub use frame::{
-    Decoded, Encoding, Frame, FrameError, JSON, Malformed, POSTCARD, POSTCARD_PROBABILITIES, decode,
-    encode,
+    Decoded, Encoding, Frame, FrameError, JSON, Malformed, POSTCARD, POSTCARD_PROBABILITIES,
+    decode, encode,
 };
 pub use id::{ID_BYTES_MAX, IdError, IdSource, RecordId, RunTag};
 pub use probabilities::Probabilities;

@@ -115,7 +115,8 @@ fn a_missing_feature_travels_as_nan_and_as_null_and_a_missing_answer_does_not() 
     }
     let json = encode(&records, Encoding::Json);
     assert_eq!(&json.body[..], br#"{"id":"a","body":[1.0,null]}"#);
-    let answer: Decoded<Truth> = decode_all(JSON, r#"[{"id":"a","body":null},{"id":"b","body":[null]}]"#);
+    let answer: Decoded<Truth> =
+        decode_all(JSON, r#"[{"id":"a","body":null},{"id":"b","body":[null]}]"#);
     assert_eq!((answer.records.len(), answer.malformed.len()), (0, 2));
 }
 
@@ -140,7 +141,10 @@ fn probabilities_travel_in_both_encodings_and_beside_records_without() {
         assert_eq!(decoded.records, records, "{encoding:?}");
     }
     let json = encode(&records[..1], Encoding::Json);
-    assert_eq!(&json.body[..], br#"{"id":"a","body":1.0,"probabilities":[0.25,0.75]}"#);
+    assert_eq!(
+        &json.body[..],
+        br#"{"id":"a","body":1.0,"probabilities":[0.25,0.75]}"#
+    );
     let old: Decoded<Prediction> = decode_all("", r#"{"id": "a", "body": 1}"#);
     assert_eq!(old.records[0].body, Prediction::new(1.0));
 }
@@ -168,7 +172,11 @@ fn bad_probabilities_die_alone_with_their_reason() {
     let frame = encode(&records, Encoding::Postcard);
     let decoded: Decoded<Prediction> = decode(frame.content_type, &frame.body).unwrap();
     assert_eq!(decoded.records.len(), 1);
-    let reasons: Vec<_> = decoded.malformed.iter().map(|bad| bad.reason.as_str()).collect();
+    let reasons: Vec<_> = decoded
+        .malformed
+        .iter()
+        .map(|bad| bad.reason.as_str())
+        .collect();
     assert_eq!(
         reasons,
         [

@@ -127,7 +127,12 @@ mod tests {
     #[test]
     fn a_foreign_file_is_refused_with_its_name() {
         let folder = tempfile::tempdir().unwrap();
-        for text in ["", "[]", r#"{"task":"sorting"}"#, r#"{"task":"classification","labels":["a","a"]}"#] {
+        for text in [
+            "",
+            "[]",
+            r#"{"task":"sorting"}"#,
+            r#"{"task":"classification","labels":["a","a"]}"#,
+        ] {
             fs::write(task_file(folder.path()), text).unwrap();
             let error = read_task(folder.path()).unwrap_err().to_string();
             assert!(error.contains("task.json"), "{error}");

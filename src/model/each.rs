@@ -91,7 +91,9 @@ impl Model {
         rows: &Rows,
         values: &[Result<f64, String>],
     ) -> Vec<Option<Vec<f64>>> {
-        let good: Vec<usize> = (0..values.len()).filter(|&row| values[row].is_ok()).collect();
+        let good: Vec<usize> = (0..values.len())
+            .filter(|&row| values[row].is_ok())
+            .collect();
         let probabilities = if good.len() == values.len() {
             self.predict_proba(rows)
         } else {
@@ -125,7 +127,9 @@ impl Model {
             values[feature] = f64::NAN;
             values
         };
-        (0..width).map(|feature| is_refused(without(feature))).collect()
+        (0..width)
+            .map(|feature| is_refused(without(feature)))
+            .collect()
     }
 }
 
@@ -144,7 +148,10 @@ mod tests {
 
     /// Ten features; the rows at these places lack one.
     fn rows(count: usize, bad: &[usize]) -> Rows {
-        let mut values: Vec<f64> = (0_u32..).take(count * 10).map(|i| f64::from(i % 7) / 100.0).collect();
+        let mut values: Vec<f64> = (0_u32..)
+            .take(count * 10)
+            .map(|i| f64::from(i % 7) / 100.0)
+            .collect();
         for place in bad {
             values[place * 10 + 3] = f64::NAN;
         }
@@ -155,13 +162,26 @@ mod tests {
     fn only_the_bad_rows_have_no_answer_however_many_they_are() {
         let model = bundled().unwrap();
         let whole = model.predict(&rows(20, &[])).unwrap();
-        for bad in [vec![], vec![0], vec![19], vec![3, 4, 11], (0..20).step_by(2).collect(), (0..20).collect()] {
+        for bad in [
+            vec![],
+            vec![0],
+            vec![19],
+            vec![3, 4, 11],
+            (0..20).step_by(2).collect(),
+            (0..20).collect(),
+        ] {
             let answers = model.answer_each(&rows(20, &bad), true);
             assert!(answers.probabilities.is_empty(), "a regression has none");
             for (row, value) in answers.values.iter().enumerate() {
                 match value {
-                    Ok(value) => assert!((value - whole[row]).abs() <= 1e-12 * whole[row].abs(), "{row}"),
-                    Err(reason) => assert!(reason.starts_with("feature 3: NaN is not a finite number"), "{reason}"),
+                    Ok(value) => assert!(
+                        (value - whole[row]).abs() <= 1e-12 * whole[row].abs(),
+                        "{row}"
+                    ),
+                    Err(reason) => assert!(
+                        reason.starts_with("feature 3: NaN is not a finite number"),
+                        "{reason}"
+                    ),
                 }
                 assert_eq!(value.is_err(), bad.contains(&row), "{row} of {bad:?}");
             }

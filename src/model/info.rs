@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::task::Labels;
 use crate::task::Judge;
+pub use crate::task::Labels;
 
 /// What a prediction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -36,10 +36,10 @@ pub(super) fn of_model(config: &Config, model: &Model) -> Result<Judge> {
         );
     }
     if !config.labels.is_empty() && judge.labels.as_ref() != Some(&config.labels) {
-        let has = judge.labels.as_ref().map_or_else(
-            || "has none".to_owned(),
-            |labels| format!("has {labels}"),
-        );
+        let has = judge
+            .labels
+            .as_ref()
+            .map_or_else(|| "has none".to_owned(), |labels| format!("has {labels}"));
         bail!(
             "`labels` is {}, but `{}` ({class}) {has}: leave `labels` empty, or give the right model",
             config.labels,

@@ -215,7 +215,12 @@ impl Pipeline {
             span_us: self.progress.borrow().span_us,
             quality: self.view.borrow().all_time.clone(),
             classification: self.view.borrow().classification.clone(),
-            log_loss: self.progress.borrow().log_loss.as_ref().map(|loss| loss.all_time),
+            log_loss: self
+                .progress
+                .borrow()
+                .log_loss
+                .as_ref()
+                .map(|loss| loss.all_time),
             log: inputs::log_file(&self.config.logs),
             picture: self.config.logs.join(PICTURE),
         }

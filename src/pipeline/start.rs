@@ -48,7 +48,11 @@ impl Pipeline {
         }
         let inputs = inputs::open(config, roles).await?;
         let mut config = config.clone();
-        judge::into_settings(&mut config, inputs.judge.clone(), roles.contains(&Role::Metric))?;
+        judge::into_settings(
+            &mut config,
+            inputs.judge.clone(),
+            roles.contains(&Role::Metric),
+        )?;
         let config = &config;
         let listener = inputs::listen(config, roles).await?;
         let topology = topology(config);

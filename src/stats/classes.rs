@@ -173,7 +173,10 @@ impl Tally {
             .all(|(place, _)| matches!(label(*place), Some(0.0 | 1.0)));
         if only_zero_and_one && classes.is_binary.unwrap_or(true) {
             let positive = seen.iter().find(|(place, _)| label(*place) == Some(1.0));
-            return Some((positive.map_or(0.0, |(_, count)| count.f1()), Average::Binary));
+            return Some((
+                positive.map_or(0.0, |(_, count)| count.f1()),
+                Average::Binary,
+            ));
         }
         if self.is_over {
             return None;
@@ -257,7 +260,12 @@ impl Confusion {
         };
         let counts = shown
             .iter()
-            .map(|truth| shown.iter().map(|prediction| cell(*truth, *prediction)).collect())
+            .map(|truth| {
+                shown
+                    .iter()
+                    .map(|prediction| cell(*truth, *prediction))
+                    .collect()
+            })
             .collect();
         Matrix {
             labels: names,
@@ -374,7 +382,14 @@ mod tests {
 
     #[test]
     fn a_hand_counted_example() {
-        let pairs = [(0.0, 0.0), (1.0, 1.0), (2.0, 1.0), (2.0, 2.0), (0.0, 2.0), (2.0, 2.0)];
+        let pairs = [
+            (0.0, 0.0),
+            (1.0, 1.0),
+            (2.0, 1.0),
+            (2.0, 2.0),
+            (0.0, 2.0),
+            (2.0, 2.0),
+        ];
         let shape = of(&text(), &pairs);
         assert_eq!((shape.score.n, shape.score.right), (6, 4));
         assert_eq!(shape.score.baseline_accuracy, Some(0.5));
@@ -394,23 +409,33 @@ mod tests {
         let bare = Judge::of_labels(None);
         let pairs = [(0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 0.0)];
         let score = of(&bare, &pairs).score;
-        assert_eq!((score.f1, score.average), (Some(2.0 / 3.0), Some(Average::Binary)));
+        assert_eq!(
+            (score.f1, score.average),
+            (Some(2.0 / 3.0), Some(Average::Binary))
+        );
         assert_eq!(of(&text(), &pairs).score.average, Some(Average::Macro));
         let none_positive = of(&bare, &[(0.0, 0.0)]).score;
-        assert_eq!((none_positive.f1, none_positive.accuracy), (Some(0.0), Some(1.0)));
+        assert_eq!(
+            (none_positive.f1, none_positive.accuracy),
+            (Some(0.0), Some(1.0))
+        );
         assert_eq!(of(&bare, &[(0.0, 2.0)]).score.average, Some(Average::Macro));
     }
 
     #[test]
     fn beyond_the_shown_classes_there_are_others_and_no_number_is_lost() {
         let judge = Judge::of_labels(None);
-        let pairs: Vec<_> = (0..100_u8).map(|i| (f64::from(i), f64::from(i / 2 * 2))).collect();
+        let pairs: Vec<_> = (0..100_u8)
+            .map(|i| (f64::from(i), f64::from(i / 2 * 2)))
+            .collect();
         let shape = of(&judge, &pairs);
         assert_eq!(shape.score.accuracy, Some(0.5));
         assert!((shape.score.f1.unwrap() - 50.0 * (2.0 / 3.0) / 100.0).abs() < 1e-12);
         assert_eq!(shape.confusion.labels.len(), SHOWN_MAX + 1);
         assert_eq!(shape.confusion.counts.iter().flatten().sum::<u64>(), 100);
-        let many: Vec<_> = (0..6_000_u16).map(|i| (f64::from(i), f64::from(i))).collect();
+        let many: Vec<_> = (0..6_000_u16)
+            .map(|i| (f64::from(i), f64::from(i)))
+            .collect();
         let score = of(&judge, &many).score;
         assert_eq!((score.accuracy, score.f1), (Some(1.0), None));
     }
@@ -422,7 +447,11 @@ mod tests {
         for i in 0..97_u32 {
             let pair = counts.push(f64::from(i % 3), f64::from(i * i % 3));
             whole.push(pair);
-            if i % 2 == 0 { first.push(pair) } else { second.push(pair) }
+            if i % 2 == 0 {
+                first.push(pair)
+            } else {
+                second.push(pair)
+            }
         }
         first.merge(&second);
         assert_eq!(first, whole);

@@ -5,9 +5,9 @@
 //! the new rows only; a snapshot costs at most [`VALUES_MAX`] values or the cells, however long the history.
 
 use super::{
+    classes::{ClassCounts, Pair},
     grid::Grid,
     shape::{ErrorKind, Shape, Snapshot, View},
-    classes::{ClassCounts, Pair},
     summary::{Report, Summary},
 };
 use crate::task::Judge;

@@ -74,9 +74,7 @@ impl Judged<'_> {
 
     fn absolute_error(&self, task: Task) -> f64 {
         match task {
-            Task::Regression => (self.y_pred - self.y_true)
-                .clamp(-f64::MAX, f64::MAX)
-                .abs(),
+            Task::Regression => (self.y_pred - self.y_true).clamp(-f64::MAX, f64::MAX).abs(),
             Task::Classification => task.error(self.y_true, self.y_pred),
         }
     }

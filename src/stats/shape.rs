@@ -5,12 +5,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    classes::ClassShape,
     grid::Grid,
     histogram::{Histogram, auto_edges},
     kde::Curve,
     moments::Moments,
     select,
-    classes::ClassShape,
     summary::Report,
 };
 

@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 
 use super::{
-    shape::{ErrorKind, Shape, Snapshot, View},
     classes::ClassCounts,
+    shape::{ErrorKind, Shape, Snapshot, View},
     summary::Summary,
 };
 use crate::task::Judge;

@@ -19,18 +19,32 @@ use crate::{
 /// The few figures that a glance should catch: of the last rows, with those of all time below.
 pub(super) fn tiles(view: &View, labels: &Classification, ledger: Option<&Ledger>) -> String {
     let (last, all) = (&labels.last_rows, &labels.all_time);
-    let right = format!("{} of {} right", number::count(last.right), number::count(last.n));
+    let right = format!(
+        "{} of {} right",
+        number::count(last.right),
+        number::count(last.n)
+    );
     let loss = ledger.and_then(|ledger| ledger.log_loss.as_ref());
     let loss_of = |figure: Option<&LossFigure>| text(figure.and_then(|figure| figure.value));
     [
-        tile("Accuracy", &share(last.accuracy), &right, &share(all.accuracy)),
+        tile(
+            "Accuracy",
+            &share(last.accuracy),
+            &right,
+            &share(all.accuracy),
+        ),
         tile(
             "Against the majority",
             &gain(last),
             &baseline(last),
             &gain(all),
         ),
-        tile(f1_name(last), &text(last.f1), f1_meaning(last), &text(all.f1)),
+        tile(
+            f1_name(last),
+            &text(last.f1),
+            f1_meaning(last),
+            &text(all.f1),
+        ),
         tile(
             "Log-loss",
             &loss_of(loss.map(|loss| &loss.last_rows)),
@@ -87,7 +101,9 @@ type Figure = fn(&Score) -> Option<f64>;
 
 /// Name in `/api/summary`, heading, what it is, and where it is.
 const FIGURES: [(&str, &str, &str, Figure); 3] = [
-    ("accuracy", "Accuracy", "share of right labels", |score| score.accuracy),
+    ("accuracy", "Accuracy", "share of right labels", |score| {
+        score.accuracy
+    }),
     (
         "f1",
         "F1",
@@ -122,10 +138,14 @@ pub(super) fn table(view: &View, labels: &Classification, ledger: Option<&Ledger
         let cells = scores.map(|(part, score)| data(&name(part, figure), value(score), short));
         body += &line("", title, meaning, cells);
         if figure == "f1" {
-            let averages = scores.map(|(_, score)| {
-                score.average.map_or("–", Average::name).to_owned()
-            });
-            body += &line(r#" class="sub""#, "of", "binary: of class 1; macro: the mean over classes", averages);
+            let averages =
+                scores.map(|(_, score)| score.average.map_or("–", Average::name).to_owned());
+            body += &line(
+                r#" class="sub""#,
+                "of",
+                "binary: of class 1; macro: the mean over classes",
+                averages,
+            );
         }
     }
     body += &losses(ledger, line);
@@ -150,13 +170,26 @@ fn losses(
     let name = |part: &str, figure: &str| format!("ledger.log_loss.{part}.{figure}");
     let values = figures.map(|(part, loss)| data(&name(part, "value"), loss.value, short));
     let rows = figures.map(|(part, loss)| count(&name(part, "n"), loss.n));
-    line("", "Log-loss", "mean of −ln of the probability that the true class was given", values)
-        + &line(r#" class="sub""#, "of rows", "rows whose predictions brought probabilities", rows)
+    line(
+        "",
+        "Log-loss",
+        "mean of −ln of the probability that the true class was given",
+        values,
+    ) + &line(
+        r#" class="sub""#,
+        "of rows",
+        "rows whose predictions brought probabilities",
+        rows,
+    )
 }
 
 /// Who is taken for whom.
 pub(super) fn confusion(matrix: &Matrix) -> String {
-    let head: String = matrix.labels.iter().map(|label| heading(&escape(label))).collect();
+    let head: String = matrix
+        .labels
+        .iter()
+        .map(|label| heading(&escape(label)))
+        .collect();
     let rows = matrix.labels.iter().zip(&matrix.counts).enumerate();
     let body: String = rows
         .map(|(place, (label, counts))| {

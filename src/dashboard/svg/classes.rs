@@ -31,9 +31,21 @@ pub(in crate::dashboard) fn classes(matrix: &Matrix) -> String {
         .collect();
     chart.axes("true class", "rows", &ticks);
     for (place, (name, right, wrong)) in bars.iter().enumerate() {
-        bar(&mut chart, place, "bar", (0, *right), &format!("{}: {} right", escape(name), count(*right)));
+        bar(
+            &mut chart,
+            place,
+            "bar",
+            (0, *right),
+            &format!("{}: {} right", escape(name), count(*right)),
+        );
         let words = format!("{}: {} wrong", escape(name), count(*wrong));
-        bar(&mut chart, place, "bar wrong", (*right, right + wrong), &words);
+        bar(
+            &mut chart,
+            place,
+            "bar wrong",
+            (*right, right + wrong),
+            &words,
+        );
     }
     chart.finish()
 }
@@ -71,7 +83,11 @@ mod tests {
             has_others: false,
         };
         let drawn = classes(&matrix);
-        for words in ["&lt;b&gt;ant: 7 right", "&lt;b&gt;ant: 2 wrong", "bee: 4 right"] {
+        for words in [
+            "&lt;b&gt;ant: 7 right",
+            "&lt;b&gt;ant: 2 wrong",
+            "bee: 4 right",
+        ] {
             assert!(drawn.contains(words), "{drawn}");
         }
         assert!(!drawn.contains("bee: 0 wrong") && !drawn.contains("<b>"));

@@ -170,6 +170,7 @@ mod tests {
             },
             Axis::Rows,
             &[],
+            "mean absolute error",
         );
         assert_eq!(drawn.matches(r#"class="line""#).count(), 2);
         assert_eq!(drawn.matches("<circle").count(), 3);
@@ -205,6 +206,7 @@ mod tests {
             },
             Axis::Rows,
             &[("baseline", Some(f64::MAX))],
+            "mean absolute error",
         );
         assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");
     }

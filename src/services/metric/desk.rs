@@ -239,9 +239,7 @@ fn take_in<B: HalfBody>(
                 ledger.accept_scored(number, id, body.value(), *probabilities, now_ms)
             }
         };
-        if is_refused
-            && let Some(id) = copy
-        {
+        if is_refused && let Some(id) = copy {
             bad.push(Bad {
                 // Beyond the places of malformed records, which count all records of the frame.
                 index: index as u64 + (1 << 32),

@@ -160,10 +160,7 @@ fn adopt_labels(disk: &dyn Disk, logs: &Path, config: &mut Config) -> Result<boo
     Ok(said.labels.is_some())
 }
 
-fn refuse_other_task(
-    found: Option<(PathBuf, String)>,
-    config: &Config,
-) -> Result<(), MetricError> {
+fn refuse_other_task(found: Option<(PathBuf, String)>, config: &Config) -> Result<(), MetricError> {
     match found {
         None => Ok(()),
         Some((path, line)) => Err(MetricError::OtherTask {

@@ -436,7 +436,10 @@ fn a_log_is_not_continued_with_another_kind_of_answer() {
     let reopen = |bench: &Bench| bench.try_open().unwrap_err().to_string();
     bench.config.judge = labelled(&["low", "high"]);
     let error = reopen(&bench);
-    assert!(error.contains("`a,3.5,1.0,2.5`, which is of a regression"), "{error}");
+    assert!(
+        error.contains("`a,3.5,1.0,2.5`, which is of a regression"),
+        "{error}"
+    );
     assert_eq!(bench.rows(), ["a,3.5,1.0,2.5"], "nothing is cut for it");
 
     let mut bench = Bench::new();
@@ -444,10 +447,16 @@ fn a_log_is_not_continued_with_another_kind_of_answer() {
     drop(bench.open());
     bench.config.judge = labelled(&["high", "low"]);
     let error = reopen(&bench);
-    assert!(error.contains("`low`, `high`") && error.contains("`high`, `low`"), "{error}");
+    assert!(
+        error.contains("`low`, `high`") && error.contains("`high`, `low`"),
+        "{error}"
+    );
     bench.config.judge = crate::task::Judge::default();
     let error = reopen(&bench);
-    assert!(error.contains("this process judges a regression"), "{error}");
+    assert!(
+        error.contains("this process judges a regression"),
+        "{error}"
+    );
     bench.config.judge = crate::task::Judge::of_labels(None);
     assert_eq!(bench.open().config.judge, labelled(&["low", "high"]));
 }

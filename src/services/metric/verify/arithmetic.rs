@@ -3,10 +3,7 @@
 use std::path::Path;
 
 use super::{lines::At, report::Report};
-use crate::{
-    metric_log::RowRef,
-    task::Task,
-};
+use crate::{metric_log::RowRef, task::Task};
 
 /// Judges row by row. Where nobody has said the task, rows show it: many add up either way, but not both kinds of those
 /// that do not may stand in one log.

@@ -164,8 +164,14 @@ fn a_log_of_labels_is_clean_whether_or_not_anybody_says_so() {
 fn a_log_of_numbers_and_labels_is_said_to_be_mixed_with_a_row_of_each() {
     let folder = bare("a,2.0,0.0,1.0\nb,1.0,1.0,0.0\nc,5.0,2.5,2.5\nd,7.0,2.5,4.5\n");
     let fault = folder.only_fault();
-    assert!(fault.contains("the log is mixed: 2 rows are of a regression"), "{fault}");
-    assert!(fault.contains("line 4") && fault.contains("line 2"), "{fault}");
+    assert!(
+        fault.contains("the log is mixed: 2 rows are of a regression"),
+        "{fault}"
+    );
+    assert!(
+        fault.contains("line 4") && fault.contains("line 2"),
+        "{fault}"
+    );
 }
 
 #[test]
@@ -174,5 +180,8 @@ fn what_the_folder_says_of_its_log_holds() {
     let judge = crate::task::Judge::of_labels(None);
     crate::metric_log::write_task(&RealDisk, folder.0.path(), &judge).unwrap();
     let fault = folder.only_fault();
-    assert!(fault.contains("of labels it is 0.0 when they are equal, else 1.0, here 1.0"), "{fault}");
+    assert!(
+        fault.contains("of labels it is 0.0 when they are equal, else 1.0, here 1.0"),
+        "{fault}"
+    );
 }
