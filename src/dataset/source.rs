@@ -452,7 +452,7 @@ mod tests {
         assert_eq!(source.next_batch(1).await.unwrap()[0].target, 10.0);
         assert!(matches!(
             source.next_batch(1).await,
-            Err(DatasetError::Cell { line: 3, .. })
+            Err(DatasetError::Text { line: 3, .. })
         ));
     }
 }

@@ -80,11 +80,15 @@ pub fn topology(config: &Config) -> Topology {
         Topic::new(Truth::TOPIC, &metric),
         Topic::new(Prediction::TOPIC, &metric),
     ];
-    let bounded = |topic| Topic {
-        bytes_max: config.bus.topic_bytes_max,
-        ..topic
-    };
-    Topology::with_dead_letters(topics.into_iter().map(bounded).collect())
+    let mut topology = Topology::with_dead_letters(topics.into());
+    for topic in &mut topology.topics {
+        topic.bytes_max = if topic.is_dead_letters() {
+            config.bus.topic_bytes_max
+        } else {
+            config.bus.waiting_bytes_max()
+        };
+    }
+    topology
 }
 
 /// The settings with what predictions are, as far as settings say it.
