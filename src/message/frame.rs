@@ -123,7 +123,7 @@ struct JsonRecordIn<'a> {
 }
 
 /// A record with its probabilities; an empty list where it has none.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct WireScored<B> {
     id: Repr,
     body: B,
@@ -162,19 +162,17 @@ fn encode_scored<B: Body>(records: &[Record<B>]) -> Frame {
     };
     let classes = records.iter().map(probabilities).max().unwrap_or(0);
     let buffer = Vec::with_capacity(8 + records.len() * (30 + 8 * classes));
-    let wire: Vec<_> = records
-        .iter()
-        .map(|record| WireScoredRef {
+    // As in a plain frame.
+    let mut body = postcard::to_extend(&records.len(), buffer).unwrap_or_default();
+    for record in records {
+        let probabilities = record.body.probabilities();
+        let wire = WireScoredRef {
             id: &record.id.0,
             body: &record.body,
-            probabilities: record
-                .body
-                .probabilities()
-                .map_or(&[], Probabilities::as_slice),
-        })
-        .collect();
-    // Writing plain data into a growing buffer has no way to fail.
-    let body = postcard::to_extend(&wire, buffer).unwrap_or_default();
+            probabilities: probabilities.map_or(&[], Probabilities::as_slice),
+        };
+        body = postcard::to_extend(&wire, body).unwrap_or_default();
+    }
     Frame {
         content_type: POSTCARD_PROBABILITIES,
         body: body.into(),
@@ -231,10 +229,10 @@ fn json_record<B: Body>(record: &Record<B>) -> JsonRecordOut<'_> {
 /// When not even the records can be told apart; a bad record alone is in [`Decoded::malformed`].
 pub fn decode<B: Body>(content_type: &str, body: &[u8]) -> Result<Decoded<B>, FrameError> {
     let decoded = match media_type(content_type) {
-        Some(Encoding::Postcard) => decode_postcard(body),
+        Some(Encoding::Postcard) => decode_postcard(body, POSTCARD, take_record),
         Some(Encoding::Json) => decode_json(body),
         None if B::MAY_HAVE_PROBABILITIES && content_type == POSTCARD_PROBABILITIES => {
-            decode_scored(body)
+            decode_postcard(body, POSTCARD_PROBABILITIES, take_scored)
         }
         None => Err(FrameError::ContentType(
             content_type.chars().take(80).collect(),
@@ -257,7 +255,35 @@ fn media_type(content_type: &str) -> Option<Encoding> {
     is_json.then_some(Encoding::Json)
 }
 
-fn decode_postcard<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
+/// What the bytes of a postcard frame begin with, and the bytes after it.
+type Taken<'a, B> = Result<((Repr, B), &'a [u8]), postcard::Error>;
+
+fn take_record<B: Body>(bytes: &[u8]) -> Taken<'_, B> {
+    let (WireRecord { id, body }, after) = postcard::take_from_bytes(bytes)?;
+    Ok(((id, body), after))
+}
+
+fn take_scored<B: Body>(bytes: &[u8]) -> Taken<'_, B> {
+    let (scored, after) = postcard::take_from_bytes(bytes)?;
+    let WireScored {
+        id,
+        body,
+        probabilities,
+    } = scored;
+    let body: B = body;
+    if probabilities.is_empty() {
+        return Ok(((id, body), after));
+    }
+    let body = body.with_probabilities(Probabilities::unchecked(probabilities));
+    Ok(((id, body), after))
+}
+
+#[inline]
+fn decode_postcard<'a, B: Body>(
+    body: &'a [u8],
+    content_type: &'static str,
+    take: impl Fn(&'a [u8]) -> Taken<'a, B>,
+) -> Result<Decoded<B>, FrameError> {
     let (claimed, mut rest): (usize, _) =
         postcard::take_from_bytes(body).map_err(FrameError::Postcard)?;
     let mut decoded = Decoded {
@@ -265,8 +291,7 @@ fn decode_postcard<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
         malformed: Vec::new(),
     };
     for index in 0..claimed {
-        let (WireRecord { id, body }, after): (WireRecord<B>, _) =
-            postcard::take_from_bytes(rest).map_err(FrameError::Postcard)?;
+        let ((id, body), after) = take(rest).map_err(FrameError::Postcard)?;
         let (own, _) = rest.split_at(rest.len() - after.len());
         rest = after;
         match checked_record(id, body) {
@@ -275,7 +300,7 @@ fn decode_postcard<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
                 index,
                 id,
                 reason,
-                frame: frame_of_one(own),
+                frame: frame_of_one(own, content_type),
             }),
         }
     }
@@ -285,62 +310,14 @@ fn decode_postcard<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
     Ok(decoded)
 }
 
-<<<<<<< HEAD
-fn decode_scored<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
-    let (wire, rest): (Vec<WireScored<B>>, _) =
-        postcard::take_from_bytes(body).map_err(FrameError::Postcard)?;
-    if !rest.is_empty() {
-        return Err(FrameError::Trailing { size: rest.len() });
-    }
-    let mut decoded = Decoded {
-        records: Vec::with_capacity(wire.len()),
-        malformed: Vec::new(),
-    };
-    for (index, scored) in wire.into_iter().enumerate() {
-        let WireScored {
-            id,
-            body,
-            probabilities,
-        } = scored;
-        let body = if probabilities.is_empty() {
-            body
-        } else {
-            body.with_probabilities(Probabilities::unchecked(probabilities))
-        };
-        match checked_record(id.clone(), body.clone()) {
-            Ok(record) => decoded.records.push(record),
-            Err((id_if_read, reason)) => decoded.malformed.push(Malformed {
-                index,
-                id: id_if_read,
-                reason,
-                frame: alone(id, &body),
-            }),
-        }
-    }
-    Ok(decoded)
-}
-
-/// A bad record as a frame of its own.
-fn alone<B: Body>(id: Repr, body: &B) -> Frame {
-    let probabilities = body.probabilities().map(Probabilities::as_slice);
-    let wire = vec![WireScoredRef {
-        id: &id,
-        body,
-        probabilities: probabilities.unwrap_or_default(),
-    }];
-    Frame {
-        content_type: POSTCARD_PROBABILITIES,
-        body: postcard::to_stdvec(&wire).unwrap_or_default().into(),
-=======
 /// A frame of one record, from the record's bytes.
-fn frame_of_one(record: &[u8]) -> Frame {
+fn frame_of_one(record: &[u8], content_type: &'static str) -> Frame {
     let mut body = Vec::with_capacity(1 + record.len());
     body.push(1);
     body.extend_from_slice(record);
     Frame {
-        content_type: POSTCARD,
+        content_type,
         body: body.into(),
->>>>>>> main
     }
 }
 
