@@ -38,18 +38,13 @@ fn forest_of(
     fitted: &Fitted<'_>,
     trees: &[Fitted<'_>],
 ) -> Result<Form, ModelError> {
-    let is_classifier = fitted.class.name.ends_with("Classifier");
-    let classes = if is_classifier {
-        Some(fitted.labels(extraction, "classes_")?)
-    } else {
-        None
-    };
+    let classes = fitted.classes(extraction)?;
     let mut grove = Grove::default();
     for tree in trees {
         grove.add(
             extraction,
             tree,
-            is_classifier && fitted.version < Version(1, 4),
+            classes.is_some() && fitted.version < Version(1, 4),
         )?;
     }
     let missing = takes_missing(fitted, &trees[0]);
