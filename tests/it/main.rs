@@ -8,6 +8,7 @@
 mod cli;
 mod conformance;
 mod dashboard;
+mod fuzz;
 mod ledger;
 mod parity;
 mod picture;
