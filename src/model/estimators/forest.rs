@@ -24,18 +24,16 @@ impl Forest {
         let prepared = self.trees.prepare(rows)?;
         let mut output = Rows::zeros(rows.n_rows(), self.trees.outputs());
         let sums = output.as_mut_slice();
-        for tree in 0..self.trees.len() {
-            self.trees.visit(tree, &prepared, |row, leaf| {
-                if let &[value] = leaf {
-                    sums[row] += value;
-                } else {
-                    let sums = &mut sums[row * leaf.len()..];
-                    sums.iter_mut()
-                        .zip(leaf)
-                        .for_each(|(sum, value)| *sum += value);
-                }
-            });
-        }
+        self.trees.visit(&prepared, |_, row, leaf| {
+            if let &[value] = leaf {
+                sums[row] += value;
+            } else {
+                let sums = &mut sums[row * leaf.len()..];
+                sums.iter_mut()
+                    .zip(leaf)
+                    .for_each(|(sum, value)| *sum += value);
+            }
+        });
         #[expect(clippy::cast_precision_loss, reason = "a number of trees")]
         let count = self.trees.len() as f64;
         for value in sums.iter_mut() {
@@ -158,12 +156,9 @@ impl Boosting {
     fn raw_of_block(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let prepared = self.trees.prepare(rows)?;
         let mut raw = self.start.raw(&prepared.rows, self.outputs)?;
-        for tree in 0..self.trees.len() {
-            let output = tree % self.outputs;
-            self.trees.visit(tree, &prepared, |row, leaf| {
-                raw.row_mut(row)[output] += self.rate * leaf[0];
-            });
-        }
+        self.trees.visit(&prepared, |tree, row, leaf| {
+            raw.row_mut(row)[tree % self.outputs] += self.rate * leaf[0];
+        });
         Ok(raw)
     }
 }
@@ -228,10 +223,8 @@ impl Isolation {
         let depths = in_blocks(rows, self.trees.row_work(), |rows| {
             let prepared = self.trees.prepare(rows)?;
             let mut depths = vec![0.0; rows.n_rows()];
-            for tree in 0..self.trees.len() {
-                self.trees
-                    .visit(tree, &prepared, |row, leaf| depths[row] += leaf[0]);
-            }
+            self.trees
+                .visit(&prepared, |_, row, leaf| depths[row] += leaf[0]);
             Rows::new(1, depths)
         })?;
         let score = |depth: f64| {

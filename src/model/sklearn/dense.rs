@@ -161,7 +161,7 @@ pub(super) fn kernel_ridge(
     } else {
         1.0 / columns as f64
     };
-    let dual = fitted.vector(extraction, "dual_coef_")?;
+    let (_, dual) = fitted.numbers(extraction, "dual_coef_")?;
     if dual.len() != rows {
         return Err(fitted.several_targets());
     }

@@ -171,8 +171,12 @@ fn average_path_length(count: f64) -> f64 {
 /// `DummyRegressor` and `DummyClassifier`, as trees of one leaf would be.
 pub(super) fn dummy(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
     if fitted.class.name == "DummyRegressor" {
+        let constant = fitted.vector(extraction, "constant_")?;
+        if constant.len() != 1 {
+            return Err(fitted.several_targets());
+        }
         return Ok(Form::Constant {
-            values: fitted.put_vector(extraction, "constant_")?,
+            values: extraction.put_vector(fitted, "constant_", constant),
             classes: None,
         });
     }
