@@ -9,6 +9,7 @@ mod bench;
 mod cli;
 mod conformance;
 mod dashboard;
+mod fuzz;
 mod ledger;
 mod parity;
 mod picture;

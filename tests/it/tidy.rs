@@ -108,6 +108,7 @@ const ONLY_HERE: &[(&str, &[&str])] = &[
     ("lapin", &["bus::rabbitmq"]),
     ("async_nats", &["bus::nats"]),
     ("candle_core", &["model"]),
+    ("gemm", &["model"]),
     ("safetensors", &["model"]),
     ("axum", &["dashboard"]),
     ("figment", &["config"]),
