@@ -13,7 +13,8 @@ use crate::clock::Clock;
 /// Opens the bus that the URL names. Waits for an absent broker.
 ///
 /// # Errors
-/// [`BusError::Url`] when the URL is not one of ours or this build lacks its backend; otherwise what the backend
+/// [`BusError::Url`] when the URL is not one of ours or this build lacks its backend, [`BusError::Tls`] when the files
+/// of `[bus.tls]` do not go with it; otherwise what the backend
 /// says at once: refused credentials, a directory that is in use.
 pub async fn connect(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
     let (scheme, rest) = config

@@ -51,10 +51,12 @@ pub mod rabbitmq;
 #[cfg(any(feature = "rabbitmq", feature = "nats"))]
 mod remote;
 pub mod settle;
+mod tls;
 pub mod topology;
 
 pub use connect::{connect, redact};
 pub use error::BusError;
+pub use tls::TlsConfig;
 pub use topology::{Topic, Topology};
 
 /// A bus to some broker. Cheap to share as `Arc<dyn Bus>`; the cost of `dyn` is paid once a batch.
@@ -301,7 +303,8 @@ pub struct Unconfirmed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// `embedded:` (in memory), `embedded:PATH` (durable), `amqp://user:password@host:5672/vhost`, `nats://host:4222`.
+    /// `embedded:` (in memory), `embedded:PATH` (durable), `amqp://user:password@host:5672/vhost`, `nats://host:4222`;
+    /// encrypted: `amqps://…`, `tls://…`.
     pub url: String,
     /// Prefix of every name on the broker, so that several pipelines can share one; empty for none.
     pub prefix: String,
@@ -318,6 +321,8 @@ pub struct Config {
     pub topic_bytes_max: u64,
     /// Ceiling of the jittered wait between reconnection tries, in milliseconds.
     pub backoff_max_ms: u64,
+    /// Files for `amqps://` and `tls://`.
+    pub tls: TlsConfig,
 }
 
 impl Default for Config {
@@ -331,6 +336,7 @@ impl Default for Config {
             consume_window: 256,
             topic_bytes_max: 64 << 20,
             backoff_max_ms: 5_000,
+            tls: TlsConfig::default(),
         }
     }
 }

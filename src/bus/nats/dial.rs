@@ -13,9 +13,12 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{BODY_MAX, names::Names, session::NatsSession};
+#[cfg(feature = "tls")]
+use crate::bus::tls::client_config;
 use crate::bus::{
-    BusError, Config, redact,
+    BusError, Config, TlsConfig, redact,
     remote::{Dial, HEADERS_MAX, Session, Trouble},
+    tls::refusal,
 };
 
 /// How long one try to connect may take.
@@ -30,6 +33,7 @@ pub(super) struct NatsDial {
     login: Login,
     names: Names,
     lease: Duration,
+    tls: TlsConfig,
     body_max: Arc<AtomicUsize>,
 }
 
@@ -48,6 +52,7 @@ impl NatsDial {
         config: &Config,
         body_max: Arc<AtomicUsize>,
     ) -> Result<Self, BusError> {
+        config.tls.check(url, cfg!(feature = "tls"))?;
         let (addresses, query) = url.split_once('?').unwrap_or((url, ""));
         let servers = parse_servers(url, addresses)?;
         let login = match file_login(url, query).await? {
@@ -59,12 +64,14 @@ impl NatsDial {
             login,
             names: Names::new(&config.prefix),
             lease: Duration::from_millis(config.lease_ms.max(3)),
+            tls: config.tls.clone(),
             body_max,
         })
     }
 
     fn options(&self) -> Result<ConnectOptions, Trouble> {
-        let options = ConnectOptions::new()
+        let options = self
+            .files()
             .name("residual")
             .connection_timeout(CONNECT_TIMEOUT)
             .request_timeout(Some(CONNECT_TIMEOUT))
@@ -84,11 +91,28 @@ impl NatsDial {
             })?,
         })
     }
+
+    /// The files of `[bus.tls]`; which of them are used is the URL's and the server's business.
+    fn files(&self) -> ConnectOptions {
+        let mut options = ConnectOptions::new();
+        if let Some(file) = &self.tls.ca_file {
+            options = options.add_root_certificates(file.clone());
+        }
+        if let (Some(certificate), Some(key)) = (&self.tls.cert_file, &self.tls.key_file) {
+            options = options.add_client_certificate(certificate.clone(), key.clone());
+        }
+        options
+    }
 }
 
 #[async_trait]
 impl Dial for NatsDial {
     async fn dial(&self) -> Result<Box<dyn Session>, Trouble> {
+        #[cfg(feature = "tls")]
+        if self.servers.iter().any(ServerAddr::tls_required) {
+            // The client reads the files itself, and tells less about one that it cannot use.
+            client_config(&self.tls).await?;
+        }
         let lost = watch::Sender::new(None);
         let told = lost.clone();
         let options = self.options()?.event_callback(move |event| {
@@ -129,6 +153,9 @@ fn note(lost: &watch::Sender<Option<String>>, event: &Event) {
 }
 
 fn connect_trouble(error: &async_nats::ConnectError) -> Trouble {
+    if let Some(refusal) = refusal(error) {
+        return refusal;
+    }
     let reason = with_source(error);
     match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
@@ -139,7 +166,7 @@ fn connect_trouble(error: &async_nats::ConnectError) -> Trouble {
         }
         ConnectErrorKind::Tls => Trouble::refused(
             reason,
-            "check that the server's certificate is valid for this host name and known to the system",
+            "name the host as the server's certificate does, and its authority by `bus.tls.ca_file`",
         ),
         _ => Trouble::Passing(reason),
     }

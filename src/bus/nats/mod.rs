@@ -50,7 +50,8 @@ impl fmt::Debug for Nats {
 }
 
 impl Nats {
-    /// Connects to `nats://[user:password@|token@]host[:port][,…][?creds=FILE|nkey=FILE]`, or `tls://…`.
+    /// Connects to `nats://[user:password@|token@]host[:port][,…][?creds=FILE|nkey=FILE]`, or `tls://…` by the
+    /// files of [`Config::tls`].
     ///
     /// Returns after the first try. An absent broker is not an error: [`Backend::declare`] waits for it.
     ///

@@ -17,6 +17,8 @@
 //! exchanges, because a copy that is confirmed before the ack is the same on every broker.
 
 mod dial;
+#[cfg(feature = "tls")]
+mod encrypted;
 mod greeting;
 mod ids;
 mod inlet;
@@ -58,7 +60,7 @@ impl fmt::Debug for Rabbitmq {
 
 impl Rabbitmq {
     /// Connects to `amqp://user:password@host[:port][/vhost][?heartbeat=SECONDS]`, or `amqps://…` in a build with
-    /// the `tls` feature.
+    /// the `tls` feature, by the files of [`Config::tls`].
     ///
     /// Returns after the first try. An absent broker is not an error: [`Backend::declare`] waits for it.
     ///

@@ -176,6 +176,12 @@ pub(in crate::bus) enum Trouble {
 pub(in crate::bus) enum Lasting {
     /// See [`BusError::Refused`].
     Refused { reason: String, mend: String },
+    /// See [`BusError::Tls`].
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(dead_code, reason = "nothing fails that is not there")
+    )]
+    Tls { reason: String, mend: String },
     /// See [`BusError::Conflict`].
     Conflict {
         name: String,
@@ -187,6 +193,14 @@ pub(in crate::bus) enum Lasting {
 impl Trouble {
     pub(in crate::bus) fn refused(reason: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::Lasting(Lasting::Refused {
+            reason: reason.into(),
+            mend: mend.into(),
+        })
+    }
+
+    #[cfg(feature = "tls")]
+    pub(in crate::bus) fn tls(reason: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::Lasting(Lasting::Tls {
             reason: reason.into(),
             mend: mend.into(),
         })
@@ -209,6 +223,7 @@ impl From<Lasting> for BusError {
     fn from(lasting: Lasting) -> Self {
         match lasting {
             Lasting::Refused { reason, mend } => Self::Refused { reason, mend },
+            Lasting::Tls { reason, mend } => Self::Tls { reason, mend },
             Lasting::Conflict { name, reason, mend } => Self::Conflict { name, reason, mend },
         }
     }
