@@ -41,8 +41,13 @@ pub(super) struct NatsDial {
 enum Login {
     None,
     Token(String),
-    Password { user: String, password: String },
+    Password {
+        user: String,
+        password: String,
+    },
+    /// The path of a `.creds` file.
     Credentials(String),
+    /// The path of a file that holds a seed.
     Nkey(String),
 }
 
@@ -69,7 +74,7 @@ impl NatsDial {
         })
     }
 
-    fn options(&self) -> Result<ConnectOptions, Trouble> {
+    async fn options(&self) -> Result<ConnectOptions, Trouble> {
         let options = self
             .files()
             .name("residual")
@@ -82,13 +87,16 @@ impl NatsDial {
             Login::None => options,
             Login::Token(token) => options.token(token),
             Login::Password { user, password } => options.user_and_password(user, password),
-            Login::Nkey(seed) => options.nkey(seed),
-            Login::Credentials(text) => options.credentials(&text).map_err(|error| {
-                Trouble::refused(
-                    format!("the credentials file is not understood: {error}"),
-                    "give the .creds file that the NATS operator issued",
-                )
-            })?,
+            Login::Nkey(file) => options.nkey(read_again(&file).await?.trim().to_owned()),
+            Login::Credentials(file) => {
+                let text = read_again(&file).await?;
+                options.credentials(&text).map_err(|error| {
+                    Trouble::refused(
+                        format!("the credentials file `{file}` is not understood: {error}"),
+                        "give the .creds file that the NATS operator issued",
+                    )
+                })?
+            }
         })
     }
 
@@ -115,7 +123,7 @@ impl Dial for NatsDial {
         }
         let lost = watch::Sender::new(None);
         let told = lost.clone();
-        let options = self.options()?.event_callback(move |event| {
+        let options = self.options().await?.event_callback(move |event| {
             let told = told.clone();
             async move { note(&told, &event) }
         });
@@ -195,23 +203,33 @@ async fn file_login(url: &str, query: &str) -> Result<Option<Login>, BusError> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, file) = pair.split_once('=').unwrap_or((pair, ""));
         let file = percent_decode(file);
-        let read = async |file: &str| {
-            tokio::fs::read_to_string(file)
-                .await
-                .map_err(|error| url_error(url, format!("{key} file `{file}`: {error}")))
-        };
-        login = Some(match key {
-            "creds" => Login::Credentials(read(&file).await?),
-            "nkey" => Login::Nkey(read(&file).await?.trim().to_owned()),
+        let readable = tokio::fs::read_to_string(&file).await;
+        let unreadable = readable
+            .err()
+            .map(|error| format!("{key} file `{file}`: {error}"));
+        let known = match key {
+            "creds" => Login::Credentials(file),
+            "nkey" => Login::Nkey(file),
             _ => {
                 return Err(url_error(
                     url,
                     format!("unknown parameter `{key}`; `creds` and `nkey` are known"),
                 ));
             }
-        });
+        };
+        if let Some(reason) = unreadable {
+            return Err(url_error(url, reason));
+        }
+        login = Some(known);
     }
     Ok(login)
+}
+
+/// Reads for each connection, so that the next one takes up a renewed secret. While it is being replaced it may be
+/// away for a moment.
+async fn read_again(file: &str) -> Result<String, Trouble> {
+    let read = tokio::fs::read_to_string(file).await;
+    read.map_err(|error| Trouble::Passing(format!("`{file}`: {error}")))
 }
 
 fn url_login(servers: &[ServerAddr]) -> Login {

@@ -12,8 +12,10 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod authority;
 mod ctx;
 mod embedded;
+mod encrypted;
 mod ledger;
 mod nats;
 mod own_nats;
