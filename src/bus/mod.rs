@@ -211,10 +211,13 @@ pub struct Settled {
 /// How much waits for a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Depth {
-    /// Messages ready to be delivered (delayed ones included).
+    /// Messages ready to be delivered (delayed ones included), and what [`Depth::elsewhere`] counts.
     pub ready: u64,
-    /// Messages delivered and not settled.
+    /// Messages delivered to this process and not settled.
     pub in_flight: u64,
+    /// Messages that were delivered and not settled, and not by this process: others have them in hand, or they wait
+    /// to be delivered again. `None` where the broker does not tell; what others have in hand is then counted nowhere.
+    pub elsewhere: Option<u64>,
     /// Dead letters of the group.
     pub dead: u64,
 }
@@ -236,6 +239,8 @@ pub struct Capabilities {
     pub uncounted_release: bool,
     /// A second publish of the same message id within a short time is dropped by the broker.
     pub deduplicates: bool,
+    /// [`Depth::elsewhere`] is told.
+    pub counts_elsewhere: bool,
     /// The largest body in bytes.
     pub body_max: usize,
 }

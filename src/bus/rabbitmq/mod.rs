@@ -11,7 +11,8 @@
 //!
 //! Differences that the capabilities tell: nothing is dropped for having the same id; whether a release counts
 //! depends on the broker's version. When one of several groups of a topic is full, the others may see the messages
-//! that wait for it more than once. `in_flight` counts the deliveries of this process only, as AMQP tells no more.
+//! that wait for it more than once: a nack does not say which queue had no room, and the whole is sent again under the
+//! same id. AMQP does not tell what other processes hold, so `elsewhere` is never told and `ready` is without it.
 //!
 //! Deliberately absent: lapin's recovery, which forgets consumers whose channel the broker closed; dead-letter
 //! exchanges, because a copy that is confirmed before the ack is the same on every broker.
@@ -98,6 +99,7 @@ impl Backend for Rabbitmq {
             attempts_survive_restart: true,
             uncounted_release: self.release_is_uncounted(),
             deduplicates: false,
+            counts_elsewhere: false,
             body_max: BODY_MAX,
         }
     }

@@ -83,9 +83,13 @@ pub(in crate::bus) enum Stock {
     /// Messages that are delivered to nobody; what others hold is not told.
     #[cfg(feature = "rabbitmq")]
     Ready(u64),
-    /// Messages that are not acknowledged, whether somebody holds them or not.
     #[cfg(feature = "nats")]
-    Unacked(u64),
+    Unacked {
+        /// Messages that were not delivered yet.
+        fresh: u64,
+        /// Messages that were delivered and not acknowledged, whether somebody holds them or not.
+        delivered: u64,
+    },
 }
 
 /// The way out to one topic.

@@ -126,6 +126,7 @@ laws! {
         life::drop_without_close_is_safe,
         life::everything_may_close_at_once,
         life::depth_is_truthful,
+        life::depth_tells_of_other_processes_or_says_that_it_does_not,
         life::the_broker_says_what_it_is,
         outages::after_a_long_idle_it_delivers,
         outages::a_letter_written_twice_is_recognisable,
