@@ -30,6 +30,7 @@ mod chaos;
 mod disk;
 mod faults;
 mod life;
+mod memory;
 mod outages;
 mod poison;
 mod publish;
@@ -151,5 +152,6 @@ laws! {
         outages::the_publish_window_holds_publishers_back,
         outages::blocked_publishers_do_not_block_acks,
         outages::a_deleted_group_is_loud_or_mended,
+        memory::memory_stays_flat_while_nothing_is_taken,
     }
 }
