@@ -78,11 +78,8 @@ async fn ask(config: &Config) -> Result<String> {
     {
         for group in &topic.groups {
             let depth = bus.depth(&topic.name, group).await?;
-            said.push_str(&format!(
-                "\n        {}.{group}: {}",
-                topic.name,
-                told(depth)
-            ));
+            let line = format!("\n        {}.{group}: {}", topic.name, told(depth));
+            said.push_str(&line);
         }
     }
     bus.close().await?;
