@@ -59,7 +59,7 @@ impl Default for Config {
             seen_max: 500_000,
             seen_age_max_ms: 24 * 3_600_000,
             label_policy: LabelPolicy::First,
-            group_max: 512,
+            group_max: 128,
             linger_ms: 2,
             hold_ms: 50,
             hold_max: 160,
