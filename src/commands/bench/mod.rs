@@ -90,7 +90,7 @@ fn configure(config: &mut Config, args: &BenchArgs, folder: &Path) -> Result<()>
     if args.processes && config.bus.url.starts_with("embedded:") {
         bail!("`--processes` needs a broker: an embedded bus lives in one process");
     }
-    config.logs = folder.to_owned();
+    folder.clone_into(&mut config.logs);
     config.bus.prefix.insert_str(0, PREFIX);
     // What is drawn can be computed again: in order, or by a seed.
     match config.dataset.seed {
