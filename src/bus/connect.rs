@@ -2,6 +2,8 @@
 //!
 //! Promise: a password never leaves this file but towards the broker.
 
+#[cfg(not(all(feature = "rabbitmq", feature = "nats")))]
+use std::future::{Ready, ready};
 use std::{path::Path, sync::Arc};
 
 use super::{
@@ -21,6 +23,7 @@ pub async fn connect(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusE
         .url
         .split_once(':')
         .ok_or_else(|| misunderstood(&config.url, "it has no scheme"))?;
+    config.tls.check(&config.url, cfg!(feature = "tls"))?;
     match scheme {
         "embedded" if rest.is_empty() => Ok(built(Embedded::memory(config.clone()), config, clock)),
         "embedded" => {
@@ -56,11 +59,11 @@ async fn rabbitmq(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusErro
 }
 
 #[cfg(not(feature = "rabbitmq"))]
-async fn rabbitmq(config: &Config, _clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    Err(misunderstood(
+fn rabbitmq(config: &Config, _clock: Clock) -> Ready<Result<Arc<dyn Bus>, BusError>> {
+    ready(Err(misunderstood(
         &config.url,
         "this build lacks the `rabbitmq` feature",
-    ))
+    )))
 }
 
 #[cfg(feature = "nats")]
@@ -70,11 +73,11 @@ async fn nats(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
 }
 
 #[cfg(not(feature = "nats"))]
-async fn nats(config: &Config, _clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    Err(misunderstood(
+fn nats(config: &Config, _clock: Clock) -> Ready<Result<Arc<dyn Bus>, BusError>> {
+    ready(Err(misunderstood(
         &config.url,
         "this build lacks the `nats` feature",
-    ))
+    )))
 }
 
 /// The URL with `***` in place of what could be a secret: the password, or the token of a NATS URL.

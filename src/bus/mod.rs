@@ -355,7 +355,7 @@ impl Default for Config {
             publish_window: 512,
             consume_window: 256,
             topic_bytes_max: 64 << 20,
-            embedded_bytes_max: 2 << 20,
+            embedded_bytes_max: 1 << 20,
             backoff_max_ms: 5_000,
             tls: TlsConfig::default(),
         }

@@ -48,7 +48,7 @@ impl Default for Config {
         Self {
             model: DEFAULT_MODEL.to_owned(),
             watch: Period::from_millis(0),
-            batch_frames: 64,
+            batch_frames: 16,
             batches_in_flight: 4,
             encoding: Encoding::Postcard,
         }
