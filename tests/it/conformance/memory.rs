@@ -63,7 +63,6 @@ pub(super) async fn memory_stays_flat_while_nothing_is_taken(ctx: &Ctx) {
     worker.until_confirmed(100).await;
     server.fill().await;
     assert_flat(&worker, "the broker takes nothing").await;
-    server.free().await;
     server.kill9().await;
     assert_flat(&worker, "the broker is away").await;
     worker.kill9().await;
