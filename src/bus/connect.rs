@@ -2,6 +2,8 @@
 //!
 //! Promise: a password never leaves this file but towards the broker.
 
+#[cfg(not(all(feature = "rabbitmq", feature = "nats")))]
+use std::future::{Ready, ready};
 use std::{path::Path, sync::Arc};
 
 use super::{
@@ -13,13 +15,15 @@ use crate::clock::Clock;
 /// Opens the bus that the URL names. Waits for an absent broker.
 ///
 /// # Errors
-/// [`BusError::Url`] when the URL is not one of ours or this build lacks its backend; otherwise what the backend
+/// [`BusError::Url`] when the URL is not one of ours or this build lacks its backend, [`BusError::Tls`] when the files
+/// of `[bus.tls]` do not go with it; otherwise what the backend
 /// says at once: refused credentials, a directory that is in use.
 pub async fn connect(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
     let (scheme, rest) = config
         .url
         .split_once(':')
         .ok_or_else(|| misunderstood(&config.url, "it has no scheme"))?;
+    config.tls.check(&config.url, cfg!(feature = "tls"))?;
     match scheme {
         "embedded" if rest.is_empty() => Ok(built(Embedded::memory(config.clone()), config, clock)),
         "embedded" => {
@@ -55,11 +59,11 @@ async fn rabbitmq(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusErro
 }
 
 #[cfg(not(feature = "rabbitmq"))]
-async fn rabbitmq(config: &Config, _clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    Err(misunderstood(
+fn rabbitmq(config: &Config, _clock: Clock) -> Ready<Result<Arc<dyn Bus>, BusError>> {
+    ready(Err(misunderstood(
         &config.url,
         "this build lacks the `rabbitmq` feature",
-    ))
+    )))
 }
 
 #[cfg(feature = "nats")]
@@ -69,11 +73,11 @@ async fn nats(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
 }
 
 #[cfg(not(feature = "nats"))]
-async fn nats(config: &Config, _clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    Err(misunderstood(
+fn nats(config: &Config, _clock: Clock) -> Ready<Result<Arc<dyn Bus>, BusError>> {
+    ready(Err(misunderstood(
         &config.url,
         "this build lacks the `nats` feature",
-    ))
+    )))
 }
 
 /// The URL with `***` in place of what could be a secret: the password, or the token of a NATS URL.

@@ -26,6 +26,14 @@ pub enum BusError {
         /// What the operator can do.
         mend: String,
     },
+    /// TLS cannot be spoken as it is set up.
+    #[error("TLS is not possible: {reason}; {mend}")]
+    Tls {
+        /// The file that cannot be used, or what the handshake ended with.
+        reason: String,
+        /// What the operator can do.
+        mend: String,
+    },
     /// Something of that name exists with other settings. It is never repaired by deletion.
     #[error("`{name}` exists on the broker with other settings: {reason}; {mend}")]
     Conflict {
@@ -79,7 +87,7 @@ impl BusError {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::Url { .. } | Self::Refused { .. } | Self::Conflict { .. }
+            Self::Url { .. } | Self::Refused { .. } | Self::Tls { .. } | Self::Conflict { .. }
         )
     }
 }

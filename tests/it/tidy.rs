@@ -107,6 +107,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const ONLY_HERE: &[(&str, &[&str])] = &[
     ("lapin", &["bus::rabbitmq"]),
     ("async_nats", &["bus::nats"]),
+    ("async_rs", &["bus::rabbitmq"]),
+    ("tokio_rustls", &["bus::rabbitmq", "bus::tls"]),
     ("candle_core", &["model"]),
     ("gemm", &["model"]),
     ("safetensors", &["model"]),
