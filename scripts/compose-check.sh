@@ -20,7 +20,7 @@ started=$SECONDS
 say() { printf 'compose-check [%4ss] %s\n' $((SECONDS - started)) "$*" >&2; }
 fail() {
   say "FAILED: $*"
-  [[ -z ${project:-} ]] || { compose ps && compose logs --no-color --tail=40; } >&2 || true
+  [[ -z ${project:-} ]] || { compose ps && compose logs --no-color --tail=15; } >&2 || true
   exit 1
 }
 
@@ -167,7 +167,7 @@ first_life() {
   await "page on this machine" is_ready
   logs_of metric | grep ' recorded ' >/dev/null || fail "the logs of metric do not tell of recorded rows"
   compose kill -s SIGKILL metric >/dev/null 2>&1
-  compose up -d --no-build --no-recreate --scale predictor=3 >/dev/null 2>&1
+  compose up -d --no-build --no-recreate --scale predictor=3 metric >/dev/null 2>&1
   say "metric was killed and is back"
   compose restart -t 10 "$broker" >/dev/null 2>&1
   say "$broker was restarted"
