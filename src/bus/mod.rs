@@ -367,6 +367,7 @@ impl fmt::Debug for Config {
             publish_window,
             consume_window,
             topic_bytes_max,
+            embedded_bytes_max,
             backoff_max_ms,
         } = self;
         f.debug_struct("Config")
@@ -378,6 +379,7 @@ impl fmt::Debug for Config {
             .field("publish_window", publish_window)
             .field("consume_window", consume_window)
             .field("topic_bytes_max", topic_bytes_max)
+            .field("embedded_bytes_max", embedded_bytes_max)
             .field("backoff_max_ms", backoff_max_ms)
             .finish()
     }
