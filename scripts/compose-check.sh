@@ -148,7 +148,8 @@ prepare() {
   # Whoever comes from another machine has another number than the one who runs this.
   [[ $(id -u) != 0 ]] || chown 12345:12345 "$work/logs"
   secret_core=check-$RANDOM$RANDOM
-  printf '%s @:/"\\#%%41\n' "$secret_core" >"$work/secrets/broker_password"
+  # No colon: RabbitMQ's settings take what stands before one for a kind of encoding.
+  printf '%s @/"\\#%%41\n' "$secret_core" >"$work/secrets/broker_password"
   export BROKER_USER=somebody BROKER_PASSWORD_FILE=./secrets/broker_password
   export RESIDUAL_IMAGE RESIDUAL_INTERVAL=50ms RESIDUAL_COUNT=$rows RESIDUAL_REFRESH=1s
   # Any free port: the user's own pipeline may run beside this.
@@ -160,7 +161,7 @@ prepare() {
 first_life() {
   local since=$SECONDS
   [[ -z $(compose config 2>&1 >/dev/null) ]] || fail "compose warns: $(compose config 2>&1 >/dev/null)"
-  compose up -d --no-build --scale predictor=3 >/dev/null 2>&1 || fail "up"
+  compose up -d --no-build --scale predictor=3 >"$work/up" 2>&1 || fail "up: $(tail -n 3 "$work/up")"
   await "$file: first row on the host" has_rows 1
   say "$((SECONDS - since)) s from up to the first row"
   await "picture on the host" has_picture
