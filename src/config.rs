@@ -215,6 +215,9 @@ impl Config {
 /// A larger frame would meet the brokers' size limits with wide rows.
 const FRAME_RECORDS_MAX: usize = 4_096;
 
+/// Their values are never told, not even wrong ones.
+const SECRETS: [&str; 2] = ["bus.url", "dashboard.token"];
+
 fn setting(key: &str, reason: &str) -> BadSetting {
     BadSetting {
         key: key.to_owned(),
@@ -233,10 +236,16 @@ fn bad_setting(error: &figment::Error, flags: &[(&str, &str)]) -> BadSetting {
         Some(metadata) => origin(metadata, &error.path),
         None => String::new(),
     });
+    let reason = if SECRETS.contains(&key.as_str()) {
+        "is not text; what looks like a number needs quotes of its own, as in `'\"123\"'`"
+            .to_owned()
+    } else {
+        error.kind.to_string()
+    };
     BadSetting {
         key,
         origin,
-        reason: error.kind.to_string(),
+        reason,
     }
 }
 

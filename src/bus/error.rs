@@ -3,7 +3,7 @@
 //! Passing trouble (a lost link, a full window) never leaves a backend: it waits and resumes. What is left here
 //! needs somebody: a wrong setting, a message that can never fit, a bus that was closed.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, io, path::PathBuf};
 
 /// An error of the bus seam.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,15 @@ pub enum BusError {
         url: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The file that holds the broker's password cannot be used.
+    #[error("`bus.password_file` `{}` cannot be used; it must hold the password in one line and be readable for this user", path.display())]
+    PasswordFile {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
     },
     /// The broker answered and refused: credentials, permissions, a missing vhost, JetStream switched off.
     #[error("broker refused: {reason}; {mend}")]
@@ -87,7 +96,11 @@ impl BusError {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::Url { .. } | Self::Refused { .. } | Self::Tls { .. } | Self::Conflict { .. }
+            Self::Url { .. }
+                | Self::PasswordFile { .. }
+                | Self::Refused { .. }
+                | Self::Tls { .. }
+                | Self::Conflict { .. }
         )
     }
 }

@@ -28,6 +28,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     future::{Future, IntoFuture},
+    path::PathBuf,
     pin::Pin,
     time::Duration,
 };
@@ -46,6 +47,7 @@ mod error;
 #[cfg(feature = "nats")]
 pub mod nats;
 pub mod observed;
+mod password;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 #[cfg(any(feature = "rabbitmq", feature = "nats"))]
@@ -304,13 +306,15 @@ pub struct Unconfirmed {
     pub ids: Vec<Uuid>,
 }
 
-/// Settings of the bus, the same for every backend.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Settings of the bus, the same for every backend. `Debug` shows the URL without its password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// `embedded:` (in memory), `embedded:PATH` (durable), `amqp://user:password@host:5672/vhost`, `nats://host:4222`;
     /// encrypted: `amqps://…`, `tls://…`.
     pub url: String,
+    /// A file that holds the password (or the token, for a NATS URL without a user), for secrets that are mounted.
+    pub password_file: Option<PathBuf>,
     /// Prefix of every name on the broker, so that several pipelines can share one; empty for none.
     pub prefix: String,
     /// Deliveries of the same message before it is dead-lettered.
@@ -349,6 +353,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             url: "embedded:".to_owned(),
+            password_file: None,
             prefix: String::new(),
             attempts_max: 5,
             lease_ms: 10_000,
@@ -359,5 +364,34 @@ impl Default for Config {
             backoff_max_ms: 5_000,
             tls: TlsConfig::default(),
         }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            url,
+            password_file,
+            prefix,
+            attempts_max,
+            lease_ms,
+            publish_window,
+            consume_window,
+            topic_bytes_max,
+            embedded_bytes_max,
+            backoff_max_ms,
+        } = self;
+        f.debug_struct("Config")
+            .field("url", &redact(url))
+            .field("password_file", password_file)
+            .field("prefix", prefix)
+            .field("attempts_max", attempts_max)
+            .field("lease_ms", lease_ms)
+            .field("publish_window", publish_window)
+            .field("consume_window", consume_window)
+            .field("topic_bytes_max", topic_bytes_max)
+            .field("embedded_bytes_max", embedded_bytes_max)
+            .field("backoff_max_ms", backoff_max_ms)
+            .finish()
     }
 }

@@ -16,5 +16,6 @@ mod picture;
 mod pipeline;
 mod python;
 mod residual;
+mod secrets;
 mod simulation;
 mod tidy;

@@ -64,6 +64,10 @@ impl NatsDial {
             Some(login) => login,
             None => url_login(&servers),
         };
+        let servers = servers.into_iter().map(without_login);
+        let servers = servers
+            .collect::<Result<_, _>>()
+            .map_err(|error| url_error(url, error.to_string()))?;
         Ok(Self {
             servers,
             login,
@@ -246,6 +250,15 @@ fn url_login(servers: &[ServerAddr]) -> Login {
     }
 }
 
+/// The address alone. The login goes another way, and async-nats writes addresses into its debug log.
+fn without_login(server: ServerAddr) -> std::io::Result<ServerAddr> {
+    let mut url = server.into_inner();
+    // Both fail only on a URL without a host, and then there is no login either.
+    url.set_username("").ok();
+    url.set_password(None).ok();
+    ServerAddr::from_url(url)
+}
+
 fn url_error(url: &str, reason: String) -> BusError {
     BusError::Url {
         url: redact(url),
@@ -276,6 +289,17 @@ mod tests {
     fn percent_escapes_are_undone_and_broken_ones_are_kept() {
         assert_eq!(percent_decode("p%40ss%2Fw%"), "p@ss/w%");
         assert_eq!(percent_decode("%zz%4"), "%zz%4");
+    }
+
+    #[tokio::test]
+    async fn addresses_hold_no_login() {
+        let body_max = Arc::new(AtomicUsize::new(0));
+        let url = "nats://u:secret@h:1,nats://u:secret@i:2";
+        let dial = NatsDial::new(url, &Config::default(), body_max).await;
+        let dial = dial.unwrap_or_else(|error| panic!("{error}"));
+        assert!(!format!("{:?}", dial.servers).contains("secret"));
+        assert_eq!(dial.servers.len(), 2);
+        assert!(matches!(dial.login, Login::Password { .. }));
     }
 
     #[tokio::test]

@@ -153,7 +153,7 @@ pub(crate) struct NatsServer {
 
 impl NatsServer {
     /// Not started yet. `settings` are lines of its configuration.
-    pub(super) fn absent(settings: &str) -> Self {
+    pub(crate) fn absent(settings: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let server = Self {
             directory,
@@ -172,7 +172,7 @@ impl NatsServer {
     }
 
     /// Settings for JetStream in this server's own directory.
-    pub(super) fn jetstream(&self) -> String {
+    pub(crate) fn jetstream(&self) -> String {
         let store = self.store();
         // Room for what the laws declare, and little more: one of them fills it.
         format!(
@@ -186,12 +186,12 @@ impl NatsServer {
         self.file("store")
     }
 
-    pub(super) fn configure(&self, settings: &str) {
+    pub(crate) fn configure(&self, settings: &str) {
         let text = format!("listen: \"127.0.0.1:{}\"\n{settings}\n", self.port);
         fs::write(self.file("nats.conf"), text).expect("written");
     }
 
-    pub(super) fn start(&self) {
+    pub(crate) fn start(&self) {
         let mut command = Command::new("/usr/sbin/nats-server");
         command.arg("-c").arg(self.file("nats.conf"));
         let log = self.file("log");
@@ -230,10 +230,10 @@ impl Drop for NatsServer {
 }
 
 /// A rabbitmq-server, alone on its own node name, ports and epmd.
-pub(super) struct RabbitServer {
+pub(crate) struct RabbitServer {
     directory: TempDir,
     node: String,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     dist_port: u16,
     epmd_port: u16,
     watch: Watch,
@@ -302,7 +302,7 @@ impl RabbitServer {
         }
     }
 
-    pub(super) fn started() -> Self {
+    pub(crate) fn started() -> Self {
         let server = Self::absent();
         server.start();
         server
@@ -347,7 +347,7 @@ impl RabbitServer {
     }
 
     /// Runs `rabbitmqctl`.
-    pub(super) fn control(&self, arguments: &[&str]) {
+    pub(crate) fn control(&self, arguments: &[&str]) {
         let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
         self.environment(&mut command);
         let output = command.args(arguments).output().expect("rabbitmqctl");
