@@ -11,6 +11,7 @@ mod dashboard;
 mod ledger;
 mod parity;
 mod picture;
+mod picture_flags;
 mod pipeline;
 mod python;
 mod residual;
