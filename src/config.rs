@@ -196,6 +196,9 @@ impl Config {
         if let Err(reason) = self.metric.check() {
             bad.push(setting("metric", &reason));
         }
+        if let Err(reason) = self.dashboard.check() {
+            bad.push(setting("dashboard.mae_max", &reason));
+        }
         if let Err(error) = self.plot.check() {
             bad.push(setting("plot.output", &error.to_string()));
         }

@@ -1,6 +1,7 @@
 //! The page over real sockets: what it shows, whom it lets in, what it takes.
 
 mod browser;
+mod hostile;
 mod house;
 mod http;
 

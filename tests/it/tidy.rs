@@ -110,6 +110,8 @@ const ONLY_HERE: &[(&str, &[&str])] = &[
     ("candle_core", &["model"]),
     ("safetensors", &["model"]),
     ("axum", &["dashboard"]),
+    ("hyper", &["dashboard"]),
+    ("hyper_util", &["dashboard"]),
     ("figment", &["config"]),
     ("clap", &["cli", "main"]),
     ("plotters", &["chart"]),
