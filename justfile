@@ -31,3 +31,8 @@ ci:
 [group('check')]
 fmt:
     cargo fmt
+
+# Every benchmark in one run, beside the original's loops and the brokers' raw ceilings; writes bench/RESULTS.md
+[group('check')]
+bench *args:
+    python3 bench/run.py {{args}}

@@ -1,6 +1,6 @@
 //! The command line: clap types and how flags name settings. No logic.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -110,6 +110,8 @@ pub enum Command {
         #[command(flatten)]
         common: CommonArgs,
     },
+    /// Measure rows a second, latency and cost, and prove that the right rows arrived
+    Bench(BenchArgs),
     /// Send dead letters back to where they came from
     Redrive {
         /// `features`, `y_true` or `y_pred`
@@ -118,6 +120,38 @@ pub enum Command {
         #[command(flatten)]
         common: CommonArgs,
     },
+}
+
+/// What is driven how.
+#[derive(Args, Debug)]
+pub struct BenchArgs {
+    /// Flags of every service.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// diabetes (bundled) or a CSV file [default: diabetes]
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// The column with the true answer [default: target]
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Option<String>,
+    /// Rows to drive through
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub rows: u64,
+    /// Rows a second; as fast as it goes without it
+    #[arg(long, value_name = "R")]
+    pub rate: Option<NonZeroU32>,
+    /// Each stage in a process of its own
+    #[arg(long)]
+    pub processes: bool,
+    /// The embedded bus in memory instead of on disk: nothing but the log is durable then
+    #[arg(long)]
+    pub memory: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of every service.
@@ -253,6 +287,21 @@ impl PlotArgs {
     /// The settings that these flags name.
     pub fn override_in(&self, overrides: &mut Overrides) {
         overrides.set("plot.refresh", "--refresh", self.refresh);
+    }
+}
+
+impl BenchArgs {
+    /// The settings that these flags name.
+    pub fn override_in(&self, overrides: &mut Overrides) {
+        let interval = self.rate.map(|rate| Duration::from_secs(1) / rate.get());
+        self.model.override_in(overrides);
+        overrides.set("dataset.source", "--source", self.source.as_ref());
+        overrides.set("dataset.target", "--target", self.target.as_ref());
+        overrides.set("features.count", "--rows", Some(self.rows));
+        let interval = Period(interval.unwrap_or_default());
+        overrides.set("features.interval", "--rate", Some(interval));
+        let level = self.common.log_level.is_none().then_some("warn");
+        overrides.set("telemetry.level", "--log-level", level);
     }
 }
 

@@ -174,14 +174,16 @@ impl Config {
 
     /// Bounds that types cannot say.
     fn validate(&self) -> Result<(), ConfigError> {
-        let positive: [(&str, u64); 9] = [
+        let positive: [(&str, u64); 11] = [
             ("bus.attempts_max", self.bus.attempts_max.into()),
             ("bus.lease_ms", self.bus.lease_ms),
             ("bus.publish_window", self.bus.publish_window as u64),
             ("bus.consume_window", self.bus.consume_window as u64),
             ("bus.topic_bytes_max", self.bus.topic_bytes_max),
+            ("bus.embedded_bytes_max", self.bus.embedded_bytes_max),
             ("bus.backoff_max_ms", self.bus.backoff_max_ms),
             ("features.frame_records", self.features.frame_records as u64),
+            ("features.frame_bytes", self.features.frame_bytes as u64),
             ("predictor.batch_frames", self.predictor.batch_frames as u64),
             (
                 "predictor.batches_in_flight",

@@ -316,8 +316,23 @@ pub struct Config {
     pub consume_window: usize,
     /// Bytes that may wait in a topic before publishers wait.
     pub topic_bytes_max: u64,
+    /// The same for the topics of the embedded bus, which lie in this process's memory; dead letters may take
+    /// `topic_bytes_max`.
+    pub embedded_bytes_max: u64,
     /// Ceiling of the jittered wait between reconnection tries, in milliseconds.
     pub backoff_max_ms: u64,
+}
+
+impl Config {
+    /// Bytes that may wait in a topic of the pipeline before publishers wait.
+    #[must_use]
+    pub fn waiting_bytes_max(&self) -> u64 {
+        if self.url.starts_with("embedded:") {
+            self.embedded_bytes_max.min(self.topic_bytes_max)
+        } else {
+            self.topic_bytes_max
+        }
+    }
 }
 
 impl Default for Config {
@@ -330,6 +345,7 @@ impl Default for Config {
             publish_window: 512,
             consume_window: 256,
             topic_bytes_max: 64 << 20,
+            embedded_bytes_max: 1 << 20,
             backoff_max_ms: 5_000,
         }
     }

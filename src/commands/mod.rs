@@ -16,6 +16,7 @@ use crate::{
     shutdown, telemetry,
 };
 
+mod bench;
 mod check;
 mod files;
 mod redrive;
@@ -63,6 +64,10 @@ pub fn execute(cli: Cli) -> Result<()> {
             model.override_in(&mut overrides);
             let config = load(&common, overrides)?;
             runtime()?.block_on(check::run(&config))
+        }
+        Command::Bench(args) => {
+            args.override_in(&mut overrides);
+            bench::run(&args, load(&args.common, overrides)?)
         }
         Command::Redrive { topic, common } => {
             let config = load(&common, overrides)?;

@@ -25,6 +25,9 @@ pub enum Encoding {
     Json,
 }
 
+/// A record with a UUID and one number: a frame cannot make us reserve more than a few times its own size.
+const RECORD_BYTES: usize = 25;
+
 /// An encoded frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -79,7 +82,7 @@ pub enum FrameError {
     Empty,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct WireRecord<B> {
     id: Repr,
     body: B,
@@ -126,15 +129,15 @@ fn encode_postcard<B: Body>(records: &[Record<B>]) -> Frame {
         .first()
         .map_or(0, |record| record.body.values().len());
     let buffer = Vec::with_capacity(8 + records.len() * (20 + 8 * values));
-    let wire: Vec<_> = records
-        .iter()
-        .map(|record| WireRecordRef {
+    // A sequence is its length and then its elements. Writing plain data into a growing buffer has no way to fail.
+    let mut body = postcard::to_extend(&records.len(), buffer).unwrap_or_default();
+    for record in records {
+        let wire = WireRecordRef {
             id: &record.id.0,
             body: &record.body,
-        })
-        .collect();
-    // Writing plain data into a growing buffer has no way to fail.
-    let body = postcard::to_extend(&wire, buffer).unwrap_or_default();
+        };
+        body = postcard::to_extend(&wire, body).unwrap_or_default();
+    }
     Frame {
         content_type: POSTCARD,
         body: body.into(),
@@ -194,35 +197,42 @@ fn media_type(content_type: &str) -> Option<Encoding> {
 }
 
 fn decode_postcard<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
-    let (wire, rest): (Vec<WireRecord<B>>, _) =
+    let (claimed, mut rest): (usize, _) =
         postcard::take_from_bytes(body).map_err(FrameError::Postcard)?;
+    let mut decoded = Decoded {
+        records: Vec::with_capacity(claimed.min(rest.len() / RECORD_BYTES)),
+        malformed: Vec::new(),
+    };
+    for index in 0..claimed {
+        let (WireRecord { id, body }, after): (WireRecord<B>, _) =
+            postcard::take_from_bytes(rest).map_err(FrameError::Postcard)?;
+        let (own, _) = rest.split_at(rest.len() - after.len());
+        rest = after;
+        match checked_record(id, body) {
+            Ok(record) => decoded.records.push(record),
+            Err((id, reason)) => decoded.malformed.push(Malformed {
+                index,
+                id,
+                reason,
+                frame: frame_of_one(own),
+            }),
+        }
+    }
     if !rest.is_empty() {
         return Err(FrameError::Trailing { size: rest.len() });
     }
-    let mut decoded = Decoded {
-        records: Vec::with_capacity(wire.len()),
-        malformed: Vec::new(),
-    };
-    for (index, WireRecord { id, body }) in wire.into_iter().enumerate() {
-        match checked_record(id.clone(), body.clone()) {
-            Ok(record) => decoded.records.push(record),
-            Err((id_if_read, reason)) => {
-                let frame = Frame {
-                    content_type: POSTCARD,
-                    body: postcard::to_stdvec(&vec![WireRecord { id, body }])
-                        .unwrap_or_default()
-                        .into(),
-                };
-                decoded.malformed.push(Malformed {
-                    index,
-                    id: id_if_read,
-                    reason,
-                    frame,
-                });
-            }
-        }
-    }
     Ok(decoded)
+}
+
+/// A frame of one record, from the record's bytes.
+fn frame_of_one(record: &[u8]) -> Frame {
+    let mut body = Vec::with_capacity(1 + record.len());
+    body.push(1);
+    body.extend_from_slice(record);
+    Frame {
+        content_type: POSTCARD,
+        body: body.into(),
+    }
 }
 
 fn checked_record<B: Body>(id: Repr, body: B) -> Result<Record<B>, (Option<RecordId>, String)> {

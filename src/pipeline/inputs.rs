@@ -51,7 +51,11 @@ pub fn open_model(path: &str) -> Result<Model> {
     Ok(model::open(Path::new(path))?)
 }
 
-async fn open_dataset(config: &Config, model: Option<&Model>) -> Result<Dataset> {
+/// Opens the configured rows, their columns in the order of the model.
+///
+/// # Errors
+/// When they cannot be read, or do not fit the model.
+pub async fn open_dataset(config: &Config, model: Option<&Model>) -> Result<Dataset> {
     let mut dataset = Dataset::open(&config.dataset).await?;
     let Some(model) = model else {
         return Ok(dataset);

@@ -81,11 +81,15 @@ pub fn topology(config: &Config) -> Topology {
         Topic::new(Truth::TOPIC, &metric),
         Topic::new(Prediction::TOPIC, &metric),
     ];
-    let bounded = |topic| Topic {
-        bytes_max: config.bus.topic_bytes_max,
-        ..topic
-    };
-    Topology::with_dead_letters(topics.into_iter().map(bounded).collect())
+    let mut topology = Topology::with_dead_letters(topics.into());
+    for topic in &mut topology.topics {
+        topic.bytes_max = if topic.is_dead_letters() {
+            config.bus.topic_bytes_max
+        } else {
+            config.bus.waiting_bytes_max()
+        };
+    }
+    topology
 }
 
 /// Runs the given services until their work is done or `stop` is cancelled, then drains them. `None`: it was stopped
@@ -193,6 +197,8 @@ impl Pipeline {
     fn report(&self) -> Report {
         Report {
             recorded: self.progress.borrow().rows_of_run,
+            latency_us: self.progress.borrow().row_latency_us,
+            span_us: self.progress.borrow().span_us,
             quality: self.view.borrow().all_time.clone(),
             log: inputs::log_file(&self.config.logs),
             picture: picture(&self.config),

@@ -95,7 +95,9 @@ impl Pipeline {
             self.start_plot(feeds.view);
         }
         if roles.contains(&Role::Metric) {
-            self.start_metric(feeds.progress, tag).await?;
+            // A metric service on its own counts whatever it records.
+            let run = roles.contains(&Role::Features).then_some(tag);
+            self.start_metric(feeds.progress, run).await?;
         }
         let model = match inputs.model {
             Some(model) => Some(self.start_predictor(model).await?),
@@ -126,7 +128,7 @@ impl Pipeline {
     async fn start_metric(
         &mut self,
         progress: watch::Sender<metric::Progress>,
-        tag: RunTag,
+        run: Option<RunTag>,
     ) -> Result<()> {
         let bus = self.bus()?;
         let (settings, window) = (self.config.metric.clone(), self.config.bus.consume_window);
@@ -140,7 +142,7 @@ impl Pipeline {
         };
         let (place, clock) = (metric::Place::real(&self.config.logs), self.clock);
         self.crew.start(Role::Metric, move |stop| async move {
-            metric::run(ports, settings, place, Some(tag), clock, stop).await?;
+            metric::run(ports, settings, place, run, clock, stop).await?;
             Ok(0)
         });
         Ok(())

@@ -48,7 +48,7 @@ impl Default for Config {
         Self {
             model: DEFAULT_MODEL.to_owned(),
             watch: Period::from_millis(0),
-            batch_frames: 64,
+            batch_frames: 16,
             batches_in_flight: 4,
             encoding: Encoding::Postcard,
         }
@@ -272,12 +272,12 @@ async fn predict(model: &Arc<Model>, opened: &[Opened]) -> Vec<Result<f64, Strin
     if count == 0 {
         return Vec::new();
     }
-    let values = opened
-        .iter()
-        .flat_map(|opened| &opened.records)
-        .flat_map(|record| &record.body.0)
-        .copied();
-    let rows = match Rows::new(model.info().n_features, values.collect()) {
+    let width = model.info().n_features;
+    let mut values = Vec::with_capacity(count * width);
+    for record in opened.iter().flat_map(|opened| &opened.records) {
+        values.extend_from_slice(&record.body.0);
+    }
+    let rows = match Rows::new(width, values) {
         Ok(rows) => rows,
         Err(error) => return vec![Err(error.to_string()); count],
     };

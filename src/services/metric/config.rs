@@ -56,10 +56,10 @@ impl Default for Config {
         Self {
             age_max_ms: 24 * 3_600_000,
             pending_max: 1_000_000,
-            seen_max: 500_000,
+            seen_max: 400_000,
             seen_age_max_ms: 24 * 3_600_000,
             label_policy: LabelPolicy::First,
-            group_max: 512,
+            group_max: 64,
             linger_ms: 2,
             hold_ms: 50,
             hold_max: 160,

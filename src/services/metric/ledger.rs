@@ -223,6 +223,7 @@ impl Ledger {
             label_delay_p50_ms: self.join.delays().quantile(0.5),
             label_delay_p95_ms: self.join.delays().quantile(0.95),
             row_latency_us: None,
+            span_us: None,
             failing: None,
         }
     }
@@ -254,7 +255,7 @@ impl Ledger {
         }
         row.push_line(self.log.buffer());
         self.recorded += 1;
-        if self.run.is_some() && row.id.run_tag() == self.run {
+        if is_of_run(self.run, &row.id) {
             self.rows_of_run += 1;
             self.minted_us.extend(row.id.minted_us());
         }
@@ -375,6 +376,11 @@ impl Ledger {
         tracing::info!(part = %part.display(), "log rotated");
         Ok(())
     }
+}
+
+/// Whether a row counts as one of the run; every row does where no run is asked for.
+pub(super) fn is_of_run(run: Option<RunTag>, id: &RecordId) -> bool {
+    run.is_none_or(|run| id.run_tag() == Some(run))
 }
 
 /// The ordinary disk.

@@ -22,6 +22,7 @@ mod recovery;
 mod remembered;
 mod service;
 mod store;
+mod timing;
 mod verify;
 
 pub use config::{Config, LabelPolicy};
@@ -29,5 +30,5 @@ pub use error::MetricError;
 pub use partition::{group, groups};
 pub use pending::Kind;
 pub use progress::{Counters, Progress, Reason};
-pub use service::{Offload, Place, Ports, run};
+pub use service::{Offload, Place, Ports, TIMES, run};
 pub use verify::{Report, verify};

@@ -115,7 +115,7 @@ pub struct Progress {
     pub pending: u64,
     /// Rows in the log: recorded by the ledger, or found there when it began.
     pub rows: u64,
-    /// Rows recorded by this process whose id carries the wanted run's tag.
+    /// Rows recorded by this process whose id carries the wanted run's tag; without a wanted run, all it recorded.
     pub rows_of_run: u64,
     /// Size of the live log file in bytes.
     pub log_bytes: u64,
@@ -125,6 +125,9 @@ pub struct Progress {
     pub label_delay_p95_ms: Option<u64>,
     /// From the minting of an id of the wanted run to its durable row, in microseconds: p50, p99 and p99.9 of this process.
     pub row_latency_us: Option<[u64; 3]>,
+    /// When the first id of the wanted run was minted and when its last row became durable, in microseconds since the
+    /// Unix epoch; of this process.
+    pub span_us: Option<[u64; 2]>,
     /// Why nothing can be recorded at the moment, if so.
     pub failing: Option<Arc<str>>,
 }

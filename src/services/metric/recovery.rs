@@ -11,7 +11,7 @@ use super::{
     files::{Layout, SideFile, UNMATCHED_HEADER, Unmatched, parse_row},
     held::Held,
     join::Join,
-    ledger::{Ledger, day_of},
+    ledger::{Ledger, day_of, is_of_run},
     partition,
     pending::{Key, Kind},
     progress::Reason,
@@ -453,8 +453,7 @@ impl Recovery<'_> {
             None => self.adopted += 1,
             Some(true) => {
                 self.join.counters.matched += 1;
-                let is_of_run = self.run.is_some() && id.run_tag() == self.run;
-                self.replayed.push(is_of_run);
+                self.replayed.push(is_of_run(self.run, id));
                 self.removed.extend(self.join.take(id));
             }
             Some(false) => {}

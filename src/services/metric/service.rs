@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::Config,
-    delay::DelaySketch,
     desk::{Desk, Done, Work, process},
     error::MetricError,
     files::Layout,
     ledger::{Committed, Flush, Ledger, TOLD_MAX, real_disk},
     pending::Kind,
     progress::Progress,
+    timing::Timing,
 };
 use crate::{
     bus::{BusError, Consumer},
@@ -25,6 +25,10 @@ use crate::{
     message::RunTag,
     metric_log::{Disk, Lock, LogError},
 };
+
+/// The target of the event, on the level `debug`, that tells at the end how long the rows were on their way: `p50`,
+/// `p99`, `p999`, `began_us` and `ended_us`, as in [`Progress`].
+pub const TIMES: &str = "residual::times";
 
 /// First and longest wait between tries to open the ledger again.
 const BACKOFF_MS: (u64, u64) = (100, 5_000);
@@ -75,7 +79,7 @@ pub enum Offload {
 
 /// Runs until `stop`, then drains: what was received is committed and settled, the rest is released.
 ///
-/// `run` is the tag of the ids that [`Progress::rows_of_run`] counts.
+/// `run` is the tag of the ids that [`Progress::rows_of_run`] and the times of [`Progress`] are about; none means all.
 ///
 /// # Errors
 /// A log or store that cannot be used as it is, another process in the same folder, or a bus that failed for good.
@@ -100,7 +104,7 @@ pub async fn run(
         backoff_ms: BACKOFF_MS.0,
         next_start: Instant::now(),
         last: Progress::default(),
-        latencies_us: DelaySketch::new(),
+        timing: Timing::new(),
         ports,
         settings,
         place,
@@ -147,8 +151,7 @@ struct Service {
     backoff_ms: u64,
     next_start: Instant,
     last: Progress,
-    /// Of rows of the run.
-    latencies_us: DelaySketch,
+    timing: Timing,
 }
 
 impl Service {
@@ -338,25 +341,13 @@ impl Service {
         if let Some(ledger) = &self.ledger {
             self.last = ledger.progress();
         }
-        self.time(committed);
+        self.timing.note(&committed.minted_us, self.clock.now_us());
+        self.timing.tell(&mut self.last);
         self.last.failing = self
             .failure
             .as_ref()
             .map(|error| crate::telemetry::with_causes(error).into());
         self.ports.progress.send_replace(self.last.clone());
-    }
-
-    /// Notes how long the rows were on their way.
-    fn time(&mut self, committed: &Committed) {
-        let now_us = self.clock.now_us();
-        for minted_us in &committed.minted_us {
-            self.latencies_us.record(now_us.saturating_sub(*minted_us));
-        }
-        let at = |share| self.latencies_us.quantile(share);
-        self.last.row_latency_us = at(0.5)
-            .zip(at(0.99))
-            .zip(at(0.999))
-            .map(|((p50, p99), p999)| [p50, p99, p999]);
     }
 
     /// Buries what is bad, then settles what is durable.
@@ -399,6 +390,9 @@ impl Service {
     /// Leaves the groups, which releases what is not settled.
     async fn close(self) -> Result<(), MetricError> {
         let counters = self.last.counters;
+        let [p50, p99, p999] = self.last.row_latency_us.unwrap_or_default();
+        let [began_us, ended_us] = self.last.span_us.unwrap_or_default();
+        tracing::debug!(target: TIMES, p50, p99, p999, began_us, ended_us, "times of the rows");
         tracing::info!(
             received = counters.received,
             matched = counters.matched,
