@@ -90,12 +90,11 @@ async fn serve(stream: TcpStream, app: Router, patience: Duration, stop: Cancell
     let stream = TokioIo::new(Impatient::new(stream, patience));
     let connection = http.serve_connection(stream, TowerToHyperService::new(app));
     let mut connection = std::pin::pin!(connection);
-    let ended = match stop.run_until_cancelled(connection.as_mut()).await {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    let ended = if let Some(ended) = stop.run_until_cancelled(connection.as_mut()).await {
+        ended
+    } else {
+        connection.as_mut().graceful_shutdown();
+        connection.await
     };
     if let Err(error) = ended {
         tracing::trace!(%error, "a connection broke off");

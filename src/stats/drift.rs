@@ -193,7 +193,10 @@ fn strength(all: &Moments, after: &Moments) -> f64 {
 
 /// A mean of errors near the end of the numbers may have left them.
 fn bounded(mean: f64) -> f64 {
-    mean.max(0.0).min(f64::MAX)
+    if mean.is_nan() {
+        return f64::MAX;
+    }
+    mean.clamp(0.0, f64::MAX)
 }
 
 fn merged<'a>(parts: impl Iterator<Item = &'a Moments>) -> Moments {

@@ -56,7 +56,8 @@ fn shortened(id: &str) -> Cow<'_, str> {
     if id.len() <= ID_BYTES_MAX {
         return Cow::Borrowed(id);
     }
-    Cow::Owned(format!("{}…", &id[..id.floor_char_boundary(ID_BYTES_MAX)]))
+    let end = (0..=ID_BYTES_MAX).rev().find(|at| id.is_char_boundary(*at));
+    Cow::Owned(format!("{}…", &id[..end.unwrap_or(0)]))
 }
 
 /// A judged row as it passes by.

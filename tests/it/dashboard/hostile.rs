@@ -24,10 +24,7 @@ fn impatient(connections_max: usize) -> Plan {
         update_ms: 50,
         ..Config::default()
     };
-    Plan {
-        config,
-        ..Plan::default()
-    }
+    Plan::with(config)
 }
 
 /// Whether the server hangs up without having answered.
@@ -51,7 +48,7 @@ async fn clients_that_send_heads_slowly_hold_the_page_up_only_for_a_moment() {
         slow.push(stream);
     }
     // Every place is taken; this one has to wait for the others to be cut off.
-    assert_eq!(house.client.get("/healthz").await.status, 200);
+    assert_eq!(house.status("/healthz").await, 200);
     for stream in &mut slow {
         assert!(is_cut_off(stream).await);
     }
@@ -91,7 +88,7 @@ async fn a_kept_connection_that_idles_gives_its_place_back() {
     let mut first = [0; 12];
     idle.read_exact(&mut first).await.unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
-    assert_eq!(house.client.get("/healthz").await.status, 200);
+    assert_eq!(house.status("/healthz").await, 200);
     house.end().await;
 }
 
@@ -127,7 +124,7 @@ async fn a_hundred_open_pages_all_see_a_new_row() {
         events.next().await.unwrap();
         pages.push(events);
     }
-    assert_eq!(house.client.get("/events").await.status, 503);
+    assert_eq!(house.status("/events").await, 503);
     house.append("the-newest,900.0,0.0,900.0\n");
     for events in &mut pages {
         events.until("worst", "the-newest").await;
@@ -162,12 +159,7 @@ fn hostile_rows() -> String {
 
 #[tokio::test]
 async fn ids_made_to_break_the_page_are_text_and_short_and_huge_errors_are_numbers() {
-    let mut house = Plan {
-        log: hostile_rows(),
-        ..Plan::default()
-    }
-    .build()
-    .await;
+    let mut house = Plan::with_log(hostile_rows()).build().await;
     house.rows(32).await;
     let page = house.client.get("/").await;
     let html = page.text();
@@ -234,7 +226,7 @@ async fn an_error_above_the_limit_is_an_alert_and_no_reason_to_be_replaced() {
         (&alert["mae"], &alert["mae_max"]),
         (&json!(4.5), &json!(4.0))
     );
-    assert_eq!(house.client.get("/readyz").await.status, 200);
+    assert_eq!(house.status("/readyz").await, 200);
     drop(events);
     house.end().await;
 }
@@ -245,12 +237,7 @@ async fn a_change_of_the_error_is_marked_and_told() {
     for row in 2_000..2_500 {
         writeln!(log, "late-{row},30.0,0.0,30.0").unwrap();
     }
-    let mut house = Plan {
-        log,
-        ..Plan::default()
-    }
-    .build()
-    .await;
+    let mut house = Plan::with_log(log).build().await;
     house.rows(2_500).await;
     let changes = house.client.get("/api/summary").await.json()["changes"].clone();
     let change = &changes.as_array().unwrap()[0];
