@@ -198,6 +198,15 @@ impl Config {
         if let Err(reason) = self.metric.check() {
             bad.push(setting("metric", &reason));
         }
+        if let Err(reason) = self.dashboard.check() {
+            bad.push(setting("dashboard.mae_max", &reason));
+        }
+        if let Err(error) = self.plot.check() {
+            bad.push(setting("plot.output", &error.to_string()));
+        }
+        if let Err(error) = self.chart.validate() {
+            bad.push(setting("chart", &error.to_string()));
+        }
         if self.features.frame_records > FRAME_RECORDS_MAX {
             bad.push(setting(
                 "features.frame_records",

@@ -83,6 +83,9 @@ fn title(moment: &Moment) -> String {
         .report
         .mae
         .map(|mae| format!("MAE {}", short(mae)));
+    if moment.alert.is_some() && moment.status.level == Level::Live {
+        return format!("Too wrong · {} · residual", mae.unwrap_or_default());
+    }
     match (moment.status.level, mae) {
         (Level::Live, Some(mae)) => format!("{mae} · residual"),
         (_, _) => format!("{} · residual", moment.status.title),
@@ -111,6 +114,7 @@ fn recent(moment: &Moment) -> String {
         &view.course,
         svg::Axis::Time,
         &levels(&view.recent.report, view.all_time.mae),
+        &view.changes,
     )
 }
 
@@ -119,11 +123,13 @@ fn history(moment: &Moment) -> String {
     if view.history.stretches.is_empty() {
         return empty("It is drawn from the first row on.");
     }
-    svg::course(
+    let chart = svg::course(
         &view.history,
         svg::Axis::Rows,
         &levels(&view.all_time, view.all_time.mae),
-    )
+        &view.changes,
+    );
+    chart + &figures::last_change(view)
 }
 
 fn levels(report: &Report, all_time: Option<f64>) -> [(&'static str, Option<f64>); 2] {

@@ -10,10 +10,10 @@ use rand::{
 use tokio::sync::watch;
 
 use super::{
-    PICTURE, Pipeline, Role,
+    Pipeline, Role,
     crew::Crew,
     inputs::{self, Inputs},
-    reload, topology,
+    picture, reload, topology,
 };
 use crate::{
     bus::{self, Bus, Topology},
@@ -115,7 +115,7 @@ impl Pipeline {
         let log = inputs::log_file(&self.config.logs);
         let ports = plot::Ports {
             log,
-            picture: self.config.logs.join(PICTURE),
+            picture: picture(&self.config),
             view,
             clock: self.clock,
         };

@@ -10,6 +10,7 @@
 //! ```
 
 mod distribution;
+mod drift;
 mod grid;
 mod histogram;
 mod interval;
@@ -23,6 +24,7 @@ mod summary;
 mod window;
 
 pub use distribution::{Distribution, VALUES_MAX};
+pub use drift::{Change, Drift};
 pub use grid::{CELLS, Grid};
 pub use histogram::Histogram;
 pub use interval::{Interval, mean_interval};

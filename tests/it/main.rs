@@ -13,6 +13,7 @@ mod fuzz;
 mod ledger;
 mod parity;
 mod picture;
+mod picture_flags;
 mod pipeline;
 mod python;
 mod residual;

@@ -113,6 +113,8 @@ const ONLY_HERE: &[(&str, &[&str])] = &[
     ("gemm", &["model"]),
     ("safetensors", &["model"]),
     ("axum", &["dashboard"]),
+    ("hyper", &["dashboard"]),
+    ("hyper_util", &["dashboard"]),
     ("figment", &["config"]),
     ("clap", &["cli", "main"]),
     ("plotters", &["chart"]),
