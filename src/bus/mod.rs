@@ -380,6 +380,7 @@ impl fmt::Debug for Config {
             topic_bytes_max,
             embedded_bytes_max,
             backoff_max_ms,
+            tls,
         } = self;
         f.debug_struct("Config")
             .field("url", &redact(url))
@@ -392,6 +393,7 @@ impl fmt::Debug for Config {
             .field("topic_bytes_max", topic_bytes_max)
             .field("embedded_bytes_max", embedded_bytes_max)
             .field("backoff_max_ms", backoff_max_ms)
+            .field("tls", tls)
             .finish()
     }
 }

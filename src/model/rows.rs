@@ -154,6 +154,16 @@ impl Rows {
         }
     }
 
+    /// These rows only, in this order.
+    pub(super) fn only(&self, rows: &[usize]) -> Self {
+        let values = rows.iter().flat_map(|&row| self.row(row)).copied();
+        Self {
+            count: rows.len(),
+            width: self.width,
+            values: values.collect(),
+        }
+    }
+
     /// Side by side; all parts have the same number of rows.
     pub(super) fn beside(n_rows: usize, parts: &[Self]) -> Self {
         let n_features = parts.iter().map(Self::n_features).sum();

@@ -134,7 +134,7 @@ fn made() -> Vec<(&'static str, String, Vec<u8>)> {
     let predictions: Vec<_> = ids()
         .map(|id| Record {
             id,
-            body: Prediction(151.0),
+            body: Prediction::new(151.0),
         })
         .collect();
     let number = br#"{"id": 1718000000.123456, "body": 151}"#;

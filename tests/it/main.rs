@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod classify;
 mod cli;
 mod conformance;
 mod dashboard;
