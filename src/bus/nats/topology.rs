@@ -20,6 +20,9 @@ const ACK_PENDING_MAX: i64 = 20_000;
 /// How long the broker remembers message ids.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
+/// How long a stand-in consumer outlives a process that died before it could remove it.
+const STAND_IN_MAX: Duration = Duration::from_secs(60);
+
 const STREAM_NOT_FOUND: u64 = 10_059;
 const CONSUMER_NOT_FOUND: u64 = 10_014;
 
@@ -96,8 +99,8 @@ impl Declarer<'_> {
             Some(info) => {
                 let full_name = format!("{}.{group}", topic.name);
                 let same = compare_consumers(&full_name, &wanted, &info.config)?;
-                if info.delivered.stream_sequence > stream.state.last_sequence {
-                    return self.rebuild_consumer(wanted, stream, &info).await;
+                if let Some(loss) = self.loss(&info, stream).await? {
+                    return self.rebuild_consumer(wanted, stream, &info, loss).await;
                 }
                 if same {
                     return Ok(());
@@ -151,26 +154,63 @@ impl Declarer<'_> {
         }
     }
 
-    /// A consumer ahead of its stream: the server lost the tail of the stream and would skip as many new messages.
+    /// What a server that was killed has forgotten about a consumer, if anything.
+    ///
+    /// One that was given more than its stream has would skip as many new messages. A stream that is asked before its
+    /// consumer may have grown in between, so in doubt it is asked again, after it.
+    ///
+    /// One that has delivered past its floor and awaits no acknowledgement would never deliver again what is between
+    /// them: with nothing to await, a server keeps the two together. Seen after every second `kill -9` of server 2.9.10
+    /// under load.
+    async fn loss(
+        &self,
+        consumer: &consumer::Info,
+        stream: &stream::Info,
+    ) -> Result<Option<&'static str>, Trouble> {
+        let delivered = consumer.delivered.stream_sequence;
+        if delivered > stream.state.last_sequence {
+            let now = self.stream_info(&stream.config.name).await?;
+            return Ok(now
+                .filter(|now| delivered > now.state.last_sequence)
+                .map(|_| "the broker lost the end of a stream; its consumer starts anew"));
+        }
+        let forgets = consumer.num_ack_pending == 0
+            && consumer.ack_floor.stream_sequence < delivered
+            && stream.state.messages > 0
+            && stream.state.first_sequence <= delivered;
+        Ok(forgets.then_some("the broker forgot what a consumer held; it starts anew"))
+    }
+
+    /// Makes a consumer anew that would leave out messages.
     ///
     /// A stand-in consumer keeps the interest in what is stored while the real one is made anew from the beginning.
+    /// Several processes may come to this at once, so each has a stand-in of its own: at every moment there is the real
+    /// consumer or the stand-in of whoever removed it. One whose process died goes by itself.
     async fn rebuild_consumer(
         &self,
         wanted: pull::Config,
         stream: &stream::Info,
         info: &consumer::Info,
+        loss: &str,
     ) -> Result<(), Trouble> {
         let name = wanted.durable_name.clone().unwrap_or_default();
         warn!(
             stream = stream.config.name,
             consumer = name,
             delivered = info.delivered.stream_sequence,
+            floor = info.ack_floor.stream_sequence,
             last = stream.state.last_sequence,
-            "the broker lost the end of a stream; its consumer starts anew"
+            "{loss}"
         );
-        let stand_in = format!("{name}+stand-in");
-        self.create_consumer(self.consumer_config(&stand_in), stream)
-            .await?;
+        let stand_in = format!(
+            "{name}+{}",
+            self.context.client().new_inbox().replace('.', "-")
+        );
+        let config = pull::Config {
+            inactive_threshold: STAND_IN_MAX,
+            ..self.consumer_config(&stand_in)
+        };
+        self.create_consumer(config, stream).await?;
         self.delete_consumer(&stream.config.name, &name).await?;
         self.create_consumer(wanted, stream).await?;
         self.delete_consumer(&stream.config.name, &stand_in).await
