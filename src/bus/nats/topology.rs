@@ -113,6 +113,7 @@ impl Declarer<'_> {
     fn consumer_config(&self, name: &str) -> pull::Config {
         pull::Config {
             durable_name: Some(name.to_owned()),
+            description: Some(self.run()),
             deliver_policy: DeliverPolicy::All,
             ack_policy: AckPolicy::Explicit,
             ack_wait: self.lease,
@@ -154,14 +155,15 @@ impl Declarer<'_> {
         }
     }
 
-    /// What a server that was killed has forgotten about a consumer, if anything.
+    /// What a server has forgotten about a consumer, or may have, if anything.
     ///
     /// One that was given more than its stream has would skip as many new messages. A stream that is asked before its
     /// consumer may have grown in between, so in doubt it is asked again, after it.
     ///
-    /// One that has delivered past its floor and awaits no acknowledgement would never deliver again what is between
-    /// them: with nothing to await, a server keeps the two together. Seen after every second `kill -9` of server 2.9.10
-    /// under load.
+    /// A server that was killed may know that it has delivered and not what is still unacknowledged; that would never
+    /// be delivered again (seen after most `kill -9` of server 2.9.10 under load). So the consumer carries the id of the
+    /// server's run in its description, and whoever meets another run than that makes it anew: what is stored is
+    /// delivered again. In a cluster each server has its own id, and the state is kept by the others.
     async fn loss(
         &self,
         consumer: &consumer::Info,
@@ -174,11 +176,18 @@ impl Declarer<'_> {
                 .filter(|now| delivered > now.state.last_sequence)
                 .map(|_| "the broker lost the end of a stream; its consumer starts anew"));
         }
-        let forgets = consumer.num_ack_pending == 0
-            && consumer.ack_floor.stream_sequence < delivered
-            && stream.state.messages > 0
-            && stream.state.first_sequence <= delivered;
-        Ok(forgets.then_some("the broker forgot what a consumer held; it starts anew"))
+        let is_of_another_run =
+            consumer.cluster.is_none() && consumer.config.description != Some(self.run());
+        Ok((is_of_another_run && stream.state.messages > 0)
+            .then_some("the broker was started again; what is stored is delivered again"))
+    }
+
+    /// Which run of the server this is, in a consumer's description.
+    fn run(&self) -> String {
+        format!(
+            "server run {}",
+            self.context.client().server_info().server_id
+        )
     }
 
     /// Makes a consumer anew that would leave out messages.
@@ -302,7 +311,9 @@ fn compare_consumers(
         difference("backoff", &wanted.backoff, &found.backoff),
     ];
     conflict_of(name, differences)?;
-    Ok(wanted.ack_wait == found.ack_wait && wanted.max_ack_pending == found.max_ack_pending)
+    Ok(wanted.ack_wait == found.ack_wait
+        && wanted.max_ack_pending == found.max_ack_pending
+        && wanted.description == found.description)
 }
 
 fn conflict_of(name: &str, differences: [Option<String>; 5]) -> Result<(), Trouble> {

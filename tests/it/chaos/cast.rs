@@ -85,7 +85,8 @@ impl Cast {
 
     /// `residual ARGS…` on this bus, in this folder.
     pub(super) fn residual(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_residual"));
+        let built = || env!("CARGO_BIN_EXE_residual").into();
+        let mut command = Command::new(std::env::var_os("CHAOS_BINARY").unwrap_or_else(built));
         command
             .current_dir(&self.folder)
             .args(args)
@@ -209,8 +210,17 @@ impl Cast {
         }
     }
 
-    /// Asks for its end and waits for it.
+    /// Asks for its end and waits for it. One that was only just started does not listen yet: it is heard first.
     pub(super) fn stop(&mut self, actor: Actor) {
+        let begun = Instant::now();
+        while self.words(actor).is_empty() && !matches!(actor, Actor::Predictor(_)) {
+            self.is_alive(actor);
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "{actor:?} says nothing"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
         self.signal(actor, "-TERM");
         let child = self.running.remove(&actor).unwrap();
         self.ends_well(actor, child);
@@ -235,10 +245,15 @@ impl Cast {
         );
     }
 
-    fn last_words(&self, actor: Actor) -> String {
+    /// What its present life has logged.
+    fn words(&self, actor: Actor) -> String {
         let life = self.lives[&actor];
         let path = self.folder.join(format!("{actor:?}-{life}.log"));
-        let text = fs::read_to_string(path).unwrap_or_default();
+        fs::read_to_string(path).unwrap_or_default()
+    }
+
+    fn last_words(&self, actor: Actor) -> String {
+        let text = self.words(actor);
         let lines: Vec<_> = text
             .lines()
             .filter(|line| !line.contains("\"DEBUG\""))

@@ -97,7 +97,7 @@ impl Schedule {
     }
 }
 
-/// One round of faults, shuffled: each actor is killed twice and stopped once, so that no seed spares anyone.
+/// One round of faults, shuffled: each process is killed more often than stopped, and no seed spares anyone.
 fn deck(actors: &[Actor], round: u64, pace: Pace, rng: &mut ChaCha8Rng) -> Vec<(Actor, Act)> {
     let mut deck = Vec::new();
     for actor in actors {
@@ -106,6 +106,10 @@ fn deck(actors: &[Actor], round: u64, pace: Pace, rng: &mut ChaCha8Rng) -> Vec<(
                 deck.extend([(*actor, Act::Kill), (*actor, Act::Pause)]);
             }
             Actor::Broker => {}
+            Actor::Whole => {
+                deck.extend([(*actor, Act::Kill); 8]);
+                deck.push((*actor, Act::Pause));
+            }
             _ => deck.extend([
                 (*actor, Act::Kill),
                 (*actor, Act::Kill),

@@ -1,7 +1,7 @@
 //! The oracle: what must stand where, worked out without anything that was killed.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     path::Path,
 };
@@ -11,7 +11,10 @@ use residual::{
     model::{self, Rows},
 };
 
-use super::{journal::Journal, witness::Seen};
+use super::{
+    journal::Journal,
+    witness::{Seen, Sight},
+};
 use crate::residual::{LogRow, read_log, repository};
 
 /// The data with the model's answers, row by row, computed in one go.
@@ -121,6 +124,28 @@ pub(super) fn the_log_is_what_was_sent(logs: &Logs, journal: &Journal, offline: 
     mean(errors.into_iter())
 }
 
+/// For whoever has to find out where something was lost.
+pub(super) fn what_is_missing_is_told(seen: &Seen, logs: &Logs, journal: &Journal) {
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for id in journal
+        .confirmed()
+        .filter(|id| !logs.rows.contains_key(*id))
+    {
+        let places = [
+            ("features", &seen.features),
+            ("y_true", &seen.truths),
+            ("a lonely truth", &logs.truths),
+            ("a lonely prediction", &logs.predictions),
+        ];
+        let places = places.into_iter().filter(|(_, ids)| ids.contains(id));
+        let places: Vec<_> = places.map(|(place, _)| place).collect();
+        *kinds.entry(places.join(", ")).or_default() += 1;
+    }
+    for (places, count) in kinds {
+        println!("{count} confirmed ids are not in the log, but in: {places}");
+    }
+}
+
 /// A half without a partner is of an id whose sending was cut off in the middle.
 pub(super) fn the_lonely_were_in_doubt(logs: &Logs, journal: &Journal) {
     for id in logs.truths.iter().chain(&logs.predictions) {
@@ -138,7 +163,10 @@ pub(super) fn the_lonely_were_in_doubt(logs: &Logs, journal: &Journal) {
 
 /// The witness saw what was confirmed. Where a message is kept for all groups or for none, the log is exactly what
 /// the witness saw both halves of, and lonely is exactly what it saw one half of.
-pub(super) fn the_witness_agrees(seen: &Seen, logs: &Logs, journal: &Journal, is_atomic: bool) {
+pub(super) fn the_witness_agrees(seen: &Seen, logs: &Logs, journal: &Journal, sight: Sight) {
+    if sight == Sight::Blind {
+        return;
+    }
     for (what, ids) in [("features", &seen.features), ("y_true", &seen.truths)] {
         let unseen: Vec<_> = journal
             .confirmed()
@@ -159,7 +187,7 @@ pub(super) fn the_witness_agrees(seen: &Seen, logs: &Logs, journal: &Journal, is
             "kept in {what}, and never sent: {unsent:?}"
         );
     }
-    if !is_atomic {
+    if sight != Sight::Exact {
         return;
     }
     let recorded: HashSet<String> = logs.rows.keys().cloned().collect();

@@ -18,6 +18,19 @@ use tokio_util::sync::CancellationToken;
 
 const GROUP: &str = "witness";
 
+/// How much a witness can see on a bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// A message is kept for all groups or for none: what it saw is what everybody got.
+    Exact,
+    /// A fanout writes to each queue on its own: of a message that nobody confirmed, one group may see what another
+    /// does not.
+    Confirmed,
+    /// It only asks how much is left. A killed NATS server forgets what each consumer held, and cleans up before
+    /// anybody can connect: what one group has acknowledged may then be gone for another.
+    Blind,
+}
+
 /// The ids that came by.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -35,29 +48,23 @@ pub(super) struct Witness {
 
 impl Witness {
     /// Joins in, and from now on sees what is published.
-    pub(super) fn open(config: &Config, seen: &Arc<Mutex<Seen>>) -> Self {
+    pub(super) fn open(config: &Config, seen: &Arc<Mutex<Seen>>, sight: Sight) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let topology = topology(config);
+        let topology = topology(config, sight);
         let stop = CancellationToken::new();
         let (bus, tasks) = runtime.block_on(async {
             let bus = bus::connect(&config.bus, Clock::system()).await.unwrap();
             bus.declare(&topology).await.unwrap();
-            let tasks = vec![
-                tokio::spawn(look::<Features>(
-                    Arc::clone(&bus),
-                    Arc::clone(seen),
-                    stop.clone(),
-                )),
-                tokio::spawn(look::<Truth>(
-                    Arc::clone(&bus),
-                    Arc::clone(seen),
-                    stop.clone(),
-                )),
-            ];
+            let mut tasks = Vec::new();
+            if sight != Sight::Blind {
+                let features = look::<Features>(Arc::clone(&bus), Arc::clone(seen), stop.clone());
+                let truths = look::<Truth>(Arc::clone(&bus), Arc::clone(seen), stop.clone());
+                tasks.extend([tokio::spawn(features), tokio::spawn(truths)]);
+            }
             (bus, tasks)
         });
         Self {
@@ -115,7 +122,10 @@ impl Witness {
 }
 
 /// The pipeline's own, and the witness beside it.
-fn topology(config: &Config) -> Topology {
+fn topology(config: &Config, sight: Sight) -> Topology {
+    if sight == Sight::Blind {
+        return pipeline::topology(config);
+    }
     let mut topics = pipeline::topology(config).topics;
     topics.retain(|topic| !topic.is_dead_letters());
     for topic in &mut topics {
