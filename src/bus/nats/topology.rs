@@ -1,15 +1,25 @@
 //! Streams and consumers: made once, compared ever after.
+//!
+//! A server that was killed remembers of a consumer how far it delivered, and often not what was still unacknowledged,
+//! which it then never delivers again (seen after most `kill -9` of server 2.9.10 under load). So a consumer lives as
+//! long as a run of its server: its name ends with the server's id, which is another one after each start. Whoever
+//! comes first in a new run makes the new consumer, which begins with everything that is stored, and only then removes
+//! the old one, so that nothing is without interest in between; whoever comes at the same time does the same, to the
+//! same end. In a cluster, where others keep the state and each server has its own id, the name is the group's alone.
 
 use std::time::Duration;
 
-use async_nats::jetstream::{
-    self, Context,
-    consumer::{self, AckPolicy, DeliverPolicy, IntoConsumerConfig, pull},
-    response::Response,
-    stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
+use async_nats::{
+    Client,
+    jetstream::{
+        self, Context,
+        consumer::{self, AckPolicy, DeliverPolicy, IntoConsumerConfig, pull},
+        response::Response,
+        stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
+    },
 };
 use serde_json::json;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{dial::with_source, names::Names};
 use crate::bus::{Topic, Topology, remote::Trouble};
@@ -26,6 +36,18 @@ const STAND_IN_MAX: Duration = Duration::from_secs(60);
 const STREAM_NOT_FOUND: u64 = 10_059;
 const CONSUMER_NOT_FOUND: u64 = 10_014;
 
+/// The broker's answer; a stream has fewer consumers than fit on one page.
+#[derive(serde::Deserialize)]
+struct ConsumerNames {
+    consumers: Option<Vec<String>>,
+}
+
+/// Which run of its server a connection is with; none in a cluster, or when the streams are another server's.
+pub(super) fn run_of(client: &Client) -> Option<String> {
+    let info = client.server_info();
+    (info.jetstream && info.cluster.is_none()).then_some(info.server_id)
+}
+
 /// Declares on one connection.
 pub(super) struct Declarer<'a> {
     pub(super) context: &'a Context,
@@ -33,6 +55,8 @@ pub(super) struct Declarer<'a> {
     pub(super) lease: Duration,
     /// What the server said about itself: whether it has JetStream.
     pub(super) jetstream: bool,
+    /// See [`run_of`].
+    pub(super) run: Option<String>,
 }
 
 impl Declarer<'_> {
@@ -42,8 +66,41 @@ impl Declarer<'_> {
             for group in &topic.groups {
                 self.ensure_consumer(topic, group, &info).await?;
             }
+            self.retire(topic, &info).await?;
         }
         Ok(())
+    }
+
+    /// Removes the consumers of earlier runs of the server.
+    async fn retire(&self, topic: &Topic, stream: &stream::Info) -> Result<(), Trouble> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let groups: Vec<_> = topic
+            .groups
+            .iter()
+            .map(|group| self.names.consumer(group, None))
+            .collect();
+        for name in self.consumer_names(&stream.config.name).await? {
+            let (group, of) = name.split_once('@').unwrap_or((&name, ""));
+            if of != run && groups.iter().any(|ours| ours == group) {
+                info!(
+                    stream = stream.config.name,
+                    group, "the broker was started again; what it stores is delivered again"
+                );
+                self.delete_consumer(&stream.config.name, &name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn consumer_names(&self, stream: &str) -> Result<Vec<String>, Trouble> {
+        let subject = format!("CONSUMER.NAMES.{stream}");
+        match self
+            .request::<_, ConsumerNames>(&subject, &json!({}))
+            .await?
+        {
+            Response::Ok(page) => Ok(page.consumers.unwrap_or_default()),
+            Response::Err { error } => Err(creation_trouble(stream, &error)),
+        }
     }
 
     async fn ensure_stream(&self, topic: &Topic) -> Result<stream::Info, Trouble> {
@@ -92,15 +149,15 @@ impl Declarer<'_> {
         group: &str,
         stream: &stream::Info,
     ) -> Result<(), Trouble> {
-        let name = self.names.consumer(group);
+        let name = self.names.consumer(group, self.run.as_deref());
         let wanted = self.consumer_config(&name);
         match self.consumer_info(&stream.config.name, &name).await? {
             None => self.create_consumer(wanted, stream).await,
             Some(info) => {
                 let full_name = format!("{}.{group}", topic.name);
                 let same = compare_consumers(&full_name, &wanted, &info.config)?;
-                if let Some(loss) = self.loss(&info, stream).await? {
-                    return self.rebuild_consumer(wanted, stream, &info, loss).await;
+                if self.is_ahead(&info, stream).await? {
+                    return self.rebuild_consumer(wanted, stream, &info).await;
                 }
                 if same {
                     return Ok(());
@@ -113,7 +170,6 @@ impl Declarer<'_> {
     fn consumer_config(&self, name: &str) -> pull::Config {
         pull::Config {
             durable_name: Some(name.to_owned()),
-            description: Some(self.run()),
             deliver_policy: DeliverPolicy::All,
             ack_policy: AckPolicy::Explicit,
             ack_wait: self.lease,
@@ -155,42 +211,23 @@ impl Declarer<'_> {
         }
     }
 
-    /// What a server has forgotten about a consumer, or may have, if anything.
-    ///
-    /// One that was given more than its stream has would skip as many new messages. A stream that is asked before its
-    /// consumer may have grown in between, so in doubt it is asked again, after it.
-    ///
-    /// A server that was killed may know that it has delivered and not what is still unacknowledged; that would never
-    /// be delivered again (seen after most `kill -9` of server 2.9.10 under load). So the consumer carries the id of the
-    /// server's run in its description, and whoever meets another run than that makes it anew: what is stored is
-    /// delivered again. In a cluster each server has its own id, and the state is kept by the others.
-    async fn loss(
+    /// Whether the consumer was given more than the stream has: the server lost the end of the stream and would skip as
+    /// many new messages. A stream that is asked before its consumer may have grown in between, so in doubt it is asked
+    /// again, after it.
+    async fn is_ahead(
         &self,
         consumer: &consumer::Info,
         stream: &stream::Info,
-    ) -> Result<Option<&'static str>, Trouble> {
+    ) -> Result<bool, Trouble> {
         let delivered = consumer.delivered.stream_sequence;
-        if delivered > stream.state.last_sequence {
-            let now = self.stream_info(&stream.config.name).await?;
-            return Ok(now
-                .filter(|now| delivered > now.state.last_sequence)
-                .map(|_| "the broker lost the end of a stream; its consumer starts anew"));
+        if delivered <= stream.state.last_sequence {
+            return Ok(false);
         }
-        let is_of_another_run =
-            consumer.cluster.is_none() && consumer.config.description != Some(self.run());
-        Ok((is_of_another_run && stream.state.messages > 0)
-            .then_some("the broker was started again; what is stored is delivered again"))
+        let now = self.stream_info(&stream.config.name).await?;
+        Ok(now.is_some_and(|now| delivered > now.state.last_sequence))
     }
 
-    /// Which run of the server this is, in a consumer's description.
-    fn run(&self) -> String {
-        format!(
-            "server run {}",
-            self.context.client().server_info().server_id
-        )
-    }
-
-    /// Makes a consumer anew that would leave out messages.
+    /// A consumer ahead of its stream.
     ///
     /// A stand-in consumer keeps the interest in what is stored while the real one is made anew from the beginning.
     /// Several processes may come to this at once, so each has a stand-in of its own: at every moment there is the real
@@ -200,16 +237,14 @@ impl Declarer<'_> {
         wanted: pull::Config,
         stream: &stream::Info,
         info: &consumer::Info,
-        loss: &str,
     ) -> Result<(), Trouble> {
         let name = wanted.durable_name.clone().unwrap_or_default();
         warn!(
             stream = stream.config.name,
             consumer = name,
             delivered = info.delivered.stream_sequence,
-            floor = info.ack_floor.stream_sequence,
             last = stream.state.last_sequence,
-            "{loss}"
+            "the broker lost the end of a stream; its consumer starts anew"
         );
         let stand_in = format!(
             "{name}+{}",
@@ -311,9 +346,7 @@ fn compare_consumers(
         difference("backoff", &wanted.backoff, &found.backoff),
     ];
     conflict_of(name, differences)?;
-    Ok(wanted.ack_wait == found.ack_wait
-        && wanted.max_ack_pending == found.max_ack_pending
-        && wanted.description == found.description)
+    Ok(wanted.ack_wait == found.ack_wait && wanted.max_ack_pending == found.max_ack_pending)
 }
 
 fn conflict_of(name: &str, differences: [Option<String>; 5]) -> Result<(), Trouble> {
