@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod chaos;
 mod classify;
 mod cli;
 mod conformance;

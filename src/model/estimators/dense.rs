@@ -1,7 +1,7 @@
 //! `X @ W.T + b` in candle, the arithmetic most estimators share.
 //!
-//! A candle call has a fixed cost, so a small batch takes a plain loop over the same weights; a test holds one against the
-//! other.
+//! A layer of a few outputs, as of every linear model, gains nothing from a matrix product and takes a plain loop over the
+//! same weights; a test holds one against the other. Promise: a row's answer has the same bits in every batch.
 
 use candle_core::{Device, Storage, Tensor};
 
@@ -9,8 +9,11 @@ use super::super::tensors::{Key, Tensors};
 use super::super::{ModelError, Rows};
 use super::blocks::BLOCK_ROWS;
 
-/// Up to this many multiplications the plain loop is the faster one.
-const PLAIN_WORK_MAX: usize = 8_192;
+/// A layer of at most so many outputs is summed by the plain loop, any other by candle.
+///
+/// Never by the size of the batch: the two ways differ in the last bit, and a row that is delivered again comes in another
+/// batch. The same answer is a duplicate there, another one would be a conflict.
+const PLAIN_OUTPUTS_MAX: usize = 4;
 
 /// Weights of one dense layer.
 #[derive(Debug)]
@@ -84,7 +87,7 @@ impl Dense {
         finish: impl Fn(f64) -> f64,
     ) -> Result<Rows, ModelError> {
         rows.require_width(self.inputs())?;
-        if rows.n_rows().saturating_mul(self.len()) <= PLAIN_WORK_MAX {
+        if self.outputs() <= PLAIN_OUTPUTS_MAX {
             Ok(self.plain(rows, finish))
         } else {
             self.candle(rows, finish)
@@ -144,22 +147,37 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// A layer and rows of any numbers between -1 and 1.
+    fn layer(inputs: usize, outputs: usize, n_rows: usize, seed: u64) -> (Dense, Rows) {
+        let mut state = seed | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            #[expect(clippy::cast_precision_loss, reason = "a test value")]
+            let value = (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0;
+            value
+        };
+        let weight: Vec<f64> = (0..inputs * outputs).map(|_| next()).collect();
+        let bias: Vec<f64> = (0..outputs).map(|_| next()).collect();
+        let rows = Rows::new(inputs, (0..inputs * n_rows).map(|_| next()).collect()).unwrap();
+        (Dense::from_parts(inputs, weight, bias).unwrap(), rows)
+    }
+
     proptest! {
         #[test]
+        fn a_row_is_answered_by_the_same_bits_alone_and_in_any_batch(inputs in 1_usize..70, outputs in 1_usize..120, n_rows in 2_usize..300, seed in any::<u64>()) {
+            let (dense, rows) = layer(inputs, outputs, n_rows, seed);
+            let together = dense.apply(&rows).unwrap();
+            for at in [0, n_rows / 2, n_rows - 1] {
+                let alone = dense.apply(&rows.slice(at, at + 1)).unwrap();
+                prop_assert_eq!(alone.row(0), together.row(at));
+            }
+        }
+
+        #[test]
         fn the_plain_loop_and_candle_agree(inputs in 1_usize..24, outputs in 1_usize..6, n_rows in 1_usize..40, seed in any::<u64>()) {
-            let mut state = seed | 1;
-            let mut next = || {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                #[expect(clippy::cast_precision_loss, reason = "a test value")]
-                let value = (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0;
-                value
-            };
-            let weight: Vec<f64> = (0..inputs * outputs).map(|_| next()).collect();
-            let bias: Vec<f64> = (0..outputs).map(|_| next()).collect();
-            let rows = Rows::new(inputs, (0..inputs * n_rows).map(|_| next()).collect()).unwrap();
-            let dense = Dense::from_parts(inputs, weight, bias).unwrap();
+            let (dense, rows) = layer(inputs, outputs, n_rows, seed);
             let (plain, candle) = (dense.plain(&rows, f64::abs), dense.candle(&rows, f64::abs).unwrap());
             prop_assert_eq!(plain.n_rows(), candle.n_rows());
             for (a, b) in plain.as_slice().iter().zip(candle.as_slice()) {
