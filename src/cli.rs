@@ -6,6 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{clock::Period, config::Overrides};
 
+mod picture;
+
+pub use picture::{CountScale, ErrorView, MarkName, PictureArgs, Size};
+
 /// How wrong is my model right now? A live error picture for a scikit-learn model on a stream.
 #[derive(Debug, Parser)]
 #[command(
@@ -62,9 +66,12 @@ pub enum Command {
         /// Draw one picture and end
         #[arg(long)]
         once: bool,
-        /// With --once: where to, .png or .svg [default: `error_distribution.png` in the logs folder]
-        #[arg(long, value_name = "FILE", requires = "once")]
-        output: Option<PathBuf>,
+        /// With --once: a log of any name [default: `metric_log.csv` in the logs folder]
+        #[arg(long, value_name = "LOG.csv", requires = "once")]
+        input: Option<PathBuf>,
+        /// What it shows and how.
+        #[command(flatten)]
+        picture: PictureArgs,
     },
     /// Convert a scikit-learn pickle to safetensors, without Python and without executing anything
     Convert {
@@ -159,6 +166,9 @@ pub struct CommonArgs {
     /// Folder of the log and the picture [default: logs]
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,
+    /// What predictions are [default: auto, which is the model's, or what the logs folder says, or regression]
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<TaskName>,
     /// How this process logs to standard error [default: pretty]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -236,6 +246,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// What predictions are.
+#[derive(Clone, Copy, Debug, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskName {
+    /// As the model or the logs folder says
+    Auto,
+    /// Numbers
+    Regression,
+    /// Labels
+    Classification,
+}
+
 /// In which order rows are taken.
 #[derive(Clone, Copy, Debug, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -251,6 +273,7 @@ impl CommonArgs {
     pub fn override_in(&self, overrides: &mut Overrides) {
         overrides.set("bus.url", "--bus", self.bus.as_ref());
         overrides.set("logs", "--logs", self.logs.as_ref());
+        overrides.set("task", "--task", self.task);
         overrides.set("telemetry.format", "--log-format", self.log_format);
         overrides.set("telemetry.level", "--log-level", self.log_level.as_ref());
         overrides.set("dashboard.listen", "--listen", self.listen.as_ref());

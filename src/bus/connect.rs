@@ -2,6 +2,8 @@
 //!
 //! Promise: a password never leaves this file but towards the broker. Nothing that is shown holds one: [`redact`].
 
+#[cfg(not(all(feature = "rabbitmq", feature = "nats")))]
+use std::future::{Ready, ready};
 use std::{path::Path, sync::Arc};
 
 use super::{
@@ -13,14 +15,15 @@ use crate::clock::Clock;
 /// Opens the bus that the URL names. Waits for an absent broker.
 ///
 /// # Errors
-/// [`BusError::Url`] when the URL is not one of ours or this build lacks its backend; [`BusError::PasswordFile`] when
-/// the file of the password cannot be used; otherwise what the backend says at once: refused credentials, a directory
-/// that is in use.
+/// [`BusError::Url`] when the URL is not one of ours or this build lacks its backend, [`BusError::Tls`] when the files
+/// of `[bus.tls]` do not go with it, [`BusError::PasswordFile`] when the file of the password cannot be used; otherwise
+/// what the backend says at once: refused credentials, a directory that is in use.
 pub async fn connect(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
     let url = password::complete(config)?;
     let (scheme, rest) = url
         .split_once(':')
         .ok_or_else(|| misunderstood(&url, "it has no scheme"))?;
+    config.tls.check(&url, cfg!(feature = "tls"))?;
     match scheme {
         "embedded" if rest.is_empty() => Ok(built(Embedded::memory(config.clone()), config, clock)),
         "embedded" => {
@@ -56,11 +59,15 @@ async fn rabbitmq(url: &str, config: &Config, clock: Clock) -> Result<Arc<dyn Bu
 }
 
 #[cfg(not(feature = "rabbitmq"))]
-async fn rabbitmq(url: &str, _config: &Config, _clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    Err(misunderstood(
+fn rabbitmq(
+    url: &str,
+    _config: &Config,
+    _clock: Clock,
+) -> Ready<Result<Arc<dyn Bus>, BusError>> {
+    ready(Err(misunderstood(
         url,
         "this build lacks the `rabbitmq` feature",
-    ))
+    )))
 }
 
 #[cfg(feature = "nats")]
@@ -70,8 +77,11 @@ async fn nats(url: &str, config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, 
 }
 
 #[cfg(not(feature = "nats"))]
-async fn nats(url: &str, _config: &Config, _clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    Err(misunderstood(url, "this build lacks the `nats` feature"))
+fn nats(url: &str, _config: &Config, _clock: Clock) -> Ready<Result<Arc<dyn Bus>, BusError>> {
+    ready(Err(misunderstood(
+        url,
+        "this build lacks the `nats` feature",
+    )))
 }
 
 /// The URL with `***` in place of what could be a secret: the password, or the token of a NATS URL.

@@ -35,6 +35,14 @@ pub enum BusError {
         /// What the operator can do.
         mend: String,
     },
+    /// TLS cannot be spoken as it is set up.
+    #[error("TLS is not possible: {reason}; {mend}")]
+    Tls {
+        /// The file that cannot be used, or what the handshake ended with.
+        reason: String,
+        /// What the operator can do.
+        mend: String,
+    },
     /// Something of that name exists with other settings. It is never repaired by deletion.
     #[error("`{name}` exists on the broker with other settings: {reason}; {mend}")]
     Conflict {
@@ -91,6 +99,7 @@ impl BusError {
             Self::Url { .. }
                 | Self::PasswordFile { .. }
                 | Self::Refused { .. }
+                | Self::Tls { .. }
                 | Self::Conflict { .. }
         )
     }

@@ -6,12 +6,15 @@
 )]
 
 mod bench;
+mod classify;
 mod cli;
 mod conformance;
 mod dashboard;
+mod fuzz;
 mod ledger;
 mod parity;
 mod picture;
+mod picture_flags;
 mod pipeline;
 mod python;
 mod residual;

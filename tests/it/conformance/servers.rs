@@ -289,6 +289,7 @@ impl RabbitServer {
     fn watched(watch: Watch) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         fs::write(directory.path().join("plugins"), "[].").expect("written");
+        fs::write(directory.path().join("rabbitmq.conf"), "").expect("written");
         let port = free_port();
         Self {
             node: format!("residual{port}@localhost"),
@@ -340,6 +341,11 @@ impl RabbitServer {
         }
     }
 
+    /// Replaces its configuration file; read at the next start.
+    pub(super) fn configure(&self, settings: &str) {
+        fs::write(self.file("rabbitmq.conf"), settings).expect("written");
+    }
+
     /// Runs `rabbitmqctl`.
     pub(crate) fn control(&self, arguments: &[&str]) {
         let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
@@ -363,7 +369,7 @@ impl RabbitServer {
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
             .env("RABBITMQ_NODE_PORT", self.port.to_string())
             .env("RABBITMQ_DIST_PORT", self.dist_port.to_string())
-            .env("RABBITMQ_CONFIG_FILE", self.file("none"))
+            .env("RABBITMQ_CONFIG_FILE", self.file("rabbitmq.conf"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", self.file("plugins"))
             .env(
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
