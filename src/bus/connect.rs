@@ -59,11 +59,7 @@ async fn rabbitmq(url: &str, config: &Config, clock: Clock) -> Result<Arc<dyn Bu
 }
 
 #[cfg(not(feature = "rabbitmq"))]
-fn rabbitmq(
-    url: &str,
-    _config: &Config,
-    _clock: Clock,
-) -> Ready<Result<Arc<dyn Bus>, BusError>> {
+fn rabbitmq(url: &str, _config: &Config, _clock: Clock) -> Ready<Result<Arc<dyn Bus>, BusError>> {
     ready(Err(misunderstood(
         url,
         "this build lacks the `rabbitmq` feature",
