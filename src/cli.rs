@@ -6,6 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{clock::Period, config::Overrides};
 
+mod picture;
+
+pub use picture::{CountScale, ErrorView, MarkName, PictureArgs, Size};
+
 /// How wrong is my model right now? A live error picture for a scikit-learn model on a stream.
 #[derive(Debug, Parser)]
 #[command(
@@ -62,9 +66,12 @@ pub enum Command {
         /// Draw one picture and end
         #[arg(long)]
         once: bool,
-        /// With --once: where to, .png or .svg [default: `error_distribution.png` in the logs folder]
-        #[arg(long, value_name = "FILE", requires = "once")]
-        output: Option<PathBuf>,
+        /// With --once: a log of any name [default: `metric_log.csv` in the logs folder]
+        #[arg(long, value_name = "LOG.csv", requires = "once")]
+        input: Option<PathBuf>,
+        /// What it shows and how.
+        #[command(flatten)]
+        picture: PictureArgs,
     },
     /// Convert a scikit-learn pickle to safetensors, without Python and without executing anything
     Convert {

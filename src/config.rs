@@ -213,6 +213,15 @@ impl Config {
         if let Err(reason) = self.metric.check() {
             bad.push(setting("metric", &reason));
         }
+        if let Err(reason) = self.dashboard.check() {
+            bad.push(setting("dashboard.mae_max", &reason));
+        }
+        if let Err(error) = self.plot.check() {
+            bad.push(setting("plot.output", &error.to_string()));
+        }
+        if let Err(error) = self.chart.validate() {
+            bad.push(setting("chart", &error.to_string()));
+        }
         if self.features.frame_records > FRAME_RECORDS_MAX {
             bad.push(setting(
                 "features.frame_records",
@@ -229,6 +238,9 @@ impl Config {
 
 /// A larger frame would meet the brokers' size limits with wide rows.
 const FRAME_RECORDS_MAX: usize = 4_096;
+
+/// Their values are never told, not even wrong ones.
+const SECRETS: [&str; 2] = ["bus.url", "dashboard.token"];
 
 fn setting(key: &str, reason: &str) -> BadSetting {
     BadSetting {
@@ -248,10 +260,16 @@ fn bad_setting(error: &figment::Error, flags: &[(&str, &str)]) -> BadSetting {
         Some(metadata) => origin(metadata, &error.path),
         None => String::new(),
     });
+    let reason = if SECRETS.contains(&key.as_str()) {
+        "is not text; what looks like a number needs quotes of its own, as in `'\"123\"'`"
+            .to_owned()
+    } else {
+        error.kind.to_string()
+    };
     BadSetting {
         key,
         origin,
-        reason: error.kind.to_string(),
+        reason,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     dataset::{Kind, Table},
     model::{self, Model, Rows},
-    pipeline::{self, PICTURE, inputs},
+    pipeline::{self, inputs},
     services::{metric, plot},
 };
 
@@ -78,18 +78,38 @@ pub(super) fn verify(config: &Config) -> Result<()> {
     }
 }
 
-pub(super) fn plot_once(config: &Config, output: Option<PathBuf>) -> Result<()> {
-    let output = output.unwrap_or_else(|| config.logs.join(PICTURE));
-    let log = inputs::log_file(&config.logs);
+/// A log that somebody names must be there, while that of the settings may come later.
+fn named_log(log: PathBuf) -> Result<PathBuf> {
+    let name = log.display();
+    if log.extension().is_none_or(|extension| extension != "csv") {
+        bail!("`{name}` is no log: the name of a log ends in `.csv`");
+    }
+    File::open(&log).with_context(|| format!("cannot read `{name}`, named by `--input`"))?;
+    Ok(log)
+}
+
+pub(super) fn plot_once(config: &Config, input: Option<PathBuf>) -> Result<()> {
+    let output = pipeline::picture(config);
+    let log = match input {
+        Some(log) => named_log(log)?,
+        None => inputs::log_file(&config.logs),
+    };
     let settings = pipeline::judged(config)?.plot;
-    let rows = plot::draw_once(
+    let drawn = plot::draw_once(
         &log,
         &output,
         &settings,
         &config.chart,
         Clock::system().now_ms(),
     )?;
-    print(&format_args!("{rows} rows -> {}", output.display()))
+    let output = output.display();
+    if drawn.shown == drawn.rows {
+        return print(&format_args!("{} rows -> {output}", drawn.rows));
+    }
+    print(&format_args!(
+        "{} of {} rows -> {output}",
+        drawn.shown, drawn.rows
+    ))
 }
 
 pub(super) fn predict(model: &Path, input: &Path) -> Result<()> {

@@ -45,14 +45,16 @@ pub fn execute(cli: Cli) -> Result<()> {
         Command::Plot {
             common,
             plot,
-            once: false,
-            ..
+            picture,
+            once,
+            input,
         } => {
             plot.override_in(&mut overrides);
+            picture.override_in(&mut overrides);
+            if once {
+                return files::plot_once(&load(&common, overrides)?, input);
+            }
             serve(&common, overrides, &[Role::Plot])
-        }
-        Command::Plot { common, output, .. } => {
-            files::plot_once(&load(&common, overrides)?, output)
         }
         Command::Convert { input, output } => files::convert(&input, output),
         Command::Inspect { file } => files::inspect(&file),

@@ -11,6 +11,8 @@ pub(super) fn set(moment: &Moment) {
     gauge!("residual_log_rows").set(as_f64(view.rows));
     gauge!("residual_rows_per_second").set(view.rows_per_second);
     gauge!("residual_last_row_age_seconds").set(or_nan(moment.silent_ms.map(seconds)));
+    gauge!("residual_error_changes").set(as_f64(view.changes_seen));
+    gauge!("residual_alert", "alert" => "mae").set(if moment.alert.is_some() { 1.0 } else { 0.0 });
     quality("all", &view.all_time);
     quality("rows", &view.last_rows.report);
     quality("time", &view.recent.report);
@@ -128,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        dashboard::Queue,
+        dashboard::{Queue, moment::Alert},
         stats::live::{Judged, Limits, Live},
     };
 
@@ -160,6 +162,11 @@ mod tests {
                 ..Ledger::default()
             }),
             bus: Some(bus),
+            alert: Some(Alert {
+                mae: 1.5,
+                mae_max: 1.0,
+                rows: 2,
+            }),
             ..Moment::nothing_yet()
         }
     }
@@ -180,6 +187,8 @@ mod tests {
             r#"residual_bus_ready{topic="y_true",group="metric"} 4"#,
             r#"residual_mae{window="time"} NaN"#,
             "residual_bus_up 1",
+            r#"residual_alert{alert="mae"} 1"#,
+            "residual_error_changes 0",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");
         }

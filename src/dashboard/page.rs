@@ -91,6 +91,9 @@ fn title(moment: &Moment) -> String {
             accuracy.map(|accuracy| format!("accuracy {}", percent(accuracy)))
         }
     };
+    if moment.alert.is_some() && moment.status.level == Level::Live {
+        return format!("Too wrong · {} · residual", figure.unwrap_or_default());
+    }
     match (moment.status.level, figure) {
         (Level::Live, Some(figure)) => format!("{figure} · residual"),
         (_, _) => format!("{} · residual", moment.status.title),
@@ -141,6 +144,7 @@ fn recent(moment: &Moment) -> String {
         svg::Axis::Time,
         &levels(&view.recent.report, view.all_time.mae),
         error_name(moment),
+        &view.changes,
     )
 }
 
@@ -149,12 +153,14 @@ fn history(moment: &Moment) -> String {
     if view.history.stretches.is_empty() {
         return empty("It is drawn from the first row on.");
     }
-    svg::course(
+    let chart = svg::course(
         &view.history,
         svg::Axis::Rows,
         &levels(&view.all_time, view.all_time.mae),
         error_name(moment),
-    )
+        &view.changes,
+    );
+    chart + &figures::last_change(view)
 }
 
 fn error_name(moment: &Moment) -> &'static str {

@@ -4,7 +4,7 @@
 //! source first, then each service once nothing is left for it, so that Ctrl-C loses nothing even on a bus in
 //! memory. This is the only module that knows every service.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use tokio::{sync::watch, time::Instant};
@@ -35,8 +35,12 @@ use crew::Crew;
 use page::Page;
 pub use report::Report;
 
-/// The file of the picture, in the logs folder.
-pub const PICTURE: &str = "error_distribution.png";
+/// Where the picture goes: where the settings say, else into the logs folder.
+#[must_use]
+pub fn picture(config: &Config) -> PathBuf {
+    let named = config.plot.output.clone();
+    named.unwrap_or_else(|| config.logs.join("error_distribution.png"))
+}
 
 /// A service of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,7 +230,7 @@ impl Pipeline {
                 .as_ref()
                 .map(|loss| loss.all_time),
             log: inputs::log_file(&self.config.logs),
-            picture: self.config.logs.join(PICTURE),
+            picture: picture(&self.config),
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{PICTURE, Pipeline};
+use super::{Pipeline, picture};
 use crate::{
     bus::{self, Bus, Topology},
     clock::UnixMs,
@@ -45,7 +45,7 @@ impl Pipeline {
             config: self.config.dashboard.clone(),
             clock: self.clock,
             view: self.view.clone(),
-            picture: self.config.logs.join(PICTURE),
+            picture: picture(&self.config),
             style: self.config.chart.clone(),
             metrics: Arc::new(move || metrics.render()),
             ledger: joins.then(|| -> dashboard::Provider<Ledger> {

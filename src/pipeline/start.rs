@@ -10,10 +10,10 @@ use rand::{
 use tokio::sync::watch;
 
 use super::{
-    PICTURE, Pipeline, Role,
+    Pipeline, Role,
     crew::Crew,
     inputs::{self, Inputs},
-    judge, reload, topology,
+    judge, picture, reload, topology,
 };
 use crate::{
     bus::{self, Bus, Topology},
@@ -122,7 +122,7 @@ impl Pipeline {
         let log = inputs::log_file(&self.config.logs);
         let ports = plot::Ports {
             log,
-            picture: self.config.logs.join(PICTURE),
+            picture: picture(&self.config),
             view,
             clock: self.clock,
         };

@@ -9,14 +9,14 @@ mod course;
 mod rate;
 mod rows;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
 pub use course::{Course, Stretch};
 pub use rows::WorstRow;
 
-use super::{Distribution, Matrix, Moments, Report, Score, Snapshot};
+use super::{Change, Distribution, Drift, Matrix, Moments, Report, Score, Snapshot};
 use crate::task::{Judge, Labels, Task};
 use course::{ByRows, ByTime};
 use rate::Rate;
@@ -47,6 +47,18 @@ impl Default for Limits {
             seed: 0,
         }
     }
+}
+
+/// Bytes of an id that are kept, for a log from outside may have ids of any length.
+const ID_BYTES_MAX: usize = 160;
+
+/// An id as far as there is room for it.
+fn shortened(id: &str) -> Cow<'_, str> {
+    if id.len() <= ID_BYTES_MAX {
+        return Cow::Borrowed(id);
+    }
+    let end = (0..=ID_BYTES_MAX).rev().find(|at| id.is_char_boundary(*at));
+    Cow::Owned(format!("{}…", &id[..end.unwrap_or(0)]))
 }
 
 /// A judged row as it passes by.
@@ -143,6 +155,7 @@ pub struct Live {
     recent: ByTime,
     rate: Rate,
     history: ByRows,
+    drift: Drift,
     sample: Reservoir,
     worst: Worst,
 }
@@ -168,6 +181,7 @@ impl Live {
             recent: ByTime::new(limits.window_ms),
             rate: Rate::default(),
             history: ByRows::default(),
+            drift: Drift::default(),
             sample: Reservoir::new(limits.sample_pairs, limits.seed),
             worst: Worst::new(limits.worst_rows, judge.task),
         }
@@ -182,7 +196,9 @@ impl Live {
             Task::Classification => None,
         };
         self.last_rows.push(row, naive);
-        self.history.push(row.absolute_error(self.task));
+        let absolute_error = row.absolute_error(self.task);
+        self.history.push(absolute_error);
+        self.drift.push(absolute_error, row.at_ms);
         self.sample.push([row.y_true, row.y_pred]);
         self.worst.push(row);
         if let Some(at_ms) = row.at_ms {
@@ -225,6 +241,8 @@ impl Live {
             },
             course: self.recent.course(now_ms),
             history: self.history.course(),
+            changes: self.drift.changes(),
+            changes_seen: self.drift.changes_seen(),
             sample: self.sample.pairs().to_vec(),
             latest: self.last_rows.latest(LATEST_PAIRS),
             worst: self.worst.rows().to_vec(),
@@ -285,6 +303,10 @@ pub struct View {
     pub course: Course,
     /// The absolute error over the whole log, by row number.
     pub history: Course,
+    /// Where the error changed: the newest changes, oldest first.
+    pub changes: Vec<Change>,
+    /// How often it changed in all.
+    pub changes_seen: u64,
     /// A uniform sample of `[y_true, y_pred]` over the whole log.
     pub sample: Vec<[f64; 2]>,
     /// The newest `[y_true, y_pred]`, oldest first.

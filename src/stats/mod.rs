@@ -11,6 +11,7 @@
 
 mod classes;
 mod distribution;
+mod drift;
 mod grid;
 mod histogram;
 mod interval;
@@ -28,6 +29,7 @@ pub use classes::{
     Average, ClassCounts, ClassShape, Classes, Confusion, Matrix, Pair, SHOWN_MAX, Score, Tally,
 };
 pub use distribution::{Distribution, VALUES_MAX};
+pub use drift::{Change, Drift};
 pub use grid::{CELLS, Grid};
 pub use histogram::Histogram;
 pub use interval::{Interval, mean_interval};

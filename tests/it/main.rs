@@ -6,15 +6,19 @@
 )]
 
 mod bench;
+mod chaos;
 mod classify;
 mod cli;
 mod conformance;
 mod dashboard;
+mod fuzz;
 mod ledger;
 mod parity;
 mod picture;
+mod picture_flags;
 mod pipeline;
 mod python;
 mod residual;
+mod secrets;
 mod simulation;
 mod tidy;

@@ -96,6 +96,28 @@ fn bias_text(report: &Report) -> &'static str {
     }
 }
 
+/// When the error changed last; empty where it never did.
+pub(super) fn last_change(view: &View) -> String {
+    let Some(change) = view.changes.last() else {
+        return String::new();
+    };
+    let word = if change.mae_after > change.mae_before {
+        "rose"
+    } else {
+        "fell"
+    };
+    let times = match view.changes_seen {
+        1 => String::new(),
+        seen => format!(" ({} changes in all)", super::super::number::count(seen)),
+    };
+    format!(
+        r#"<p class="changed">The error {word} around row {}, from {} to {}{times}.</p>"#,
+        super::super::number::count(change.row),
+        short(change.mae_before),
+        short(change.mae_after),
+    )
+}
+
 type Figure = fn(&Report) -> Option<f64>;
 
 /// Name in `/api/summary`, heading, what it is, and where it is.

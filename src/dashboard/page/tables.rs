@@ -34,7 +34,7 @@ fn worst_table(caption: &str, rows: &[WorstRow]) -> String {
 fn worst_row(row: &WorstRow) -> String {
     let id = escape(&row.id);
     format!(
-        r#"<tr><td class="id" title="{id}"><code>{id}</code></td><td>{}</td><td>{}</td><td><b>{}</b></td></tr>"#,
+        r#"<tr><td class="id" title="{id}"><code><bdi>{id}</bdi></code></td><td>{}</td><td>{}</td><td><b>{}</b></td></tr>"#,
         short(row.y_true),
         short(row.y_pred),
         short(row.absolute_error),

@@ -17,7 +17,7 @@ use super::{
     ledger::{Ledger, day_of, is_of_run},
     partition,
     pending::{Key, Kind},
-    progress::Reason,
+    progress::{Progress, Reason},
     scores::Scores,
     store::{Checkpoint, Store},
 };
@@ -78,6 +78,7 @@ impl Ledger {
         join.balance();
         let mut held = Held::default();
         held.restore(stored_through);
+        let is_first = saved.is_none();
         let same_part = saved.filter(|saved| saved.part == part);
         let scores = Scores::new(&config, store.log_loss()?);
         let mut ledger = Self {
@@ -109,7 +110,21 @@ impl Ledger {
             removed,
         };
         ledger.save(Vec::new(), now_ms)?;
+        ledger.tell_recovery(is_first);
         Ok(ledger)
+    }
+
+    /// One line for whoever wonders what a restart made of the last life: `replayed` rows were in the log and not yet
+    /// in the store.
+    fn tell_recovery(&self, is_first: bool) {
+        let Progress { rows, pending, .. } = self.progress();
+        let replayed = self.replayed.len();
+        let log = self.log.path().display();
+        if is_first {
+            tracing::info!(%log, rows, "ledger begun");
+        } else {
+            tracing::info!(%log, rows, pending, replayed, "ledger recovered");
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Most rows of a picture that shows a last time only; 24 bytes each.
-const WINDOW_ROWS_MAX: usize = 200_000;
+pub(super) const WINDOW_ROWS_MAX: usize = 200_000;
 
 /// Rows on their way into a picture and a view.
 pub(super) struct Sketch {
@@ -105,6 +105,17 @@ impl Sketch {
 
     pub(super) fn rows(&self) -> u64 {
         self.live.rows()
+    }
+
+    /// Rows that a picture would show now, and whether it lacks some that there was no room for.
+    pub(super) fn in_picture(&mut self, now_ms: UnixMs) -> (u64, bool) {
+        match &mut self.window {
+            None => (self.live.rows(), false),
+            Some(window) => {
+                window.expire(now_ms);
+                (window.len() as u64, window.is_truncated())
+            }
+        }
     }
 
     pub(super) fn view(&self, now_ms: UnixMs) -> View {

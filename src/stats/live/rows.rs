@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde::Serialize;
 
-use super::{Judged, Mean};
+use super::{Judged, Mean, shortened};
 use crate::{
     stats::{ClassCounts, Report, Score, Summary},
     task::{Judge, Task},
@@ -67,7 +67,7 @@ impl Worst {
 
     fn insert(&mut self, place: usize, row: &Judged<'_>, absolute_error: f64) {
         let worst = WorstRow {
-            id: row.id.to_owned(),
+            id: shortened(row.id).into_owned(),
             y_true: row.y_true,
             y_pred: row.y_pred,
             absolute_error,
@@ -123,7 +123,7 @@ impl LastRows {
             self.rows.pop_front().unwrap_or_default()
         };
         kept.id.clear();
-        kept.id.push_str(row.id);
+        kept.id.push_str(&shortened(row.id));
         (kept.y_true, kept.y_pred, kept.naive) = (row.y_true, row.y_pred, naive);
         self.rows.push_back(kept);
     }
