@@ -253,6 +253,28 @@ fn until(mut ask: impl FnMut() -> Value, is_wanted: impl Fn(&Value) -> bool) -> 
     panic!("it never came: {}", ask());
 }
 
+fn assert_gauges_and_answers(address: &str, accuracy: &Value) {
+    let metrics = get(address, "/metrics");
+    for line in [
+        format!(r#"residual_accuracy{{window="all"}} {accuracy}"#),
+        r#"residual_log_loss_rows{window="all"} 151"#.to_owned(),
+    ] {
+        assert!(
+            metrics.lines().any(|other| other == line),
+            "{line}\n{metrics}"
+        );
+    }
+    assert!(metrics.contains(r#"residual_f1{window="all",average="macro"}"#));
+    let answer: Value = serde_json::from_str(&post(
+        address,
+        "/predict",
+        r#"{"id":1,"body":[5.1,3.5,1.4,0.2]}"#,
+    ))
+    .unwrap();
+    assert_eq!(answer["body"], json!(0.0));
+    assert_eq!(answer["probabilities"].as_array().unwrap().len(), 3);
+}
+
 /// The log is of 150 rows; a further run sends one more, and waits an hour for the next.
 #[test]
 fn the_page_tells_the_figures_of_labels_and_the_log_loss_survives_a_restart() {
@@ -313,25 +335,7 @@ fn the_page_tells_the_figures_of_labels_and_the_log_loss_survives_a_restart() {
     ] {
         assert!(page.contains(&words), "{words}");
     }
-    let metrics = get(&address, "/metrics");
-    for line in [
-        format!(r#"residual_accuracy{{window="all"}} {accuracy}"#),
-        r#"residual_log_loss_rows{window="all"} 151"#.to_owned(),
-    ] {
-        assert!(
-            metrics.lines().any(|other| other == line),
-            "{line}\n{metrics}"
-        );
-    }
-    assert!(metrics.contains(r#"residual_f1{window="all",average="macro"}"#));
-    let answer: Value = serde_json::from_str(&post(
-        &address,
-        "/predict",
-        r#"{"id":1,"body":[5.1,3.5,1.4,0.2]}"#,
-    ))
-    .unwrap();
-    assert_eq!(answer["body"], json!(0.0));
-    assert_eq!(answer["probabilities"].as_array().unwrap().len(), 3);
+    assert_gauges_and_answers(&address, accuracy);
     running.terminate();
     assert_eq!(running.exit_code(), Some(0));
 }
