@@ -209,7 +209,11 @@ impl Pipeline {
                 );
             }
             tokio::select! {
-                changed = self.progress.changed() => changed.context("metric ended early")?,
+                changed = self.progress.changed() => if changed.is_err() {
+                    // Nobody tells any more, so the metric service is ending: its own reason is the one to give.
+                    let ended = self.crew.any_ended().await;
+                    return self.broke(ended);
+                },
                 ended = self.crew.any_ended() => return self.broke(ended),
                 () = tokio::time::sleep(STALL / 10) => {}
             }
