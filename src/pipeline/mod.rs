@@ -98,7 +98,7 @@ pub fn topology(config: &Config) -> Topology {
 /// The settings with what predictions are, as far as settings say it.
 ///
 /// # Errors
-/// Never without a model; kept for what settings may come.
+/// When what the logs folder says cannot be read.
 pub fn judged(config: &Config) -> Result<Config> {
     let mut config = config.clone();
     let judge = judge::settle(&config, None)?;

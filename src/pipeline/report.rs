@@ -48,14 +48,13 @@ impl fmt::Display for Report {
             ..
         } = self.quality;
         writeln!(f, "rows     {} of this run, {n} in the log", self.recorded)?;
-        match &self.classification {
-            Some(labels) => self.labels(f, &labels.all_time)?,
-            None => {
-                writeln!(f, "MAE      {}", Figure(mae))?;
-                writeln!(f, "RMSE     {}", Figure(rmse))?;
-                writeln!(f, "R2       {}", Figure(r2))?;
-                writeln!(f, "bias     {}", Figure(bias))?;
-            }
+        if let Some(labels) = &self.classification {
+            self.labels(f, &labels.all_time)?;
+        } else {
+            writeln!(f, "MAE      {}", Figure(mae))?;
+            writeln!(f, "RMSE     {}", Figure(rmse))?;
+            writeln!(f, "R2       {}", Figure(r2))?;
+            writeln!(f, "bias     {}", Figure(bias))?;
         }
         writeln!(f, "log      {}", self.log.display())?;
         write!(f, "picture  {}", self.picture.display())

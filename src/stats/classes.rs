@@ -23,6 +23,7 @@ pub struct Classes {
 }
 
 /// Number of every class beyond [`CLASSES_MAX`].
+#[expect(clippy::cast_possible_truncation, reason = "a few thousand")]
 const BEYOND: u32 = CLASSES_MAX as u32;
 
 impl Classes {
@@ -231,6 +232,7 @@ pub struct Confusion {
 }
 
 /// Number of the others in a confusion matrix.
+#[expect(clippy::cast_possible_truncation, reason = "a few dozen")]
 const OTHERS: u32 = SHOWN_MAX as u32;
 
 impl Confusion {
@@ -448,9 +450,9 @@ mod tests {
             let pair = counts.push(f64::from(i % 3), f64::from(i * i % 3));
             whole.push(pair);
             if i % 2 == 0 {
-                first.push(pair)
+                first.push(pair);
             } else {
-                second.push(pair)
+                second.push(pair);
             }
         }
         first.merge(&second);

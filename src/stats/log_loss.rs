@@ -162,7 +162,7 @@ mod tests {
         let all = losses.all_time().mean().unwrap();
         assert!((all - 0.216_161_874_688_678_8).abs() < 1e-5, "{all}");
         let last = losses.last_rows().mean().unwrap();
-        assert!((last - (loss(0.8) + loss(0.65)) / 2.0).abs() < 1e-15);
+        assert!((last - f64::midpoint(loss(0.8), loss(0.65))).abs() < 1e-15);
     }
 
     #[test]

@@ -365,7 +365,7 @@ fn a_log_of_labels_is_not_continued_by_numbers() {
         &["run", "--count", "1", "--interval", "0s", "--listen", "off"],
     )
     .output()
-    .fails_with(1, &["task.json", "move the log away"]);
+    .fails_with(2, &["task.json", "move the log away"]);
     assert_eq!(logged(folder.path()).len(), 3);
 }
 

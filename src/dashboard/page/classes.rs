@@ -207,14 +207,16 @@ fn confusion_row(label: &str, counts: &[u64], own: Option<usize>) -> String {
     let cells: String = counts
         .iter()
         .enumerate()
-        .map(|(place, rows)| {
-            let class = match (own == Some(place), *rows) {
-                (_, 0) => "none",
-                (true, _) => "right",
-                (false, _) => "wrong",
-            };
-            format!(r#"<td class="{class}">{}</td>"#, number::count(*rows))
-        })
+        .map(|(place, rows)| confusion_cell(*rows, own == Some(place)))
         .collect();
     format!(r#"<tr><th scope="row">{}</th>{cells}</tr>"#, escape(label))
+}
+
+fn confusion_cell(rows: u64, is_own: bool) -> String {
+    let class = match (is_own, rows) {
+        (_, 0) => "none",
+        (true, _) => "right",
+        (false, _) => "wrong",
+    };
+    format!(r#"<td class="{class}">{}</td>"#, number::count(rows))
 }

@@ -49,17 +49,19 @@ fn wrong(view: &View, labels: &Classification) -> String {
     let body: String = view
         .worst
         .iter()
-        .map(|row| {
-            format!(
-                r#"<tr><td class="id" title="{id}"><code>{id}</code></td><td>{}</td><td><b>{}</b></td></tr>"#,
-                escape(&labels.name(row.y_true)),
-                escape(&labels.name(row.y_pred)),
-                id = escape(&row.id),
-            )
-        })
+        .map(|row| wrong_row(row, labels))
         .collect();
     format!(
         r#"<table class="worst"><caption>The newest wrong labels</caption><thead><tr><th scope="col">id</th><th scope="col">true</th><th scope="col">predicted</th></tr></thead><tbody>{body}</tbody></table>"#
+    )
+}
+
+fn wrong_row(row: &WorstRow, labels: &Classification) -> String {
+    let id = escape(&row.id);
+    format!(
+        r#"<tr><td class="id" title="{id}"><code>{id}</code></td><td>{}</td><td><b>{}</b></td></tr>"#,
+        escape(&labels.name(row.y_true)),
+        escape(&labels.name(row.y_pred)),
     )
 }
 

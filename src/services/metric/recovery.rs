@@ -55,19 +55,7 @@ impl Ledger {
         let is_said = adopt_labels(&*disk, logs, &mut config)?;
         let store = Store::open(&*disk, &layout.store)?;
         let saved = store.checkpoint()?;
-        let mut recovery = Recovery {
-            disk: &*disk,
-            join: Join::new(&config),
-            config: &config,
-            removed: Vec::new(),
-            adopted: saved.map_or(0, |saved| saved.adopted),
-            unmatched_adopted: saved.map_or(0, |saved| saved.unmatched_adopted),
-            parts: 0,
-            now_ms,
-            run,
-            replayed: Vec::new(),
-            other_task: None,
-        };
+        let mut recovery = Recovery::new(&*disk, &config, saved.as_ref(), run, now_ms);
         let stored_through = recovery.restore(&store, saved.as_ref())?;
         let unmatched = recovery.unmatched(&layout, saved.as_ref())?;
         let (log, part) = recovery.log(&layout.log, saved.as_ref())?;
@@ -249,6 +237,30 @@ struct Recovery<'a> {
     replayed: Vec<bool>,
     /// The first row that only the other task's arithmetic gives.
     other_task: Option<(PathBuf, String)>,
+}
+
+impl<'a> Recovery<'a> {
+    fn new(
+        disk: &'a dyn Disk,
+        config: &'a Config,
+        saved: Option<&Checkpoint>,
+        run: Option<RunTag>,
+        now_ms: UnixMs,
+    ) -> Self {
+        Self {
+            disk,
+            join: Join::new(config),
+            config,
+            removed: Vec::new(),
+            adopted: saved.map_or(0, |saved| saved.adopted),
+            unmatched_adopted: saved.map_or(0, |saved| saved.unmatched_adopted),
+            parts: 0,
+            now_ms,
+            run,
+            replayed: Vec::new(),
+            other_task: None,
+        }
+    }
 }
 
 impl Recovery<'_> {
