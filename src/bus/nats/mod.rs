@@ -5,7 +5,8 @@
 //! Publishing waits for the stream's own answer and sends the same `Nats-Msg-Id` again if none comes. Pulls are
 //! counted by us, so that what is asked for and what is held never exceed the window together.
 //!
-//! Differences that the capabilities tell: every redelivery counts as an attempt, a release too. A copy of a message id
+//! Differences that the capabilities tell: every redelivery counts as an attempt, a release too; after a restart of the
+//! server what is stored is delivered again, counted from one, as a killed server forgets what was held. A copy of a message id
 //! within two minutes is dropped by the broker. JetStream does not tell what somebody holds from what waits to be given
 //! again, so `in_flight` counts the deliveries of this process only, and `ready` all the rest.
 //!
@@ -70,7 +71,7 @@ impl Backend for Nats {
         Capabilities {
             durable: true,
             outlives_process: true,
-            attempts_survive_restart: true,
+            attempts_survive_restart: false,
             uncounted_release: false,
             deduplicates: true,
             body_max: self.body_max.load(std::sync::atomic::Ordering::Relaxed),

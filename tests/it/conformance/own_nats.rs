@@ -16,6 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::{
     ctx::{G, SOLO, consumer, hurried},
     ledger::{Ledger, hold, ids, publish},
+    nats::consumer_name,
     servers::NatsServer,
 };
 
@@ -141,9 +142,10 @@ async fn a_consumer_that_gives_up_is_a_conflict() {
     bus.close().await.expect("closed");
     let jetstream = jetstream_of(&server).await;
     let stream = jetstream.get_stream(SOLO).await.expect("found");
-    stream.delete_consumer(G).await.expect("deleted");
+    let name = consumer_name(&jetstream, G);
+    stream.delete_consumer(&name).await.expect("deleted");
     let giving_up = consumer::pull::Config {
-        durable_name: Some(G.to_owned()),
+        durable_name: Some(name),
         max_deliver: 3,
         ..consumer::pull::Config::default()
     };
@@ -168,6 +170,7 @@ async fn a_consumer_ahead_of_its_stream_starts_anew() {
     let backup = server.store().join("backup");
     copy_files(&messages, &backup);
     server.start();
+    let name = consumer_name(&jetstream_of(&server).await, G);
     let mut first = consumer(&bus, SOLO, G, 16).await;
     Ledger::default().drain(&mut *first, 5).await;
     publish(&bus, SOLO, 5..10).await;
@@ -184,7 +187,7 @@ async fn a_consumer_ahead_of_its_stream_starts_anew() {
     let stream = jetstream.get_stream(SOLO).await.expect("found");
     let last = stream.cached_info().state.last_sequence;
     let delivered = stream
-        .consumer_info(G)
+        .consumer_info(&name)
         .await
         .expect("found")
         .delivered
