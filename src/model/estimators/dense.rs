@@ -11,6 +11,10 @@ use super::super::{ModelError, Rows};
 /// Up to this many multiplications the plain loop is the faster one.
 const PLAIN_WORK_MAX: usize = 32_768;
 
+/// A layer of at most so many weights takes the plain loop for a batch of any size. The two ways differ in the last bit,
+/// and a row that is delivered again comes in another batch: the same answer is a duplicate, another one a conflict.
+const PLAIN_WEIGHTS_MAX: usize = 1_024;
+
 /// Multiplications of one call: more than this, and the library spreads them over threads, which on busy cores wait for
 /// each other. Batches are already spread over workers; measured, a network over 1024 rows is ten times as fast this way.
 const BLOCK_WORK_MAX: usize = 400_000;
@@ -74,7 +78,8 @@ impl Dense {
     /// `[n, inputs]` to `[n, outputs]`.
     pub(in crate::model) fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
         rows.require_width(self.inputs())?;
-        if rows.n_rows() * self.plain_weight.len() <= PLAIN_WORK_MAX {
+        let weights = self.plain_weight.len();
+        if weights <= PLAIN_WEIGHTS_MAX || rows.n_rows() * weights <= PLAIN_WORK_MAX {
             Ok(self.plain(rows))
         } else {
             self.candle(rows)
