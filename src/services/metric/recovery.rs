@@ -14,7 +14,7 @@ use super::{
     ledger::{Ledger, day_of, is_of_run},
     partition,
     pending::{Key, Kind},
-    progress::Reason,
+    progress::{Progress, Reason},
     store::{Checkpoint, Store},
 };
 use crate::{
@@ -76,6 +76,7 @@ impl Ledger {
         join.balance();
         let mut held = Held::default();
         held.restore(stored_through);
+        let is_first = saved.is_none();
         let same_part = saved.filter(|saved| saved.part == part);
         let mut ledger = Self {
             adopted,
@@ -105,7 +106,21 @@ impl Ledger {
             removed,
         };
         ledger.save(Vec::new(), now_ms)?;
+        ledger.tell_recovery(is_first);
         Ok(ledger)
+    }
+
+    /// One line for whoever wonders what a restart made of the last life: `replayed` rows were in the log and not yet
+    /// in the store.
+    fn tell_recovery(&self, is_first: bool) {
+        let Progress { rows, pending, .. } = self.progress();
+        let replayed = self.replayed.len();
+        let log = self.log.path().display();
+        if is_first {
+            tracing::info!(%log, rows, "ledger begun");
+        } else {
+            tracing::info!(%log, rows, pending, replayed, "ledger recovered");
+        }
     }
 }
 
