@@ -31,3 +31,10 @@ ci:
 [group('check')]
 fmt:
     cargo fmt
+
+# Kill and stop processes and brokers at random: `just chaos nats 60 1 10` for bus, seconds, first seed and runs
+[group('check')]
+chaos bus='embedded' seconds='60' first='1' runs='1':
+    for seed in $(seq {{first}} $(({{first}} + {{runs}} - 1))); do \
+        CHAOS_SEED=$seed CHAOS_SECONDS={{seconds}} cargo test --locked --test it chaos::{{bus}} -- --include-ignored --nocapture --test-threads 1 || exit 1; \
+    done

@@ -28,7 +28,7 @@ const START_MAX: Duration = Duration::from_secs(90);
 ///
 /// Each process has eight of its own, below the range from which the system takes ports for outgoing connections: a
 /// port that the system hands out may be such a connection's by the time the server binds it.
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let at = std::process::id()
@@ -191,7 +191,7 @@ impl NatsServer {
         fs::write(self.file("nats.conf"), text).expect("written");
     }
 
-    pub(super) fn start(&self) {
+    pub(crate) fn start(&self) {
         let mut command = Command::new("/usr/sbin/nats-server");
         command.arg("-c").arg(self.file("nats.conf"));
         let log = self.file("log");
@@ -200,7 +200,7 @@ impl NatsServer {
         await_answer("nats-server", &log, || greets(self.port));
     }
 
-    pub(super) fn kill9(&self) {
+    pub(crate) fn kill9(&self) {
         if let Some(group) = self.running.lock().unwrap().take() {
             group.kill9();
         }
@@ -212,7 +212,7 @@ impl NatsServer {
         }
     }
 
-    pub(super) fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         if let Some(group) = self.running.lock().unwrap().as_ref() {
             group.signal(signal);
         }
@@ -230,10 +230,10 @@ impl Drop for NatsServer {
 }
 
 /// A rabbitmq-server, alone on its own node name, ports and epmd.
-pub(super) struct RabbitServer {
+pub(crate) struct RabbitServer {
     directory: TempDir,
     node: String,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     dist_port: u16,
     epmd_port: u16,
     watch: Watch,
@@ -301,13 +301,13 @@ impl RabbitServer {
         }
     }
 
-    pub(super) fn started() -> Self {
+    pub(crate) fn started() -> Self {
         let server = Self::absent();
         server.start();
         server
     }
 
-    pub(super) fn start(&self) {
+    pub(crate) fn start(&self) {
         // epmd as a member of the group ends with it; the node would start one that outlives it.
         let script = "epmd -port $ERL_EPMD_PORT & exec /usr/lib/rabbitmq/bin/rabbitmq-server";
         let mut command = Command::new("sh");
@@ -322,7 +322,7 @@ impl RabbitServer {
         });
     }
 
-    pub(super) fn kill9(&self) {
+    pub(crate) fn kill9(&self) {
         if let Some(group) = self.running.lock().unwrap().take() {
             group.kill9();
         }
@@ -334,7 +334,7 @@ impl RabbitServer {
         }
     }
 
-    pub(super) fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         if let Some(group) = self.running.lock().unwrap().as_ref() {
             group.signal(signal);
         }
