@@ -1,10 +1,14 @@
 //! The command line: clap types and how flags name settings. No logic.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{clock::Period, config::Overrides};
+
+mod picture;
+
+pub use picture::{CountScale, ErrorView, MarkName, PictureArgs, Size};
 
 /// How wrong is my model right now? A live error picture for a scikit-learn model on a stream.
 #[derive(Debug, Parser)]
@@ -62,9 +66,12 @@ pub enum Command {
         /// Draw one picture and end
         #[arg(long)]
         once: bool,
-        /// With --once: where to, .png or .svg [default: `error_distribution.png` in the logs folder]
-        #[arg(long, value_name = "FILE", requires = "once")]
-        output: Option<PathBuf>,
+        /// With --once: a log of any name [default: `metric_log.csv` in the logs folder]
+        #[arg(long, value_name = "LOG.csv", requires = "once")]
+        input: Option<PathBuf>,
+        /// What it shows and how.
+        #[command(flatten)]
+        picture: PictureArgs,
     },
     /// Convert a scikit-learn pickle to safetensors, without Python and without executing anything
     Convert {
@@ -103,6 +110,8 @@ pub enum Command {
         #[command(flatten)]
         common: CommonArgs,
     },
+    /// Measure rows a second, latency and cost, and prove that the right rows arrived
+    Bench(BenchArgs),
     /// Send dead letters back to where they came from
     Redrive {
         /// `features`, `y_true` or `y_pred`
@@ -111,6 +120,38 @@ pub enum Command {
         #[command(flatten)]
         common: CommonArgs,
     },
+}
+
+/// What is driven how.
+#[derive(Args, Debug)]
+pub struct BenchArgs {
+    /// Flags of every service.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// diabetes (bundled) or a CSV file [default: diabetes]
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// The column with the true answer [default: target]
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Option<String>,
+    /// Rows to drive through
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub rows: u64,
+    /// Rows a second; as fast as it goes without it
+    #[arg(long, value_name = "R")]
+    pub rate: Option<NonZeroU32>,
+    /// Each stage in a process of its own
+    #[arg(long)]
+    pub processes: bool,
+    /// The embedded bus in memory instead of on disk: nothing but the log is durable then
+    #[arg(long)]
+    pub memory: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of every service.
@@ -125,6 +166,9 @@ pub struct CommonArgs {
     /// Folder of the log and the picture [default: logs]
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,
+    /// What predictions are [default: auto, which is the model's, or what the logs folder says, or regression]
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<TaskName>,
     /// How this process logs to standard error [default: pretty]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -202,6 +246,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// What predictions are.
+#[derive(Clone, Copy, Debug, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskName {
+    /// As the model or the logs folder says
+    Auto,
+    /// Numbers
+    Regression,
+    /// Labels
+    Classification,
+}
+
 /// In which order rows are taken.
 #[derive(Clone, Copy, Debug, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -217,6 +273,7 @@ impl CommonArgs {
     pub fn override_in(&self, overrides: &mut Overrides) {
         overrides.set("bus.url", "--bus", self.bus.as_ref());
         overrides.set("logs", "--logs", self.logs.as_ref());
+        overrides.set("task", "--task", self.task);
         overrides.set("telemetry.format", "--log-format", self.log_format);
         overrides.set("telemetry.level", "--log-level", self.log_level.as_ref());
         overrides.set("dashboard.listen", "--listen", self.listen.as_ref());
@@ -246,6 +303,21 @@ impl PlotArgs {
     /// The settings that these flags name.
     pub fn override_in(&self, overrides: &mut Overrides) {
         overrides.set("plot.refresh", "--refresh", self.refresh);
+    }
+}
+
+impl BenchArgs {
+    /// The settings that these flags name.
+    pub fn override_in(&self, overrides: &mut Overrides) {
+        let interval = self.rate.map(|rate| Duration::from_secs(1) / rate.get());
+        self.model.override_in(overrides);
+        overrides.set("dataset.source", "--source", self.source.as_ref());
+        overrides.set("dataset.target", "--target", self.target.as_ref());
+        overrides.set("features.count", "--rows", Some(self.rows));
+        let interval = Period(interval.unwrap_or_default());
+        overrides.set("features.interval", "--rate", Some(interval));
+        let level = self.common.log_level.is_none().then_some("warn");
+        overrides.set("telemetry.level", "--log-level", level);
     }
 }
 

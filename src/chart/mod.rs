@@ -1,12 +1,25 @@
-//! The picture: a histogram with its density curve, as PNG or SVG bytes.
+//! The picture: a histogram with its density curve, or right and wrong by class, as PNG or SVG bytes.
 //!
 //! Promise: a pure function. The same snapshot and settings give the same bytes, no file, font or setting of the system is
 //! read, and cost depends on the picture's size, not on how many rows it shows. Without rows, or with one, the picture
 //! says so. Deliberately absent: files, interaction, and any computing of statistics (that is `stats`).
 //!
+//! A picture from cold (`residual plot --once`) against pandas and seaborn, in seconds of CPU and MiB at the most, on two cores of
+//! a busy machine (`scripts/plot_cost.py` measures it anew):
+//!
+//! | rows | residual | | seaborn | |
+//! |---|---|---|---|---|
+//! | 10^6 | 0.25 s | 25 MiB | 5.2 s | 392 MiB |
+//! | 10^8 | 29 s | 20 MiB | | |
+//!
+//! Lines of a log are taken apart by two threads, so that of these 0.25 s the longer thread has 0.15 s. Beyond
+//! [`crate::stats::VALUES_MAX`] rows single errors are not kept any more: counts add up to the row, and no row is drawn further than
+//! [`crate::stats::Grid::RELATIVE_CELL`] of the range from its place, a fraction of a pixel.
+//!
 //! The look is matplotlib's, whose pictures this one stands beside: same margins, same ticks, same font.
 
 mod axis;
+mod classes;
 mod color;
 mod config;
 mod figure;

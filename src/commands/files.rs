@@ -1,6 +1,7 @@
 //! Commands that read one file and write another, or standard output.
 
 use std::{
+    borrow::Cow,
     fmt::Display,
     fs::File,
     io::{self, BufWriter, Read, Write},
@@ -12,9 +13,9 @@ use anyhow::{Context, Result, bail};
 use crate::{
     clock::Clock,
     config::Config,
-    dataset::Table,
+    dataset::{Kind, Table},
     model::{self, Model, Rows},
-    pipeline::{PICTURE, inputs},
+    pipeline::{self, inputs},
     services::{metric, plot},
 };
 
@@ -67,8 +68,8 @@ pub(super) fn inspect(file: &Path) -> Result<()> {
     print(&model::inspect(file)?)
 }
 
-pub(super) fn verify(logs: &Path) -> Result<()> {
-    let report = metric::verify(logs)?;
+pub(super) fn verify(config: &Config) -> Result<()> {
+    let report = metric::verify_as(&config.logs, config.task)?;
     print(&report)?;
     if report.is_clean() {
         Ok(())
@@ -77,17 +78,38 @@ pub(super) fn verify(logs: &Path) -> Result<()> {
     }
 }
 
-pub(super) fn plot_once(config: &Config, output: Option<PathBuf>) -> Result<()> {
-    let output = output.unwrap_or_else(|| config.logs.join(PICTURE));
-    let log = inputs::log_file(&config.logs);
-    let rows = plot::draw_once(
+/// A log that somebody names must be there, while that of the settings may come later.
+fn named_log(log: PathBuf) -> Result<PathBuf> {
+    let name = log.display();
+    if log.extension().is_none_or(|extension| extension != "csv") {
+        bail!("`{name}` is no log: the name of a log ends in `.csv`");
+    }
+    File::open(&log).with_context(|| format!("cannot read `{name}`, named by `--input`"))?;
+    Ok(log)
+}
+
+pub(super) fn plot_once(config: &Config, input: Option<PathBuf>) -> Result<()> {
+    let output = pipeline::picture(config);
+    let log = match input {
+        Some(log) => named_log(log)?,
+        None => inputs::log_file(&config.logs),
+    };
+    let settings = pipeline::judged(config)?.plot;
+    let drawn = plot::draw_once(
         &log,
         &output,
-        &config.plot,
+        &settings,
         &config.chart,
         Clock::system().now_ms(),
     )?;
-    print(&format_args!("{rows} rows -> {}", output.display()))
+    let output = output.display();
+    if drawn.shown == drawn.rows {
+        return print(&format_args!("{} rows -> {output}", drawn.rows));
+    }
+    print(&format_args!(
+        "{} of {} rows -> {output}",
+        drawn.shown, drawn.rows
+    ))
 }
 
 pub(super) fn predict(model: &Path, input: &Path) -> Result<()> {
@@ -98,12 +120,23 @@ pub(super) fn predict(model: &Path, input: &Path) -> Result<()> {
         _ => Box::new(File::open(input).with_context(|| format!("cannot read `{name}`"))?),
     };
     let mut table = Table::open(&name, rows)?;
-    table.choose(model.order_columns(table.header())?);
+    let columns = model.order_columns(table.header())?;
+    for (column, is_refused) in columns.iter().zip(model.refuses_missing()) {
+        let kind = if is_refused {
+            Kind::Dense
+        } else {
+            Kind::Sparse
+        };
+        table.expect(*column, kind);
+    }
+    table.choose(columns);
     let mut out = BufWriter::new(io::stdout().lock());
     score(&model, &mut table, &mut out)
 }
 
 fn score(model: &Model, table: &mut Table<Box<dyn Read>>, out: &mut impl Write) -> Result<()> {
+    // A number is its own label; of text the number is only the place.
+    let labels = model.classes().filter(|labels| labels.is_text());
     quiet_pipe(writeln!(out, "y_pred"))?;
     loop {
         let mut values = Vec::new();
@@ -115,7 +148,20 @@ fn score(model: &Model, table: &mut Table<Box<dyn Read>>, out: &mut impl Write) 
             return quiet_pipe(out.flush());
         }
         for y_pred in model.predict(&Rows::new(model.info().n_features, values)?)? {
-            quiet_pipe(writeln!(out, "{y_pred:?}"))?;
+            let label = labels.and_then(|labels| Some(labels.name(labels.index(y_pred)?)));
+            quiet_pipe(match label {
+                Some(label) => writeln!(out, "{}", csv_field(&label)),
+                None => writeln!(out, "{y_pred:?}"),
+            })?;
         }
+    }
+}
+
+/// Quoted where CSV needs it.
+fn csv_field(text: &str) -> Cow<'_, str> {
+    if text.contains([',', '"', '\n', '\r']) {
+        Cow::Owned(format!("\"{}\"", text.replace('"', "\"\"")))
+    } else {
+        Cow::Borrowed(text)
     }
 }

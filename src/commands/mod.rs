@@ -16,6 +16,7 @@ use crate::{
     shutdown, telemetry,
 };
 
+mod bench;
 mod check;
 mod files;
 mod redrive;
@@ -44,23 +45,29 @@ pub fn execute(cli: Cli) -> Result<()> {
         Command::Plot {
             common,
             plot,
-            once: false,
-            ..
+            picture,
+            once,
+            input,
         } => {
             plot.override_in(&mut overrides);
+            picture.override_in(&mut overrides);
+            if once {
+                return files::plot_once(&load(&common, overrides)?, input);
+            }
             serve(&common, overrides, &[Role::Plot])
-        }
-        Command::Plot { common, output, .. } => {
-            files::plot_once(&load(&common, overrides)?, output)
         }
         Command::Convert { input, output } => files::convert(&input, output),
         Command::Inspect { file } => files::inspect(&file),
         Command::Predict { model, input } => files::predict(&model, &input),
-        Command::Verify { common } => files::verify(&load(&common, overrides)?.logs),
+        Command::Verify { common } => files::verify(&load(&common, overrides)?),
         Command::Check { common, model } => {
             model.override_in(&mut overrides);
             let config = load(&common, overrides)?;
             runtime()?.block_on(check::run(&config))
+        }
+        Command::Bench(args) => {
+            args.override_in(&mut overrides);
+            bench::run(&args, load(&args.common, overrides)?)
         }
         Command::Redrive { topic, common } => {
             let config = load(&common, overrides)?;

@@ -17,9 +17,15 @@ pub(super) async fn summary(State(desk): State<Arc<Desk>>) -> Json<Moment> {
     Json(desk.moment())
 }
 
-/// The picture as the plot service last drew it.
+/// The picture as the plot service last drew it; drawn anew where that one is no PNG.
 pub(super) async fn png(State(desk): State<Arc<Desk>>) -> Result<Response, Refusal> {
     let path = desk.picture.clone();
+    let is_png = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+    if !is_png {
+        return drawn(&desk, Format::Png).await;
+    }
     let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
     match read {
         Ok(Ok(bytes)) => Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response()),
@@ -32,6 +38,10 @@ pub(super) async fn png(State(desk): State<Arc<Desk>>) -> Result<Response, Refus
 
 /// The picture, drawn from what is known now.
 pub(super) async fn svg(State(desk): State<Arc<Desk>>) -> Result<Response, Refusal> {
+    drawn(&desk, Format::Svg).await
+}
+
+async fn drawn(desk: &Desk, format: Format) -> Result<Response, Refusal> {
     let snapshot = desk.view.borrow().distribution.clone();
     let Some(snapshot) = snapshot else {
         return Err(Refusal::new(
@@ -40,10 +50,9 @@ pub(super) async fn svg(State(desk): State<Arc<Desk>>) -> Result<Response, Refus
         ));
     };
     let style = desk.style.clone();
-    let drawn =
-        tokio::task::spawn_blocking(move || chart::render(&snapshot, &style, Format::Svg)).await;
+    let drawn = tokio::task::spawn_blocking(move || chart::render(&snapshot, &style, format)).await;
     match drawn {
-        Ok(Ok(bytes)) => Ok(([(header::CONTENT_TYPE, "image/svg+xml")], bytes).into_response()),
+        Ok(Ok(bytes)) => Ok(([(header::CONTENT_TYPE, format.media_type())], bytes).into_response()),
         _ => Err(Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the picture could not be drawn",

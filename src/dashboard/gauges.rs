@@ -3,7 +3,7 @@
 use metrics::gauge;
 
 use super::{BusState, Ledger, LinkState, moment::Moment};
-use crate::stats::Report;
+use crate::stats::{Average, Report, Score};
 
 /// Sets every gauge to this moment.
 pub(super) fn set(moment: &Moment) {
@@ -11,9 +11,16 @@ pub(super) fn set(moment: &Moment) {
     gauge!("residual_log_rows").set(as_f64(view.rows));
     gauge!("residual_rows_per_second").set(view.rows_per_second);
     gauge!("residual_last_row_age_seconds").set(or_nan(moment.silent_ms.map(seconds)));
+    gauge!("residual_error_changes").set(as_f64(view.changes_seen));
+    gauge!("residual_alert", "alert" => "mae").set(if moment.alert.is_some() { 1.0 } else { 0.0 });
     quality("all", &view.all_time);
     quality("rows", &view.last_rows.report);
     quality("time", &view.recent.report);
+    if let Some(labels) = &view.classification {
+        score("all", &labels.all_time);
+        score("rows", &labels.last_rows);
+        score("time", &labels.recent);
+    }
     if let Some(ledger) = &moment.ledger {
         set_ledger(ledger);
     }
@@ -49,7 +56,26 @@ fn quality(window: &'static str, report: &Report) {
     }
 }
 
+/// Of labels; `residual_mae` is the share of wrong ones then.
+fn score(window: &'static str, score: &Score) {
+    gauge!("residual_accuracy", "window" => window).set(or_nan(score.accuracy));
+    gauge!("residual_baseline_accuracy", "window" => window).set(or_nan(score.baseline_accuracy));
+    if let Some(average) = score.average.map(Average::name) {
+        gauge!("residual_f1", "window" => window, "average" => average).set(or_nan(score.f1));
+    }
+}
+
 fn set_ledger(ledger: &Ledger) {
+    if let Some(loss) = &ledger.log_loss {
+        for (window, figure) in [
+            ("all", &loss.all_time),
+            ("rows", &loss.last_rows),
+            ("time", &loss.recent),
+        ] {
+            gauge!("residual_log_loss", "window" => window).set(or_nan(figure.value));
+            gauge!("residual_log_loss_rows", "window" => window).set(as_f64(figure.n));
+        }
+    }
     gauge!("residual_ledger_received").set(as_f64(ledger.received));
     gauge!("residual_ledger_pending").set(as_f64(ledger.pending));
     for (state, halves) in ledger.states() {
@@ -104,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        dashboard::Queue,
+        dashboard::{Queue, moment::Alert},
         stats::live::{Judged, Limits, Live},
     };
 
@@ -136,6 +162,11 @@ mod tests {
                 ..Ledger::default()
             }),
             bus: Some(bus),
+            alert: Some(Alert {
+                mae: 1.5,
+                mae_max: 1.0,
+                rows: 2,
+            }),
             ..Moment::nothing_yet()
         }
     }
@@ -156,6 +187,8 @@ mod tests {
             r#"residual_bus_ready{topic="y_true",group="metric"} 4"#,
             r#"residual_mae{window="time"} NaN"#,
             "residual_bus_up 1",
+            r#"residual_alert{alert="mae"} 1"#,
+            "residual_error_changes 0",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");
         }

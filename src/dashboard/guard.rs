@@ -15,7 +15,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{Token, answer::Refusal};
+use super::{Token, answer::Refusal, ingest::BODY_PATIENCE};
 
 const COOKIE: &str = "residual_page";
 
@@ -106,9 +106,14 @@ struct Login {
 
 /// Exchanges the token, typed into the form, for a cookie that opens the page but posts nothing.
 async fn log_in(token: &Token, request: Request) -> Response {
-    let body = axum::body::to_bytes(request.into_body(), FORM_BYTES_MAX)
-        .await
-        .unwrap_or_default();
+    let body = axum::body::to_bytes(request.into_body(), FORM_BYTES_MAX);
+    let body = match tokio::time::timeout(BODY_PATIENCE, body).await {
+        Ok(body) => body.unwrap_or_default(),
+        Err(_) => {
+            return Refusal::new(StatusCode::REQUEST_TIMEOUT, "the form took too long")
+                .into_response();
+        }
+    };
     let shown = std::str::from_utf8(&body)
         .ok()
         .and_then(|form| format!("/?{form}").parse().ok())

@@ -35,7 +35,7 @@ use crate::{
 const FRAME_RECORDS: usize = 256;
 
 /// How long a client may take to send its body.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Marks the ids of messages that came over HTTP.
 const NAMESPACE: Uuid = Uuid::from_u128(0x7265_7369_6475_616c_8000_6874_7470_696e);

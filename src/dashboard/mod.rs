@@ -28,6 +28,7 @@ mod events;
 mod gauges;
 mod guard;
 mod ingest;
+mod listen;
 mod moment;
 mod number;
 mod page;
@@ -37,12 +38,12 @@ mod svg;
 mod token;
 
 pub use ingest::Ingest;
-pub use moment::{BusState, Ledger, LinkState, Queue, Service};
+pub use moment::{BusState, Ledger, LinkState, LogLoss, LossFigure, Queue, Service};
 pub use serve::{BusPort, DashboardError, Provider, State, admit, serve};
 pub use token::Token;
 
 /// Settings of the page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// `auto` (127.0.0.1:8080 for the whole pipeline, none for a single service), `off`, or an address to listen on.
@@ -56,12 +57,16 @@ pub struct Config {
     pub public: bool,
     /// Most connections at a time; more wait.
     pub connections_max: usize,
+    /// How long a client may take to send the head of a request, to think between two of them, or to take what it asked for.
+    pub client_timeout: Period,
     /// Most pages that are kept fresh at a time.
     pub streams_max: usize,
     /// Shortest time between two updates of a page, in milliseconds.
     pub update_ms: u64,
     /// Without a new row for so long the stream counts as silent.
     pub silent_after: Period,
+    /// An alert is raised while the mean absolute error of the last rows (at least 30) is above this.
+    pub mae_max: Option<f64>,
     /// Largest body of a request in bytes.
     pub body_bytes_max: usize,
     /// Most requests that wait for the bus at a time; more are answered 429.
@@ -78,9 +83,11 @@ impl Default for Config {
             token_file: None,
             public: false,
             connections_max: 256,
+            client_timeout: Period::from_millis(10_000),
             streams_max: 32,
             update_ms: 500,
             silent_after: Period::from_millis(15_000),
+            mae_max: None,
             body_bytes_max: 1 << 20,
             posts_in_flight_max: 32,
             confirm_ms: 10_000,
@@ -89,6 +96,19 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// The reason, in words.
+    pub fn check(&self) -> Result<(), String> {
+        match self.mae_max {
+            Some(limit) if !(limit > 0.0 && limit.is_finite()) => {
+                Err(format!("is {limit}, expected a number above 0"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The address to listen on, if there shall be a page.
     #[must_use]
     pub fn address(&self, whole_pipeline: bool) -> Option<String> {

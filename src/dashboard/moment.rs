@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::{clock::UnixMs, stats::live::View};
+use crate::{
+    clock::UnixMs,
+    stats::live::{RowWindow, View},
+};
 
 /// The join ledger's counts of halves by state, and the labels' delays.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -37,8 +40,30 @@ pub struct Ledger {
     pub label_delay_p50_ms: Option<u64>,
     /// The same for 95 of 100 labels.
     pub label_delay_p95_ms: Option<u64>,
+    /// Of a classification.
+    pub log_loss: Option<LogLoss>,
     /// Why nothing can be recorded at the moment, if so.
     pub failing: Option<String>,
+}
+
+/// A classifier's log-loss over the rows whose predictions brought probabilities.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LogLoss {
+    /// Over all rows.
+    pub all_time: LossFigure,
+    /// Over the last rows.
+    pub last_rows: LossFigure,
+    /// Over the last minutes.
+    pub recent: LossFigure,
+}
+
+/// A log-loss and the rows that it is of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LossFigure {
+    /// How many rows.
+    pub n: u64,
+    /// Their mean loss; none without rows.
+    pub value: Option<f64>,
 }
 
 impl Ledger {
@@ -144,12 +169,37 @@ impl Level {
     }
 }
 
+/// Rows of the window before an alert may be raised: the mean of fewer says little.
+const ALERT_ROWS_MIN: u64 = 30;
+
+/// The error of the last rows is above what the settings allow.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(super) struct Alert {
+    /// Mean absolute error of the last rows.
+    pub(super) mae: f64,
+    /// What it may be.
+    pub(super) mae_max: f64,
+    /// The rows.
+    pub(super) rows: u64,
+}
+
+impl Alert {
+    /// The alert of these rows, if there is one. A window that never gets so long as
+    /// [`ALERT_ROWS_MIN`] is judged once it is full.
+    pub(super) fn of(last: &RowWindow, mae_max: Option<f64>) -> Option<Self> {
+        let (mae_max, mae, rows) = (mae_max?, last.report.mae?, last.report.n);
+        let enough = ALERT_ROWS_MIN.min(last.rows as u64);
+        (rows >= enough && mae > mae_max).then_some(Self { mae, mae_max, rows })
+    }
+}
+
 /// One moment.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Moment {
     pub(super) version: &'static str,
     pub(super) now_ms: UnixMs,
     pub(super) status: Status,
+    pub(super) alert: Option<Alert>,
     /// Since the newest row.
     pub(super) silent_ms: Option<u64>,
     #[serde(flatten, serialize_with = "inner")]
@@ -176,11 +226,40 @@ impl Moment {
             version: "0",
             now_ms: 1_700_000_000_000,
             status,
+            alert: None,
             silent_ms: None,
             view: Arc::default(),
             ledger: None,
             bus: None,
             services: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Report;
+
+    #[test]
+    fn an_alert_needs_a_limit_enough_rows_and_an_error_above_it() {
+        let window = |rows, n, mae| RowWindow {
+            rows,
+            report: Report {
+                n,
+                mae: Some(mae),
+                ..Report::default()
+            },
+        };
+        for (last, mae_max, raised) in [
+            (window(1_000, 30, 51.0), Some(50.0), true),
+            (window(1_000, 29, 51.0), Some(50.0), false),
+            (window(10, 10, 51.0), Some(50.0), true),
+            (window(1_000, 30, 50.0), Some(50.0), false),
+            (window(1_000, 30, 51.0), None, false),
+            (RowWindow::default(), Some(50.0), false),
+        ] {
+            assert_eq!(Alert::of(&last, mae_max).is_some(), raised, "{last:?}");
         }
     }
 }

@@ -1,23 +1,21 @@
 //! Ports, routes, start and stop.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
     routing::{get, post},
-    serve::Listener,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    net::TcpListener,
+    sync::{Semaphore, watch},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BusState, Config, Ingest, Ledger, Service, api, depth, events, guard, ingest,
-    moment::{Level, LinkState, Moment, Status},
+    BusState, Config, Ingest, Ledger, Service, api, depth, events, guard, ingest, listen,
+    moment::{Alert, Level, LinkState, Moment, Status},
     number, page, predict,
     token::Token,
 };
@@ -121,9 +119,6 @@ pub(super) struct Desk {
 /// Predictions worked on at a time; the model has the cores for no more.
 const PREDICTING_MAX: usize = 4;
 
-/// How long clients may take to hang up at the stop.
-const GOODBYE: Duration = Duration::from_secs(3);
-
 /// The token that clients must show at that address, if any; for refusing a bad setting before anything starts.
 ///
 /// # Errors
@@ -148,7 +143,6 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let token = admit(&state.config, address)?;
     tracing::info!(url = %format_args!("http://{address}"), "page");
-    let connections = Arc::new(Semaphore::new(state.config.connections_max.max(1)));
     let bus = depth::watch(state.bus, stop.clone());
     let desk = Arc::new(Desk {
         streams: Arc::new(Semaphore::new(state.config.streams_max.max(1))),
@@ -173,18 +167,7 @@ pub async fn serve(
         Arc::clone(&desk),
         guard::Lock::new(token, address.ip().is_loopback()),
     );
-    let serving = axum::serve(
-        Bounded {
-            listener,
-            connections,
-        },
-        app,
-    )
-    .with_graceful_shutdown(stop.clone().cancelled_owned());
-    tokio::select! {
-        served = serving => served?,
-        () = async { stop.cancelled().await; tokio::time::sleep(GOODBYE).await } => {}
-    }
+    listen::listen(listener, app, &desk.config, &stop).await;
     if let Some(gate) = &desk.ingest {
         gate.close().await;
     }
@@ -225,6 +208,7 @@ impl Desk {
             version: env!("CARGO_PKG_VERSION"),
             now_ms,
             status: self.status(&view, silent_ms, bus.as_ref(), ledger.as_ref()),
+            alert: Alert::of(&view.last_rows, self.config.mae_max),
             silent_ms,
             view,
             ledger,
@@ -280,73 +264,5 @@ impl Desk {
                 status(Level::Silent, "Silent", detail.to_owned())
             }
         }
-    }
-}
-
-/// Accepts no more connections than there is room for; the others wait in the system's queue.
-struct Bounded {
-    listener: TcpListener,
-    connections: Arc<Semaphore>,
-}
-
-impl Listener for Bounded {
-    type Io = Held;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Held, SocketAddr) {
-        // The semaphore is never closed; without a permit the connection is only not counted.
-        let permit = Arc::clone(&self.connections).acquire_owned().await.ok();
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        (
-            Held {
-                stream,
-                _permit: permit,
-            },
-            address,
-        )
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection that gives its place back when it ends.
-struct Held {
-    stream: TcpStream,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl AsyncRead for Held {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Held {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        bytes: &[u8],
-    ) -> std::task::Poll<io::Result<usize>> {
-        std::pin::Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

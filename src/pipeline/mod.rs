@@ -4,7 +4,7 @@
 //! source first, then each service once nothing is left for it, so that Ctrl-C loses nothing even on a bus in
 //! memory. This is the only module that knows every service.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use tokio::{sync::watch, time::Instant};
@@ -15,14 +15,17 @@ use crate::{
     clock::Clock,
     config::Config,
     message::{Body, Features, Prediction, Truth},
+    model::Model,
     services::{metric, predictor},
     stats::live::View,
+    task::Judge,
     telemetry::Telemetry,
 };
 
 mod crew;
 mod drain;
 pub mod inputs;
+mod judge;
 mod page;
 mod reload;
 mod report;
@@ -32,8 +35,12 @@ use crew::Crew;
 use page::Page;
 pub use report::Report;
 
-/// The file of the picture, in the logs folder.
-pub const PICTURE: &str = "error_distribution.png";
+/// Where the picture goes: where the settings say, else into the logs folder.
+#[must_use]
+pub fn picture(config: &Config) -> PathBuf {
+    let named = config.plot.output.clone();
+    named.unwrap_or_else(|| config.logs.join("error_distribution.png"))
+}
 
 /// A service of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,11 +84,34 @@ pub fn topology(config: &Config) -> Topology {
         Topic::new(Truth::TOPIC, &metric),
         Topic::new(Prediction::TOPIC, &metric),
     ];
-    let bounded = |topic| Topic {
-        bytes_max: config.bus.topic_bytes_max,
-        ..topic
-    };
-    Topology::with_dead_letters(topics.into_iter().map(bounded).collect())
+    let mut topology = Topology::with_dead_letters(topics.into());
+    for topic in &mut topology.topics {
+        topic.bytes_max = if topic.is_dead_letters() {
+            config.bus.topic_bytes_max
+        } else {
+            config.bus.waiting_bytes_max()
+        };
+    }
+    topology
+}
+
+/// The settings with what predictions are, as far as settings say it.
+///
+/// # Errors
+/// Never without a model; kept for what settings may come.
+pub fn judged(config: &Config) -> Result<Config> {
+    let mut config = config.clone();
+    let judge = judge::settle(&config, None)?;
+    judge::into_settings(&mut config, judge, false)?;
+    Ok(config)
+}
+
+/// How the predictions of this model are judged.
+///
+/// # Errors
+/// When the settings ask for something else.
+pub fn judged_by(config: &Config, model: &Model) -> Result<Judge> {
+    judge::of_model(config, model)
 }
 
 /// Runs the given services until their work is done or `stop` is cancelled, then drains them. `None`: it was stopped
@@ -192,8 +222,15 @@ impl Pipeline {
             latency_us: self.progress.borrow().row_latency_us,
             span_us: self.progress.borrow().span_us,
             quality: self.view.borrow().all_time.clone(),
+            classification: self.view.borrow().classification.clone(),
+            log_loss: self
+                .progress
+                .borrow()
+                .log_loss
+                .as_ref()
+                .map(|loss| loss.all_time),
             log: inputs::log_file(&self.config.logs),
-            picture: self.config.logs.join(PICTURE),
+            picture: picture(&self.config),
         }
     }
 }

@@ -10,10 +10,10 @@ use rand::{
 use tokio::sync::watch;
 
 use super::{
-    PICTURE, Pipeline, Role,
+    Pipeline, Role,
     crew::Crew,
     inputs::{self, Inputs},
-    reload, topology,
+    judge, picture, reload, topology,
 };
 use crate::{
     bus::{self, Bus, Topology},
@@ -47,6 +47,13 @@ impl Pipeline {
             inputs::prepare_folder(&config.logs)?;
         }
         let inputs = inputs::open(config, roles).await?;
+        let mut config = config.clone();
+        judge::into_settings(
+            &mut config,
+            inputs.judge.clone(),
+            roles.contains(&Role::Metric),
+        )?;
+        let config = &config;
         let listener = inputs::listen(config, roles).await?;
         let topology = topology(config);
         let bus = connect(config, roles, &topology, clock).await?;
@@ -115,7 +122,7 @@ impl Pipeline {
         let log = inputs::log_file(&self.config.logs);
         let ports = plot::Ports {
             log,
-            picture: self.config.logs.join(PICTURE),
+            picture: picture(&self.config),
             view,
             clock: self.clock,
         };

@@ -29,6 +29,11 @@ pub struct Config {
     pub count: u64,
     /// Most rows in one frame.
     pub frame_records: usize,
+    /// Most bytes in one frame, about; a single row may have more.
+    pub frame_bytes: usize,
+    /// How long a row may wait for others to share its frame while earlier frames are unconfirmed, in milliseconds; it
+    /// goes at once when nothing is on its way.
+    pub linger_ms: u64,
     /// How frames are written: `postcard`, or `json` for clients that are not ours.
     pub encoding: Encoding,
 }
@@ -39,6 +44,8 @@ impl Default for Config {
             interval: Period::from_millis(1_000),
             count: 0,
             frame_records: 256,
+            frame_bytes: 64 << 10,
+            linger_ms: 1,
             encoding: Encoding::Postcard,
         }
     }
@@ -110,11 +117,16 @@ struct Tap<'a> {
     pace: Pace,
     config: &'a Config,
     taken: u64,
+    /// Most rows of a frame; one, until a row has shown how large they are.
+    frame_rows: usize,
 }
 
+/// Bytes of a row on the bus beside its values: the id.
+const ROW_BYTES: usize = 20;
+
 impl Tap<'_> {
-    /// The rows of the next frame; empty at the end. Cancel safe.
-    async fn next_batch(&mut self) -> Result<Vec<Sample>, DatasetError> {
+    /// The rows of the next frame; empty at the end. `is_idle` says that nothing is on its way. Cancel safe.
+    async fn next_batch(&mut self, is_idle: bool) -> Result<Vec<Sample>, DatasetError> {
         let left = match self.config.count {
             0 => u64::MAX,
             count => count - self.taken,
@@ -122,11 +134,18 @@ impl Tap<'_> {
         if left == 0 {
             return Ok(Vec::new());
         }
-        let due = self.pace.due(self.config.frame_records).await;
+        let linger = if is_idle { 0 } else { self.config.linger_ms };
+        let linger = Duration::from_millis(linger);
+        let due = self.pace.due(self.frame_rows, linger).await;
         let max = usize::try_from(left).map_or(due, |left| due.min(left));
         let batch = self.rows.next_batch(max).await?;
         self.pace.took(batch.len());
         self.taken += batch.len() as u64;
+        if let Some(row) = batch.first() {
+            let row_bytes = ROW_BYTES + size_of_val(row.features.as_slice());
+            let rows = self.config.frame_bytes / row_bytes;
+            self.frame_rows = rows.clamp(1, self.config.frame_records.max(1));
+        }
         Ok(batch)
     }
 }
@@ -159,6 +178,7 @@ impl<'a> Stream<'a> {
             pace: Pace::new(config.interval.0),
             config,
             taken: 0,
+            frame_rows: 1,
         };
         Self {
             tap,
@@ -173,11 +193,12 @@ impl<'a> Stream<'a> {
     async fn pump(&mut self, stop: &CancellationToken) -> Result<(), FeaturesError> {
         loop {
             let room = self.in_flight.len() < IN_FLIGHT_MAX;
+            let is_idle = self.in_flight.is_empty();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 confirmed = oldest(&mut self.in_flight) => self.confirm(confirmed)?,
-                batch = self.tap.next_batch(), if room => match batch {
+                batch = self.tap.next_batch(is_idle), if room => match batch {
                     Ok(batch) if batch.is_empty() => return Ok(()),
                     Ok(batch) => self.send(batch).await?,
                     Err(source) => return Err(FeaturesError::Source { sent: self.confirmed, source }),
@@ -209,26 +230,25 @@ impl<'a> Stream<'a> {
     /// Gives each row its id and splits it into its halves.
     fn label(&mut self, batch: Vec<Sample>) -> (Vec<Record<Features>>, Vec<Record<Truth>>) {
         let log_each = batch.len() <= LOG_EACH_MAX;
-        let halves = batch.into_iter().map(|sample| {
+        let mut features = Vec::with_capacity(batch.len());
+        let mut truths = Vec::with_capacity(batch.len());
+        for sample in batch {
             let id = self.ids.mint();
             if log_each {
                 tracing::info!(%id, y_true = sample.target, "sent");
             } else {
                 tracing::debug!(%id, y_true = sample.target, "sent");
             }
-            let truth = Record {
+            truths.push(Record {
                 id: id.clone(),
                 body: Truth(sample.target),
-            };
-            (
-                Record {
-                    id,
-                    body: Features(sample.features),
-                },
-                truth,
-            )
-        });
-        halves.unzip()
+            });
+            features.push(Record {
+                id,
+                body: Features(sample.features),
+            });
+        }
+        (features, truths)
     }
 
     fn confirm(&mut self, confirmed: Result<(), Unconfirmed>) -> Result<(), FeaturesError> {
@@ -287,12 +307,14 @@ impl Pace {
         }
     }
 
-    /// Waits until at least one row is due, and says how many are, at most `max`.
-    async fn due(&mut self, max: usize) -> usize {
+    /// Waits until at least one row is due, and `linger` longer for others unless `max` are due before; says how many
+    /// are, at most `max`.
+    async fn due(&mut self, max: usize, linger: Duration) -> usize {
         if self.interval.is_zero() {
             return max;
         }
-        sleep_until(self.next).await;
+        let others = u32::try_from(max.saturating_sub(1)).unwrap_or(u32::MAX);
+        sleep_until(self.next + linger.min(self.interval.saturating_mul(others))).await;
         let behind = self.next.elapsed().as_nanos() / self.interval.as_nanos();
         let due = usize::try_from(behind)
             .unwrap_or(usize::MAX)
@@ -319,22 +341,34 @@ mod tests {
     async fn a_paced_stream_is_due_one_row_an_interval() {
         let mut pace = Pace::new(Duration::from_millis(100));
         for _ in 0..5 {
-            assert_eq!(pace.due(256).await, 1);
+            assert_eq!(pace.due(256, Duration::ZERO).await, 1);
             pace.took(1);
         }
         let started = Instant::now();
-        assert_eq!(pace.due(256).await, 1);
+        assert_eq!(pace.due(256, Duration::ZERO).await, 1);
         assert_eq!(started.elapsed(), Duration::from_millis(100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_lingers_for_others_but_not_longer_than_a_frame_takes_to_fill() {
+        let mut pace = Pace::new(Duration::from_micros(100));
+        let linger = Duration::from_millis(2);
+        let started = Instant::now();
+        assert_eq!(pace.due(256, linger).await, 21);
+        assert_eq!(started.elapsed(), linger);
+        pace.took(21);
+        assert_eq!(pace.due(4, linger).await, 4);
+        assert!(started.elapsed() < 2 * linger);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_fell_far_behind_does_not_burst() {
         let mut pace = Pace::new(Duration::from_millis(1));
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(pace.due(256).await, 256);
+        assert_eq!(pace.due(256, Duration::ZERO).await, 256);
         pace.took(256);
         let started = Instant::now();
-        assert_eq!(pace.due(256).await, 1);
+        assert_eq!(pace.due(256, Duration::ZERO).await, 1);
         assert_eq!(started.elapsed(), Duration::from_millis(256));
     }
 }

@@ -22,25 +22,30 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     chart::{self, ChartError, Format},
-    clock::{Clock, Period, UnixMs, saturating_ms},
-    metric_log::{LogError, Reader},
+    clock::{Clock, Period, saturating_ms},
+    metric_log::LogError,
     stats::{
-        Distribution, Snapshot,
+        Snapshot,
         live::{self, View},
     },
+    task::Judge,
 };
 
 mod easel;
 mod event_time;
+mod once;
 mod sketch;
 
 use easel::{Easel, Look};
+pub use once::{Drawn, draw_once};
 use sketch::Sketch;
 
 /// Settings of the picture's service and of the page's windows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Where the picture goes, `.png` or `.svg`; without it `error_distribution.png` in the logs folder.
+    pub output: Option<PathBuf>,
     /// Shortest time between two pictures; the first one does not wait for it.
     pub refresh: Period,
     /// How often the log is looked at, in milliseconds.
@@ -56,12 +61,16 @@ pub struct Config {
     pub window: Period,
     /// Seed of the page's sample of rows.
     pub sample_seed: u64,
+    /// How rows are judged, where this process knows better than the logs folder.
+    #[serde(skip)]
+    pub judge: Option<Judge>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let limits = live::Limits::default();
         Self {
+            output: None,
             refresh: Period::from_millis(10_000),
             poll_ms: 200,
             last_rows: 0,
@@ -69,13 +78,20 @@ impl Default for Config {
             window_rows: limits.window_rows,
             window: Period::from_millis(limits.window_ms),
             sample_seed: limits.seed,
+            judge: None,
         }
     }
 }
 
 impl Config {
-    fn shows_all(&self) -> bool {
-        self.last_rows == 0 && self.last.0.is_zero()
+    /// Refuses what cannot be drawn, before anything starts.
+    ///
+    /// # Errors
+    /// When the name of the picture says no format.
+    pub fn check(&self) -> Result<(), PlotError> {
+        self.output
+            .as_deref()
+            .map_or(Ok(()), |path| format_of(path).map(drop))
     }
 
     fn limits(&self) -> live::Limits {
@@ -186,31 +202,6 @@ async fn aside(mut easel: Easel, look: Look) -> Result<(Easel, Option<View>), Pl
         Ok((easel, view))
     })
     .await?
-}
-
-/// Draws one picture of a log, also of an empty or missing one, and returns the rows of the log.
-///
-/// # Errors
-/// When the log cannot be read or the picture cannot be written.
-pub fn draw_once(
-    log: &Path,
-    output: &Path,
-    settings: &Config,
-    style: &chart::Config,
-    now_ms: UnixMs,
-) -> Result<u64, PlotError> {
-    let format = format_of(output)?;
-    if settings.shows_all() {
-        // The common case needs neither windows nor anything of the page.
-        let mut all = Distribution::new();
-        let batch = Reader::open(log).read_new(&mut |row| all.push(row.y_true, row.y_pred))?;
-        draw(&all.snapshot(style.view), style, output, format)?;
-        return Ok(batch.rows);
-    }
-    let mut sketch = Sketch::new(log, settings);
-    sketch.read(now_ms)?;
-    draw(&sketch.snapshot(style.view, now_ms), style, output, format)?;
-    Ok(sketch.rows())
 }
 
 fn format_of(path: &Path) -> Result<Format, PlotError> {

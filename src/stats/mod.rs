@@ -9,12 +9,15 @@
 //!                  \-> Window ---------snapshot-/
 //! ```
 
+mod classes;
 mod distribution;
+mod drift;
 mod grid;
 mod histogram;
 mod interval;
 mod kde;
 pub mod live;
+mod log_loss;
 mod moments;
 mod quantiles;
 mod select;
@@ -22,11 +25,16 @@ mod shape;
 mod summary;
 mod window;
 
+pub use classes::{
+    Average, ClassCounts, ClassShape, Classes, Confusion, Matrix, Pair, SHOWN_MAX, Score, Tally,
+};
 pub use distribution::{Distribution, VALUES_MAX};
+pub use drift::{Change, Drift};
 pub use grid::{CELLS, Grid};
 pub use histogram::Histogram;
 pub use interval::{Interval, mean_interval};
 pub use kde::{Curve, GRID_POINTS};
+pub use log_loss::{LogLoss, LogLosses, LossBrief, loss};
 pub use moments::Moments;
 pub use quantiles::{Quantiles, RELATIVE_ERROR};
 pub use select::quantile;

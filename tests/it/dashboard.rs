@@ -1,6 +1,7 @@
 //! The page over real sockets: what it shows, whom it lets in, what it takes.
 
 mod browser;
+mod hostile;
 mod house;
 mod http;
 
@@ -18,10 +19,7 @@ use tokio::sync::watch;
 use house::{Full, HEADER, House, OnlyLink, Plan, rows};
 
 fn with_rows(count: u32) -> Plan {
-    Plan {
-        log: format!("{HEADER}{}", rows(0..count)),
-        ..Plan::default()
-    }
+    Plan::with_log(format!("{HEADER}{}", rows(0..count)))
 }
 
 /// Every number that the page shows under a name, with its text as `value`.
@@ -82,12 +80,7 @@ async fn the_page_and_the_summary_tell_the_same_numbers() {
 #[tokio::test]
 async fn what_comes_from_outside_is_no_markup() {
     let log = format!("{HEADER}<script>alert(1)</script>,9.0,0.0,9.0\n");
-    let mut house = Plan {
-        log,
-        ..Plan::default()
-    }
-    .build()
-    .await;
+    let mut house = Plan::with_log(log).build().await;
     house.rows(1).await;
     let page = house.client.get("/").await;
     assert!(
@@ -136,10 +129,7 @@ async fn a_stream_begins_whole_and_goes_on_with_what_changed() {
 #[tokio::test]
 async fn the_picture_is_served_in_both_formats() {
     let mut house = with_rows(0).build().await;
-    assert_eq!(
-        house.client.get("/error_distribution.png").await.status,
-        404
-    );
+    assert_eq!(house.status("/error_distribution.png").await, 404);
     house.append(&rows(0..50));
     house.rows(50).await;
     tokio::time::sleep(Duration::from_millis(700)).await;
@@ -196,7 +186,7 @@ async fn an_absent_broker_is_said_loudly_and_nothing_is_taken() {
     .build()
     .await;
     house.rows(5).await;
-    assert_eq!(house.client.get("/readyz").await.status, 200);
+    assert_eq!(house.status("/readyz").await, 200);
     let mut events = house.client.events().await;
     events.until("bus", "<td>7</td><td>3</td><td>1</td>").await;
     link.send_replace(Link::Down {
@@ -209,7 +199,7 @@ async fn an_absent_broker_is_said_loudly_and_nothing_is_taken() {
         (ready.status, ready.json()["ready"].clone()),
         (503, json!(false))
     );
-    assert_eq!(house.client.get("/healthz").await.status, 200);
+    assert_eq!(house.status("/healthz").await, 200);
     let posted = house
         .client
         .post("/y_true", r#"{"id": "a", "body": 1}"#)
@@ -221,13 +211,40 @@ async fn an_absent_broker_is_said_loudly_and_nothing_is_taken() {
     link.send_replace(Link::Up);
     events.until("bus", r#"class="pill live">up"#).await;
     assert_eq!(
-        house
-            .client
-            .post("/y_true", r#"{"id": "a", "body": 1}"#)
-            .await
-            .status,
+        house.post("/y_true", r#"{"id": "a", "body": 1}"#).await,
         202
     );
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_record_without_a_feature_that_the_model_needs_is_buried_alone() {
+    let mut house = House::whole().await;
+    let features: Vec<_> = (0..3)
+        .map(|row| {
+            let mut body = vec![json!(0.01); 10];
+            if row == 1 {
+                body[4] = json!(null);
+            }
+            json!({"id": row, "body": body})
+        })
+        .collect();
+    let posted = house
+        .client
+        .post("/features", &json!(features).to_string())
+        .await;
+    assert_eq!(posted.status, 202);
+    let truths = r#"[{"id": 0, "body": 150}, {"id": 1, "body": 160.5}, {"id": 2, "body": 170}]"#;
+    assert_eq!(house.client.post("/y_true", truths).await.status, 202);
+    house.rows(2).await;
+    let mut events = house.client.events().await;
+    events.until("bus", "<td>0</td><td>0</td><td>1</td>").await;
+    let refused = house
+        .client
+        .post("/predict", &json!(features[1]).to_string())
+        .await;
+    assert!((400..500).contains(&refused.status), "{refused:?}");
+    assert!(refused.text().contains("feature 4"), "{refused:?}");
     house.end().await;
 }
 
@@ -247,7 +264,7 @@ async fn records_that_are_posted_end_up_on_the_page() {
     );
     let truths =
         r#"[{"id": 0, "body": 150}, {"id": "1", "body": 160.5}, {"id": 2, "body": [170]}]"#;
-    assert_eq!(house.client.post("/y_true", truths).await.status, 202);
+    assert_eq!(house.post("/y_true", truths).await, 202);
     house.rows(3).await;
     let predicted = house
         .client
@@ -283,19 +300,11 @@ async fn records_that_are_posted_end_up_on_the_page() {
 async fn judging_only_takes_predictions_from_outside() {
     let mut house = House::whole().await;
     assert_eq!(
-        house
-            .client
-            .post("/y_pred", r#"{"id": "x", "body": 3}"#)
-            .await
-            .status,
+        house.post("/y_pred", r#"{"id": "x", "body": 3}"#).await,
         202
     );
     assert_eq!(
-        house
-            .client
-            .post("/y_true", r#"{"id": "x", "body": 1}"#)
-            .await
-            .status,
+        house.post("/y_true", r#"{"id": "x", "body": 1}"#).await,
         202
     );
     house.rows(1).await;
@@ -309,12 +318,7 @@ async fn judging_only_takes_predictions_from_outside() {
 
 #[tokio::test]
 async fn postcard_is_taken_as_well_as_json() {
-    let house = Plan {
-        model: true,
-        ..Plan::default()
-    }
-    .build()
-    .await;
+    let house = Plan::with_model().build().await;
     let record = Record {
         id: "a".parse().unwrap(),
         body: Features(vec![0.0; 10]),
@@ -336,7 +340,7 @@ async fn postcard_is_taken_as_well_as_json() {
     );
     let decoded = message::decode::<message::Prediction>(POSTCARD, &predicted.body).unwrap();
     assert!(
-        (decoded.records[0].body.0 - 152.13).abs() < 0.1,
+        (decoded.records[0].body.y_pred - 152.13).abs() < 0.1,
         "the intercept of the diabetes model"
     );
     house.end().await;
@@ -344,12 +348,7 @@ async fn postcard_is_taken_as_well_as_json() {
 
 #[tokio::test]
 async fn a_prediction_has_the_shape_of_its_question() {
-    let house = Plan {
-        model: true,
-        ..Plan::default()
-    }
-    .build()
-    .await;
+    let house = Plan::with_model().build().await;
     let record = json!({"id": 1.50, "body": vec![0.0; 10]});
     let one = house
         .client
@@ -367,12 +366,7 @@ async fn a_prediction_has_the_shape_of_its_question() {
 
 #[tokio::test]
 async fn bad_records_are_named_by_index_and_reason_and_none_is_taken() {
-    let house = Plan {
-        model: true,
-        ..Plan::default()
-    }
-    .build()
-    .await;
+    let house = Plan::with_model().build().await;
     let body = r#"[{"id": "a", "body": 1}, {"id": "b", "body": "x"}, {"body": 2}]"#;
     let refused = house.client.post("/y_true", body).await;
     assert_eq!(refused.status, 422);
@@ -413,14 +407,9 @@ async fn the_body_is_bounded_and_its_kind_must_be_told() {
         body_bytes_max: 1_000,
         ..Config::default()
     };
-    let house = Plan {
-        config,
-        ..Plan::default()
-    }
-    .build()
-    .await;
+    let house = Plan::with(config).build().await;
     let long = format!(r#"{{"id": "{}", "body": 1}}"#, "x".repeat(2_000));
-    assert_eq!(house.client.post("/y_true", &long).await.status, 413);
+    assert_eq!(house.post("/y_true", &long).await, 413);
     let form = "Content-Type: application/x-www-form-urlencoded";
     let refused = house.client.post_with("/y_true", form, b"{}").await;
     assert_eq!(refused.status, 415);
@@ -430,8 +419,8 @@ async fn the_body_is_bounded_and_its_kind_must_be_told() {
             .unwrap()
             .contains("application/json")
     );
-    assert_eq!(house.client.get("/features").await.status, 405);
-    assert_eq!(house.client.get("/nothing").await.status, 404);
+    assert_eq!(house.status("/features").await, 405);
+    assert_eq!(house.status("/nothing").await, 404);
     house.end().await;
 }
 
@@ -476,15 +465,11 @@ async fn a_draining_house_takes_nothing_but_still_shows() {
     let house = Plan::default().build().await;
     house.draining.cancel();
     assert_eq!(
-        house
-            .client
-            .post("/y_true", r#"{"id": "a", "body": 1}"#)
-            .await
-            .status,
+        house.post("/y_true", r#"{"id": "a", "body": 1}"#).await,
         503
     );
-    assert_eq!(house.client.get("/readyz").await.status, 503);
-    assert_eq!(house.client.get("/").await.status, 200);
+    assert_eq!(house.status("/readyz").await, 503);
+    assert_eq!(house.status("/").await, 200);
     house.end().await;
 }
 
@@ -520,12 +505,7 @@ async fn a_token_is_asked_from_everybody() {
         token: Some("s3cret".into()),
         ..Config::default()
     };
-    let house = Plan {
-        config,
-        ..Plan::default()
-    }
-    .build()
-    .await;
+    let house = Plan::with(config).build().await;
     for (headers, status) in [
         ("", 401),
         ("Authorization: Bearer wrong\r\n", 401),
@@ -540,7 +520,7 @@ async fn a_token_is_asked_from_everybody() {
         };
         assert_eq!(answer.status, status, "{headers}");
     }
-    assert_eq!(house.client.get("/healthz").await.status, 200);
+    assert_eq!(house.status("/healthz").await, 200);
     let body = br#"{"id": "a", "body": 1}"#;
     let kind = "Content-Type: application/json";
     assert_eq!(
@@ -565,12 +545,7 @@ async fn a_browser_gets_a_cookie_for_the_token_that_looks_but_does_not_post() {
         token: Some("s3cret &=%".into()),
         ..Config::default()
     };
-    let house = Plan {
-        config,
-        ..Plan::default()
-    }
-    .build()
-    .await;
+    let house = Plan::with(config).build().await;
     let asked = house.client.get_with("/", "Accept: text/html").await;
     assert_eq!(asked.status, 401);
     assert!(
@@ -625,15 +600,10 @@ async fn a_public_page_is_looked_at_by_everybody_and_takes_nothing() {
         public: true,
         ..Config::default()
     };
-    let house = Plan {
-        config,
-        ..Plan::default()
-    }
-    .build()
-    .await;
+    let house = Plan::with(config).build().await;
     let by_another_name = "GET /metrics HTTP/1.1\r\nHost: plot:8080\r\n";
     assert_eq!(house.client.send(by_another_name, b"").await.status, 200);
-    assert_eq!(house.client.get("/").await.status, 200);
+    assert_eq!(house.status("/").await, 200);
     for path in ["/y_true", "/predict"] {
         let refused = house.client.post(path, r#"{"id": "a", "body": 1}"#).await;
         assert_eq!(refused.status, 403);
@@ -648,12 +618,7 @@ async fn more_pages_than_allowed_are_sent_away() {
         streams_max: 1,
         ..Config::default()
     };
-    let house = Plan {
-        config,
-        ..Plan::default()
-    }
-    .build()
-    .await;
+    let house = Plan::with(config).build().await;
     let mut first = house.client.events().await;
     first.next().await.unwrap();
     let second = house.client.get("/events").await;

@@ -5,15 +5,20 @@
     reason = "a test that cannot go on should stop there"
 )]
 
+mod bench;
 mod chaos;
+mod classify;
 mod cli;
 mod conformance;
 mod dashboard;
+mod fuzz;
 mod ledger;
 mod parity;
 mod picture;
+mod picture_flags;
 mod pipeline;
 mod python;
 mod residual;
+mod secrets;
 mod simulation;
 mod tidy;

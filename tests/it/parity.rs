@@ -6,7 +6,7 @@
 mod columns;
 mod fixtures;
 mod hostile;
-mod mutation;
+mod live;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -70,8 +70,11 @@ impl NatsSession {
         let name = self.consumer(group);
         match self.declarer().consumer_info(&stream, &name).await {
             Ok(Some(info)) => {
-                let unacked = u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX);
-                Ok(Stock::Unacked(info.num_pending.saturating_add(unacked)))
+                let delivered = u64::try_from(info.num_ack_pending).unwrap_or(0);
+                Ok(Stock::Unacked {
+                    fresh: info.num_pending,
+                    delivered,
+                })
             }
             Ok(None) => Err(format!("consumer `{name}` of stream `{stream}` is gone")),
             Err(Trouble::Passing(reason)) => Err(reason),

@@ -3,8 +3,8 @@
 use super::empty;
 use crate::dashboard::{
     BusState, LinkState, Queue, Service,
-    moment::{Level, Moment},
-    number::{count, duration, escape},
+    moment::{Alert, Level, Moment},
+    number::{count, duration, escape, short},
 };
 
 /// The light at the top, and a loud word when something is wrong.
@@ -18,8 +18,9 @@ pub(super) fn status(moment: &Moment) -> String {
         _ => String::new(),
     };
     let pill = format!(r#"<p class="pill {level}" role="status">{title}</p>{since}"#);
+    let alert = moment.alert.as_ref().map(alert).unwrap_or_default();
     if status.detail.is_empty() {
-        return pill;
+        return pill + &alert;
     }
     let role = if status.level == Level::Waiting {
         "status"
@@ -27,8 +28,17 @@ pub(super) fn status(moment: &Moment) -> String {
         "alert"
     };
     format!(
-        r#"{pill}<div class="banner {level}" role="{role}"><b>{title}.</b> {}</div>"#,
+        r#"{pill}<div class="banner {level}" role="{role}"><b>{title}.</b> {}</div>{alert}"#,
         escape(&status.detail)
+    )
+}
+
+fn alert(alert: &Alert) -> String {
+    format!(
+        r#"<div class="banner too_wrong" role="alert"><b>Too wrong.</b> The mean absolute error of the last {} rows is {}; the limit is {}.</div>"#,
+        count(alert.rows),
+        short(alert.mae),
+        short(alert.mae_max),
     )
 }
 

@@ -3,7 +3,10 @@
 use super::{Chart, Scale, line};
 use crate::{
     dashboard::number::{count, duration, short},
-    stats::live::{Course, Stretch},
+    stats::{
+        Change,
+        live::{Course, Stretch},
+    },
 };
 
 const HEIGHT: f64 = 210.0;
@@ -17,11 +20,14 @@ pub(in crate::dashboard) enum Axis {
     Rows,
 }
 
-/// Mean absolute error with its 95 % band; `levels` are drawn across, each with a name.
+/// Mean absolute error, or what else `error_name` says it is, with its 95 % band; `levels` are drawn across, each with a
+/// name, and `changes` upright.
 pub(in crate::dashboard) fn course(
     course: &Course,
     axis: Axis,
     levels: &[(&str, Option<f64>)],
+    error_name: &str,
+    changes: &[Change],
 ) -> String {
     let highest = course
         .stretches
@@ -44,7 +50,7 @@ pub(in crate::dashboard) fn course(
         .max(level.min(highest * 2.5));
     let x = Scale::new(as_f64(course.from), as_f64(course.to));
     let mut chart = Chart::new(
-        "mean absolute error with its 95 % band",
+        &format!("{error_name} with its 95 % band"),
         HEIGHT,
         x,
         Scale::from_zero(high),
@@ -53,7 +59,10 @@ pub(in crate::dashboard) fn course(
         Axis::Time => ("time", time_ticks(course)),
         Axis::Rows => ("row", x.counting().ticks(5)),
     };
-    chart.axes(name, "mean absolute error", &ticks);
+    chart.axes(name, error_name, &ticks);
+    for change in changes {
+        draw_change(&mut chart, course, axis, change);
+    }
     for run in runs(course) {
         draw_run(&mut chart, course, axis, run);
     }
@@ -66,7 +75,8 @@ pub(in crate::dashboard) fn course(
             super::WIDTH - super::RIGHT,
             short(value),
         ));
-        chart.note(super::WIDTH - super::RIGHT, y - 3.5, name);
+        // On the left, where the oldest is: the newest must not be covered.
+        chart.note(super::LEFT, y - 3.5, name);
     }
     chart.finish()
 }
@@ -106,6 +116,25 @@ fn draw_run(chart: &mut Chart, course: &Course, axis: Axis, run: &[Stretch]) {
             count(one.n),
         ));
     }
+}
+
+/// An upright line, where the change is within the course.
+fn draw_change(chart: &mut Chart, course: &Course, axis: Axis, change: &Change) {
+    let place = match axis {
+        Axis::Time => change.at_ms,
+        Axis::Rows => Some(change.row),
+    };
+    let Some(place) = place.filter(|place| (course.from..=course.to).contains(place)) else {
+        return;
+    };
+    let (x, floor) = (chart.at_x(as_f64(place)), chart.height - super::BOTTOM);
+    chart.push(format_args!(
+        r#"<path class="change" d="M{x:.1} {}V{floor}"><title>changed at row {}: {} → {}</title></path>"#,
+        super::TOP,
+        count(change.row),
+        short(change.mae_before),
+        short(change.mae_after),
+    ));
 }
 
 /// Stretches without a gap between them.
@@ -169,9 +198,50 @@ mod tests {
             },
             Axis::Rows,
             &[],
+            "mean absolute error",
+            &[],
         );
         assert_eq!(drawn.matches(r#"class="line""#).count(), 2);
         assert_eq!(drawn.matches("<circle").count(), 3);
+    }
+
+    #[test]
+    fn a_change_is_marked_where_the_course_shows_it() {
+        let change = |row, at_ms| Change {
+            row,
+            at_ms,
+            mae_before: 4.0,
+            mae_after: 6.0,
+        };
+        let whole = Course {
+            from: 1,
+            to: 101,
+            step: 10,
+            stretches: vec![stretch(1, 1.0)],
+        };
+        let changes = [
+            change(51, Some(7)),
+            change(900, Some(51)),
+            change(900, None),
+        ];
+        let by_rows = course(&whole, Axis::Rows, &[], "mean absolute error", &changes);
+        let by_time = course(&whole, Axis::Time, &[], "mean absolute error", &changes);
+        // Half of the way between the left and the right end of the axis.
+        let middle = f64::midpoint(
+            crate::dashboard::svg::LEFT,
+            crate::dashboard::svg::WIDTH - crate::dashboard::svg::RIGHT,
+        );
+        for (drawn, marks, row) in [(by_rows, 1, "51"), (by_time, 2, "900")] {
+            assert_eq!(drawn.matches(r#"class="change""#).count(), marks);
+            assert!(
+                drawn.contains(&format!(r#"class="change" d="M{middle:.1} "#)),
+                "{drawn}"
+            );
+            assert!(
+                drawn.contains(&format!("changed at row {row}: 4")),
+                "{drawn}"
+            );
+        }
     }
 
     #[test]
@@ -204,6 +274,8 @@ mod tests {
             },
             Axis::Rows,
             &[("baseline", Some(f64::MAX))],
+            "mean absolute error",
+            &[],
         );
         assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");
     }

@@ -144,8 +144,25 @@ impl Held {
         done
     }
 
+    /// Where the half of that key is. Partners mostly come in the order of the halves, so it is looked for from the
+    /// front, in steps that double, and then between the last two.
     fn place(&self, key: Key) -> Option<usize> {
-        self.halves.binary_search_by_key(&key, |half| half.key).ok()
+        let is_before = |at: usize| self.halves.get(at).is_some_and(|half| half.key < key);
+        let mut end = 1;
+        while is_before(end - 1) {
+            end *= 2;
+        }
+        let mut begin = end / 2;
+        end = end.min(self.halves.len());
+        while begin < end {
+            let middle = usize::midpoint(begin, end);
+            if is_before(middle) {
+                begin = middle + 1;
+            } else {
+                end = middle;
+            }
+        }
+        (self.halves.get(begin)?.key == key).then_some(begin)
     }
 
     fn count(&mut self, delivery: u64) -> Option<&mut u32> {

@@ -43,6 +43,9 @@ pub(super) struct Remembered {
     replaced: HashMap<Fingerprint, Vec<f64>>,
 }
 
+/// Entries for which room is set aside at once.
+const RESERVED_MAX: usize = 1 << 20;
+
 /// One mark covers at least this much time, which bounds their number.
 const MARK_MS: u64 = 1_000;
 
@@ -51,7 +54,8 @@ impl Remembered {
         Self {
             max: max.clamp(1, 1 << 30),
             age_max_ms,
-            entries: VecDeque::new(),
+            // Grown step by step, it would hold twice as much while it moves; what is not used yet takes no memory.
+            entries: VecDeque::with_capacity(max.clamp(1, RESERVED_MAX)),
             first: 0,
             index: HashTable::new(),
             marks: VecDeque::new(),

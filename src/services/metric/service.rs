@@ -341,8 +341,7 @@ impl Service {
         if let Some(ledger) = &self.ledger {
             self.last = ledger.progress();
         }
-        self.timing
-            .note(&committed.minted_us, self.clock.now_us());
+        self.timing.note(&committed.minted_us, self.clock.now_us());
         self.timing.tell(&mut self.last);
         self.last.failing = self
             .failure

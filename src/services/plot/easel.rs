@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Config, PlotError, Ports, Sketch, draw, format_of};
+use super::{Config, Drawn, PlotError, Ports, Sketch, draw, format_of, sketch::WINDOW_ROWS_MAX};
 use crate::{
     chart::{self, Format},
     clock::UnixMs,
@@ -39,9 +39,10 @@ pub(super) struct Easel {
     style: chart::Config,
     settings: Config,
     sketch: Sketch,
-    /// When a picture was last tried, and of how many rows the last one is.
+    /// When a picture was last tried, and what the last one shows.
     tried: Option<Instant>,
-    drawn_rows: u64,
+    drawn: Drawn,
+    is_crowded: bool,
     viewed: Option<Instant>,
     shown: Shown,
     read_trouble: Trouble,
@@ -70,7 +71,8 @@ impl Easel {
             settings: settings.clone(),
             sketch: Sketch::new(&ports.log, settings),
             tried: None,
-            drawn_rows: 0,
+            drawn: Drawn::default(),
+            is_crowded: false,
             viewed: None,
             shown: Shown::default(),
             read_trouble: Trouble::default(),
@@ -109,7 +111,7 @@ impl Easel {
         if matches!(read, Ok(true)) {
             tracing::warn!(path = %self.log.display(), "log was cut or replaced, its picture begins anew");
             self.sketch = Sketch::new(&self.log, &self.settings);
-            (self.tried, self.drawn_rows, self.shown) = (None, 0, Shown::default());
+            (self.tried, self.drawn, self.shown) = (None, Drawn::default(), Shown::default());
             read = self.sketch.read(now_ms);
         }
         match read {
@@ -121,15 +123,31 @@ impl Easel {
         }
     }
 
-    fn is_due(&self, look: Look) -> bool {
-        let rows = self.sketch.rows();
-        if rows == self.drawn_rows {
+    /// A picture of a last time changes when rows leave it, too.
+    fn is_due(&mut self, look: Look) -> bool {
+        if self.in_picture(look) == self.drawn {
             return false;
         }
         let waited = self
             .tried
             .is_none_or(|tried| look.now - tried >= self.settings.refresh.0);
-        look.is_last || (waited && rows >= FIRST_PICTURE_ROWS)
+        look.is_last || (waited && self.sketch.rows() >= FIRST_PICTURE_ROWS)
+    }
+
+    fn in_picture(&mut self, look: Look) -> Drawn {
+        let (shown, is_crowded) = self.sketch.in_picture(look.now_ms);
+        if is_crowded && !self.is_crowded && self.settings.last_rows == 0 {
+            tracing::warn!(
+                rows = WINDOW_ROWS_MAX,
+                last = %self.settings.last,
+                "more rows came in this time than a picture keeps, it shows the last of them only"
+            );
+        }
+        self.is_crowded = is_crowded;
+        Drawn {
+            shown,
+            rows: self.sketch.rows(),
+        }
     }
 
     fn draw(&mut self, look: Look) {
@@ -137,8 +155,8 @@ impl Easel {
         let snapshot = self.take_snapshot(look);
         let drawn = draw(&snapshot, &self.style, &self.picture, self.format);
         if self.draw_trouble.note(drawn).is_some() {
-            self.drawn_rows = self.sketch.rows();
-            tracing::info!(rows = self.drawn_rows, path = %self.picture.display(), "picture drawn");
+            self.drawn = self.in_picture(look);
+            tracing::info!(rows = self.drawn.shown, path = %self.picture.display(), "picture drawn");
         }
     }
 

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::*;
+use crate::clock::UnixMs;
 
 const HEADER: &str = "id,y_true,y_pred,absolute_error\n";
 const START_MS: UnixMs = 1_700_000_000_000;
@@ -19,6 +20,10 @@ struct Running {
 
 impl Running {
     fn start(before: &str) -> Self {
+        Self::start_with(Config::default(), before)
+    }
+
+    fn start_with(settings: Config, before: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("metric_log.csv");
         if !before.is_empty() {
@@ -33,12 +38,7 @@ impl Running {
             clock: Clock::anchored(START_MS),
         };
         let stop = CancellationToken::new();
-        let service = run(
-            ports,
-            Config::default(),
-            chart::Config::default(),
-            stop.clone(),
-        );
+        let service = run(ports, settings, chart::Config::default(), stop.clone());
         Self {
             folder,
             view,
@@ -62,6 +62,10 @@ impl Running {
         fs::metadata(self.folder.path().join("picture.svg"))
             .ok()
             .map(|file| file.ino())
+    }
+
+    fn picture_text(&self) -> String {
+        fs::read_to_string(self.folder.path().join("picture.svg")).unwrap()
     }
 
     async fn end(self) -> Result<u64, PlotError> {
@@ -207,13 +211,8 @@ async fn a_line_that_is_damaged_while_we_watch_stops_nothing() {
 }
 
 fn once(log: &Path, output: &Path) -> Result<u64, PlotError> {
-    draw_once(
-        log,
-        output,
-        &Config::default(),
-        &chart::Config::default(),
-        START_MS,
-    )
+    let (settings, style) = (Config::default(), chart::Config::default());
+    draw_once(log, output, &settings, &style, START_MS).map(|drawn| drawn.rows)
 }
 
 #[test]
@@ -298,4 +297,24 @@ async fn the_page_sees_the_shape_of_the_errors_soon_after_they_came() {
     let view = Arc::clone(&running.view.borrow());
     let shapes = &view.distribution.as_ref().unwrap().shapes;
     assert_eq!(shapes[0].histogram.counts.iter().sum::<u64>(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_picture_of_the_last_time_is_drawn_anew_when_rows_leave_it() {
+    let settings = Config {
+        last: Period::from_millis(30_000),
+        ..Config::default()
+    };
+    let running = Running::start_with(settings, &format!("{HEADER}{}", rows(0..5)));
+    seconds(1).await;
+    assert!(
+        running.picture_text().contains("no rows"),
+        "nobody knows when these were judged"
+    );
+    running.append(&rows(5..9));
+    seconds(12).await;
+    assert!(!running.picture_text().contains("no rows"));
+    seconds(45).await;
+    assert!(running.picture_text().contains("no rows"));
+    assert_eq!(running.end().await.unwrap(), 9);
 }

@@ -153,7 +153,7 @@ pub(crate) struct NatsServer {
 
 impl NatsServer {
     /// Not started yet. `settings` are lines of its configuration.
-    pub(super) fn absent(settings: &str) -> Self {
+    pub(crate) fn absent(settings: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let server = Self {
             directory,
@@ -172,7 +172,7 @@ impl NatsServer {
     }
 
     /// Settings for JetStream in this server's own directory.
-    pub(super) fn jetstream(&self) -> String {
+    pub(crate) fn jetstream(&self) -> String {
         let store = self.store();
         // Room for what the laws declare, and little more: one of them fills it.
         format!(
@@ -186,7 +186,7 @@ impl NatsServer {
         self.file("store")
     }
 
-    pub(super) fn configure(&self, settings: &str) {
+    pub(crate) fn configure(&self, settings: &str) {
         let text = format!("listen: \"127.0.0.1:{}\"\n{settings}\n", self.port);
         fs::write(self.file("nats.conf"), text).expect("written");
     }
@@ -289,6 +289,7 @@ impl RabbitServer {
     fn watched(watch: Watch) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         fs::write(directory.path().join("plugins"), "[].").expect("written");
+        fs::write(directory.path().join("rabbitmq.conf"), "").expect("written");
         let port = free_port();
         Self {
             node: format!("residual{port}@localhost"),
@@ -340,8 +341,13 @@ impl RabbitServer {
         }
     }
 
+    /// Replaces its configuration file; read at the next start.
+    pub(super) fn configure(&self, settings: &str) {
+        fs::write(self.file("rabbitmq.conf"), settings).expect("written");
+    }
+
     /// Runs `rabbitmqctl`.
-    pub(super) fn control(&self, arguments: &[&str]) {
+    pub(crate) fn control(&self, arguments: &[&str]) {
         let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
         self.environment(&mut command);
         let output = command.args(arguments).output().expect("rabbitmqctl");
@@ -363,7 +369,7 @@ impl RabbitServer {
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
             .env("RABBITMQ_NODE_PORT", self.port.to_string())
             .env("RABBITMQ_DIST_PORT", self.dist_port.to_string())
-            .env("RABBITMQ_CONFIG_FILE", self.file("none"))
+            .env("RABBITMQ_CONFIG_FILE", self.file("rabbitmq.conf"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", self.file("plugins"))
             .env(
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",

@@ -238,10 +238,7 @@ const SHOWN: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_update_arrives_without_a_reload_and_the_page_tells_the_summary() {
-    let plan = Plan {
-        log: format!("{HEADER}{}", rows(0..40)),
-        ..Plan::default()
-    };
+    let plan = Plan::with_log(format!("{HEADER}{}", rows(0..40)));
     let mut house = plan.build().await;
     house.rows(40).await;
     let mut proxy = Proxy::before(house.client).await;
@@ -264,10 +261,7 @@ async fn an_update_arrives_without_a_reload_and_the_page_tells_the_summary() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_that_was_cut_off_comes_back_by_itself() {
-    let plan = Plan {
-        log: format!("{HEADER}{}", rows(0..40)),
-        ..Plan::default()
-    };
+    let plan = Plan::with_log(format!("{HEADER}{}", rows(0..40)));
     let mut house = plan.build().await;
     house.rows(40).await;
     let mut proxy = Proxy::before(house.client).await;
@@ -292,12 +286,10 @@ async fn a_page_that_was_cut_off_comes_back_by_itself() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pictures_of_the_page_can_be_made_in_light_dark_and_narrow() {
-    let plan = Plan {
-        log: format!("{HEADER}{}", rows(0..400)),
-        ..Plan::default()
-    };
+    let wide = format!("{},1e300,0.0,1e300\n", "x".repeat(10_000));
+    let plan = Plan::with_log(format!("{HEADER}{}{wide}", rows(0..400)));
     let mut house = plan.build().await;
-    house.rows(400).await;
+    house.rows(401).await;
     for (name, size, more) in [
         ("page-light.png", "1280,1500", &[] as &[&str]),
         (
@@ -308,7 +300,11 @@ async fn pictures_of_the_page_can_be_made_in_light_dark_and_narrow() {
                 "--blink-settings=preferredColorScheme=0",
             ],
         ),
-        ("page-narrow.png", "500,3600", &[]),
+        (
+            "page-narrow.png",
+            "390,3600",
+            &["--force-device-scale-factor=2"],
+        ),
     ] {
         let mut proxy = Proxy::before(house.client).await;
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -319,16 +315,25 @@ async fn pictures_of_the_page_can_be_made_in_light_dark_and_narrow() {
         sleep(SHOWN).await;
         proxy.let_go.cancel();
         no_console_error(&finish(taking).await);
-        let colours = colours(&fs::read(&path).unwrap());
-        assert!(colours > 100, "{name} has {colours} colours");
+        let picture = fs::read(&path).unwrap();
+        let count = colours(&picture, |_| true);
+        assert!(count > 100, "{name} has {count} colours");
+        // What is too wide would reach into the margin.
+        assert_eq!(colours(&picture, |from_right| from_right < 8), 1, "{name}");
     }
     house.end().await;
 }
 
-fn colours(png: &[u8]) -> usize {
+/// Different colours of the columns that are wanted, by their distance from the right.
+fn colours(png: &[u8], is_wanted: fn(usize) -> bool) -> usize {
     let mut picture = png::Decoder::new(Cursor::new(png)).read_info().unwrap();
     let mut pixels = vec![0; picture.output_buffer_size().unwrap()];
     let frame = picture.next_frame(&mut pixels).unwrap();
-    let pixels = pixels.chunks(frame.color_type.samples());
-    pixels.collect::<std::collections::HashSet<_>>().len()
+    let width = frame.width as usize;
+    let pixels = pixels.chunks(frame.color_type.samples()).enumerate();
+    pixels
+        .filter(|(place, _)| is_wanted(width - 1 - place % width))
+        .map(|(_, pixel)| pixel)
+        .collect::<std::collections::HashSet<_>>()
+        .len()
 }

@@ -72,6 +72,28 @@ impl Default for Plan {
 }
 
 impl Plan {
+    pub(super) fn with(config: Config) -> Self {
+        Self {
+            config,
+            ..Self::default()
+        }
+    }
+
+    /// A log that is there already.
+    pub(super) fn with_log(log: String) -> Self {
+        Self {
+            log,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn with_model() -> Self {
+        Self {
+            model: true,
+            ..Self::default()
+        }
+    }
+
     pub(super) async fn build(self) -> House {
         let (config, log) = (self.config.clone(), self.log.clone());
         let folder = tempfile::tempdir().unwrap();
@@ -256,6 +278,16 @@ impl House {
         }
     }
 
+    /// The status of a page.
+    pub(super) async fn status(&self, path: &str) -> u16 {
+        self.client.get(path).await.status
+    }
+
+    /// The status of what is answered to JSON.
+    pub(super) async fn post(&self, path: &str, body: &str) -> u16 {
+        self.client.post(path, body).await.status
+    }
+
     pub(super) fn log(&self) -> PathBuf {
         self.folder.path().join("metric_log.csv")
     }
@@ -403,6 +435,7 @@ impl Bus for OnlyLink {
             ready: 7,
             in_flight: 3,
             dead: 1,
+            ..Depth::default()
         })
     }
 

@@ -1,0 +1,141 @@
+//! Flags of the picture: which rows are in it and how it looks.
+
+use std::{path::PathBuf, str::FromStr};
+
+use clap::{Args, ValueEnum};
+
+use crate::{clock::Period, config::Overrides};
+
+/// Which rows are in the picture and how it looks; every flag stands for a setting of `[plot]` or `[chart]`.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Picture")]
+pub struct PictureArgs {
+    /// Where to, .png or .svg [default: `error_distribution.png` in the logs folder]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Only this many last rows; 0 for all [default: 0]
+    #[arg(long, value_name = "N")]
+    pub last_rows: Option<usize>,
+    /// Only rows of this last time, such as 1h; 0s for all [default: 0s]
+    #[arg(long, value_name = "DURATION")]
+    pub last: Option<Period>,
+    /// Which error [default: absolute]
+    #[arg(long, value_name = "ERROR")]
+    pub view: Option<ErrorView>,
+    /// Scale of the counts [default: linear]
+    #[arg(long, value_name = "SCALE")]
+    pub counts: Option<CountScale>,
+    /// Vertical lines with a legend, several with commas between them
+    #[arg(long, value_name = "MARKS", value_delimiter = ',')]
+    pub marks: Option<Vec<MarkName>>,
+    /// A title with the number of rows and the MAE
+    #[arg(long)]
+    pub title: bool,
+    /// Bars only, no density curve
+    #[arg(long)]
+    pub no_curve: bool,
+    /// Width and height in pixels [default: 1000x500]
+    #[arg(long, value_name = "WxH")]
+    pub size: Option<Size>,
+    /// Pixels per inch; letters are 10 points high [default: 100]
+    #[arg(long, value_name = "N")]
+    pub dpi: Option<u32>,
+    /// Of bars and curve: a name or #rrggbb [default: orange]
+    #[arg(long, value_name = "COLOR")]
+    pub color: Option<String>,
+}
+
+/// Which error is shown.
+#[derive(Clone, Copy, Debug, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorView {
+    /// Without its sign
+    Absolute,
+    /// Prediction minus truth
+    Signed,
+    /// Both, side by side
+    Both,
+}
+
+/// Scale of the counts.
+#[derive(Clone, Copy, Debug, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CountScale {
+    /// Heights are counts
+    Linear,
+    /// Heights are logarithms, so that rare large errors show
+    Log,
+}
+
+/// A number that is marked.
+#[derive(Clone, Copy, Debug, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MarkName {
+    /// Mean
+    Mean,
+    /// Median
+    Median,
+    /// 95 % quantile
+    P95,
+}
+
+/// Width and height in pixels, written `1000x500`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Pixels from left to right.
+    pub width: u32,
+    /// Pixels from top to bottom.
+    pub height: u32,
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let sides = text
+            .split_once(['x', 'X'])
+            .and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+        let (width, height) = sides
+            .ok_or_else(|| format!("`{text}` is not a size; write for instance `1000x500`"))?;
+        Ok(Self { width, height })
+    }
+}
+
+impl PictureArgs {
+    /// The settings that these flags name.
+    pub fn override_in(&self, overrides: &mut Overrides) {
+        overrides.set("plot.output", "--output", self.output.as_ref());
+        overrides.set("plot.last_rows", "--last-rows", self.last_rows);
+        overrides.set("plot.last", "--last", self.last);
+        overrides.set("chart.view", "--view", self.view);
+        overrides.set("chart.counts", "--counts", self.counts);
+        overrides.set("chart.marks", "--marks", self.marks.as_ref());
+        overrides.set("chart.title", "--title", self.title.then_some(true));
+        overrides.set("chart.curve", "--no-curve", self.no_curve.then_some(false));
+        overrides.set("chart.width", "--size", self.size.map(|size| size.width));
+        overrides.set("chart.height", "--size", self.size.map(|size| size.height));
+        overrides.set("chart.dpi", "--dpi", self.dpi);
+        overrides.set("chart.color", "--color", self.color.as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_two_numbers_with_an_x_between_them() {
+        let size = "640x480".parse::<Size>();
+        assert_eq!(
+            size,
+            Ok(Size {
+                width: 640,
+                height: 480
+            })
+        );
+        for bad in ["", "640", "640x", "x480", "-1x4", "1x2x3", "99999999999x1"] {
+            let error = bad.parse::<Size>().unwrap_err();
+            assert!(error.contains("1000x500"), "{error}");
+        }
+    }
+}

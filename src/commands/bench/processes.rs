@@ -1,0 +1,188 @@
+//! The stages as processes of their own, as in a deployment: started, watched, and told to stop.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStderr, Command, Stdio},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::{outcome::Times, usage::Usage};
+use crate::{config::Config, metric_log::Reader, pipeline::inputs, services::metric};
+
+/// How often the processes and the log are looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Without a new row for so long, the rest will not come.
+const STALL: Duration = Duration::from_secs(60);
+
+/// How long a process may take to end after it was told to.
+const STOP_MAX: Duration = Duration::from_secs(30);
+
+/// Runs the three stages until every row is in the log.
+pub(super) fn run(config: &Config) -> Result<(Times, Vec<(&'static str, Usage)>)> {
+    let environment = environment(config)?;
+    let mut metric = Stage::start("metric", &environment)?;
+    let mut predictor = Stage::start("predictor", &environment)?;
+    let mut features = Stage::start("features", &environment)?;
+    // Reading the log costs processor time that the stages need, so it begins when features has ended.
+    while !features.has_ended()? {
+        metric.look()?;
+        predictor.look()?;
+        thread::sleep(LOOK);
+    }
+    await_rows(config, &mut metric, &mut predictor)?;
+    predictor.stop()?;
+    let times = metric.stop()?.context("the metric process told no times")?;
+    let stages = [features, predictor, metric];
+    Ok((
+        times,
+        stages
+            .iter()
+            .map(|stage| (stage.name, stage.usage))
+            .collect(),
+    ))
+}
+
+fn await_rows(config: &Config, metric: &mut Stage, predictor: &mut Stage) -> Result<()> {
+    let mut log = Reader::open(&inputs::log_file(&config.logs));
+    let (mut rows, mut moved) = (0, Instant::now());
+    loop {
+        let new = log.read_new(&mut |_| {})?.rows;
+        rows += new;
+        if rows >= config.features.count {
+            return Ok(());
+        }
+        if new > 0 {
+            moved = Instant::now();
+        }
+        if moved.elapsed() > STALL {
+            bail!(
+                "{rows} of {} rows are in the log, and none came for {STALL:?}",
+                config.features.count
+            );
+        }
+        metric.look()?;
+        predictor.look()?;
+        thread::sleep(LOOK);
+    }
+}
+
+/// One process. It is killed when it is dropped.
+struct Stage {
+    name: &'static str,
+    child: Child,
+    usage: Usage,
+    told: Option<JoinHandle<Option<Times>>>,
+}
+
+impl Stage {
+    fn start(name: &'static str, environment: &[(String, String)]) -> Result<Self> {
+        let program = std::env::current_exe().context("the path of this program")?;
+        let level = format!("warn,{}=debug", metric::TIMES);
+        let mut child = Command::new(program)
+            .args([name, "--log-format", "json", "--log-level", &level])
+            .envs(environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{name} could not be started"))?;
+        let told = child.stderr.take();
+        Ok(Self {
+            name,
+            child,
+            usage: Usage::default(),
+            told: told.map(|told| thread::spawn(move || listen(told))),
+        })
+    }
+
+    /// Notes what it costs; fails when it has ended.
+    fn look(&mut self) -> Result<()> {
+        if self.has_ended()? {
+            bail!("{} ended by itself", self.name);
+        }
+        Ok(())
+    }
+
+    /// Whether it has done its work; fails when it failed.
+    fn has_ended(&mut self) -> Result<bool> {
+        self.usage = Usage::of(self.child.id()).or(self.usage);
+        match self.child.try_wait().context("a child process")? {
+            None => Ok(false),
+            Some(status) if status.success() => Ok(true),
+            Some(status) => bail!("{} failed with {status}", self.name),
+        }
+    }
+
+    /// Tells it to stop, waits, and gives the times it told.
+    fn stop(&mut self) -> Result<Option<Times>> {
+        self.look()?;
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", "TERM", &pid]).status();
+        sent.context("`kill` is needed to stop a stage")?;
+        let deadline = Instant::now() + STOP_MAX;
+        while !self.has_ended()? {
+            if Instant::now() > deadline {
+                bail!("{} did not stop within {STOP_MAX:?}", self.name);
+            }
+            thread::sleep(LOOK);
+        }
+        let told = self.told.take().map(JoinHandle::join);
+        Ok(told.and_then(Result::ok).flatten())
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // An error only says that it has ended before.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Passes a process's log lines on, except the one that is for us.
+fn listen(lines: ChildStderr) -> Option<Times> {
+    let mut times = None;
+    for line in BufReader::new(lines).lines().map_while(Result::ok) {
+        let event: Value = serde_json::from_str(&line).unwrap_or_default();
+        if event["target"] == metric::TIMES {
+            times = read_times(&event);
+        } else {
+            drop(writeln!(std::io::stderr(), "{line}"));
+        }
+    }
+    times
+}
+
+fn read_times(event: &Value) -> Option<Times> {
+    let number = |name: &str| event[name].as_u64();
+    let span_us = [number("began_us")?, number("ended_us")?];
+    let latency_us = [number("p50")?, number("p99")?, number("p999")?];
+    Times::new(Some(span_us), Some(latency_us)).ok()
+}
+
+/// Every setting as a variable, so that a password in the URL stands in no list of processes.
+fn environment(config: &Config) -> Result<Vec<(String, String)>> {
+    let mut variables = Vec::new();
+    flatten(&serde_json::to_value(config)?, "RESIDUAL_", &mut variables);
+    Ok(variables)
+}
+
+fn flatten(value: &Value, name: &str, variables: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Object(section) => {
+            for (key, value) in section {
+                let name = format!("{name}_{}", key.to_uppercase());
+                // Sections are divided by two underscores, and the prefix ends with them.
+                let name = if value.is_object() { name + "_" } else { name };
+                flatten(value, &name, variables);
+            }
+        }
+        leaf => variables.push((name.to_owned(), leaf.to_string())),
+    }
+}

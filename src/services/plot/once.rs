@@ -1,0 +1,83 @@
+//! One picture of a log as it stands.
+//!
+//! Unlike the service, which must bound what it keeps for whatever is still to come, this knows the moment to count
+//! back from. So rows of the last time are picked as they pass by, and none is left out however many they are.
+
+use std::path::Path;
+
+use super::{Config, PlotError, draw, event_time, format_of, sketch};
+use crate::{
+    chart,
+    clock::{UnixMs, saturating_ms},
+    metric_log::{Reader, RowRef},
+    stats::{self, Distribution, Snapshot, Window},
+};
+
+/// How much of a log is in its picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drawn {
+    /// Rows in the picture.
+    pub shown: u64,
+    /// Rows of the log.
+    pub rows: u64,
+}
+
+/// Draws one picture of a log, also of an empty or missing one.
+///
+/// # Errors
+/// When the log cannot be read or the picture cannot be written.
+pub fn draw_once(
+    log: &Path,
+    output: &Path,
+    settings: &Config,
+    style: &chart::Config,
+    now_ms: UnixMs,
+) -> Result<Drawn, PlotError> {
+    let format = format_of(output)?;
+    let last_ms = saturating_ms(settings.last.0);
+    let judge = sketch::judge(log, settings)?;
+    let mut rows = match settings.last_rows {
+        0 => Rows::All(Box::new(Distribution::judged_by(&judge))),
+        last_rows => Rows::Last(Window::last_rows(last_rows).judged_by(&judge)),
+    };
+    let mut take = |row: &RowRef<'_>| {
+        if last_ms == 0 || is_within(row, now_ms, last_ms) {
+            rows.push(row);
+        }
+    };
+    let batch = Reader::open(log).read_new(&mut take)?;
+    let snapshot = rows.snapshot(style.view);
+    draw(&snapshot, style, output, format)?;
+    Ok(Drawn {
+        shown: snapshot.report.n,
+        rows: batch.rows,
+    })
+}
+
+fn is_within(row: &RowRef<'_>, now_ms: UnixMs, last_ms: u64) -> bool {
+    event_time::of(&row.id, now_ms).is_some_and(|at_ms| now_ms - at_ms <= last_ms)
+}
+
+enum Rows {
+    All(Box<Distribution>),
+    Last(Window),
+}
+
+impl Rows {
+    fn push(&mut self, row: &RowRef<'_>) {
+        match self {
+            Self::All(all) => {
+                all.push(row.y_true, row.y_pred);
+            }
+            // Only the order counts here.
+            Self::Last(last) => last.push(0, row.y_true, row.y_pred),
+        }
+    }
+
+    fn snapshot(&self, view: stats::View) -> Snapshot {
+        match self {
+            Self::All(all) => all.snapshot(view),
+            Self::Last(last) => last.snapshot(view),
+        }
+    }
+}
