@@ -378,6 +378,7 @@ fn embedded_on_disk_bears_chaos() {
 }
 
 #[test]
+#[ignore = "a killed nats-server 2.9.10 still loses confirmed messages now and then: see issue 4"]
 fn nats_bears_chaos() {
     let begun = Instant::now();
     let pace = Pace {
