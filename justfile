@@ -50,6 +50,13 @@ ci:
 fmt:
     cargo fmt
 
+# Kill and stop processes and brokers at random: `just chaos nats 60 1 10` for bus, seconds, first seed and runs
+[group('check')]
+chaos bus='embedded' seconds='60' first='1' runs='1':
+    for seed in $(seq {{first}} $(({{first}} + {{runs}} - 1))); do \
+        CHAOS_SEED=$seed CHAOS_SECONDS={{seconds}} cargo test --locked --test it chaos::{{bus}} -- --include-ignored --nocapture --test-threads 1 || exit 1; \
+    done
+
 # Every benchmark in one run, beside the original's loops and the brokers' raw ceilings; writes bench/RESULTS.md
 [group('check')]
 bench *args:

@@ -133,7 +133,7 @@ impl Run {
             Witness::open(&self.config, &self.seen, self.sight).close();
         }
         let is_metric = matches!(actor, Actor::Metric | Actor::Whole);
-        if is_metric && self.cast.lives() % 4 == 0 {
+        if is_metric && self.cast.lives().is_multiple_of(4) {
             self.verify();
         }
     }
@@ -203,26 +203,22 @@ impl Run {
         command.env("RESIDUAL__METRIC__AGE_MAX_MS", "1");
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let begun = Instant::now();
-        loop {
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "halves stay pending"
-            );
+        let is_done = |counters: &BTreeMap<String, u64>| {
+            counters.get("pending") == Some(&0) && counters.get("received") > Some(&0)
+        };
+        let mut counters = gauges(&address);
+        while !is_done(&counters) && begun.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(50));
-            let counters = gauges(&address);
-            if counters.get("pending") == Some(&0) && counters["received"] > 0 {
-                let id = child.id().to_string();
-                assert!(
-                    std::process::Command::new("kill")
-                        .args(["-TERM", &id])
-                        .status()
-                        .unwrap()
-                        .success()
-                );
-                self.cast.ends_well(Actor::Metric, child);
-                return counters;
-            }
+            counters = gauges(&address);
         }
+        let id = child.id().to_string();
+        let told = std::process::Command::new("kill")
+            .args(["-TERM", &id])
+            .status();
+        assert!(told.unwrap().success());
+        self.cast.ends_well(Actor::Metric, child);
+        assert!(is_done(&counters), "halves stay pending: {counters:?}");
+        counters
     }
 
     /// Everything is quiet: is everything right?
@@ -378,6 +374,7 @@ fn embedded_on_disk_bears_chaos() {
 }
 
 #[test]
+#[ignore = "a killed nats-server 2.9.10 still loses confirmed messages now and then: see issue 4"]
 fn nats_bears_chaos() {
     let begun = Instant::now();
     let pace = Pace {

@@ -253,28 +253,6 @@ fn until(mut ask: impl FnMut() -> Value, is_wanted: impl Fn(&Value) -> bool) -> 
     panic!("it never came: {}", ask());
 }
 
-fn assert_gauges_and_answers(address: &str, accuracy: &Value) {
-    let metrics = get(address, "/metrics");
-    for line in [
-        format!(r#"residual_accuracy{{window="all"}} {accuracy}"#),
-        r#"residual_log_loss_rows{window="all"} 151"#.to_owned(),
-    ] {
-        assert!(
-            metrics.lines().any(|other| other == line),
-            "{line}\n{metrics}"
-        );
-    }
-    assert!(metrics.contains(r#"residual_f1{window="all",average="macro"}"#));
-    let answer: Value = serde_json::from_str(&post(
-        address,
-        "/predict",
-        r#"{"id":1,"body":[5.1,3.5,1.4,0.2]}"#,
-    ))
-    .unwrap();
-    assert_eq!(answer["body"], json!(0.0));
-    assert_eq!(answer["probabilities"].as_array().unwrap().len(), 3);
-}
-
 /// The log is of 150 rows; a further run sends one more, and waits an hour for the next.
 #[test]
 fn the_page_tells_the_figures_of_labels_and_the_log_loss_survives_a_restart() {
@@ -321,9 +299,23 @@ fn the_page_tells_the_figures_of_labels_and_the_log_loss_survives_a_restart() {
         (now - before - last).abs() < 1e-9 * now,
         "{before} {last} {now}"
     );
+    assert_shown(&address, &labels["all_time"]["accuracy"], loss);
+    let answer: Value = serde_json::from_str(&post(
+        &address,
+        "/predict",
+        r#"{"id":1,"body":[5.1,3.5,1.4,0.2]}"#,
+    ))
+    .unwrap();
+    assert_eq!(answer["body"], json!(0.0));
+    assert_eq!(answer["probabilities"].as_array().unwrap().len(), 3);
+    running.terminate();
+    assert_eq!(running.exit_code(), Some(0));
+}
 
-    let page = get(&address, "/");
-    let accuracy = &labels["all_time"]["accuracy"];
+/// Page and metrics show the figures of the summary.
+#[track_caller]
+fn assert_shown(address: &str, accuracy: &Value, loss: &Value) {
+    let page = get(address, "/");
     for words in [
         format!(r#"<data id="classification.all_time.accuracy" value="{accuracy}">"#),
         format!(
@@ -335,9 +327,17 @@ fn the_page_tells_the_figures_of_labels_and_the_log_loss_survives_a_restart() {
     ] {
         assert!(page.contains(&words), "{words}");
     }
-    assert_gauges_and_answers(&address, accuracy);
-    running.terminate();
-    assert_eq!(running.exit_code(), Some(0));
+    let metrics = get(address, "/metrics");
+    for line in [
+        format!(r#"residual_accuracy{{window="all"}} {accuracy}"#),
+        r#"residual_log_loss_rows{window="all"} 151"#.to_owned(),
+    ] {
+        assert!(
+            metrics.lines().any(|other| other == line),
+            "{line}\n{metrics}"
+        );
+    }
+    assert!(metrics.contains(r#"residual_f1{window="all",average="macro"}"#));
 }
 
 #[test]

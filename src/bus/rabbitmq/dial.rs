@@ -28,6 +28,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Seconds between heartbeats; a half-open link is noticed after at most two of them.
 const HEARTBEAT_S: u16 = 10;
 
+/// The client keeps 64 times this for each connection; the broker's own wish, 128 KiB, makes that 8 MiB. Larger bodies go
+/// in several frames; headers must fit into one.
+const FRAME_BYTES_MAX: u32 = 32 << 10;
+
 /// Everything needed to connect.
 pub(super) struct RabbitDial {
     uri: AMQPUri,
@@ -50,6 +54,7 @@ impl RabbitDial {
         config.tls.check(url, cfg!(feature = "tls"))?;
         let mut uri = url.parse::<AMQPUri>().map_err(error)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+        uri.query.frame_max.get_or_insert(FRAME_BYTES_MAX);
         Ok(Self {
             uri,
             #[cfg(feature = "tls")]

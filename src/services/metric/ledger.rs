@@ -353,7 +353,9 @@ impl Ledger {
         inserted.append(&mut self.rewritten);
         self.removed.sort_unstable();
         let checkpoint = self.checkpoint();
-        let scores = self.scores.take_for_store(inserted.iter().map(|half| half.key));
+        let scores = self
+            .scores
+            .take_for_store(inserted.iter().map(|half| half.key));
         self.store
             .commit(&inserted, &self.removed, &checkpoint, scores.as_ref())?;
         self.removed.clear();

@@ -103,7 +103,10 @@ impl Scores {
     }
 
     /// What is to be written when halves of these keys go to the store; none for a regression.
-    pub(super) fn take_for_store(&mut self, keys: impl Iterator<Item = Key>) -> Option<ScoresToStore> {
+    pub(super) fn take_for_store(
+        &mut self,
+        keys: impl Iterator<Item = Key>,
+    ) -> Option<ScoresToStore> {
         if !self.judge.is_classification() {
             return None;
         }

@@ -102,7 +102,7 @@ fn deck(actors: &[Actor], round: u64, pace: Pace, rng: &mut ChaCha8Rng) -> Vec<(
     let mut deck = Vec::new();
     for actor in actors {
         match actor {
-            Actor::Broker if round % pace.broker_every == 0 => {
+            Actor::Broker if round.is_multiple_of(pace.broker_every) => {
                 deck.extend([(*actor, Act::Kill), (*actor, Act::Pause)]);
             }
             Actor::Broker => {}
