@@ -209,7 +209,11 @@ impl Pipeline {
                 );
             }
             tokio::select! {
-                changed = self.progress.changed() => changed.context("metric ended early")?,
+                changed = self.progress.changed() => if changed.is_err() {
+                    // The service tells no more because it ended; why, it says itself.
+                    let ended = self.crew.any_ended().await;
+                    return self.broke(ended);
+                },
                 ended = self.crew.any_ended() => return self.broke(ended),
                 () = tokio::time::sleep(STALL / 10) => {}
             }
