@@ -8,7 +8,8 @@ use std::fs::{self, File};
 use std::io::Write;
 
 use residual::message::{
-    Body, Encoding, Features, JSON, POSTCARD, Prediction, Truth, decode, encode,
+    Body, Encoding, Features, JSON, POSTCARD, POSTCARD_PROBABILITIES, Prediction, Truth, decode,
+    encode,
 };
 use residual::metric_log::{HEADER, Reader, RowRef};
 use residual::model::{self, Model, Rows};
@@ -98,14 +99,14 @@ fn answers(model: &Model) -> Vec<Option<Vec<u64>>> {
 /// # Panics
 /// When a promise is broken.
 pub fn frame(bytes: &[u8]) {
-    for content_type in [POSTCARD, JSON] {
+    for content_type in [POSTCARD, POSTCARD_PROBABILITIES, JSON] {
         there_and_back::<Features>(content_type, bytes);
         there_and_back::<Truth>(content_type, bytes);
         there_and_back::<Prediction>(content_type, bytes);
     }
 }
 
-fn there_and_back<B: Body + PartialEq + std::fmt::Debug>(content_type: &str, bytes: &[u8]) {
+fn there_and_back<B: Body + std::fmt::Debug>(content_type: &str, bytes: &[u8]) {
     let Ok(decoded) = decode::<B>(content_type, bytes) else {
         return;
     };
@@ -115,9 +116,10 @@ fn there_and_back<B: Body + PartialEq + std::fmt::Debug>(content_type: &str, byt
     for encoding in [Encoding::Postcard, Encoding::Json] {
         let frame = encode(&decoded.records, encoding);
         match decode::<B>(frame.content_type, &frame.body) {
+            // As text, which tells every number from every other but calls a missing value the same as itself.
             Ok(again) => assert_eq!(
-                (again.records, again.malformed.len()),
-                (decoded.records.clone(), 0)
+                (format!("{:?}", again.records), again.malformed.len()),
+                (format!("{:?}", decoded.records), 0)
             ),
             Err(error) => panic!("{encoding:?}: {error}"),
         }

@@ -12,7 +12,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use tokio::time::{Instant, sleep_until};
 
-use super::wire::{self, Position};
+use super::{
+    sweeper::Sweeper,
+    wire::{self, Position},
+};
 use crate::bus::{
     backend::Disposition,
     remote::{Arrival, Event, Inlet, within},
@@ -43,6 +46,7 @@ pub(super) struct NatsInlet {
     replies: BTreeMap<u64, Subject>,
     /// Given back after a stop, to be said when no pull is open any more.
     deferred: Vec<(Subject, Bytes)>,
+    sweeper: Sweeper,
     stopped: bool,
 }
 
@@ -58,6 +62,7 @@ impl NatsInlet {
         stream: &str,
         consumer: &str,
         window: usize,
+        sweeper: Sweeper,
     ) -> Result<Self, String> {
         let inbox = client.new_inbox();
         let subscriber = client
@@ -77,6 +82,7 @@ impl NatsInlet {
             next_tag: 0,
             replies: BTreeMap::new(),
             deferred: Vec::new(),
+            sweeper,
             stopped: false,
         })
     }
@@ -243,10 +249,14 @@ impl Inlet for NatsInlet {
         if dispositions.is_empty() {
             return Ok(());
         }
+        let mut acknowledged = Vec::new();
         for (tag, disposition) in dispositions {
             let Some(reply) = self.replies.remove(tag) else {
                 continue;
             };
+            if *disposition == Disposition::Ack {
+                acknowledged.extend(Position::parse(&reply).map(|at| at.sequence));
+            }
             if *disposition != Disposition::Ack && self.stopped && !self.pulls.is_empty() {
                 self.deferred.push((reply, word(disposition)));
                 continue;
@@ -254,6 +264,7 @@ impl Inlet for NatsInlet {
             let sent = self.client.publish(reply, word(disposition)).await;
             sent.map_err(|error| error.to_string())?;
         }
+        self.sweeper.note(acknowledged.into_iter());
         within("settle", self.client.flush()).await
     }
 
@@ -280,7 +291,9 @@ impl Inlet for NatsInlet {
     async fn flush(&mut self) -> Result<(), String> {
         // An answer proves that the server has read every acknowledgement before the question.
         let answered = self.client.request(self.info_subject.clone(), Bytes::new());
-        answered.await.map(drop).map_err(|error| error.to_string())
+        answered.await.map_err(|error| error.to_string())?;
+        self.sweeper.sweep().await;
+        Ok(())
     }
 
     async fn close(mut self: Box<Self>) {

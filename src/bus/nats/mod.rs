@@ -1,7 +1,8 @@
 //! NATS JetStream by `async-nats`.
 //!
-//! A topic is a stream (interest retention, file storage, discard new, bounded bytes), a group is a durable pull
-//! consumer on it, declared before anybody publishes: an interest stream without consumers confirms and drops.
+//! A topic is a stream (limits retention, file storage, discard new, bounded bytes), a group is a durable pull consumer
+//! on it, declared before anybody publishes. What every group has acknowledged is purged by us: interest retention,
+//! which would do it by itself, lost confirmed messages when the server was restarted (`sweeper`).
 //! Publishing waits for the stream's own answer and sends the same `Nats-Msg-Id` again if none comes. Pulls are
 //! counted by us, so that what is asked for and what is held never exceed the window together.
 //!
@@ -18,6 +19,7 @@ mod dial;
 mod inlet;
 mod names;
 mod session;
+mod sweeper;
 mod topology;
 mod wire;
 

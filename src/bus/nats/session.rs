@@ -18,6 +18,7 @@ use super::{
     dial::with_source,
     inlet::NatsInlet,
     names::Names,
+    sweeper::Sweeper,
     topology::{Declarer, run_of},
     wire,
 };
@@ -135,8 +136,10 @@ impl Session for NatsSession {
         self.require_consumer(topic, group).await?;
         let stream = self.names.stream(topic);
         let consumer = self.consumer(group);
-        let inlet = NatsInlet::open(self.client.clone(), &stream, &consumer, window).await?;
-        Ok(Box::new(inlet))
+        let client = self.client.clone();
+        let sweeper = Sweeper::start(self.context.clone(), stream.clone(), run_of(&client));
+        let inlet = NatsInlet::open(client, &stream, &consumer, window, sweeper);
+        Ok(Box::new(inlet.await?))
     }
 
     async fn stock(&self, topic: &str, group: &str) -> Result<Stock, String> {

@@ -4,8 +4,7 @@
 //! which it then never delivers again (seen after most `kill -9` of server 2.9.10 under load). So a consumer lives as
 //! long as a run of its server: its name ends with the server's id, which is another one after each start. Whoever
 //! comes first in a new run makes the new consumer, which begins with everything that is stored, and only then removes
-//! the old one, so that nothing is without interest in between; whoever comes at the same time does the same, to the
-//! same end. In a cluster, where others keep the state and each server has its own id, the name is the group's alone.
+//! the old one; whoever comes at the same time does the same, to the same end. In a cluster, where others keep the state and each server has its own id, the name is the group's alone.
 
 use std::time::Duration;
 
@@ -120,7 +119,7 @@ impl Declarer<'_> {
         stream::Config {
             name: self.names.stream(&topic.name),
             subjects: vec![self.names.subject(&topic.name)],
-            retention: RetentionPolicy::Interest,
+            retention: RetentionPolicy::Limits,
             storage: StorageType::File,
             discard: DiscardPolicy::New,
             max_bytes: i64::try_from(topic.bytes_max).unwrap_or(i64::MAX),

@@ -229,12 +229,9 @@ pub(super) async fn redriven_letters_are_processed_by_their_group_only(ctx: &Ctx
         "redriven under new ids"
     );
     assert_quiet(&mut *b, QUIET).await;
-    until_depth(&bus, (SHARED, A), |depth| {
-        depth == residual::bus::Depth::default()
-    })
-    .await;
-    until_depth(&bus, (SHARED, B), |depth| {
-        depth == residual::bus::Depth::default()
-    })
-    .await;
+    let is_empty = |depth: residual::bus::Depth| {
+        depth.ready + depth.in_flight + depth.elsewhere.unwrap_or(0) + depth.dead == 0
+    };
+    until_depth(&bus, (SHARED, A), is_empty).await;
+    until_depth(&bus, (SHARED, B), is_empty).await;
 }

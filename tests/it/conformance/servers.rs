@@ -110,17 +110,29 @@ impl Group {
     }
 
     fn kill9(mut self) {
+        self.dismiss_reaper();
         self.signal("-CONT");
         self.signal("-KILL");
         self.child.wait().expect("waited");
+    }
+
+    /// Before the server is gone: its reaper would take the directory away, and the next life of the server with it.
+    fn dismiss_reaper(&mut self) {
+        if self.reaper.try_wait().expect("asked").is_some() {
+            return;
+        }
         let reaper = format!("-{}", self.reaper.id());
-        let sent = Command::new("kill").args(["-KILL", "--", &reaper]).status();
+        let sent = Command::new("kill")
+            .args(["-KILL", "--", &reaper])
+            .stderr(Stdio::null())
+            .status();
         sent.expect("kill is there");
         self.reaper.wait().expect("waited");
     }
 
     /// Asks it to stop, and makes it stop if it does not.
     fn terminate(mut self, signal: &str) {
+        self.dismiss_reaper();
         self.signal(signal);
         let deadline = Instant::now() + Duration::from_secs(20);
         while Instant::now() < deadline {

@@ -1,0 +1,174 @@
+//! Frees what every group is done with.
+//!
+//! A stream with interest retention does this by itself, and wrongly: restarted under load, server 2.9.10 took messages
+//! for acknowledged that no consumer had seen, and dropped them (6 of 6 runs lost confirmed messages, by SIGTERM as by
+//! `kill -9`; with limits retention none did). So streams keep everything, and what all groups have acknowledged without
+//! a gap is deleted by whoever acknowledges, five times a second and when it leaves. Message by message: a purge of the
+//! stream makes this server forget what its consumers have not acknowledged yet.
+//!
+//! Promise: nothing is deleted that a group of the topic has not acknowledged in this run of the server. A consumer of an
+//! earlier run belongs to somebody who has not come back yet, so nothing is deleted while there is one. A topic of one
+//! group is freed of each message that is acknowledged; one of several groups up to the first that some group still
+//! holds, so that one delivery which stays unsettled keeps what came after it. The price: what was acknowledged a
+//! moment before the server was restarted, or behind such a gap, is delivered again.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::jetstream::{Context, consumer, response::Response, stream};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+/// Acknowledgements that are remembered one by one; others are found again once everything before them is acknowledged.
+const ACKNOWLEDGED_MAX: usize = 100_000;
+
+/// Time between two looks.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// One page of the broker's answer; a stream has fewer consumers than fit on one.
+#[derive(Deserialize)]
+struct Consumers {
+    total: usize,
+    consumers: Option<Vec<consumer::Info>>,
+}
+
+/// Sweeps one stream for as long as it lives.
+pub(super) struct Sweeper {
+    broom: Arc<Broom>,
+    task: JoinHandle<()>,
+}
+
+struct Broom {
+    context: Context,
+    stream: String,
+    /// See [`super::topology::run_of`].
+    run: Option<String>,
+    is_due: AtomicBool,
+    /// Sequences acknowledged since the last look, as many as fit.
+    acknowledged: Mutex<Vec<u64>>,
+    /// Everything up to here was deleted by this one.
+    swept: AtomicU64,
+}
+
+impl Sweeper {
+    /// Begins with a look, for what an earlier one left behind.
+    pub(super) fn start(context: Context, stream: String, run: Option<String>) -> Self {
+        let broom = Arc::new(Broom {
+            context,
+            stream,
+            run,
+            is_due: AtomicBool::new(true),
+            acknowledged: Mutex::default(),
+            swept: AtomicU64::new(0),
+        });
+        let task = tokio::spawn(Arc::clone(&broom).go_on());
+        Self { broom, task }
+    }
+
+    /// These were acknowledged.
+    pub(super) fn note(&self, sequences: impl Iterator<Item = u64>) {
+        let mut acknowledged = self.broom.acknowledged();
+        let room = ACKNOWLEDGED_MAX.saturating_sub(acknowledged.len());
+        acknowledged.extend(sequences.take(room));
+        self.broom.is_due.store(true, Ordering::Relaxed);
+    }
+
+    /// Looks now.
+    pub(super) async fn sweep(&self) {
+        // What cannot be deleted now is deleted by the next one who looks.
+        drop(self.broom.sweep().await);
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Broom {
+    async fn go_on(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(PERIOD).await;
+            if self.is_due.swap(false, Ordering::Relaxed) && self.sweep().await.is_err() {
+                self.is_due.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn acknowledged(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.acknowledged
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn sweep(&self) -> Result<(), String> {
+        // Before the consumers are asked: a group that joins later wants only what comes later.
+        let acknowledged = std::mem::take(&mut *self.acknowledged());
+        let Some(consumers) = self.consumers().await? else {
+            return Ok(());
+        };
+        let floors = consumers.iter().map(|info| info.ack_floor.stream_sequence);
+        let floor = floors.min().unwrap_or(0);
+        if floor > self.swept.load(Ordering::Relaxed) {
+            self.delete_to(floor).await?;
+        }
+        if consumers.len() == 1 {
+            let beyond = acknowledged.into_iter().filter(|at| *at > floor);
+            self.delete(beyond).await?;
+        }
+        Ok(())
+    }
+
+    /// The consumers of every group; none while that cannot be said.
+    async fn consumers(&self) -> Result<Option<Vec<consumer::Info>>, String> {
+        let subject = format!("CONSUMER.LIST.{}", self.stream);
+        let Consumers { total, consumers } = self.ask(subject, &json!({})).await?;
+        let consumers = consumers.unwrap_or_default();
+        let are_of_this_run = consumers.iter().all(|info| match &self.run {
+            Some(run) => info.name.rsplit('@').next() == Some(run),
+            None => true,
+        });
+        Ok((consumers.len() == total && are_of_this_run).then_some(consumers))
+    }
+
+    async fn delete_to(&self, floor: u64) -> Result<(), String> {
+        let subject = format!("STREAM.INFO.{}", self.stream);
+        let stream: stream::Info = self.ask(subject, &json!({})).await?;
+        let swept = self.swept.load(Ordering::Relaxed);
+        let first = stream.state.first_sequence.max(swept + 1);
+        self.delete(first..=floor).await?;
+        self.swept.store(floor, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Nobody waits for the answers: what stays is met again by the next one who looks.
+    async fn delete(&self, sequences: impl Iterator<Item = u64>) -> Result<(), String> {
+        let client = self.context.client();
+        for sequence in sequences {
+            let subject = format!("$JS.API.STREAM.MSG.DELETE.{}", self.stream);
+            let request = format!(r#"{{"seq":{sequence},"no_erase":true}}"#);
+            let sent = client.publish(subject, request.into()).await;
+            sent.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    async fn ask<A: serde::de::DeserializeOwned>(
+        &self,
+        subject: String,
+        question: &Value,
+    ) -> Result<A, String> {
+        match self.context.request(subject, question).await {
+            Ok(Response::Ok(answer)) => Ok(answer),
+            Ok(Response::Err { error }) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
