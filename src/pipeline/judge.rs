@@ -4,9 +4,9 @@ use anyhow::{Result, bail};
 
 use crate::{
     config::Config,
-    metric_log::read_task,
+    metric_log::{read_task, task_file},
     model::Model,
-    services::metric::Windows,
+    services::metric::{MetricError, Windows},
     task::{Judge, Task},
 };
 
@@ -60,11 +60,29 @@ fn asked(config: &Config) -> Option<Judge> {
     }
 }
 
+/// The log goes on as it was begun. The ledger holds to that too, but only once others are running.
+fn of_log(config: &Config, judge: Option<Judge>) -> Result<Judge> {
+    let said = read_task(&config.logs)?;
+    let Some(judge) = judge else {
+        return Ok(said.unwrap_or_default());
+    };
+    match said {
+        Some(said) if !said.agrees(&judge) => Err(MetricError::OtherLabels {
+            path: task_file(&config.logs),
+            said: said.to_string(),
+            wanted: judge.to_string(),
+        }
+        .into()),
+        _ => Ok(judge),
+    }
+}
+
 /// The settings with what was settled: the metric service begins the log, so it must know.
 pub(super) fn into_settings(config: &mut Config, judge: Option<Judge>, joins: bool) -> Result<()> {
-    let judge = match judge {
-        None if joins => Some(read_task(&config.logs)?.unwrap_or_default()),
-        judge => judge,
+    let judge = if joins {
+        Some(of_log(config, judge)?)
+    } else {
+        judge
     };
     config.metric.judge = judge.clone().unwrap_or_default();
     config.metric.windows = Windows {

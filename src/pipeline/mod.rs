@@ -210,7 +210,7 @@ impl Pipeline {
             }
             tokio::select! {
                 changed = self.progress.changed() => if changed.is_err() {
-                    // The service tells no more because it ended; why, it says itself.
+                    // Nobody tells any more, so the metric service is ending: its own reason is the one to give.
                     let ended = self.crew.any_ended().await;
                     return self.broke(ended);
                 },
