@@ -105,7 +105,7 @@ pub fn frame(bytes: &[u8]) {
     }
 }
 
-fn there_and_back<B: Body + PartialEq + std::fmt::Debug>(content_type: &str, bytes: &[u8]) {
+fn there_and_back<B: Body + std::fmt::Debug>(content_type: &str, bytes: &[u8]) {
     let Ok(decoded) = decode::<B>(content_type, bytes) else {
         return;
     };
@@ -115,10 +115,14 @@ fn there_and_back<B: Body + PartialEq + std::fmt::Debug>(content_type: &str, byt
     for encoding in [Encoding::Postcard, Encoding::Json] {
         let frame = encode(&decoded.records, encoding);
         match decode::<B>(frame.content_type, &frame.body) {
-            Ok(again) => assert_eq!(
-                (again.records, again.malformed.len()),
-                (decoded.records.clone(), 0)
-            ),
+            Ok(again) => {
+                // As text, because a missing feature is NaN and NaN equals nothing.
+                assert_eq!(
+                    format!("{:?}", again.records),
+                    format!("{:?}", decoded.records)
+                );
+                assert!(again.malformed.is_empty());
+            }
             Err(error) => panic!("{encoding:?}: {error}"),
         }
     }
