@@ -23,6 +23,7 @@ COPY model/myfile.pkl model/myfile.safetensors /app/model/
 USER residual
 WORKDIR /app
 VOLUME /app/logs
-HEALTHCHECK --interval=30s --timeout=15s --start-period=20s --retries=3 CMD ["residual", "check"]
+# Through the entrypoint, as the user that the service runs as.
+HEALTHCHECK --interval=30s --timeout=15s --start-period=20s --retries=3 CMD ["entrypoint", "check"]
 ENTRYPOINT ["entrypoint"]
 CMD ["run"]

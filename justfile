@@ -1,6 +1,8 @@
+compose := `command -v docker-compose >/dev/null && echo docker-compose || echo docker compose`
+
 # `just` lists what there is.
 default:
-    @just --list
+    @just --list --unsorted
 
 # The whole pipeline in one process on the embedded bus
 [group('run')]
@@ -10,17 +12,33 @@ run *args:
 # Four services and RabbitMQ in containers
 [group('run')]
 up *args:
-    docker-compose up --build {{args}}
+    {{compose}} up --build {{args}}
 
 # Four services and NATS in containers
 [group('run')]
 up-nats *args:
-    docker-compose -f docker-compose.nats.yml up --build {{args}}
+    {{compose}} -f docker-compose.nats.yml up --build {{args}}
+
+# What the containers say: `just logs metric`
+[group('run')]
+logs *args:
+    {{compose}} logs --tail 100 -f {{args}}
+
+# Stops and removes the containers of either broker; `just down -v` forgets what waits on the broker too
+[group('run')]
+down *args:
+    {{compose}} down {{args}}
+    {{compose}} -f docker-compose.nats.yml down {{args}}
 
 # Format, lint and test everything; installs what is missing
 [group('check')]
 test *args:
     ./test.sh {{args}}
+
+# Speed of the parts, or of one: `just bench predict`
+[group('check')]
+bench *names:
+    cargo bench --locked --bench {{ if names == "" { "'*'" } else { replace(names, " ", " --bench ") } }}
 
 # Exactly what CI runs
 [group('check')]
@@ -31,6 +49,13 @@ ci:
 [group('check')]
 fmt:
     cargo fmt
+
+# Kill and stop processes and brokers at random: `just chaos nats 60 1 10` for bus, seconds, first seed and runs
+[group('check')]
+chaos bus='embedded' seconds='60' first='1' runs='1':
+    for seed in $(seq {{first}} $(({{first}} + {{runs}} - 1))); do \
+        CHAOS_SEED=$seed CHAOS_SECONDS={{seconds}} cargo test --locked --test it chaos::{{bus}} -- --include-ignored --nocapture --test-threads 1 || exit 1; \
+    done
 
 # Every benchmark in one run, beside the original's loops and the brokers' raw ceilings; writes bench/RESULTS.md
 [group('check')]

@@ -43,6 +43,7 @@ install_nextest
 
 say "format"
 cargo fmt --check
+cargo fmt --check --manifest-path fuzz/Cargo.toml
 say "lint"
 cargo clippy --locked --all-targets -- -D warnings
 say "test"

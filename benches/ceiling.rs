@@ -86,7 +86,7 @@ fn bodies(records: usize) -> [(&'static str, Bytes); 3] {
         .iter()
         .map(|id| Record {
             id: id.clone(),
-            body: Prediction(206.117),
+            body: Prediction::new(206.117),
         })
         .collect();
     [

@@ -5,6 +5,7 @@ Development only. Run once in a throwaway environment for each version (scikit-l
 
     python model/fixtures.py OUT            # the committed set: one file format a model, large ones compressed
     python model/fixtures.py OUT --wide     # every format of every model
+    python model/fixtures.py OUT --live     # what tests/it/parity/live.rs asks for: a pickle and a joblib file of every model
 
 OUT/<version>/*.pkl|*.joblib are the models, OUT/<version>.json says for each what it must predict on the rows that stand in
 the same file. `cargo test parity` reads tests/fixtures/models; set RESIDUAL_FIXTURES to read another OUT.
@@ -346,6 +347,57 @@ def other_models():
     yield "IsotonicRegression", IsotonicRegression(out_of_bounds="clip"), "one", "y"
 
 
+def refused_models(inputs, targets):
+    """Models that cannot be read, fitted, with the class that is named and words of the reason."""
+    from sklearn import cluster, ensemble as en, preprocessing as pp
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.feature_selection import SelectFromModel
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.impute import KNNImputer, SimpleImputer
+    from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+    from sklearn.multioutput import MultiOutputRegressor
+    from sklearn.naive_bayes import GaussianNB
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+    from sklearn.cross_decomposition import PLSRegression
+    from sklearn.kernel_ridge import KernelRidge
+    from sklearn.dummy import DummyRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import SVR
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    x, _ = inputs["x"]
+    y, three = targets["y"], targets["three"]
+    both, labels = np.column_stack([y, -y]), np.column_stack([three, targets["two"]])
+    text = np.array([["a"], ["b"], ["c"]], dtype=object)[three]
+    several = {
+        "LinearRegression": LinearRegression(), "Ridge": Ridge(), "MLPRegressor": MLPRegressor(hidden_layer_sizes=(4,), max_iter=5), "KNeighborsRegressor": KNeighborsRegressor(),
+        "DecisionTreeRegressor": DecisionTreeRegressor(max_depth=2), "ExtraTreeRegressor": en.ExtraTreesRegressor(2, max_depth=2), "PLSRegression": PLSRegression(1), "KernelRidge": KernelRidge(), "DummyRegressor": DummyRegressor(),
+    }
+    for name, model in several.items():
+        yield name, "targets", model.fit(x, both)
+    yield "DecisionTreeClassifier", "targets", DecisionTreeClassifier(max_depth=2).fit(x, labels)
+    yield "RandomForestClassifier", "targets", en.RandomForestClassifier(2, max_depth=2).fit(x, labels)
+    yield "KNeighborsClassifier", "targets", KNeighborsClassifier().fit(x, labels)
+    yield "MLPClassifier", "labels", MLPClassifier((4,), max_iter=5).fit(x, labels > 0)
+    yield "MultiOutputRegressor", "no arithmetic", MultiOutputRegressor(Ridge()).fit(x, both)
+    yield "OneHotEncoder", "text", make_pipeline(pp.OneHotEncoder(sparse_output=False), Ridge()).fit(text, y)
+    yield "OrdinalEncoder", "text", make_pipeline(pp.OrdinalEncoder(), Ridge()).fit(text, y)
+    yield "SimpleImputer", "text", make_pipeline(SimpleImputer(strategy="most_frequent"), pp.OrdinalEncoder(), Ridge()).fit(text, y)
+    yield "KNNImputer", "no arithmetic", make_pipeline(KNNImputer(), Ridge()).fit(x, y)
+    yield "SelectFromModel", "coefficients", make_pipeline(SelectFromModel(en.RandomForestRegressor(2, max_depth=2)), Ridge()).fit(x, y)
+    yield "KMeans", "no arithmetic", cluster.KMeans(2, n_init=1).fit(x)
+    yield "GaussianProcessRegressor", "", GaussianProcessRegressor().fit(x, y)
+    yield "StandardScaler", "predicts nothing", make_pipeline(pp.MinMaxScaler(), pp.StandardScaler()).fit(x)
+    yield "LogisticRegression", "densify", LogisticRegression(penalty="l1", solver="liblinear").fit(x, targets["two"]).sparsify()
+    yield "SVR", "precomputed", SVR(kernel="precomputed").fit(np.eye(20), y[:20])
+    yield "KNeighborsRegressor", "metric", KNeighborsRegressor(metric="cosine").fit(x, y)
+    yield "KNeighborsRegressor", "Python function", KNeighborsRegressor(weights=np.sqrt).fit(x, y)
+    yield "FunctionTransformer", "elementwise", make_pipeline(pp.FunctionTransformer(np.nan_to_num), Ridge()).fit(x, y)
+    if since(1, 8):
+        yield "_CalibratedClassifier", "temperature", CalibratedClassifierCV(GaussianNB(), method="temperature", cv=3).fit(x, three)
+
+
 class Float32:
     """Marks a model to be fitted on float32."""
 
@@ -381,7 +433,7 @@ def dump(model, path, form):
 
 
 def main():
-    out, wide = pathlib.Path(sys.argv[1]), "--wide" in sys.argv
+    out, wide, live = pathlib.Path(sys.argv[1]), "--wide" in sys.argv, "--live" in sys.argv
     only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
     inputs, targets = data()
     folder = out / sklearn.__version__
@@ -402,11 +454,14 @@ def main():
         except Exception as error:  # a combination this version does not have
             print(f"{sklearn.__version__} {name}: {type(error).__name__} {error}", file=sys.stderr)
             continue
-        forms = sorted(set(FORMATS)) if wide else [FORMATS[index % len(FORMATS)]]
-        if not wide and len(pickle.dumps(model, protocol=5)) > 4_000:
+        forms = sorted(set(FORMATS)) if wide else ["p5", "joblib"] if live else [FORMATS[index % len(FORMATS)]]
+        if not (wide or live) and len(pickle.dumps(model, protocol=5)) > 4_000:
             forms = [["zlib", "gzip", "bz2", "xz", "lzma"][index % 5]]  # the repository stays small
         entry["files"] = [dump(model, folder / name, form) for form in forms]
         entries.append(entry)
+    refused = []
+    for index, (name, words, model) in enumerate(refused_models(inputs, targets) if live else []):
+        refused.append({"class": name, "words": words, "file": dump(model, folder / f"refused_{index}_{name}", "p5")})
     used = {entry["rows"] for entry in entries}
     document = {
         "scikit_learn": sklearn.__version__,
@@ -414,6 +469,7 @@ def main():
         "joblib": joblib.__version__,
         "rows": {name: to_list(test) for name, (_, test) in inputs.items() if name in used},
         "models": entries,
+        **({"refused": refused} if live else {}),
     }
     (out / f"{sklearn.__version__}.json").write_text(json.dumps(document).replace("}, {\"name\"", "},\n{\"name\"") + "\n")
     print(sklearn.__version__, len(entries), "models")

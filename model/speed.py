@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Time scikit-learn and residual on the same models and rows, in one run, and print one table.
 
-Development only; on a quiet machine, from the repository root, in an environment with scikit-learn:
+Each takes its turn in several rounds, and the shortest call of all rounds counts: what else the machine does only adds to one.
+Development only; from the repository root, in an environment with scikit-learn:
 
     python model/speed.py
 """
@@ -22,17 +23,36 @@ from sklearn.linear_model import LinearRegression
 from sklearn.neural_network import MLPRegressor
 
 BATCHES = [1, 64, 1024, 16384]
+ROUNDS = 5
 
 
-def median_ns(call):
-    """Median over at least 0.3 s and seven calls, after a warm-up."""
+def shortest_ns(call):
+    """Shortest of at least seven calls in 0.3 s, after a warm-up."""
     call()
     times, end = [], time.perf_counter_ns() + 300_000_000
     while len(times) < 7 or time.perf_counter_ns() < end:
         start = time.perf_counter_ns()
         call()
         times.append(time.perf_counter_ns() - start)
-    return float(np.median(times))
+    return min(times)
+
+
+def their_round(models, x):
+    """Shortest call of each model on each batch."""
+    rows = {count: np.resize(x, (count, x.shape[1])) for count in BATCHES}
+    return {(name, count): shortest_ns(lambda: model.predict(rows[count])) for name, model in models.items() for count in BATCHES}
+
+
+def our_round(folder):
+    """The same, measured by benches/predict.rs."""
+    command = ["cargo", "bench", "--quiet", "-j2", "--bench", "predict"]
+    output = subprocess.run(command, env={**os.environ, "RESIDUAL_BENCH": folder}, check=True, capture_output=True, text=True).stdout
+    cells = [line.split(",") for line in output.splitlines() if line.count(",") == 2]
+    return {(name, int(count)): int(nanoseconds) for name, count, nanoseconds in cells}
+
+
+def best_of(rounds):
+    return {key: min(times[key] for times in rounds) for key in rounds[0]}
 
 
 def main():
@@ -42,21 +62,17 @@ def main():
         "mlp 64-64": MLPRegressor(hidden_layer_sizes=(64, 64), max_iter=300, random_state=0).fit(x, y),
         "forest 100": RandomForestRegressor(100, max_depth=8, random_state=0).fit(x, y),
     }
+    load = [os.getloadavg()[0]]
+    theirs, ours = [], []
     with tempfile.TemporaryDirectory() as folder:
-        theirs = {}
         for name, model in models.items():
             (pathlib.Path(folder) / f"{name}.pkl").write_bytes(pickle.dumps(model, protocol=4))
-            for count in BATCHES:
-                rows = np.resize(x, (count, x.shape[1]))
-                theirs[name, count] = median_ns(lambda: model.predict(rows))
-        command = ["cargo", "bench", "--quiet", "-j2", "--bench", "predict"]
-        output = subprocess.run(command, env={**os.environ, "RESIDUAL_BENCH": folder}, check=True, capture_output=True, text=True).stdout
-    ours = {}
-    for line in output.splitlines():
-        if line.count(",") == 2:
-            name, count, nanoseconds = line.split(",")
-            ours[name, int(count)] = float(nanoseconds)
-    print(f"scikit-learn {sklearn.__version__}, numpy {np.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores\n")
+        for _ in range(ROUNDS):
+            theirs.append(their_round(models, x))
+            ours.append(our_round(folder))
+            load.append(os.getloadavg()[0])
+    theirs, ours = best_of(theirs), best_of(ours)
+    print(f"scikit-learn {sklearn.__version__}, numpy {np.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores, load {min(load):.1f} to {max(load):.1f}\n")
     print("| model | rows | scikit-learn, us | residual, us | ratio |\n|---|---|---|---|---|")
     for (name, count), nanoseconds in theirs.items():
         mine = ours[name, count]

@@ -166,6 +166,9 @@ pub struct CommonArgs {
     /// Folder of the log and the picture [default: logs]
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,
+    /// What predictions are [default: auto, which is the model's, or what the logs folder says, or regression]
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<TaskName>,
     /// How this process logs to standard error [default: pretty]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -243,6 +246,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// What predictions are.
+#[derive(Clone, Copy, Debug, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskName {
+    /// As the model or the logs folder says
+    Auto,
+    /// Numbers
+    Regression,
+    /// Labels
+    Classification,
+}
+
 /// In which order rows are taken.
 #[derive(Clone, Copy, Debug, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -258,6 +273,7 @@ impl CommonArgs {
     pub fn override_in(&self, overrides: &mut Overrides) {
         overrides.set("bus.url", "--bus", self.bus.as_ref());
         overrides.set("logs", "--logs", self.logs.as_ref());
+        overrides.set("task", "--task", self.task);
         overrides.set("telemetry.format", "--log-format", self.log_format);
         overrides.set("telemetry.level", "--log-level", self.log_level.as_ref());
         overrides.set("dashboard.listen", "--listen", self.listen.as_ref());

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bus, chart, dashboard, dataset,
     services::{features, metric, plot, predictor},
+    task::{Labels, TaskChoice},
     telemetry,
 };
 
@@ -32,6 +33,12 @@ const ENV_PREFIX: &str = "RESIDUAL__";
 pub struct Config {
     /// The folder of `metric_log.csv`, `error_distribution.png` and the join's store.
     pub logs: PathBuf,
+    /// What predictions are: `auto` (the model's task where the process has a model, else what the logs folder says, else
+    /// regression), `regression`, or `classification`.
+    pub task: TaskChoice,
+    /// A classification's labels in the order of the model's classes, text or numbers; the model's own where the process
+    /// has one. Needed to stream labels in text from a process without a model.
+    pub labels: Labels,
     /// How services reach each other.
     pub bus: bus::Config,
     /// Where rows come from.
@@ -56,6 +63,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             logs: PathBuf::from("logs"),
+            task: TaskChoice::Auto,
+            labels: Labels::default(),
             bus: bus::Config::default(),
             dataset: dataset::Config::default(),
             features: features::Config::default(),
@@ -195,6 +204,12 @@ impl Config {
             .filter(|(_, value)| *value == 0)
             .map(|(key, _)| setting(key, "is 0, expected at least 1"))
             .collect();
+        if let Err(reason) = self.labels.check() {
+            bad.push(setting("labels", &reason));
+        }
+        if !self.labels.is_empty() && self.task == TaskChoice::Regression {
+            bad.push(setting("labels", "are named, but `task` is regression"));
+        }
         if let Err(reason) = self.metric.check() {
             bad.push(setting("metric", &reason));
         }
@@ -224,6 +239,9 @@ impl Config {
 /// A larger frame would meet the brokers' size limits with wide rows.
 const FRAME_RECORDS_MAX: usize = 4_096;
 
+/// Their values are never told, not even wrong ones.
+const SECRETS: [&str; 2] = ["bus.url", "dashboard.token"];
+
 fn setting(key: &str, reason: &str) -> BadSetting {
     BadSetting {
         key: key.to_owned(),
@@ -242,10 +260,16 @@ fn bad_setting(error: &figment::Error, flags: &[(&str, &str)]) -> BadSetting {
         Some(metadata) => origin(metadata, &error.path),
         None => String::new(),
     });
+    let reason = if SECRETS.contains(&key.as_str()) {
+        "is not text; what looks like a number needs quotes of its own, as in `'\"123\"'`"
+            .to_owned()
+    } else {
+        error.kind.to_string()
+    };
     BadSetting {
         key,
         origin,
-        reason: error.kind.to_string(),
+        reason,
     }
 }
 

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod message;
 pub mod shutdown;
 pub mod stats;
+pub mod task;
 pub mod telemetry;
 
 pub mod bus;

@@ -8,7 +8,14 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::{EnvFilter, filter::ParseError, fmt::MakeWriter};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter,
+    filter::{ParseError, filter_fn},
+    fmt::MakeWriter,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// Settings of the logs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,8 +110,17 @@ pub fn init(config: &Config) -> Result<Telemetry, TelemetryError> {
         .with_ansi(io::stderr().is_terminal())
         .with_writer(BesideBar(progress.clone()));
     let set = match config.format {
-        Format::Pretty => lines.with_target(false).try_init(),
-        Format::Json => lines.json().flatten_event(true).try_init(),
+        Format::Pretty => lines
+            .with_target(false)
+            .finish()
+            .with(filter_fn(holds_no_secret))
+            .try_init(),
+        Format::Json => lines
+            .json()
+            .flatten_event(true)
+            .finish()
+            .with(filter_fn(holds_no_secret))
+            .try_init(),
     };
     set.map_err(|_| TelemetryError::Twice)?;
     let metrics = PrometheusBuilder::new()
@@ -112,6 +128,11 @@ pub fn init(config: &Config) -> Result<Telemetry, TelemetryError> {
         .install_recorder()
         .map_err(|_| TelemetryError::Twice)?;
     Ok(Telemetry { metrics, progress })
+}
+
+/// On its lowest level lapin writes down each frame that it sends, and the first of them is the password.
+fn holds_no_secret(line: &Metadata<'_>) -> bool {
+    *line.level() < Level::TRACE || !line.target().starts_with("lapin")
 }
 
 /// An error with its causes in one line, for a log line, an answer or a dead letter.

@@ -1,11 +1,13 @@
 //! From a URL to a bus: the one place that knows which backends there are.
 //!
-//! Promise: a password never leaves this file but towards the broker.
+//! Promise: a password never leaves this file but towards the broker. Nothing that is shown holds one: [`redact`].
 
+#[cfg(not(all(feature = "rabbitmq", feature = "nats")))]
+use std::future::{Ready, ready};
 use std::{path::Path, sync::Arc};
 
 use super::{
-    Bus, BusError, Config, backend::Backend, embedded::Embedded, observed::Observed,
+    Bus, BusError, Config, backend::Backend, embedded::Embedded, observed::Observed, password,
     settle::Settling,
 };
 use crate::clock::Clock;
@@ -13,23 +15,25 @@ use crate::clock::Clock;
 /// Opens the bus that the URL names. Waits for an absent broker.
 ///
 /// # Errors
-/// [`BusError::Url`] when the URL is not one of ours or this build lacks its backend; otherwise what the backend
-/// says at once: refused credentials, a directory that is in use.
+/// [`BusError::Url`] when the URL is not one of ours or this build lacks its backend, [`BusError::Tls`] when the files
+/// of `[bus.tls]` do not go with it, [`BusError::PasswordFile`] when the file of the password cannot be used; otherwise
+/// what the backend says at once: refused credentials, a directory that is in use.
 pub async fn connect(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    let (scheme, rest) = config
-        .url
+    let url = password::complete(config)?;
+    let (scheme, rest) = url
         .split_once(':')
-        .ok_or_else(|| misunderstood(&config.url, "it has no scheme"))?;
+        .ok_or_else(|| misunderstood(&url, "it has no scheme"))?;
+    config.tls.check(&url, cfg!(feature = "tls"))?;
     match scheme {
         "embedded" if rest.is_empty() => Ok(built(Embedded::memory(config.clone()), config, clock)),
         "embedded" => {
             let broker = Embedded::open(Path::new(rest), config.clone()).await?;
             Ok(built(broker, config, clock))
         }
-        "amqp" | "amqps" => rabbitmq(config, clock).await,
-        "nats" | "tls" => nats(config, clock).await,
+        "amqp" | "amqps" => rabbitmq(&url, config, clock).await,
+        "nats" | "tls" => nats(&url, config, clock).await,
         other => Err(misunderstood(
-            &config.url,
+            &url,
             &format!("`{other}` is not a scheme of a bus"),
         )),
     }
@@ -49,31 +53,31 @@ fn misunderstood(url: &str, reason: &str) -> BusError {
 }
 
 #[cfg(feature = "rabbitmq")]
-async fn rabbitmq(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    let backend = super::rabbitmq::Rabbitmq::connect(&config.url, config).await?;
+async fn rabbitmq(url: &str, config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
+    let backend = super::rabbitmq::Rabbitmq::connect(url, config).await?;
     Ok(built(backend, config, clock))
 }
 
 #[cfg(not(feature = "rabbitmq"))]
-async fn rabbitmq(config: &Config, _clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    Err(misunderstood(
-        &config.url,
+fn rabbitmq(url: &str, _config: &Config, _clock: Clock) -> Ready<Result<Arc<dyn Bus>, BusError>> {
+    ready(Err(misunderstood(
+        url,
         "this build lacks the `rabbitmq` feature",
-    ))
+    )))
 }
 
 #[cfg(feature = "nats")]
-async fn nats(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    let backend = super::nats::Nats::connect(&config.url, config).await?;
+async fn nats(url: &str, config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
+    let backend = super::nats::Nats::connect(url, config).await?;
     Ok(built(backend, config, clock))
 }
 
 #[cfg(not(feature = "nats"))]
-async fn nats(config: &Config, _clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    Err(misunderstood(
-        &config.url,
+fn nats(url: &str, _config: &Config, _clock: Clock) -> Ready<Result<Arc<dyn Bus>, BusError>> {
+    ready(Err(misunderstood(
+        url,
         "this build lacks the `nats` feature",
-    ))
+    )))
 }
 
 /// The URL with `***` in place of what could be a secret: the password, or the token of a NATS URL.

@@ -170,6 +170,7 @@ impl Backend for Embedded {
             attempts_survive_restart: durable,
             uncounted_release: true,
             deduplicates: false,
+            counts_elsewhere: true,
             body_max: BODY_MAX,
         }
     }

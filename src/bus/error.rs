@@ -3,7 +3,7 @@
 //! Passing trouble (a lost link, a full window) never leaves a backend: it waits and resumes. What is left here
 //! needs somebody: a wrong setting, a message that can never fit, a bus that was closed.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, io, path::PathBuf};
 
 /// An error of the bus seam.
 #[derive(Debug, thiserror::Error)]
@@ -18,10 +18,27 @@ pub enum BusError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The file that holds the broker's password cannot be used.
+    #[error("`bus.password_file` `{}` cannot be used; it must hold the password in one line and be readable for this user", path.display())]
+    PasswordFile {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
     /// The broker answered and refused: credentials, permissions, a missing vhost, JetStream switched off.
     #[error("broker refused: {reason}; {mend}")]
     Refused {
         /// The broker's reason.
+        reason: String,
+        /// What the operator can do.
+        mend: String,
+    },
+    /// TLS cannot be spoken as it is set up.
+    #[error("TLS is not possible: {reason}; {mend}")]
+    Tls {
+        /// The file that cannot be used, or what the handshake ended with.
         reason: String,
         /// What the operator can do.
         mend: String,
@@ -79,7 +96,11 @@ impl BusError {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::Url { .. } | Self::Refused { .. } | Self::Conflict { .. }
+            Self::Url { .. }
+                | Self::PasswordFile { .. }
+                | Self::Refused { .. }
+                | Self::Tls { .. }
+                | Self::Conflict { .. }
         )
     }
 }

@@ -28,6 +28,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     future::{Future, IntoFuture},
+    path::PathBuf,
     pin::Pin,
     time::Duration,
 };
@@ -46,15 +47,18 @@ mod error;
 #[cfg(feature = "nats")]
 pub mod nats;
 pub mod observed;
+mod password;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 #[cfg(any(feature = "rabbitmq", feature = "nats"))]
 mod remote;
 pub mod settle;
+mod tls;
 pub mod topology;
 
 pub use connect::{connect, redact};
 pub use error::BusError;
+pub use tls::TlsConfig;
 pub use topology::{Topic, Topology};
 
 /// A bus to some broker. Cheap to share as `Arc<dyn Bus>`; the cost of `dyn` is paid once a batch.
@@ -209,10 +213,13 @@ pub struct Settled {
 /// How much waits for a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Depth {
-    /// Messages ready to be delivered (delayed ones included).
+    /// Messages ready to be delivered (delayed ones included), and what [`Depth::elsewhere`] counts.
     pub ready: u64,
-    /// Messages delivered and not settled.
+    /// Messages delivered to this process and not settled.
     pub in_flight: u64,
+    /// Messages that were delivered and not settled, and not by this process: others have them in hand, or they wait
+    /// to be delivered again. `None` where the broker does not tell; what others have in hand is then counted nowhere.
+    pub elsewhere: Option<u64>,
     /// Dead letters of the group.
     pub dead: u64,
 }
@@ -234,6 +241,8 @@ pub struct Capabilities {
     pub uncounted_release: bool,
     /// A second publish of the same message id within a short time is dropped by the broker.
     pub deduplicates: bool,
+    /// [`Depth::elsewhere`] is told.
+    pub counts_elsewhere: bool,
     /// The largest body in bytes.
     pub body_max: usize,
 }
@@ -297,12 +306,15 @@ pub struct Unconfirmed {
     pub ids: Vec<Uuid>,
 }
 
-/// Settings of the bus, the same for every backend.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Settings of the bus, the same for every backend. `Debug` shows the URL without its password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// `embedded:` (in memory), `embedded:PATH` (durable), `amqp://user:password@host:5672/vhost`, `nats://host:4222`.
+    /// `embedded:` (in memory), `embedded:PATH` (durable), `amqp://user:password@host:5672/vhost`, `nats://host:4222`;
+    /// encrypted: `amqps://…`, `tls://…`.
     pub url: String,
+    /// A file that holds the password (or the token, for a NATS URL without a user), for secrets that are mounted.
+    pub password_file: Option<PathBuf>,
     /// Prefix of every name on the broker, so that several pipelines can share one; empty for none.
     pub prefix: String,
     /// Deliveries of the same message before it is dead-lettered.
@@ -321,6 +333,8 @@ pub struct Config {
     pub embedded_bytes_max: u64,
     /// Ceiling of the jittered wait between reconnection tries, in milliseconds.
     pub backoff_max_ms: u64,
+    /// Files for `amqps://` and `tls://`.
+    pub tls: TlsConfig,
 }
 
 impl Config {
@@ -339,6 +353,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             url: "embedded:".to_owned(),
+            password_file: None,
             prefix: String::new(),
             attempts_max: 5,
             lease_ms: 10_000,
@@ -347,6 +362,38 @@ impl Default for Config {
             topic_bytes_max: 64 << 20,
             embedded_bytes_max: 1 << 20,
             backoff_max_ms: 5_000,
+            tls: TlsConfig::default(),
         }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            url,
+            password_file,
+            prefix,
+            attempts_max,
+            lease_ms,
+            publish_window,
+            consume_window,
+            topic_bytes_max,
+            embedded_bytes_max,
+            backoff_max_ms,
+            tls,
+        } = self;
+        f.debug_struct("Config")
+            .field("url", &redact(url))
+            .field("password_file", password_file)
+            .field("prefix", prefix)
+            .field("attempts_max", attempts_max)
+            .field("lease_ms", lease_ms)
+            .field("publish_window", publish_window)
+            .field("consume_window", consume_window)
+            .field("topic_bytes_max", topic_bytes_max)
+            .field("embedded_bytes_max", embedded_bytes_max)
+            .field("backoff_max_ms", backoff_max_ms)
+            .field("tls", tls)
+            .finish()
     }
 }

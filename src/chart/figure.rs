@@ -8,6 +8,7 @@ use plotters::{
 use super::{
     ChartError, Config, Format,
     axis::significant,
+    classes,
     font::Typeface,
     panel::{Frame, Panel},
     pen::{Anchor, Pen, SUB},
@@ -21,7 +22,8 @@ use crate::stats::{ErrorKind, Report, Snapshot};
 /// Settings out of bounds, or a snapshot taken with another view than the settings'.
 pub fn render(snapshot: &Snapshot, config: &Config, format: Format) -> Result<Vec<u8>, ChartError> {
     config.validate()?;
-    let missing = |kind: &&ErrorKind| snapshot.report.n > 0 && snapshot.shape(**kind).is_none();
+    let has_shapes = snapshot.report.n > 0 && snapshot.classes.is_none();
+    let missing = |kind: &&ErrorKind| has_shapes && snapshot.shape(**kind).is_none();
     if let Some(kind) = config.view.kinds().iter().find(missing) {
         return Err(ChartError::MissingShape(kind.name()));
     }
@@ -85,18 +87,23 @@ fn draw<B: DrawingBackend>(
     let pen = Pen::new(backend.into_drawing_area(), typeface, config.dpi);
     let size = (f64::from(config.width), f64::from(config.height));
     pen.rectangle((0.0, 0.0), size, super::Color(255, 255, 255), 1.0)?;
-    let kinds = config.view.kinds();
+    let kinds = match &snapshot.classes {
+        Some(_) => &[ErrorKind::Absolute],
+        None => config.view.kinds(),
+    };
     let frames = Frame::side_by_side(size, kinds.len());
     for (&kind, &frame) in kinds.iter().zip(&frames) {
-        let shape = snapshot.shape(kind);
-        Panel {
+        let panel = Panel {
             frame,
             kind,
-            shape,
+            shape: snapshot.shape(kind),
             n: snapshot.report.n,
             config,
+        };
+        match &snapshot.classes {
+            Some(labelled) => classes::draw(&panel, &pen, labelled)?,
+            None => panel.draw(&pen)?,
         }
-        .draw(&pen)?;
     }
     if config.title
         && let (Some(first), Some(last)) = (frames.first(), frames.last())
@@ -105,13 +112,23 @@ fn draw<B: DrawingBackend>(
             f64::midpoint(first.left, last.right),
             first.top - pen.points(6.0),
         );
-        pen.text(&title(&snapshot.report), at, 12.0, Anchor::Centre)?;
+        pen.text(&title(snapshot), at, 12.0, Anchor::Centre)?;
     }
     pen.present()
 }
 
-/// Such as `n = 442, MAE = 43.28 (95 %: 40.34 to 46.21)`.
-fn title(report: &Report) -> String {
+/// Such as `n = 442, MAE = 43.28 (95 %: 40.34 to 46.21)`, or `n = 150, accuracy = 0.9733`.
+fn title(snapshot: &Snapshot) -> String {
+    match &snapshot.classes {
+        None => title_of_numbers(&snapshot.report),
+        Some(classes) => match classes.score.accuracy {
+            Some(accuracy) => format!("n = {}, accuracy = {accuracy:.4}", classes.score.n),
+            None => "n = 0".to_owned(),
+        },
+    }
+}
+
+fn title_of_numbers(report: &Report) -> String {
     let mut title = format!("n = {}", report.n);
     if let Some(mae) = report.mae {
         title = format!("{title}, MAE = {}", significant(mae));

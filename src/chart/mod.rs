@@ -1,4 +1,4 @@
-//! The picture: a histogram with its density curve, as PNG or SVG bytes.
+//! The picture: a histogram with its density curve, or right and wrong by class, as PNG or SVG bytes.
 //!
 //! Promise: a pure function. The same snapshot and settings give the same bytes, no file, font or setting of the system is
 //! read, and cost depends on the picture's size, not on how many rows it shows. Without rows, or with one, the picture
@@ -19,6 +19,7 @@
 //! The look is matplotlib's, whose pictures this one stands beside: same margins, same ticks, same font.
 
 mod axis;
+mod classes;
 mod color;
 mod config;
 mod figure;

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::stats::{ErrorKind, Histogram, Shape};
 
-const WHITE: Color = Color(255, 255, 255);
-const LABEL: f64 = 10.0;
+pub(super) const WHITE: Color = Color(255, 255, 255);
+pub(super) const LABEL: f64 = 10.0;
 /// The height of digits in ems.
 const DIGIT: f64 = 0.729;
 /// The empty part on both sides of the data, as part of the data's range.
@@ -63,7 +63,7 @@ pub(super) struct Panel<'a> {
 }
 
 /// What part of the plane the axes show.
-struct Scale {
+pub(super) struct Scale {
     frame: Frame,
     x: (f64, f64),
     y: (f64, f64),
@@ -95,11 +95,25 @@ impl Scale {
         }
     }
 
-    fn x(&self, value: f64) -> f64 {
+    /// Counts from nothing to `top`.
+    pub(super) fn of_counts(frame: Frame, x: (f64, f64), top: f64, counts: Counts) -> Self {
+        let y = match counts {
+            Counts::Linear => (0.0, top),
+            Counts::Log => (LOG_FLOOR, top.max(2.0)),
+        };
+        Self {
+            frame,
+            x,
+            y,
+            counts,
+        }
+    }
+
+    pub(super) fn x(&self, value: f64) -> f64 {
         self.frame.left + (value - self.x.0) / (self.x.1 - self.x.0) * self.frame.width()
     }
 
-    fn y(&self, count: f64) -> f64 {
+    pub(super) fn y(&self, count: f64) -> f64 {
         let part = match self.counts {
             Counts::Linear => count / self.y.1,
             Counts::Log => (count.max(1e-300) / self.y.0).log10() / (self.y.1 / self.y.0).log10(),
@@ -111,13 +125,19 @@ impl Scale {
 impl Panel<'_> {
     pub(super) fn draw<B: DrawingBackend>(&self, pen: &Pen<B>) -> Result<(), ChartError> {
         match self.shape {
-            None => {
-                self.labels(pen, 0.0)?;
-                self.spines(pen)?;
-                self.note(pen, "no rows yet")
-            }
+            None => self.without_rows(pen, self.kind.name()),
             Some(shape) => self.draw_shape(pen, shape),
         }
+    }
+
+    pub(super) fn without_rows<B: DrawingBackend>(
+        &self,
+        pen: &Pen<B>,
+        x_name: &str,
+    ) -> Result<(), ChartError> {
+        self.labels(pen, x_name, 0.0)?;
+        self.spines(pen)?;
+        self.note(pen, "no rows yet")
     }
 
     fn draw_shape<B: DrawingBackend>(&self, pen: &Pen<B>, shape: &Shape) -> Result<(), ChartError> {
@@ -127,7 +147,7 @@ impl Panel<'_> {
         self.marks(pen, &scale, shape)?;
         self.x_axis(pen, &scale)?;
         let label_width = self.y_axis(pen, &scale)?;
-        self.labels(pen, label_width)?;
+        self.labels(pen, self.kind.name(), label_width)?;
         self.spines(pen)?;
         self.legend(pen, shape)?;
         let name = self.kind.name();
@@ -234,7 +254,11 @@ impl Panel<'_> {
     }
 
     /// Draws the axis of counts; returns the width of its widest label.
-    fn y_axis<B: DrawingBackend>(&self, pen: &Pen<B>, scale: &Scale) -> Result<f64, ChartError> {
+    pub(super) fn y_axis<B: DrawingBackend>(
+        &self,
+        pen: &Pen<B>,
+        scale: &Scale,
+    ) -> Result<f64, ChartError> {
         let room = whole(self.frame.height() / (2.0 * pen.points(LABEL)));
         let ticks = match scale.counts {
             Counts::Linear => Ticks::linear(scale.y.0, scale.y.1, room, true),
@@ -271,7 +295,12 @@ impl Panel<'_> {
         Ok(widths.fold(0.0, f64::max))
     }
 
-    fn labels<B: DrawingBackend>(&self, pen: &Pen<B>, tick_width: f64) -> Result<(), ChartError> {
+    pub(super) fn labels<B: DrawingBackend>(
+        &self,
+        pen: &Pen<B>,
+        x_name: &str,
+        tick_width: f64,
+    ) -> Result<(), ChartError> {
         let Frame {
             left,
             right,
@@ -280,7 +309,7 @@ impl Panel<'_> {
         } = self.frame;
         let below = bottom + pen.points(28.5);
         pen.text(
-            self.kind.name(),
+            x_name,
             (f64::midpoint(left, right) + 0.5, below),
             LABEL,
             Anchor::Centre,
@@ -294,7 +323,7 @@ impl Panel<'_> {
         )
     }
 
-    fn spines<B: DrawingBackend>(&self, pen: &Pen<B>) -> Result<(), ChartError> {
+    pub(super) fn spines<B: DrawingBackend>(&self, pen: &Pen<B>) -> Result<(), ChartError> {
         let Frame {
             left,
             right,
@@ -480,12 +509,12 @@ fn explained(mark: Mark, shape: &Shape) -> String {
 }
 
 /// The middle of the nearest pixel, so that a thin line is crisp.
-fn snap(x: f64) -> f64 {
+pub(super) fn snap(x: f64) -> f64 {
     (x + 0.5).floor() + 0.5
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a height needs no more digits")]
-fn height(count: u64) -> f64 {
+pub(super) fn height(count: u64) -> f64 {
     count as f64
 }
 

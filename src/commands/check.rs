@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::files::print;
 use crate::{
-    bus,
+    bus::{self, Depth},
     clock::Clock,
     config::Config,
     pipeline::{self, inputs},
@@ -39,8 +39,9 @@ fn model(config: &Config) -> Result<String> {
     let path = &config.predictor.model;
     let model = inputs::open_model(path)?;
     let info = model.info();
+    let judge = pipeline::judged_by(config, &model)?;
     Ok(format!(
-        "{path} is a {} of {} features",
+        "{path} is a {} of {} features, a {judge}",
         info.class, info.n_features
     ))
 }
@@ -78,13 +79,46 @@ async fn ask(config: &Config) -> Result<String> {
     {
         for group in &topic.groups {
             let depth = bus.depth(&topic.name, group).await?;
-            let line = format!(
-                "\n        {}.{group}: {} ready, {} in flight, {} dead",
-                topic.name, depth.ready, depth.in_flight, depth.dead
-            );
+            let line = format!("\n        {}.{group}: {}", topic.name, told(depth));
             said.push_str(&line);
         }
     }
     bus.close().await?;
     Ok(said)
+}
+
+/// A depth as it looks from a process that consumes nothing.
+fn told(depth: Depth) -> String {
+    let Depth { ready, dead, .. } = depth;
+    match depth.elsewhere {
+        Some(delivered) => format!(
+            "{} ready, {delivered} delivered and not acknowledged, {dead} dead",
+            ready - delivered.min(ready)
+        ),
+        None => format!(
+            "{ready} ready, {dead} dead; this broker does not tell what consumers have in hand"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_broker_does_not_tell_is_said_and_not_shown_as_zero() {
+        let mut depth = Depth {
+            ready: 7,
+            dead: 1,
+            ..Depth::default()
+        };
+        let said = told(depth);
+        assert!(said.starts_with("7 ready, 1 dead; "), "{said}");
+        assert!(said.contains("does not tell"), "{said}");
+        depth.elsewhere = Some(3);
+        assert_eq!(
+            told(depth),
+            "4 ready, 3 delivered and not acknowledged, 1 dead"
+        );
+    }
 }

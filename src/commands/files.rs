@@ -1,6 +1,7 @@
 //! Commands that read one file and write another, or standard output.
 
 use std::{
+    borrow::Cow,
     fmt::Display,
     fs::File,
     io::{self, BufWriter, Read, Write},
@@ -12,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::{
     clock::Clock,
     config::Config,
-    dataset::Table,
+    dataset::{Kind, Table},
     model::{self, Model, Rows},
     pipeline::{self, inputs},
     services::{metric, plot},
@@ -67,8 +68,8 @@ pub(super) fn inspect(file: &Path) -> Result<()> {
     print(&model::inspect(file)?)
 }
 
-pub(super) fn verify(logs: &Path) -> Result<()> {
-    let report = metric::verify(logs)?;
+pub(super) fn verify(config: &Config) -> Result<()> {
+    let report = metric::verify_as(&config.logs, config.task)?;
     print(&report)?;
     if report.is_clean() {
         Ok(())
@@ -93,10 +94,11 @@ pub(super) fn plot_once(config: &Config, input: Option<PathBuf>) -> Result<()> {
         Some(log) => named_log(log)?,
         None => inputs::log_file(&config.logs),
     };
+    let settings = pipeline::judged(config)?.plot;
     let drawn = plot::draw_once(
         &log,
         &output,
-        &config.plot,
+        &settings,
         &config.chart,
         Clock::system().now_ms(),
     )?;
@@ -118,12 +120,23 @@ pub(super) fn predict(model: &Path, input: &Path) -> Result<()> {
         _ => Box::new(File::open(input).with_context(|| format!("cannot read `{name}`"))?),
     };
     let mut table = Table::open(&name, rows)?;
-    table.choose(model.order_columns(table.header())?);
+    let columns = model.order_columns(table.header())?;
+    for (column, is_refused) in columns.iter().zip(model.refuses_missing()) {
+        let kind = if is_refused {
+            Kind::Dense
+        } else {
+            Kind::Sparse
+        };
+        table.expect(*column, kind);
+    }
+    table.choose(columns);
     let mut out = BufWriter::new(io::stdout().lock());
     score(&model, &mut table, &mut out)
 }
 
 fn score(model: &Model, table: &mut Table<Box<dyn Read>>, out: &mut impl Write) -> Result<()> {
+    // A number is its own label; of text the number is only the place.
+    let labels = model.classes().filter(|labels| labels.is_text());
     quiet_pipe(writeln!(out, "y_pred"))?;
     loop {
         let mut values = Vec::new();
@@ -135,7 +148,20 @@ fn score(model: &Model, table: &mut Table<Box<dyn Read>>, out: &mut impl Write) 
             return quiet_pipe(out.flush());
         }
         for y_pred in model.predict(&Rows::new(model.info().n_features, values)?)? {
-            quiet_pipe(writeln!(out, "{y_pred:?}"))?;
+            let label = labels.and_then(|labels| Some(labels.name(labels.index(y_pred)?)));
+            quiet_pipe(match label {
+                Some(label) => writeln!(out, "{}", csv_field(&label)),
+                None => writeln!(out, "{y_pred:?}"),
+            })?;
         }
+    }
+}
+
+/// Quoted where CSV needs it.
+fn csv_field(text: &str) -> Cow<'_, str> {
+    if text.contains([',', '"', '\n', '\r']) {
+        Cow::Owned(format!("\"{}\"", text.replace('"', "\"\"")))
+    } else {
+        Cow::Borrowed(text)
     }
 }

@@ -59,7 +59,7 @@ pub fn execute(cli: Cli) -> Result<()> {
         Command::Convert { input, output } => files::convert(&input, output),
         Command::Inspect { file } => files::inspect(&file),
         Command::Predict { model, input } => files::predict(&model, &input),
-        Command::Verify { common } => files::verify(&load(&common, overrides)?.logs),
+        Command::Verify { common } => files::verify(&load(&common, overrides)?),
         Command::Check { common, model } => {
             model.override_in(&mut overrides);
             let config = load(&common, overrides)?;

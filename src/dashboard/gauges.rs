@@ -3,7 +3,7 @@
 use metrics::gauge;
 
 use super::{BusState, Ledger, LinkState, moment::Moment};
-use crate::stats::Report;
+use crate::stats::{Average, Report, Score};
 
 /// Sets every gauge to this moment.
 pub(super) fn set(moment: &Moment) {
@@ -16,6 +16,11 @@ pub(super) fn set(moment: &Moment) {
     quality("all", &view.all_time);
     quality("rows", &view.last_rows.report);
     quality("time", &view.recent.report);
+    if let Some(labels) = &view.classification {
+        score("all", &labels.all_time);
+        score("rows", &labels.last_rows);
+        score("time", &labels.recent);
+    }
     if let Some(ledger) = &moment.ledger {
         set_ledger(ledger);
     }
@@ -51,7 +56,26 @@ fn quality(window: &'static str, report: &Report) {
     }
 }
 
+/// Of labels; `residual_mae` is the share of wrong ones then.
+fn score(window: &'static str, score: &Score) {
+    gauge!("residual_accuracy", "window" => window).set(or_nan(score.accuracy));
+    gauge!("residual_baseline_accuracy", "window" => window).set(or_nan(score.baseline_accuracy));
+    if let Some(average) = score.average.map(Average::name) {
+        gauge!("residual_f1", "window" => window, "average" => average).set(or_nan(score.f1));
+    }
+}
+
 fn set_ledger(ledger: &Ledger) {
+    if let Some(loss) = &ledger.log_loss {
+        for (window, figure) in [
+            ("all", &loss.all_time),
+            ("rows", &loss.last_rows),
+            ("time", &loss.recent),
+        ] {
+            gauge!("residual_log_loss", "window" => window).set(or_nan(figure.value));
+            gauge!("residual_log_loss_rows", "window" => window).set(as_f64(figure.n));
+        }
+    }
     gauge!("residual_ledger_received").set(as_f64(ledger.received));
     gauge!("residual_ledger_pending").set(as_f64(ledger.pending));
     for (state, halves) in ledger.states() {

@@ -38,7 +38,7 @@ mod svg;
 mod token;
 
 pub use ingest::Ingest;
-pub use moment::{BusState, Ledger, LinkState, Queue, Service};
+pub use moment::{BusState, Ledger, LinkState, LogLoss, LossFigure, Queue, Service};
 pub use serve::{BusPort, DashboardError, Provider, State, admit, serve};
 pub use token::Token;
 

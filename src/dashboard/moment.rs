@@ -40,8 +40,30 @@ pub struct Ledger {
     pub label_delay_p50_ms: Option<u64>,
     /// The same for 95 of 100 labels.
     pub label_delay_p95_ms: Option<u64>,
+    /// Of a classification.
+    pub log_loss: Option<LogLoss>,
     /// Why nothing can be recorded at the moment, if so.
     pub failing: Option<String>,
+}
+
+/// A classifier's log-loss over the rows whose predictions brought probabilities.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LogLoss {
+    /// Over all rows.
+    pub all_time: LossFigure,
+    /// Over the last rows.
+    pub last_rows: LossFigure,
+    /// Over the last minutes.
+    pub recent: LossFigure,
+}
+
+/// A log-loss and the rows that it is of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LossFigure {
+    /// How many rows.
+    pub n: u64,
+    /// Their mean loss; none without rows.
+    pub value: Option<f64>,
 }
 
 impl Ledger {

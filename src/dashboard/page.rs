@@ -14,12 +14,16 @@ use sha2::{Digest, Sha256};
 
 use super::{
     moment::{Level, Moment},
-    number::{escape, short},
+    number::{escape, percent, short},
     serve::Desk,
     svg,
 };
-use crate::stats::{ErrorKind, Report};
+use crate::{
+    stats::{ErrorKind, Report},
+    task::Task,
+};
 
+mod classes;
 mod figures;
 mod house;
 mod tables;
@@ -61,8 +65,8 @@ pub(super) fn parts(moment: &Moment) -> Vec<(&'static str, String)> {
     vec![
         ("title", title(moment)),
         ("status", house::status(moment)),
-        ("tiles", figures::tiles(view)),
-        ("figures", figures::table(view)),
+        ("tiles", tiles(moment)),
+        ("figures", table(moment)),
         ("histogram", histogram(moment)),
         ("recent", recent(moment)),
         ("history", history(moment)),
@@ -77,22 +81,47 @@ pub(super) fn parts(moment: &Moment) -> Vec<(&'static str, String)> {
 
 /// What stands in the browser's tab; it is text, not HTML.
 fn title(moment: &Moment) -> String {
-    let mae = moment
-        .view
-        .last_rows
-        .report
-        .mae
-        .map(|mae| format!("MAE {}", short(mae)));
+    let figure = match &moment.view.classification {
+        None => {
+            let mae = moment.view.last_rows.report.mae;
+            mae.map(|mae| format!("MAE {}", short(mae)))
+        }
+        Some(labels) => {
+            let accuracy = labels.last_rows.accuracy;
+            accuracy.map(|accuracy| format!("accuracy {}", percent(accuracy)))
+        }
+    };
     if moment.alert.is_some() && moment.status.level == Level::Live {
-        return format!("Too wrong · {} · residual", mae.unwrap_or_default());
+        return format!("Too wrong · {} · residual", figure.unwrap_or_default());
     }
-    match (moment.status.level, mae) {
-        (Level::Live, Some(mae)) => format!("{mae} · residual"),
+    match (moment.status.level, figure) {
+        (Level::Live, Some(figure)) => format!("{figure} · residual"),
         (_, _) => format!("{} · residual", moment.status.title),
     }
 }
 
+fn tiles(moment: &Moment) -> String {
+    let view = &moment.view;
+    match &view.classification {
+        None => figures::tiles(view),
+        Some(labels) => classes::tiles(view, labels, moment.ledger.as_ref()),
+    }
+}
+
+fn table(moment: &Moment) -> String {
+    let view = &moment.view;
+    match &view.classification {
+        None => figures::table(view),
+        Some(labels) => classes::table(view, labels, moment.ledger.as_ref()),
+    }
+}
+
 fn histogram(moment: &Moment) -> String {
+    if let Some(labels) = &moment.view.classification
+        && moment.view.rows > 0
+    {
+        return svg::classes(&labels.confusion);
+    }
     let snapshot = moment.view.distribution.as_ref();
     let shape = snapshot.and_then(|snapshot| {
         snapshot
@@ -114,6 +143,7 @@ fn recent(moment: &Moment) -> String {
         &view.course,
         svg::Axis::Time,
         &levels(&view.recent.report, view.all_time.mae),
+        error_name(moment),
         &view.changes,
     )
 }
@@ -127,9 +157,17 @@ fn history(moment: &Moment) -> String {
         &view.history,
         svg::Axis::Rows,
         &levels(&view.all_time, view.all_time.mae),
+        error_name(moment),
         &view.changes,
     );
     chart + &figures::last_change(view)
+}
+
+fn error_name(moment: &Moment) -> &'static str {
+    match moment.view.task {
+        Task::Regression => "mean absolute error",
+        Task::Classification => "share of wrong labels",
+    }
 }
 
 fn levels(report: &Report, all_time: Option<f64>) -> [(&'static str, Option<f64>); 2] {
@@ -140,6 +178,9 @@ fn scatter(moment: &Moment) -> String {
     let view = &moment.view;
     if view.latest.is_empty() {
         return empty("It is drawn from the first row on.");
+    }
+    if let Some(labels) = &view.classification {
+        return classes::confusion(&labels.confusion);
     }
     svg::scatter(&view.sample, &view.latest)
 }

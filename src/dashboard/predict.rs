@@ -15,7 +15,7 @@ use super::{
     serve::Desk,
 };
 use crate::{
-    message::{self, Encoding, Features, Prediction, Record},
+    message::{self, Body as _, Encoding, Features, Prediction, Probabilities, Record},
     model::{Model, Rows},
 };
 
@@ -67,22 +67,29 @@ fn predict(
         )
     };
     let rows = Rows::new(model.info().n_features, values).map_err(|error| failed(&error))?;
-    let answers = model.predict(&rows).map_err(|error| failed(&error))?;
+    let answers = model.answer_each(&rows, true);
+    let mut probabilities = answers.probabilities.into_iter();
     let mut predictions = Vec::with_capacity(of);
     let mut bad = Vec::new();
-    for (index, (record, answer)) in records.into_iter().zip(answers).enumerate() {
-        if answer.is_finite() {
-            predictions.push(Record {
-                id: record.id,
-                body: Prediction(answer),
-            });
-        } else {
-            let reason = format!("the model answered {answer}");
-            bad.push(BadRecord {
+    for (index, (record, answer)) in records.into_iter().zip(answers.values).enumerate() {
+        let probabilities = probabilities.next().flatten().map(Probabilities::new);
+        match answer {
+            Ok(y_pred) => {
+                let body = Prediction::new(y_pred);
+                let body = match probabilities {
+                    Some(Ok(probabilities)) => body.with_probabilities(probabilities),
+                    Some(Err(_)) | None => body,
+                };
+                predictions.push(Record {
+                    id: record.id,
+                    body,
+                });
+            }
+            Err(reason) => bad.push(BadRecord {
                 index,
                 id: Some(record.id.to_string()),
                 reason,
-            });
+            }),
         }
     }
     if bad.is_empty() {

@@ -4,11 +4,13 @@
 
 use std::fmt::Write;
 
+mod classes;
 mod course;
 mod histogram;
 mod scale;
 mod scatter;
 
+pub(super) use classes::classes;
 pub(super) use course::{Axis, course};
 pub(super) use histogram::histogram;
 pub(super) use scatter::scatter;

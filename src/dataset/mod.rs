@@ -1,8 +1,9 @@
 //! Labelled rows: the bundled ones, a CSV file, or CSV on standard input.
 //!
 //! Promises: the header decides what a column is; a cell that is no finite number is an error that names file, line
-//! and column; a file read in order is never held in memory as a whole. Deliberately absent: type guessing,
-//! missing values, any other format.
+//! and column; a file read in order is never held in memory as a whole. A feature may be missing (an empty cell, or `NaN`)
+//! where the model takes that, and the true answer may be a label in text where labels are known. Deliberately absent: type
+//! guessing, any other format.
 
 use std::{io, path::PathBuf};
 
@@ -12,7 +13,7 @@ mod source;
 mod table;
 
 pub use source::{Dataset, Source};
-pub use table::Table;
+pub use table::{Kind, Table};
 
 /// Where rows come from and in which order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +65,9 @@ pub enum Order {
 /// One row: features in the chosen column order, and the true answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// `k` finite values.
+    /// `k` finite values, or NaN for a missing one.
     pub features: Vec<f64>,
-    /// The true answer, finite.
+    /// The true answer, finite; of labels in text their index.
     pub target: f64,
 }
 
@@ -117,6 +118,51 @@ pub enum DatasetError {
         "`{name}` line {line}, column `{column}`: {value:?} is not a finite number; mend or drop that row"
     )]
     Cell {
+        /// The file.
+        name: String,
+        /// The line in the file, from 1.
+        line: u64,
+        /// The column's name.
+        column: String,
+        /// The cell's text.
+        value: String,
+    },
+    /// The true answer is none of the known labels.
+    #[error(
+        "`{name}` line {line}, column `{column}`: {value:?} is no known label; known are {known}; mend or drop that row, or \
+         use the model that knows it"
+    )]
+    UnknownLabel {
+        /// The file.
+        name: String,
+        /// The line in the file, from 1.
+        line: u64,
+        /// The column's name.
+        column: String,
+        /// The cell's text.
+        value: String,
+        /// The labels.
+        known: String,
+    },
+    /// A feature is missing.
+    #[error(
+        "`{name}` line {line}, column `{column}`: the value is missing, and the model has no answer without it; mend or drop \
+         that row, or fit the model with a SimpleImputer in front"
+    )]
+    Missing {
+        /// The file.
+        name: String,
+        /// The line in the file, from 1.
+        line: u64,
+        /// The column's name.
+        column: String,
+    },
+    /// Text where a number should be, and nobody said which labels there are.
+    #[error(
+        "`{name}` line {line}, column `{column}`: {value:?} is not a finite number; for labels in text name them all, in the \
+         model's order, by the setting `labels`"
+    )]
+    Text {
         /// The file.
         name: String,
         /// The line in the file, from 1.

@@ -10,7 +10,8 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{BUNDLED, Config, DatasetError, Order, Sample, Table};
+use super::{BUNDLED, Config, DatasetError, Order, Sample, Table, table::Kind};
+use crate::task::Judge;
 
 static DIABETES: &str = include_str!("../../data/diabetes.csv");
 
@@ -23,6 +24,10 @@ pub struct Dataset {
     origin: Origin,
     target: usize,
     features: Vec<usize>,
+    /// What the true answer may be.
+    answer: Kind,
+    /// For each feature whether it must be there; empty where that is the predictor's concern.
+    needed: Vec<bool>,
     config: Config,
 }
 
@@ -110,6 +115,8 @@ impl Dataset {
             origin,
             target,
             features,
+            answer: Kind::Answer,
+            needed: Vec::new(),
             config: config.clone(),
         })
     }
@@ -140,14 +147,42 @@ impl Dataset {
         self.features = columns;
     }
 
+    /// Says what the true answers are: numbers, or these labels.
+    pub fn judged_by(&mut self, judge: &Judge) {
+        self.answer = match &judge.labels {
+            Some(labels) => Kind::Label(labels.clone()),
+            None => Kind::Answer,
+        };
+    }
+
+    /// Says which features, in their order, the model has no answer without.
+    pub fn needs(&mut self, needed: Vec<bool>) {
+        self.needed = needed;
+    }
+
+    /// What the cells of each chosen column may be, the target last.
+    fn columns(&self) -> Vec<(usize, Kind)> {
+        let is_needed = |place: usize| self.needed.get(place).copied().unwrap_or(false);
+        let feature = |(place, column): (usize, &usize)| {
+            let kind = if is_needed(place) {
+                Kind::Dense
+            } else {
+                Kind::Sparse
+            };
+            (*column, kind)
+        };
+        let mut columns: Vec<_> = self.features.iter().enumerate().map(feature).collect();
+        columns.push((self.target, self.answer.clone()));
+        columns
+    }
+
     /// Begins to read. `entropy` seeds the random order where the configuration has no seed.
     ///
     /// # Errors
     /// A random order reads everything at once: any bad cell, no rows at all, or more than `values_max`.
     pub fn into_source(mut self, entropy: u64) -> Result<Source, DatasetError> {
-        let mut columns = self.features.clone();
-        columns.push(self.target);
-        self.table.choose(columns.clone());
+        let columns = self.columns();
+        choose(&mut self.table, &columns);
         let in_order =
             matches!(self.origin, Origin::Stdin) || self.config.order == Order::Sequential;
         let width = columns.len();
@@ -259,6 +294,13 @@ impl Memory {
     }
 }
 
+fn choose(table: &mut Table<Box<dyn Read + Send>>, columns: &[(usize, Kind)]) {
+    table.choose(columns.iter().map(|(column, _)| *column).collect());
+    for (column, kind) in columns {
+        table.expect(*column, kind.clone());
+    }
+}
+
 fn sample(values: &[f64]) -> Sample {
     let (target, features) = values.split_last().unwrap_or((&0.0, &[]));
     Sample {
@@ -270,7 +312,7 @@ fn sample(values: &[f64]) -> Sample {
 fn read_ahead(
     table: Table<Box<dyn Read + Send>>,
     origin: Origin,
-    columns: Vec<usize>,
+    columns: Vec<(usize, Kind)>,
 ) -> mpsc::Receiver<Result<Sample, DatasetError>> {
     let (rows, receiver) = mpsc::channel(READ_AHEAD);
     thread::spawn(move || {
@@ -285,7 +327,7 @@ fn read_ahead(
 fn read_round(
     mut table: Table<Box<dyn Read + Send>>,
     origin: &Origin,
-    columns: &[usize],
+    columns: &[(usize, Kind)],
     rows: &mpsc::Sender<Result<Sample, DatasetError>>,
 ) -> Result<(), DatasetError> {
     let mut values = Vec::with_capacity(columns.len());
@@ -307,7 +349,7 @@ fn read_round(
             return Ok(());
         }
         table = origin.open()?;
-        table.choose(columns.to_vec());
+        choose(&mut table, columns);
     }
 }
 
@@ -410,7 +452,7 @@ mod tests {
         assert_eq!(source.next_batch(1).await.unwrap()[0].target, 10.0);
         assert!(matches!(
             source.next_batch(1).await,
-            Err(DatasetError::Cell { line: 3, .. })
+            Err(DatasetError::Text { line: 3, .. })
         ));
     }
 }

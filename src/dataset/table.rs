@@ -1,18 +1,36 @@
-//! A CSV table read row by row: numbers only, in a chosen column order.
+//! A CSV table read row by row: numbers, and in one column labels, in a chosen column order.
 
 use std::io::Read;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::DatasetError;
+use crate::task::Labels;
 
 /// Rows of finite numbers below a header. Reads ahead by one buffer only.
 pub struct Table<R> {
     name: String,
     header: Vec<String>,
     columns: Vec<usize>,
+    kinds: Vec<Kind>,
     reader: csv::Reader<R>,
     record: StringRecord,
+}
+
+/// What the cells of a column may be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Kind {
+    /// Finite numbers.
+    #[default]
+    Number,
+    /// Finite numbers of which some may be missing.
+    Sparse,
+    /// Finite numbers; that none may be missing is the model's wish.
+    Dense,
+    /// One of these labels.
+    Label(Labels),
+    /// Finite numbers; text would be labels that nobody named.
+    Answer,
 }
 
 impl<R: Read> Table<R> {
@@ -41,10 +59,12 @@ impl<R: Read> Table<R> {
             });
         }
         let columns = (0..header.len()).collect();
+        let kinds = vec![Kind::Number; header.len()];
         Ok(Self {
             name: name.to_owned(),
             header,
             columns,
+            kinds,
             reader,
             record: StringRecord::new(),
         })
@@ -63,6 +83,13 @@ impl<R: Read> Table<R> {
             "columns come from the header"
         );
         self.columns = columns;
+    }
+
+    /// Says what the cells of a column may be; all columns hold numbers before.
+    pub fn expect(&mut self, column: usize, kind: Kind) {
+        if let Some(place) = self.kinds.get_mut(column) {
+            *place = kind;
+        }
     }
 
     /// The place of a named column.
@@ -96,7 +123,7 @@ impl<R: Read> Table<R> {
         let before = values.len();
         for &column in &self.columns {
             let cell = self.record.get(column).unwrap_or_default();
-            let Some(value) = finite(cell) else {
+            let Some(value) = value(cell, &self.kinds[column]) else {
                 let error = self.cell_error(column, cell);
                 values.truncate(before);
                 return Err(error);
@@ -107,13 +134,50 @@ impl<R: Read> Table<R> {
     }
 
     fn cell_error(&self, column: usize, cell: &str) -> DatasetError {
-        DatasetError::Cell {
-            name: self.name.clone(),
-            line: self.record.position().map_or(0, csv::Position::line),
-            column: self.header[column].clone(),
-            value: cell.chars().take(60).collect(),
+        let name = self.name.clone();
+        let line = self.record.position().map_or(0, csv::Position::line);
+        let value: String = cell.chars().take(60).collect();
+        let kind = &self.kinds[column];
+        let column = self.header[column].clone();
+        match kind {
+            Kind::Label(labels) => DatasetError::UnknownLabel {
+                name,
+                line,
+                column,
+                value,
+                known: labels.to_string(),
+            },
+            Kind::Dense if is_missing(cell) => DatasetError::Missing { name, line, column },
+            Kind::Answer if !cell.is_empty() && cell.parse::<f64>().is_err() => {
+                DatasetError::Text {
+                    name,
+                    line,
+                    column,
+                    value,
+                }
+            }
+            _ => DatasetError::Cell {
+                name,
+                line,
+                column,
+                value,
+            },
         }
     }
+}
+
+#[inline]
+fn value(cell: &str, kind: &Kind) -> Option<f64> {
+    match kind {
+        Kind::Label(labels) => labels.read(cell),
+        Kind::Sparse if is_missing(cell) => Some(f64::NAN),
+        _ => finite(cell),
+    }
+}
+
+/// As spreadsheets and pandas write it.
+fn is_missing(cell: &str) -> bool {
+    cell.is_empty() || cell.eq_ignore_ascii_case("nan")
 }
 
 fn finite(cell: &str) -> Option<f64> {
@@ -163,6 +227,51 @@ mod tests {
             "a,b\n,1\n",
             "`t.csv` line 2, column `a`: \"\" is not a finite number; mend or drop that row",
         );
+    }
+
+    fn read(text: &str, kinds: [Kind; 2]) -> Result<Vec<f64>, String> {
+        let mut table = Table::open("t.csv", text.as_bytes()).unwrap();
+        for (column, kind) in kinds.into_iter().enumerate() {
+            table.expect(column, kind);
+        }
+        let mut values = Vec::new();
+        while table
+            .read_row(&mut values)
+            .map_err(|error| error.to_string())?
+        {}
+        Ok(values)
+    }
+
+    #[test]
+    fn a_label_is_its_index_and_an_unknown_one_is_refused_with_the_known_ones() {
+        let labels = Labels::Text(vec!["no".to_owned(), "yes".to_owned()]);
+        let kinds = || [Kind::Dense, Kind::Label(labels.clone())];
+        assert_eq!(
+            read("a,b\n1,yes\n2,no\n", kinds()).unwrap(),
+            [1.0, 1.0, 2.0, 0.0]
+        );
+        let error = read("a,b\n1,yes\n2,maybe\n", kinds()).unwrap_err();
+        assert!(
+            error.starts_with(
+                "`t.csv` line 3, column `b`: \"maybe\" is no known label; known are `no`, `yes`"
+            ),
+            "{error}"
+        );
+        let error = read("a,b\n1,yes\n", [Kind::Number, Kind::Answer]).unwrap_err();
+        assert!(error.contains("by the setting `labels`"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_value_is_nan_where_the_model_takes_it_and_refused_where_not() {
+        let values = read("a,b\n,1\nNaN,2\n", [Kind::Sparse, Kind::Number]).unwrap();
+        assert!(values[0].is_nan() && values[2].is_nan() && values[3] == 2.0);
+        let error = read("a,b\n1,1\n,2\n", [Kind::Dense, Kind::Number]).unwrap_err();
+        assert!(
+            error.starts_with("`t.csv` line 3, column `a`: the value is missing"),
+            "{error}"
+        );
+        let error = read("a,b\ninf,1\n", [Kind::Sparse, Kind::Number]).unwrap_err();
+        assert!(error.contains("\"inf\" is not a finite number"), "{error}");
     }
 
     #[test]

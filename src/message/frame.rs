@@ -5,12 +5,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    Body, Record,
+    Body, Probabilities, Record,
     id::{IdError, RecordId, Repr},
 };
 
 /// Media type of a postcard frame. The version is raised with any change of the layout.
 pub const POSTCARD: &str = "application/x-postcard; v=1";
+/// Media type of a postcard frame whose records bring probabilities: a frame without any, which is every frame of a
+/// regression, has not a byte for them.
+pub const POSTCARD_PROBABILITIES: &str = "application/x-postcard; v=1; with=probabilities";
 /// Media type of a JSON frame; also assumed where a sender gives none.
 pub const JSON: &str = "application/json";
 
@@ -98,6 +101,8 @@ struct WireRecordRef<'a, B> {
 struct JsonRecordOut<'a> {
     id: Box<RawValue>,
     body: JsonBodyOut<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probabilities: Option<&'a [f64]>,
 }
 
 #[derive(Serialize)]
@@ -113,14 +118,64 @@ struct JsonRecordIn<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow)]
     body: Option<&'a RawValue>,
+    #[serde(borrow)]
+    probabilities: Option<&'a RawValue>,
+}
+
+/// A record with its probabilities; an empty list where it has none.
+#[derive(Deserialize)]
+struct WireScored<B> {
+    id: Repr,
+    body: B,
+    probabilities: Vec<f64>,
+}
+
+#[derive(Serialize)]
+struct WireScoredRef<'a, B> {
+    id: &'a Repr,
+    body: &'a B,
+    probabilities: &'a [f64],
 }
 
 /// Packs records into one frame.
 #[must_use]
 pub fn encode<B: Body>(records: &[Record<B>], encoding: Encoding) -> Frame {
+    let has_probabilities = || {
+        let mut bodies = records.iter().map(|record| &record.body);
+        bodies.any(|body| body.probabilities().is_some())
+    };
     match encoding {
+        Encoding::Postcard if B::MAY_HAVE_PROBABILITIES && has_probabilities() => {
+            encode_scored(records)
+        }
         Encoding::Postcard => encode_postcard(records),
         Encoding::Json => encode_json(records),
+    }
+}
+
+fn encode_scored<B: Body>(records: &[Record<B>]) -> Frame {
+    let probabilities = |record: &'_ Record<B>| -> usize {
+        record
+            .body
+            .probabilities()
+            .map_or(0, |some| some.as_slice().len())
+    };
+    let classes = records.iter().map(probabilities).max().unwrap_or(0);
+    let buffer = Vec::with_capacity(8 + records.len() * (30 + 8 * classes));
+    // As in a plain frame.
+    let mut body = postcard::to_extend(&records.len(), buffer).unwrap_or_default();
+    for record in records {
+        let probabilities = record.body.probabilities();
+        let wire = WireScoredRef {
+            id: &record.id.0,
+            body: &record.body,
+            probabilities: probabilities.map_or(&[], Probabilities::as_slice),
+        };
+        body = postcard::to_extend(&wire, body).unwrap_or_default();
+    }
+    Frame {
+        content_type: POSTCARD_PROBABILITIES,
+        body: body.into(),
     }
 }
 
@@ -164,6 +219,7 @@ fn json_record<B: Body>(record: &Record<B>) -> JsonRecordOut<'_> {
     JsonRecordOut {
         id: record.id.to_json(),
         body,
+        probabilities: record.body.probabilities().map(Probabilities::as_slice),
     }
 }
 
@@ -173,8 +229,11 @@ fn json_record<B: Body>(record: &Record<B>) -> JsonRecordOut<'_> {
 /// When not even the records can be told apart; a bad record alone is in [`Decoded::malformed`].
 pub fn decode<B: Body>(content_type: &str, body: &[u8]) -> Result<Decoded<B>, FrameError> {
     let decoded = match media_type(content_type) {
-        Some(Encoding::Postcard) => decode_postcard(body),
+        Some(Encoding::Postcard) => decode_postcard(body, POSTCARD, take_record),
         Some(Encoding::Json) => decode_json(body),
+        None if B::MAY_HAVE_PROBABILITIES && content_type == POSTCARD_PROBABILITIES => {
+            decode_postcard(body, POSTCARD_PROBABILITIES, take_scored)
+        }
         None => Err(FrameError::ContentType(
             content_type.chars().take(80).collect(),
         )),
@@ -196,7 +255,35 @@ fn media_type(content_type: &str) -> Option<Encoding> {
     is_json.then_some(Encoding::Json)
 }
 
-fn decode_postcard<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
+/// What the bytes of a postcard frame begin with, and the bytes after it.
+type Taken<'a, B> = Result<((Repr, B), &'a [u8]), postcard::Error>;
+
+fn take_record<B: Body>(bytes: &[u8]) -> Taken<'_, B> {
+    let (WireRecord { id, body }, after) = postcard::take_from_bytes(bytes)?;
+    Ok(((id, body), after))
+}
+
+fn take_scored<B: Body>(bytes: &[u8]) -> Taken<'_, B> {
+    let (scored, after) = postcard::take_from_bytes(bytes)?;
+    let WireScored {
+        id,
+        body,
+        probabilities,
+    } = scored;
+    let body: B = body;
+    if probabilities.is_empty() {
+        return Ok(((id, body), after));
+    }
+    let body = body.with_probabilities(Probabilities::unchecked(probabilities));
+    Ok(((id, body), after))
+}
+
+#[inline]
+fn decode_postcard<'a, B: Body>(
+    body: &'a [u8],
+    content_type: &'static str,
+    take: impl Fn(&'a [u8]) -> Taken<'a, B>,
+) -> Result<Decoded<B>, FrameError> {
     let (claimed, mut rest): (usize, _) =
         postcard::take_from_bytes(body).map_err(FrameError::Postcard)?;
     let mut decoded = Decoded {
@@ -204,8 +291,7 @@ fn decode_postcard<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
         malformed: Vec::new(),
     };
     for index in 0..claimed {
-        let (WireRecord { id, body }, after): (WireRecord<B>, _) =
-            postcard::take_from_bytes(rest).map_err(FrameError::Postcard)?;
+        let ((id, body), after) = take(rest).map_err(FrameError::Postcard)?;
         let (own, _) = rest.split_at(rest.len() - after.len());
         rest = after;
         match checked_record(id, body) {
@@ -214,7 +300,7 @@ fn decode_postcard<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
                 index,
                 id,
                 reason,
-                frame: frame_of_one(own),
+                frame: frame_of_one(own, content_type),
             }),
         }
     }
@@ -225,26 +311,29 @@ fn decode_postcard<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
 }
 
 /// A frame of one record, from the record's bytes.
-fn frame_of_one(record: &[u8]) -> Frame {
+fn frame_of_one(record: &[u8], content_type: &'static str) -> Frame {
     let mut body = Vec::with_capacity(1 + record.len());
     body.push(1);
     body.extend_from_slice(record);
     Frame {
-        content_type: POSTCARD,
+        content_type,
         body: body.into(),
     }
 }
 
 fn checked_record<B: Body>(id: Repr, body: B) -> Result<Record<B>, (Option<RecordId>, String)> {
     let id = RecordId::checked(id).map_err(|error| (None, error.to_string()))?;
-    match check_values(body.values()) {
+    let checked = check_values::<B>(body.values())
+        .and_then(|()| body.probabilities().map_or(Ok(()), Probabilities::check));
+    match checked {
         Ok(()) => Ok(Record { id, body }),
         Err(reason) => Err((Some(id), reason)),
     }
 }
 
-fn check_values(values: &[f64]) -> Result<(), String> {
-    match values.iter().position(|value| !value.is_finite()) {
+fn check_values<B: Body>(values: &[f64]) -> Result<(), String> {
+    let is_good = |value: &f64| value.is_finite() || (B::MAY_MISS && value.is_nan());
+    match values.iter().position(|value| !is_good(value)) {
         None => Ok(()),
         Some(at) => Err(format!(
             "value {at} of the body is {}, expected a finite number",
@@ -296,9 +385,16 @@ fn json_to_record<B: Body>(raw: &RawValue) -> Result<Record<B>, (Option<RecordId
     let body = record
         .body
         .ok_or_else(|| with_id("record has no `body`".to_owned()))?;
-    let values = json_to_values(body.get()).map_err(with_id)?;
+    let values = json_to_values::<B>(body.get()).map_err(with_id)?;
     let body = B::from_values(values).map_err(with_id)?;
-    Ok(Record { id, body })
+    match record.probabilities.filter(|_| B::MAY_HAVE_PROBABILITIES) {
+        None => Ok(Record { id, body }),
+        Some(raw) => {
+            let probabilities = json_to_probabilities(raw.get()).map_err(with_id)?;
+            let body = body.with_probabilities(probabilities);
+            Ok(Record { id, body })
+        }
+    }
 }
 
 fn json_to_id(json: &str) -> Result<RecordId, IdError> {
@@ -310,13 +406,29 @@ fn json_to_id(json: &str) -> Result<RecordId, IdError> {
     }
 }
 
-fn json_to_values(json: &str) -> Result<Vec<f64>, String> {
-    let expected = |_| "body is neither a finite number nor a list of finite numbers".to_owned();
-    if json.starts_with('[') {
-        serde_json::from_str(json).map_err(expected)
-    } else {
-        serde_json::from_str(json)
+fn json_to_values<B: Body>(json: &str) -> Result<Vec<f64>, String> {
+    if !json.starts_with('[') {
+        let expected =
+            |_| "body is neither a finite number nor a list of finite numbers".to_owned();
+        return serde_json::from_str(json)
             .map(|value| vec![value])
-            .map_err(expected)
+            .map_err(expected);
     }
+    let finite = serde_json::from_str(json);
+    if finite.is_err() && B::MAY_MISS {
+        let some: Vec<Option<f64>> = serde_json::from_str(json).map_err(|_| {
+            "body is neither a finite number nor a list of finite numbers and `null`".to_owned()
+        })?;
+        return Ok(some
+            .into_iter()
+            .map(|value| value.unwrap_or(f64::NAN))
+            .collect());
+    }
+    finite.map_err(|_| "body is neither a finite number nor a list of finite numbers".to_owned())
+}
+
+fn json_to_probabilities(json: &str) -> Result<Probabilities, String> {
+    let values = serde_json::from_str(json)
+        .map_err(|_| "`probabilities` is no list of numbers".to_owned())?;
+    Probabilities::new(values)
 }

@@ -91,17 +91,120 @@ fn one_bad_record_dies_alone_with_its_reason() {
 #[test]
 fn a_value_that_is_not_finite_is_refused_in_postcard_too() {
     let frame = encode(
-        &[features("a", &[1.0]), features("b", &[1.0, f64::NAN])],
+        &[features("a", &[1.0]), features("b", &[1.0, f64::INFINITY])],
         Encoding::Postcard,
     );
     let decoded: Decoded<Features> = decode(frame.content_type, &frame.body).unwrap();
     assert_eq!(decoded.records, [features("a", &[1.0])]);
     assert_eq!(
         decoded.malformed[0].reason,
-        "value 1 of the body is NaN, expected a finite number"
+        "value 1 of the body is inf, expected a finite number"
     );
     let alone: Decoded<Features> = decode(POSTCARD, &decoded.malformed[0].frame.body).unwrap();
     assert_eq!(alone.malformed.len(), 1);
+}
+
+#[test]
+fn a_missing_feature_travels_as_nan_and_as_null_and_a_missing_answer_does_not() {
+    let records = [features("a", &[1.0, f64::NAN])];
+    for encoding in [Encoding::Postcard, Encoding::Json] {
+        let frame = encode(&records, encoding);
+        let decoded: Decoded<Features> = decode(frame.content_type, &frame.body).unwrap();
+        let values = &decoded.records[0].body.0;
+        assert!(values[0] == 1.0 && values[1].is_nan(), "{encoding:?}");
+    }
+    let json = encode(&records, Encoding::Json);
+    assert_eq!(&json.body[..], br#"{"id":"a","body":[1.0,null]}"#);
+    let answer: Decoded<Truth> =
+        decode_all(JSON, r#"[{"id":"a","body":null},{"id":"b","body":[null]}]"#);
+    assert_eq!((answer.records.len(), answer.malformed.len()), (0, 2));
+}
+
+fn scored(id: &str, y_pred: f64, probabilities: &[f64]) -> Record<Prediction> {
+    Record {
+        id: id.parse().unwrap(),
+        body: Prediction::new(y_pred)
+            .with_probabilities(Probabilities::unchecked(probabilities.to_vec())),
+    }
+}
+
+#[test]
+fn probabilities_travel_in_both_encodings_and_beside_records_without() {
+    let plain = Record {
+        id: "b".parse().unwrap(),
+        body: Prediction::new(2.0),
+    };
+    let records = [scored("a", 1.0, &[0.25, 0.75]), plain];
+    for encoding in [Encoding::Postcard, Encoding::Json] {
+        let frame = encode(&records, encoding);
+        let decoded: Decoded<Prediction> = decode(frame.content_type, &frame.body).unwrap();
+        assert_eq!(decoded.records, records, "{encoding:?}");
+    }
+    let json = encode(&records[..1], Encoding::Json);
+    assert_eq!(
+        &json.body[..],
+        br#"{"id":"a","body":1.0,"probabilities":[0.25,0.75]}"#
+    );
+    let old: Decoded<Prediction> = decode_all("", r#"{"id": "a", "body": 1}"#);
+    assert_eq!(old.records[0].body, Prediction::new(1.0));
+}
+
+#[test]
+fn a_frame_without_probabilities_has_not_a_byte_for_them() {
+    let record = |y_pred| Record {
+        id: "a".parse().unwrap(),
+        body: Prediction::new(y_pred),
+    };
+    let frame = encode(&[record(1.0), record(2.0)], Encoding::Postcard);
+    let truths = [1.0, 2.0].map(|value| Record {
+        id: "a".parse().unwrap(),
+        body: Truth(value),
+    });
+    assert_eq!(frame, encode(&truths, Encoding::Postcard));
+    assert_eq!(size_of::<Prediction>(), 16);
+}
+
+#[test]
+fn bad_probabilities_die_alone_with_their_reason() {
+    let bad: [&[f64]; 3] = [&[0.5, 1.5], &[0.2, 0.2], &[f64::NAN, 1.0]];
+    let mut records = vec![scored("good", 1.0, &[0.0, 1.0])];
+    records.extend(bad.map(|probabilities| scored("bad", 1.0, probabilities)));
+    let frame = encode(&records, Encoding::Postcard);
+    let decoded: Decoded<Prediction> = decode(frame.content_type, &frame.body).unwrap();
+    assert_eq!(decoded.records.len(), 1);
+    let reasons: Vec<_> = decoded
+        .malformed
+        .iter()
+        .map(|bad| bad.reason.as_str())
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "probability 1 is 1.5, expected a number from 0 to 1",
+            "probabilities sum up to 0.4, expected 1",
+            "probability 0 is NaN, expected a number from 0 to 1",
+        ]
+    );
+    let letter = &decoded.malformed[0].frame;
+    let alone: Decoded<Prediction> = decode(letter.content_type, &letter.body).unwrap();
+    assert_eq!((alone.records.len(), alone.malformed.len()), (0, 1));
+    let json = r#"[{"id":"a","body":1,"probabilities":[0.5]},{"id":"b","body":1,"probabilities":7},
+        {"id":"c","body":1,"probabilities":[]},{"id":"d","body":1,"probabilities":[1]}]"#;
+    let decoded: Decoded<Prediction> = decode_all(JSON, json);
+    assert_eq!((decoded.records.len(), decoded.malformed.len()), (1, 3));
+}
+
+#[test]
+fn a_claimed_number_of_probabilities_is_not_allocated() {
+    // One record, a text id `a`, an answer, and four gibibytes of probabilities.
+    let frame = encode(&[scored("a", 1.0, &[1.0])], Encoding::Postcard);
+    let mut bytes = frame.body[..frame.body.len() - 9].to_vec();
+    bytes.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0x0f]);
+    assert!(matches!(
+        decode::<Prediction>(POSTCARD_PROBABILITIES, &bytes),
+        Err(FrameError::Postcard(_))
+    ));
+    assert!(decode::<Truth>(POSTCARD_PROBABILITIES, &frame.body).is_err());
 }
 
 #[test]
@@ -212,5 +315,6 @@ proptest! {
             drop(decode::<Features>(content_type, &bytes));
             drop(decode::<Truth>(content_type, &bytes));
         }
+        drop(decode::<Prediction>(POSTCARD_PROBABILITIES, &bytes));
     }
 }

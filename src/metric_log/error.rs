@@ -32,6 +32,18 @@ pub enum LogError {
         /// The header that it should have.
         expected: &'static str,
     },
+    /// What says how the log is judged cannot be understood.
+    #[error(
+        "`{}` does not say what the log's numbers are ({reason}): mend it like \
+         {{\"task\":\"classification\",\"labels\":[\"no\",\"yes\"]}}, or move it away",
+        path.display()
+    )]
+    Task {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A line in the middle that is no row.
     #[error("`{}` line {line}: {reason}; correct or remove that line", path.display())]
     Line {
@@ -60,7 +72,7 @@ impl LogError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Io { source, .. } => !is_access(source),
-            Self::Header { .. } | Self::Line { .. } => false,
+            Self::Header { .. } | Self::Line { .. } | Self::Task { .. } => false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::message::RecordId;
+use crate::{message::RecordId, task::Task};
 
 /// The first line of every log and of `corrections.csv`.
 pub const HEADER: &str = "id,y_true,y_pred,absolute_error";
@@ -16,19 +16,25 @@ pub struct Row {
     pub y_true: f64,
     /// The model's answer.
     pub y_pred: f64,
-    /// `|y_true - y_pred|`.
+    /// `|y_true - y_pred|`; of labels 0 or 1.
     pub absolute_error: f64,
 }
 
 impl Row {
-    /// The row of a truth and a prediction.
+    /// The row of a truth and a prediction that are numbers.
     #[must_use]
     pub fn new(id: RecordId, y_true: f64, y_pred: f64) -> Self {
+        Self::judged(id, y_true, y_pred, Task::Regression)
+    }
+
+    /// The row of a truth and a prediction.
+    #[must_use]
+    pub fn judged(id: RecordId, y_true: f64, y_pred: f64, task: Task) -> Self {
         Self {
             id,
             y_true,
             y_pred,
-            absolute_error: absolute_error(y_true, y_pred),
+            absolute_error: task.error(y_true, y_pred),
         }
     }
 
@@ -52,7 +58,7 @@ pub struct RowRef<'a> {
     pub y_true: f64,
     /// The model's answer.
     pub y_pred: f64,
-    /// As written; see [`RowRef::adds_up`].
+    /// As written; see [`RowRef::adds_up_as`].
     pub absolute_error: f64,
 }
 
@@ -79,24 +85,30 @@ impl<'a> RowRef<'a> {
     /// Whether a line that lacks its line feed lacks nothing else: the row adds up and its last number is not cut.
     #[must_use]
     pub fn is_whole(line: &str) -> bool {
+        Self::is_whole_as(line, Task::Regression)
+    }
+
+    /// The same of a row of labels.
+    #[must_use]
+    pub fn is_whole_label(line: &str) -> bool {
+        Self::is_whole_as(line, Task::Classification)
+    }
+
+    fn is_whole_as(line: &str, task: Task) -> bool {
         RowRef::parse(line).is_ok_and(|row| {
             let mut last = vec![b','];
             push_number(&mut last, row.absolute_error);
-            row.adds_up() && line.as_bytes().ends_with(&last)
+            row.adds_up_as(task) && line.as_bytes().ends_with(&last)
         })
     }
 
-    /// Whether `absolute_error` is exactly what the other two give.
+    /// Whether `absolute_error` is exactly what the other two give. Many rows add up either way: a right answer, a wrong one
+    /// of the labels 0 and 1.
     #[must_use]
     #[expect(clippy::float_cmp, reason = "the same subtraction gives the same bits")]
-    pub fn adds_up(&self) -> bool {
-        absolute_error(self.y_true, self.y_pred) == self.absolute_error
+    pub fn adds_up_as(&self, task: Task) -> bool {
+        task.error(self.y_true, self.y_pred) == self.absolute_error
     }
-}
-
-/// Stays finite when two huge values of different sign are apart by more than an `f64` can hold.
-fn absolute_error(y_true: f64, y_pred: f64) -> f64 {
-    (y_true - y_pred).abs().min(f64::MAX)
 }
 
 fn number(field: Option<&str>, name: &str) -> Result<f64, String> {
@@ -181,7 +193,21 @@ mod tests {
     fn a_line_of_the_original_is_read() {
         let row = RowRef::parse("1731241829.788735,217.0,155.5,61.5\r").unwrap();
         assert_eq!((row.id.as_ref(), row.y_pred), ("1731241829.788735", 155.5));
-        assert!(row.adds_up());
+        assert!(row.adds_up_as(Task::Regression));
+    }
+
+    #[test]
+    fn a_row_of_labels_adds_up_by_right_and_wrong() {
+        let id = RecordId::from_text("a").unwrap();
+        let mut out = Vec::new();
+        Row::judged(id, 2.0, 0.0, Task::Classification).push_line(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, "a,2.0,0.0,1.0\n");
+        let row = RowRef::parse(text.trim_end()).unwrap();
+        assert!(row.adds_up_as(Task::Classification) && !row.adds_up_as(Task::Regression));
+        // A regression's last line that is torn inside its error must not pass for a label.
+        let torn = "a,3.05,2.0,1.0";
+        assert!(RowRef::is_whole_label(torn) && !RowRef::is_whole(torn));
     }
 
     #[test]
@@ -206,7 +232,7 @@ mod tests {
             prop_assert_eq!(row.id.as_ref(), id.as_str());
             prop_assert_eq!(row.y_true.to_bits(), y_true.to_bits());
             prop_assert_eq!(row.y_pred.to_bits(), y_pred.to_bits());
-            prop_assert!(row.adds_up());
+            prop_assert!(row.adds_up_as(Task::Regression));
         }
 
         #[test]

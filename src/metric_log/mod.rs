@@ -6,11 +6,13 @@
 //!
 //! The live file is always `metric_log.csv` (`metric_log-0of4.csv` for one of four partitions). Rotation renames it
 //! to `metric_log.000001.csv`, then `metric_log.000002.csv` and so on, and begins a new live file.
+//! Whether the numbers are labels, and which, says `task.json` beside it ([`read_task`]).
 //! Deliberately absent: what a row means, and who decided that it was recorded only once (that is the ledger).
 
 mod disk;
 mod error;
 mod line;
+mod meaning;
 mod parts;
 mod reader;
 mod writer;
@@ -18,6 +20,7 @@ mod writer;
 pub use disk::{Disk, DiskFile, Lock, RealDisk, write_again};
 pub use error::LogError;
 pub use line::{HEADER, Row, RowRef, push_field, push_number, unquote};
+pub use meaning::{read_task, read_task_on, task_file, write_task};
 pub use parts::{Series, series_in};
 pub use reader::{Batch, Reader};
 pub use writer::{Scan, Writer, each_line};

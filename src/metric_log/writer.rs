@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Disk, DiskFile, HEADER, LogError, RowRef, write_again};
+use crate::task::Task;
 
 /// Also the longest line that is held in memory at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -26,14 +27,17 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// A log from its first row, of which nothing is known yet.
+    /// A log from its first row, of which nothing is known yet but how its rows are judged.
     #[must_use]
-    pub fn fresh_log() -> Self {
+    pub fn fresh_log(task: Task) -> Self {
         Self {
             header: HEADER,
             recorded: None,
             from: 0,
-            is_whole: RowRef::is_whole,
+            is_whole: match task {
+                Task::Regression => RowRef::is_whole,
+                Task::Classification => RowRef::is_whole_label,
+            },
         }
     }
 }

@@ -155,6 +155,22 @@ impl ModelError {
         }
     }
 
+    /// Of a part of a batch that began at `start`: counts the row from the beginning of the batch.
+    pub(super) fn in_rows_from(self, start: usize) -> Self {
+        match self {
+            Self::Value {
+                row,
+                feature,
+                problem,
+            } => Self::Value {
+                row: start + row,
+                feature,
+                problem,
+            },
+            other => other,
+        }
+    }
+
     /// A damaged or foreign safetensors file.
     pub(crate) fn store(problem: impl Into<String>) -> Self {
         Self::Store {

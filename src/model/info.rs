@@ -5,62 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Names of a classifier's classes, in the order of its probabilities.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Labels {
-    /// Integers, floats or booleans (0 and 1): a prediction is the label itself.
-    Numbers(Vec<f64>),
-    /// Text: a prediction is the index into these.
-    Text(Vec<String>),
-}
-
-impl Labels {
-    /// Number of classes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Numbers(numbers) => numbers.len(),
-            Self::Text(texts) => texts.len(),
-        }
-    }
-
-    /// Whether there is no class at all.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The number a prediction of class `index` is.
-    #[must_use]
-    pub fn value(&self, index: usize) -> f64 {
-        match self {
-            Self::Numbers(numbers) => numbers.get(index).copied().unwrap_or(f64::NAN),
-            #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
-            Self::Text(_) => index as f64,
-        }
-    }
-
-    /// The class a prediction is.
-    #[must_use]
-    #[expect(clippy::float_cmp, reason = "labels are whole or exactly stored")]
-    pub fn index(&self, value: f64) -> Option<usize> {
-        (0..self.len()).find(|&index| {
-            self.value(index).to_bits() == value.to_bits() || self.value(index) == value
-        })
-    }
-
-    /// Class `index` in words.
-    #[must_use]
-    pub fn name(&self, index: usize) -> String {
-        match self {
-            Self::Numbers(numbers) => numbers
-                .get(index)
-                .map_or_else(String::new, ToString::to_string),
-            Self::Text(texts) => texts.get(index).cloned().unwrap_or_default(),
-        }
-    }
-}
+use crate::task::Judge;
+pub use crate::task::Labels;
 
 /// What a prediction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +51,18 @@ pub struct ModelInfo {
     pub task: Task,
     /// A classifier's labels.
     pub classes: Option<Labels>,
+}
+
+impl ModelInfo {
+    /// How its predictions are judged. An outlier detector answers labels too.
+    #[must_use]
+    pub fn judge(&self) -> Judge {
+        match self.task {
+            Task::Regression => Judge::default(),
+            Task::Classification => Judge::of_labels(self.classes.clone()),
+            Task::OutlierDetection => Judge::of_labels(Some(Labels::Numbers(vec![-1.0, 1.0]))),
+        }
+    }
 }
 
 impl fmt::Display for ModelInfo {

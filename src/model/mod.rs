@@ -5,6 +5,7 @@
 //! nothing in a file is ever executed, memory stays in proportion to the file, and a model and its converted file predict
 //! bit for bit the same. Deliberately absent: training, models of several targets, and anything that is not scikit-learn's.
 
+mod each;
 mod error;
 mod estimators;
 mod form;
@@ -19,6 +20,7 @@ mod transformers;
 
 use std::fmt::Debug;
 
+pub use each::Answers;
 pub use error::ModelError;
 pub use info::{Labels, ModelInfo, Task};
 pub use load::{Inspection, Model, bundled, convert, inspect, open, open_bytes};

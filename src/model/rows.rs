@@ -115,6 +115,33 @@ impl Rows {
         self.values
     }
 
+    /// Rows `start` to before `end`.
+    pub(super) fn slice(&self, start: usize, end: usize) -> Self {
+        Self {
+            count: end - start,
+            width: self.width,
+            values: self.values[start * self.width..end * self.width].to_vec(),
+        }
+    }
+
+    /// One part below the other, `n_rows` in all; the first part that failed is the answer.
+    pub(super) fn stack(
+        n_rows: usize,
+        parts: impl Iterator<Item = Result<Self, ModelError>>,
+    ) -> Result<Self, ModelError> {
+        let mut whole = Self::default();
+        for part in parts {
+            let part = part?;
+            if whole.width == 0 {
+                whole.values.reserve_exact(n_rows * part.width);
+            }
+            whole.count += part.count;
+            whole.width = part.width;
+            whole.values.extend(part.values);
+        }
+        Ok(whole)
+    }
+
     /// The same rows with only these columns, in this order.
     pub(super) fn select(&self, columns: &[usize]) -> Self {
         let values = self
@@ -123,6 +150,16 @@ impl Rows {
         Self {
             count: self.count,
             width: columns.len(),
+            values: values.collect(),
+        }
+    }
+
+    /// These rows only, in this order.
+    pub(super) fn only(&self, rows: &[usize]) -> Self {
+        let values = rows.iter().flat_map(|&row| self.row(row)).copied();
+        Self {
+            count: rows.len(),
+            width: self.width,
             values: values.collect(),
         }
     }

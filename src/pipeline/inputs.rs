@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
 
-use super::Role;
+use super::{Role, judge};
 use crate::{
     config::Config,
     dashboard,
@@ -17,10 +17,13 @@ use crate::{
     metric_log::LogError,
     model::{self, Model},
     services::predictor,
+    task::Judge,
 };
 
 /// Model and rows, as far as the roles need them.
 pub(super) struct Inputs {
+    /// What predictions are, where model or settings say it.
+    pub(super) judge: Option<Judge>,
     pub(super) model: Option<Arc<Model>>,
     pub(super) dataset: Option<Dataset>,
 }
@@ -28,12 +31,14 @@ pub(super) struct Inputs {
 /// Opens model and rows; where both are in one process, they must fit each other.
 pub(super) async fn open(config: &Config, roles: &[Role]) -> Result<Inputs> {
     let mut inputs = Inputs {
+        judge: None,
         model: None,
         dataset: None,
     };
     if roles.contains(&Role::Predictor) {
         inputs.model = Some(Arc::new(open_model(&config.predictor.model)?));
     }
+    inputs.judge = judge::settle(config, inputs.model.as_deref())?;
     if roles.contains(&Role::Features) {
         inputs.dataset = Some(open_dataset(config, inputs.model.as_deref()).await?);
     }
@@ -57,6 +62,9 @@ pub fn open_model(path: &str) -> Result<Model> {
 /// When they cannot be read, or do not fit the model.
 pub async fn open_dataset(config: &Config, model: Option<&Model>) -> Result<Dataset> {
     let mut dataset = Dataset::open(&config.dataset).await?;
+    if let Some(judge) = judge::settle(config, model)? {
+        dataset.judged_by(&judge);
+    }
     let Some(model) = model else {
         return Ok(dataset);
     };
@@ -74,6 +82,7 @@ pub async fn open_dataset(config: &Config, model: Option<&Model>) -> Result<Data
             names.join(", "),
         );
     }
+    dataset.needs(model.refuses_missing());
     Ok(dataset)
 }
 

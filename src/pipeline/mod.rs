@@ -15,14 +15,17 @@ use crate::{
     clock::Clock,
     config::Config,
     message::{Body, Features, Prediction, Truth},
+    model::Model,
     services::{metric, predictor},
     stats::live::View,
+    task::Judge,
     telemetry::Telemetry,
 };
 
 mod crew;
 mod drain;
 pub mod inputs;
+mod judge;
 mod page;
 mod reload;
 mod report;
@@ -90,6 +93,25 @@ pub fn topology(config: &Config) -> Topology {
         };
     }
     topology
+}
+
+/// The settings with what predictions are, as far as settings say it.
+///
+/// # Errors
+/// When what the logs folder says cannot be read.
+pub fn judged(config: &Config) -> Result<Config> {
+    let mut config = config.clone();
+    let judge = judge::settle(&config, None)?;
+    judge::into_settings(&mut config, judge, false)?;
+    Ok(config)
+}
+
+/// How the predictions of this model are judged.
+///
+/// # Errors
+/// When the settings ask for something else.
+pub fn judged_by(config: &Config, model: &Model) -> Result<Judge> {
+    judge::of_model(config, model)
 }
 
 /// Runs the given services until their work is done or `stop` is cancelled, then drains them. `None`: it was stopped
@@ -200,6 +222,13 @@ impl Pipeline {
             latency_us: self.progress.borrow().row_latency_us,
             span_us: self.progress.borrow().span_us,
             quality: self.view.borrow().all_time.clone(),
+            classification: self.view.borrow().classification.clone(),
+            log_loss: self
+                .progress
+                .borrow()
+                .log_loss
+                .as_ref()
+                .map(|loss| loss.all_time),
             log: inputs::log_file(&self.config.logs),
             picture: picture(&self.config),
         }

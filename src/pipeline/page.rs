@@ -9,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 use super::{Pipeline, picture};
 use crate::{
     bus::{self, Bus, Topology},
-    dashboard::{self, BusPort, Ingest, Ledger, State},
+    clock::UnixMs,
+    dashboard::{self, BusPort, Ingest, Ledger, LogLoss, LossFigure, State},
     message::{Body, Features, Prediction, Truth},
     model::Model,
     services::metric::Progress,
+    stats::{self, LossBrief},
     telemetry::Telemetry,
 };
 
@@ -37,6 +39,7 @@ impl Pipeline {
         let has_token = dashboard::admit(&self.config.dashboard, listener.local_addr()?)?.is_some();
         let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
         let metrics = telemetry.clone();
+        let clock = self.clock;
         let (progress, roster) = (self.progress.clone(), self.crew.roster());
         let state = State {
             config: self.config.dashboard.clone(),
@@ -46,7 +49,7 @@ impl Pipeline {
             style: self.config.chart.clone(),
             metrics: Arc::new(move || metrics.render()),
             ledger: joins.then(|| -> dashboard::Provider<Ledger> {
-                Arc::new(move || ledger(&progress.borrow()))
+                Arc::new(move || ledger(&progress.borrow(), clock.now_ms()))
             }),
             services: Arc::new(move || roster.services()),
             bus: self.bus.clone().map(|bus| self.bus_port(bus)),
@@ -101,7 +104,19 @@ impl Pipeline {
     }
 }
 
-fn ledger(progress: &Progress) -> Ledger {
+fn log_loss(brief: &LossBrief, now_ms: UnixMs) -> LogLoss {
+    let figure = |loss: stats::LogLoss| LossFigure {
+        n: loss.n,
+        value: loss.mean(),
+    };
+    LogLoss {
+        all_time: figure(brief.all_time),
+        last_rows: figure(brief.last_rows),
+        recent: figure(brief.recent(now_ms)),
+    }
+}
+
+fn ledger(progress: &Progress, now_ms: UnixMs) -> Ledger {
     let counters = &progress.counters;
     Ledger {
         received: counters.received,
@@ -118,6 +133,10 @@ fn ledger(progress: &Progress) -> Ledger {
         coverage: counters.coverage(),
         label_delay_p50_ms: progress.label_delay_p50_ms,
         label_delay_p95_ms: progress.label_delay_p95_ms,
+        log_loss: progress
+            .log_loss
+            .as_ref()
+            .map(|brief| log_loss(brief, now_ms)),
         failing: progress.failing.as_deref().map(str::to_owned),
     }
 }

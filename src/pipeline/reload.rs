@@ -71,6 +71,12 @@ fn load(path: &str, old: &Model) -> Result<Model> {
             "it takes {after} features, the running one {before}; restart the predictor if the stream has changed too"
         );
     }
+    let (judged, judges) = (old.info().judge(), model.info().judge());
+    if judged != judges {
+        bail!(
+            "it is a {judges}, the running one a {judged}; one log holds one kind of answer: restart with another logs folder"
+        );
+    }
     let probe = Rows::new(after, vec![0.0; after])?;
     let answer = model
         .predict(&probe)

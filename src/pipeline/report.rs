@@ -15,6 +15,10 @@ pub struct Report {
     pub span_us: Option<[u64; 2]>,
     /// Over the whole log.
     pub quality: stats::Report,
+    /// The same of labels.
+    pub classification: Option<stats::live::Classification>,
+    /// Over the rows whose predictions brought probabilities.
+    pub log_loss: Option<stats::LogLoss>,
     /// The log.
     pub log: PathBuf,
     /// The picture.
@@ -44,11 +48,28 @@ impl fmt::Display for Report {
             ..
         } = self.quality;
         writeln!(f, "rows     {} of this run, {n} in the log", self.recorded)?;
-        writeln!(f, "MAE      {}", Figure(mae))?;
-        writeln!(f, "RMSE     {}", Figure(rmse))?;
-        writeln!(f, "R2       {}", Figure(r2))?;
-        writeln!(f, "bias     {}", Figure(bias))?;
+        if let Some(labels) = &self.classification {
+            self.labels(f, &labels.all_time)?;
+        } else {
+            writeln!(f, "MAE      {}", Figure(mae))?;
+            writeln!(f, "RMSE     {}", Figure(rmse))?;
+            writeln!(f, "R2       {}", Figure(r2))?;
+            writeln!(f, "bias     {}", Figure(bias))?;
+        }
         writeln!(f, "log      {}", self.log.display())?;
         write!(f, "picture  {}", self.picture.display())
+    }
+}
+
+impl Report {
+    fn labels(&self, f: &mut fmt::Formatter<'_>, score: &stats::Score) -> fmt::Result {
+        let share = format_args!("{} of {} labels are right", score.right, score.n).to_string();
+        writeln!(f, "accuracy {} ({share})", Figure(score.accuracy))?;
+        let average = score.average.map_or("-", stats::Average::name);
+        writeln!(f, "F1       {} ({average})", Figure(score.f1))?;
+        match self.log_loss.filter(|loss| loss.n > 0) {
+            Some(loss) => writeln!(f, "log-loss {} (of {} rows)", Figure(loss.mean()), loss.n),
+            None => writeln!(f, "log-loss - (no probabilities came)"),
+        }
     }
 }

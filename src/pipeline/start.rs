@@ -13,7 +13,7 @@ use super::{
     Pipeline, Role,
     crew::Crew,
     inputs::{self, Inputs},
-    picture, reload, topology,
+    judge, picture, reload, topology,
 };
 use crate::{
     bus::{self, Bus, Topology},
@@ -47,6 +47,13 @@ impl Pipeline {
             inputs::prepare_folder(&config.logs)?;
         }
         let inputs = inputs::open(config, roles).await?;
+        let mut config = config.clone();
+        judge::into_settings(
+            &mut config,
+            inputs.judge.clone(),
+            roles.contains(&Role::Metric),
+        )?;
+        let config = &config;
         let listener = inputs::listen(config, roles).await?;
         let topology = topology(config);
         let bus = connect(config, roles, &topology, clock).await?;

@@ -28,6 +28,7 @@ use crate::{
         Snapshot,
         live::{self, View},
     },
+    task::Judge,
 };
 
 mod easel;
@@ -40,7 +41,7 @@ pub use once::{Drawn, draw_once};
 use sketch::Sketch;
 
 /// Settings of the picture's service and of the page's windows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where the picture goes, `.png` or `.svg`; without it `error_distribution.png` in the logs folder.
@@ -60,6 +61,9 @@ pub struct Config {
     pub window: Period,
     /// Seed of the page's sample of rows.
     pub sample_seed: u64,
+    /// How rows are judged, where this process knows better than the logs folder.
+    #[serde(skip)]
+    pub judge: Option<Judge>,
 }
 
 impl Default for Config {
@@ -74,6 +78,7 @@ impl Default for Config {
             window_rows: limits.window_rows,
             window: Period::from_millis(limits.window_ms),
             sample_seed: limits.seed,
+            judge: None,
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::{
         Verdict,
     },
     clock::Period,
-    message::{self, Decoded, Encoding, Features, Frame, Prediction, Record},
-    model::{Model, ModelError, Rows},
+    message::{self, Body, Decoded, Encoding, Features, Frame, Prediction, Probabilities, Record},
+    model::{Answers, Model, Rows},
 };
 
 /// The group that consumes `features`.
@@ -41,6 +41,8 @@ pub struct Config {
     pub batches_in_flight: usize,
     /// How predictions are written: `postcard`, or `json` for clients that are not ours.
     pub encoding: Encoding,
+    /// Whether a classifier's predictions bring their probabilities, which the log-loss needs.
+    pub probabilities: bool,
 }
 
 impl Default for Config {
@@ -51,6 +53,7 @@ impl Default for Config {
             batch_frames: 16,
             batches_in_flight: 4,
             encoding: Encoding::Postcard,
+            probabilities: true,
         }
     }
 }
@@ -134,7 +137,7 @@ impl Predictor<'_> {
 
     async fn score(&mut self, batch: Vec<Delivery>) -> Result<(), PredictorError> {
         let model = Arc::clone(&self.ports.model.borrow_and_update());
-        let scored = score_batch(&model, batch, self.config.encoding).await;
+        let scored = score_batch(&model, batch, self.config).await;
         if !scored.buried.is_empty() {
             self.ports.features.bury(scored.buried).await?;
         }
@@ -203,13 +206,15 @@ struct Opened {
     records: Vec<Record<Features>>,
 }
 
-async fn score_batch(model: &Arc<Model>, batch: Vec<Delivery>, encoding: Encoding) -> Scored {
+async fn score_batch(model: &Arc<Model>, batch: Vec<Delivery>, config: &Config) -> Scored {
     let mut scored = Scored::default();
     let opened: Vec<_> = batch
         .into_iter()
         .filter_map(|delivery| open(delivery, model.info().n_features, &mut scored))
         .collect();
-    let mut answers = predict(model, &opened).await.into_iter();
+    let mut answers = predict(model, &opened, config.probabilities)
+        .await
+        .into_iter();
     for Opened {
         message_id,
         token,
@@ -217,7 +222,14 @@ async fn score_batch(model: &Arc<Model>, batch: Vec<Delivery>, encoding: Encodin
     } in opened
     {
         let answered: Vec<_> = answers.by_ref().take(records.len()).collect();
-        reply(&mut scored, message_id, token, records, answered, encoding);
+        reply(
+            &mut scored,
+            message_id,
+            token,
+            records,
+            answered,
+            config.encoding,
+        );
     }
     scored
 }
@@ -267,7 +279,11 @@ fn open(delivery: Delivery, n_features: usize, scored: &mut Scored) -> Option<Op
 }
 
 /// One answer a row, in order: the prediction, or why there is none.
-async fn predict(model: &Arc<Model>, opened: &[Opened]) -> Vec<Result<f64, String>> {
+async fn predict(
+    model: &Arc<Model>,
+    opened: &[Opened],
+    with_probabilities: bool,
+) -> Vec<Result<Prediction, String>> {
     let count: usize = opened.iter().map(|opened| opened.records.len()).sum();
     if count == 0 {
         return Vec::new();
@@ -282,32 +298,32 @@ async fn predict(model: &Arc<Model>, opened: &[Opened]) -> Vec<Result<f64, Strin
         Err(error) => return vec![Err(error.to_string()); count],
     };
     let answers = if count <= SMALL_BATCH {
-        Ok(model.predict(&rows))
+        Ok(model.answer_each(&rows, with_probabilities))
     } else {
-        predict_aside(model, rows).await
+        // A large batch of a heavy model would hold up everything else on this thread.
+        let model = Arc::clone(model);
+        tokio::task::spawn_blocking(move || model.answer_each(&rows, with_probabilities)).await
     };
-    match answers {
-        Ok(Ok(answers)) => answers.into_iter().map(finite).collect(),
-        Ok(Err(error)) => vec![Err(error.to_string()); count],
-        Err(_) => vec![Err("the model failed on this batch".to_owned()); count],
-    }
+    answers.map_or_else(
+        |_| vec![Err("the model failed on this batch".to_owned()); count],
+        predictions,
+    )
 }
 
-/// A large batch of a heavy model would hold up everything else on this thread.
-async fn predict_aside(
-    model: &Arc<Model>,
-    rows: Rows,
-) -> Result<Result<Vec<f64>, ModelError>, tokio::task::JoinError> {
-    let model = Arc::clone(model);
-    tokio::task::spawn_blocking(move || model.predict(&rows)).await
-}
-
-fn finite(answer: f64) -> Result<f64, String> {
-    if answer.is_finite() {
-        Ok(answer)
-    } else {
-        Err(format!("the model answered {answer}"))
-    }
+fn predictions(answers: Answers) -> Vec<Result<Prediction, String>> {
+    let mut probabilities = answers.probabilities.into_iter();
+    let values = answers.values.into_iter();
+    values
+        .map(|value| {
+            let probabilities = probabilities.next().flatten();
+            let prediction = Prediction::new(value?);
+            // Those of a model that does not normalise them are no probabilities, and left out.
+            Ok(match probabilities.map(Probabilities::new) {
+                Some(Ok(probabilities)) => prediction.with_probabilities(probabilities),
+                Some(Err(_)) | None => prediction,
+            })
+        })
+        .collect()
 }
 
 fn reply(
@@ -315,15 +331,15 @@ fn reply(
     message_id: Uuid,
     token: Token,
     records: Vec<Record<Features>>,
-    answers: Vec<Result<f64, String>>,
+    answers: Vec<Result<Prediction, String>>,
     encoding: Encoding,
 ) {
     let mut predictions = Vec::with_capacity(records.len());
     for (index, (record, answer)) in records.into_iter().zip(answers).enumerate() {
         match answer {
-            Ok(y_pred) => predictions.push(Record {
+            Ok(body) => predictions.push(Record {
                 id: record.id,
-                body: Prediction(y_pred),
+                body,
             }),
             Err(reason) => scored
                 .buried
@@ -346,11 +362,8 @@ fn reply(
 }
 
 fn log_predicted(predictions: &[Record<Prediction>]) {
-    for Record {
-        id,
-        body: Prediction(y_pred),
-    } in predictions
-    {
+    for Record { id, body } in predictions {
+        let y_pred = body.y_pred;
         if predictions.len() <= SMALL_BATCH {
             tracing::info!(%id, y_pred, "predicted");
         } else {

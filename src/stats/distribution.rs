@@ -5,10 +5,12 @@
 //! the new rows only; a snapshot costs at most [`VALUES_MAX`] values or the cells, however long the history.
 
 use super::{
+    classes::{ClassCounts, Pair},
     grid::Grid,
     shape::{ErrorKind, Shape, Snapshot, View},
-    summary::Summary,
+    summary::{Report, Summary},
 };
+use crate::task::Judge;
 
 /// Up to so many rows single errors are kept.
 pub const VALUES_MAX: usize = 1 << 20;
@@ -19,6 +21,8 @@ pub struct Distribution {
     summary: Summary,
     errors: Errors,
     values_max: usize,
+    /// Of a classification: its rows are counted by class, and their errors are 0 and 1.
+    classes: Option<Box<ClassCounts>>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,12 +58,27 @@ impl Distribution {
             summary: Summary::new(),
             errors: Errors::Values(Vec::new()),
             values_max: values_max.max(1),
+            classes: None,
         }
     }
 
-    /// Adds a row; one that is not finite is counted apart.
+    /// An empty distribution of numbers or of labels.
+    #[must_use]
+    pub fn judged_by(judge: &Judge) -> Self {
+        Self {
+            classes: ClassCounts::new(judge).map(Box::new),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a row; one that is not finite is counted apart. Of labels it returns which classes they are.
     #[inline]
-    pub fn push(&mut self, y_true: f64, y_pred: f64) {
+    pub fn push(&mut self, y_true: f64, y_pred: f64) -> Option<Pair> {
+        if let Some(classes) = &mut self.classes {
+            let error = classes.judge().task.error(y_true, y_pred);
+            self.summary.push(0.0, error);
+            return Some(classes.push(y_true, y_pred));
+        }
         if let Some(error) = self.summary.push(y_true, y_pred) {
             match &mut self.errors {
                 Errors::Values(values) if values.len() < self.values_max => values.push(error),
@@ -69,6 +88,24 @@ impl Distribution {
                 }
                 Errors::Grids(grids) => grids.push(error),
             }
+        }
+        None
+    }
+
+    /// The classes of labels; none for numbers.
+    #[must_use]
+    pub fn classes(&self) -> Option<&ClassCounts> {
+        self.classes.as_deref()
+    }
+
+    /// What is told of all rows.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let report = self.summary.report();
+        if self.classes.is_some() {
+            report.of_labels()
+        } else {
+            report
         }
     }
 
@@ -93,12 +130,16 @@ impl Distribution {
             .filter_map(|&kind| self.shape(kind))
             .collect();
         Snapshot {
-            report: self.summary.report(),
+            report: self.report(),
             shapes,
+            classes: self.classes.as_ref().map(|classes| classes.shape()),
         }
     }
 
     fn shape(&self, kind: ErrorKind) -> Option<Shape> {
+        if self.classes.is_some() {
+            return None;
+        }
         let (absolute, signed) = (self.summary.absolute(), self.summary.error());
         match (&self.errors, kind) {
             (Errors::Values(values), ErrorKind::Absolute) => {

@@ -16,7 +16,8 @@ use serde::{Serialize, Serializer};
 pub use course::{Course, Stretch};
 pub use rows::WorstRow;
 
-use super::{Change, Distribution, Drift, Moments, Report, Snapshot};
+use super::{Change, Distribution, Drift, Matrix, Moments, Report, Score, Snapshot};
+use crate::task::{Judge, Labels, Task};
 use course::{ByRows, ByTime};
 use rate::Rate;
 use rows::{LastRows, Reservoir, Worst};
@@ -75,8 +76,19 @@ pub struct Judged<'a> {
 }
 
 impl Judged<'_> {
-    fn error(&self) -> f64 {
-        (self.y_pred - self.y_true).clamp(-f64::MAX, f64::MAX)
+    /// Truth and prediction as the figures take them: of labels only whether they are equal.
+    fn pair(&self, task: Task) -> (f64, f64) {
+        match task {
+            Task::Regression => (self.y_true, self.y_pred),
+            Task::Classification => (0.0, task.error(self.y_true, self.y_pred)),
+        }
+    }
+
+    fn absolute_error(&self, task: Task) -> f64 {
+        match task {
+            Task::Regression => (self.y_pred - self.y_true).clamp(-f64::MAX, f64::MAX).abs(),
+            Task::Classification => task.error(self.y_true, self.y_pred),
+        }
     }
 }
 
@@ -134,6 +146,7 @@ fn as_f64(count: u64) -> f64 {
 #[derive(Debug)]
 pub struct Live {
     limits: Limits,
+    task: Task,
     rows: u64,
     last_row_ms: Option<u64>,
     distribution: Distribution,
@@ -148,14 +161,21 @@ pub struct Live {
 }
 
 impl Live {
-    /// Nothing seen yet.
+    /// Nothing seen yet, of numbers.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
+        Self::judged_by(limits, &Judge::default())
+    }
+
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn judged_by(limits: Limits, judge: &Judge) -> Self {
         Self {
             limits,
+            task: judge.task,
             rows: 0,
             last_row_ms: None,
-            distribution: Distribution::new(),
+            distribution: Distribution::judged_by(judge),
             baseline: Baseline::default(),
             last_rows: LastRows::new(limits.window_rows),
             recent: ByTime::new(limits.window_ms),
@@ -163,23 +183,27 @@ impl Live {
             history: ByRows::default(),
             drift: Drift::default(),
             sample: Reservoir::new(limits.sample_pairs, limits.seed),
-            worst: Worst::new(limits.worst_rows),
+            worst: Worst::new(limits.worst_rows, judge.task),
         }
     }
 
     /// Takes the next row of the log.
     pub fn push(&mut self, row: &Judged<'_>) {
         self.rows += 1;
-        self.distribution.push(row.y_true, row.y_pred);
-        let naive = self.baseline.judge(row.y_true);
+        let classes = self.distribution.push(row.y_true, row.y_pred);
+        let naive = match self.task {
+            Task::Regression => self.baseline.judge(row.y_true),
+            Task::Classification => None,
+        };
         self.last_rows.push(row, naive);
-        self.history.push(row.error().abs());
-        self.drift.push(row.error().abs(), row.at_ms);
+        let absolute_error = row.absolute_error(self.task);
+        self.history.push(absolute_error);
+        self.drift.push(absolute_error, row.at_ms);
         self.sample.push([row.y_true, row.y_pred]);
         self.worst.push(row);
         if let Some(at_ms) = row.at_ms {
             self.last_row_ms = self.last_row_ms.max(Some(at_ms));
-            self.recent.push(at_ms, row, naive);
+            self.recent.push(at_ms, row.pair(self.task), naive, classes);
             self.rate.push(at_ms);
         }
     }
@@ -201,17 +225,19 @@ impl Live {
     pub fn view(&self, now_ms: u64) -> View {
         View {
             now_ms,
+            task: self.task,
+            classification: self.classification(now_ms),
             rows: self.rows,
             last_row_ms: self.last_row_ms,
             rows_per_second: self.rate.rows_per_second(now_ms),
-            all_time: self.distribution.summary().report(),
+            all_time: self.distribution.report(),
             last_rows: RowWindow {
                 rows: self.limits.window_rows,
-                report: self.last_rows.report(),
+                report: of_task(self.task, self.last_rows.report(self.task)),
             },
             recent: TimeWindow {
                 window_ms: self.limits.window_ms,
-                report: self.recent.report(now_ms),
+                report: of_task(self.task, self.recent.report(now_ms)),
             },
             course: self.recent.course(now_ms),
             history: self.history.course(),
@@ -220,9 +246,32 @@ impl Live {
             sample: self.sample.pairs().to_vec(),
             latest: self.last_rows.latest(LATEST_PAIRS),
             worst: self.worst.rows().to_vec(),
-            worst_of_last_rows: self.last_rows.worst(self.limits.worst_rows),
+            worst_of_last_rows: self.last_rows.worst(self.limits.worst_rows, self.task),
             distribution: None,
         }
+    }
+}
+
+impl Live {
+    fn classification(&self, now_ms: u64) -> Option<Classification> {
+        let classes = self.distribution.classes()?;
+        let shape = classes.shape();
+        let last_rows = self.last_rows.tally(classes.judge());
+        Some(Classification {
+            labels: classes.judge().labels.clone(),
+            all_time: shape.score,
+            last_rows,
+            recent: classes.score_of(&self.recent.tally(now_ms)),
+            confusion: shape.confusion,
+        })
+    }
+}
+
+/// What the error of labels, which is 0 or 1, has no meaning for is left out: its mean is the share of wrong labels.
+fn of_task(task: Task, report: Report) -> Report {
+    match task {
+        Task::Regression => report,
+        Task::Classification => report.of_labels(),
     }
 }
 
@@ -234,6 +283,10 @@ const LATEST_PAIRS: usize = 20;
 pub struct View {
     /// The moment, in milliseconds since the Unix epoch.
     pub now_ms: u64,
+    /// What predictions are.
+    pub task: Task,
+    /// Figures of labels; none for a regression.
+    pub classification: Option<Classification>,
     /// Rows of the log.
     pub rows: u64,
     /// When the newest row was judged, as far as anybody knows.
@@ -276,6 +329,29 @@ fn inner<S: Serializer>(
         .as_deref()
         .map(|snapshot| &snapshot.shapes)
         .serialize(serializer)
+}
+
+/// How right labels are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Classification {
+    /// The labels, where they are known: those of text are numbers everywhere else, by their place here.
+    pub labels: Option<Labels>,
+    /// Over the whole log.
+    pub all_time: Score,
+    /// Over the last rows.
+    pub last_rows: Score,
+    /// Over the last minutes.
+    pub recent: Score,
+    /// Over the whole log.
+    pub confusion: Matrix,
+}
+
+impl Classification {
+    /// A label as people know it.
+    #[must_use]
+    pub fn name(&self, label: f64) -> String {
+        Judge::of_labels(self.labels.clone()).name(label)
+    }
 }
 
 /// Figures over the last rows.

@@ -9,6 +9,7 @@
 //!                  \-> Window ---------snapshot-/
 //! ```
 
+mod classes;
 mod distribution;
 mod drift;
 mod grid;
@@ -16,6 +17,7 @@ mod histogram;
 mod interval;
 mod kde;
 pub mod live;
+mod log_loss;
 mod moments;
 mod quantiles;
 mod select;
@@ -23,12 +25,16 @@ mod shape;
 mod summary;
 mod window;
 
+pub use classes::{
+    Average, ClassCounts, ClassShape, Classes, Confusion, Matrix, Pair, SHOWN_MAX, Score, Tally,
+};
 pub use distribution::{Distribution, VALUES_MAX};
 pub use drift::{Change, Drift};
 pub use grid::{CELLS, Grid};
 pub use histogram::Histogram;
 pub use interval::{Interval, mean_interval};
 pub use kde::{Curve, GRID_POINTS};
+pub use log_loss::{LogLoss, LogLosses, LossBrief, loss};
 pub use moments::Moments;
 pub use quantiles::{Quantiles, RELATIVE_ERROR};
 pub use select::quantile;

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    classes::ClassShape,
     grid::Grid,
     histogram::{Histogram, auto_edges},
     kde::Curve,
@@ -66,6 +67,8 @@ pub struct Snapshot {
     pub report: Report,
     /// One shape for each error asked for; none without rows.
     pub shapes: Vec<Shape>,
+    /// Of a classification, which has no shape but right and wrong by class.
+    pub classes: Option<ClassShape>,
 }
 
 impl Snapshot {

@@ -65,6 +65,20 @@ pub struct Report {
     pub baseline_rmse: Option<f64>,
 }
 
+impl Report {
+    /// Leaves out what means nothing when the error is 0 or 1: what is left of it is the share of wrong labels.
+    #[must_use]
+    pub fn of_labels(self) -> Self {
+        Self {
+            n: self.n,
+            non_finite: self.non_finite,
+            mae: self.mae,
+            mae_interval: self.mae_interval,
+            ..Self::default()
+        }
+    }
+}
+
 impl Summary {
     /// An empty summary.
     #[must_use]

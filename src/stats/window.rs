@@ -7,9 +7,11 @@
 use std::collections::VecDeque;
 
 use super::{
+    classes::ClassCounts,
     shape::{ErrorKind, Shape, Snapshot, View},
     summary::Summary,
 };
+use crate::task::Judge;
 
 /// The last rows.
 #[derive(Clone, Debug)]
@@ -19,6 +21,7 @@ pub struct Window {
     duration_ms: Option<u64>,
     /// When the last row went that was pushed out although it was young enough.
     crowded_out_ms: Option<u64>,
+    judge: Judge,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +40,16 @@ impl Window {
             rows_max: rows_max.max(1),
             duration_ms: None,
             crowded_out_ms: None,
+            judge: Judge::default(),
+        }
+    }
+
+    /// The same window of rows that are judged so.
+    #[must_use]
+    pub fn judged_by(self, judge: &Judge) -> Self {
+        Self {
+            judge: judge.clone(),
+            ..self
         }
     }
 
@@ -104,6 +117,9 @@ impl Window {
     /// What a picture of the rows inside needs.
     #[must_use]
     pub fn snapshot(&self, view: View) -> Snapshot {
+        if let Some(classes) = ClassCounts::new(&self.judge) {
+            return self.labelled(classes);
+        }
         let mut summary = Summary::new();
         let errors: Vec<f64> = self
             .rows
@@ -121,6 +137,20 @@ impl Window {
         Snapshot {
             report: summary.report(),
             shapes,
+            classes: None,
+        }
+    }
+
+    fn labelled(&self, mut classes: ClassCounts) -> Snapshot {
+        let mut summary = Summary::new();
+        for row in &self.rows {
+            classes.push(row.y_true, row.y_pred);
+            summary.push(0.0, self.judge.task.error(row.y_true, row.y_pred));
+        }
+        Snapshot {
+            report: summary.report().of_labels(),
+            shapes: Vec::new(),
+            classes: Some(classes.shape()),
         }
     }
 }

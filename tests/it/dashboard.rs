@@ -218,6 +218,37 @@ async fn an_absent_broker_is_said_loudly_and_nothing_is_taken() {
 }
 
 #[tokio::test]
+async fn a_record_without_a_feature_that_the_model_needs_is_buried_alone() {
+    let mut house = House::whole().await;
+    let features: Vec<_> = (0..3)
+        .map(|row| {
+            let mut body = vec![json!(0.01); 10];
+            if row == 1 {
+                body[4] = json!(null);
+            }
+            json!({"id": row, "body": body})
+        })
+        .collect();
+    let posted = house
+        .client
+        .post("/features", &json!(features).to_string())
+        .await;
+    assert_eq!(posted.status, 202);
+    let truths = r#"[{"id": 0, "body": 150}, {"id": 1, "body": 160.5}, {"id": 2, "body": 170}]"#;
+    assert_eq!(house.client.post("/y_true", truths).await.status, 202);
+    house.rows(2).await;
+    let mut events = house.client.events().await;
+    events.until("bus", "<td>0</td><td>0</td><td>1</td>").await;
+    let refused = house
+        .client
+        .post("/predict", &json!(features[1]).to_string())
+        .await;
+    assert!((400..500).contains(&refused.status), "{refused:?}");
+    assert!(refused.text().contains("feature 4"), "{refused:?}");
+    house.end().await;
+}
+
+#[tokio::test]
 async fn records_that_are_posted_end_up_on_the_page() {
     let mut house = House::whole().await;
     let features: Vec<_> = (0..3)
@@ -309,7 +340,7 @@ async fn postcard_is_taken_as_well_as_json() {
     );
     let decoded = message::decode::<message::Prediction>(POSTCARD, &predicted.body).unwrap();
     assert!(
-        (decoded.records[0].body.0 - 152.13).abs() < 0.1,
+        (decoded.records[0].body.y_pred - 152.13).abs() < 0.1,
         "the intercept of the diabetes model"
     );
     house.end().await;

@@ -6,9 +6,12 @@
 )]
 
 mod bench;
+mod chaos;
+mod classify;
 mod cli;
 mod conformance;
 mod dashboard;
+mod fuzz;
 mod ledger;
 mod parity;
 mod picture;
@@ -16,5 +19,6 @@ mod picture_flags;
 mod pipeline;
 mod python;
 mod residual;
+mod secrets;
 mod simulation;
 mod tidy;

@@ -176,7 +176,7 @@ impl World {
                         .into_iter()
                         .map(|Record { id, body }| Record {
                             id,
-                            body: Prediction(model(&body.0)),
+                            body: Prediction::new(model(&body.0)),
                         })
                         .collect();
                     publish(&mut *publisher, framed_one(&predictions, &mut rng)).await;

@@ -289,6 +289,8 @@ impl Topic {
         Depth {
             ready: state.groups[group].ready(state.visible),
             in_flight: state.groups[group].in_flight(),
+            // Every consumer is in this process.
+            elsewhere: Some(0),
             dead: 0,
         }
     }

@@ -13,9 +13,12 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{BODY_MAX, names::Names, session::NatsSession};
+#[cfg(feature = "tls")]
+use crate::bus::tls::client_config;
 use crate::bus::{
-    BusError, Config, redact,
+    BusError, Config, TlsConfig, redact,
     remote::{Dial, HEADERS_MAX, Session, Trouble},
+    tls::refusal,
 };
 
 /// How long one try to connect may take.
@@ -30,6 +33,7 @@ pub(super) struct NatsDial {
     login: Login,
     names: Names,
     lease: Duration,
+    tls: TlsConfig,
     body_max: Arc<AtomicUsize>,
 }
 
@@ -37,8 +41,13 @@ pub(super) struct NatsDial {
 enum Login {
     None,
     Token(String),
-    Password { user: String, password: String },
+    Password {
+        user: String,
+        password: String,
+    },
+    /// The path of a `.creds` file.
     Credentials(String),
+    /// The path of a file that holds a seed.
     Nkey(String),
 }
 
@@ -48,23 +57,30 @@ impl NatsDial {
         config: &Config,
         body_max: Arc<AtomicUsize>,
     ) -> Result<Self, BusError> {
+        config.tls.check(url, cfg!(feature = "tls"))?;
         let (addresses, query) = url.split_once('?').unwrap_or((url, ""));
         let servers = parse_servers(url, addresses)?;
         let login = match file_login(url, query).await? {
             Some(login) => login,
             None => url_login(&servers),
         };
+        let servers = servers.into_iter().map(without_login);
+        let servers = servers
+            .collect::<Result<_, _>>()
+            .map_err(|error| url_error(url, error.to_string()))?;
         Ok(Self {
             servers,
             login,
             names: Names::new(&config.prefix),
             lease: Duration::from_millis(config.lease_ms.max(3)),
+            tls: config.tls.clone(),
             body_max,
         })
     }
 
-    fn options(&self) -> Result<ConnectOptions, Trouble> {
-        let options = ConnectOptions::new()
+    async fn options(&self) -> Result<ConnectOptions, Trouble> {
+        let options = self
+            .files()
             .name("residual")
             .connection_timeout(CONNECT_TIMEOUT)
             .request_timeout(Some(CONNECT_TIMEOUT))
@@ -75,23 +91,43 @@ impl NatsDial {
             Login::None => options,
             Login::Token(token) => options.token(token),
             Login::Password { user, password } => options.user_and_password(user, password),
-            Login::Nkey(seed) => options.nkey(seed),
-            Login::Credentials(text) => options.credentials(&text).map_err(|error| {
-                Trouble::refused(
-                    format!("the credentials file is not understood: {error}"),
-                    "give the .creds file that the NATS operator issued",
-                )
-            })?,
+            Login::Nkey(file) => options.nkey(read_again(&file).await?.trim().to_owned()),
+            Login::Credentials(file) => {
+                let text = read_again(&file).await?;
+                options.credentials(&text).map_err(|error| {
+                    Trouble::refused(
+                        format!("the credentials file `{file}` is not understood: {error}"),
+                        "give the .creds file that the NATS operator issued",
+                    )
+                })?
+            }
         })
+    }
+
+    /// The files of `[bus.tls]`; which of them are used is the URL's and the server's business.
+    fn files(&self) -> ConnectOptions {
+        let mut options = ConnectOptions::new();
+        if let Some(file) = &self.tls.ca_file {
+            options = options.add_root_certificates(file.clone());
+        }
+        if let (Some(certificate), Some(key)) = (&self.tls.cert_file, &self.tls.key_file) {
+            options = options.add_client_certificate(certificate.clone(), key.clone());
+        }
+        options
     }
 }
 
 #[async_trait]
 impl Dial for NatsDial {
     async fn dial(&self) -> Result<Box<dyn Session>, Trouble> {
+        #[cfg(feature = "tls")]
+        if self.servers.iter().any(ServerAddr::tls_required) {
+            // The client reads the files itself, and tells less about one that it cannot use.
+            client_config(&self.tls).await?;
+        }
         let lost = watch::Sender::new(None);
         let told = lost.clone();
-        let options = self.options()?.event_callback(move |event| {
+        let options = self.options().await?.event_callback(move |event| {
             let told = told.clone();
             async move { note(&told, &event) }
         });
@@ -129,6 +165,9 @@ fn note(lost: &watch::Sender<Option<String>>, event: &Event) {
 }
 
 fn connect_trouble(error: &async_nats::ConnectError) -> Trouble {
+    if let Some(refusal) = refusal(error) {
+        return refusal;
+    }
     let reason = with_source(error);
     match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
@@ -139,7 +178,7 @@ fn connect_trouble(error: &async_nats::ConnectError) -> Trouble {
         }
         ConnectErrorKind::Tls => Trouble::refused(
             reason,
-            "check that the server's certificate is valid for this host name and known to the system",
+            "name the host as the server's certificate does, and its authority by `bus.tls.ca_file`",
         ),
         _ => Trouble::Passing(reason),
     }
@@ -168,23 +207,33 @@ async fn file_login(url: &str, query: &str) -> Result<Option<Login>, BusError> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, file) = pair.split_once('=').unwrap_or((pair, ""));
         let file = percent_decode(file);
-        let read = async |file: &str| {
-            tokio::fs::read_to_string(file)
-                .await
-                .map_err(|error| url_error(url, format!("{key} file `{file}`: {error}")))
-        };
-        login = Some(match key {
-            "creds" => Login::Credentials(read(&file).await?),
-            "nkey" => Login::Nkey(read(&file).await?.trim().to_owned()),
+        let readable = tokio::fs::read_to_string(&file).await;
+        let unreadable = readable
+            .err()
+            .map(|error| format!("{key} file `{file}`: {error}"));
+        let known = match key {
+            "creds" => Login::Credentials(file),
+            "nkey" => Login::Nkey(file),
             _ => {
                 return Err(url_error(
                     url,
                     format!("unknown parameter `{key}`; `creds` and `nkey` are known"),
                 ));
             }
-        });
+        };
+        if let Some(reason) = unreadable {
+            return Err(url_error(url, reason));
+        }
+        login = Some(known);
     }
     Ok(login)
+}
+
+/// Reads for each connection, so that the next one takes up a renewed secret. While it is being replaced it may be
+/// away for a moment.
+async fn read_again(file: &str) -> Result<String, Trouble> {
+    let read = tokio::fs::read_to_string(file).await;
+    read.map_err(|error| Trouble::Passing(format!("`{file}`: {error}")))
 }
 
 fn url_login(servers: &[ServerAddr]) -> Login {
@@ -199,6 +248,15 @@ fn url_login(servers: &[ServerAddr]) -> Login {
             password: percent_decode(password),
         },
     }
+}
+
+/// The address alone. The login goes another way, and async-nats writes addresses into its debug log.
+fn without_login(server: ServerAddr) -> std::io::Result<ServerAddr> {
+    let mut url = server.into_inner();
+    // Both fail only on a URL without a host, and then there is no login either.
+    url.set_username("").ok();
+    url.set_password(None).ok();
+    ServerAddr::from_url(url)
 }
 
 fn url_error(url: &str, reason: String) -> BusError {
@@ -231,6 +289,17 @@ mod tests {
     fn percent_escapes_are_undone_and_broken_ones_are_kept() {
         assert_eq!(percent_decode("p%40ss%2Fw%"), "p@ss/w%");
         assert_eq!(percent_decode("%zz%4"), "%zz%4");
+    }
+
+    #[tokio::test]
+    async fn addresses_hold_no_login() {
+        let body_max = Arc::new(AtomicUsize::new(0));
+        let url = "nats://u:secret@h:1,nats://u:secret@i:2";
+        let dial = NatsDial::new(url, &Config::default(), body_max).await;
+        let dial = dial.unwrap_or_else(|error| panic!("{error}"));
+        assert!(!format!("{:?}", dial.servers).contains("secret"));
+        assert_eq!(dial.servers.len(), 2);
+        assert!(matches!(dial.login, Login::Password { .. }));
     }
 
     #[tokio::test]

@@ -5,9 +5,11 @@
 //! Publishing waits for the stream's own answer and sends the same `Nats-Msg-Id` again if none comes. Pulls are
 //! counted by us, so that what is asked for and what is held never exceed the window together.
 //!
-//! Differences that the capabilities tell: every redelivery counts as an attempt, a release too. A copy of a message id
-//! within two minutes is dropped by the broker. JetStream does not tell what somebody holds from what waits to be given
-//! again, so `in_flight` counts the deliveries of this process only, and `ready` all the rest.
+//! Differences that the capabilities tell: every redelivery counts as an attempt, a release too; after a restart of the
+//! server what is stored is delivered again, counted from one, as a killed server forgets what was held. A copy of a
+//! message id within two minutes is dropped by the broker. JetStream counts what was delivered and not acknowledged, and
+//! does not tell what somebody holds from what waits to be given again: both are `elsewhere` if this process does not
+//! hold them.
 //!
 //! Deliberately absent: the client's own recovery and its pull stream; work-queue retention, which after a `kill -9`
 //! keeps acknowledged messages for ever; `max_deliver`, which at its end drops silently.
@@ -50,7 +52,8 @@ impl fmt::Debug for Nats {
 }
 
 impl Nats {
-    /// Connects to `nats://[user:password@|token@]host[:port][,…][?creds=FILE|nkey=FILE]`, or `tls://…`.
+    /// Connects to `nats://[user:password@|token@]host[:port][,…][?creds=FILE|nkey=FILE]`, or `tls://…` by the
+    /// files of [`Config::tls`].
     ///
     /// Returns after the first try. An absent broker is not an error: [`Backend::declare`] waits for it.
     ///
@@ -70,9 +73,10 @@ impl Backend for Nats {
         Capabilities {
             durable: true,
             outlives_process: true,
-            attempts_survive_restart: true,
+            attempts_survive_restart: false,
             uncounted_release: false,
             deduplicates: true,
+            counts_elsewhere: true,
             body_max: self.body_max.load(std::sync::atomic::Ordering::Relaxed),
         }
     }

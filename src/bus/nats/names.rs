@@ -23,13 +23,18 @@ impl Names {
         self.subject(topic).replace('.', "+")
     }
 
-    /// The durable consumer of a group.
+    /// The durable consumer of a group in that run of the server, see [`super::topology`]; `@` cannot occur in a group's
+    /// name.
     #[expect(
         clippy::unused_self,
         reason = "the mapping is one thing, prefix or not"
     )]
-    pub(super) fn consumer(&self, group: &str) -> String {
-        group.replace('.', "+")
+    pub(super) fn consumer(&self, group: &str, run: Option<&str>) -> String {
+        let name = group.replace('.', "+");
+        match run {
+            Some(run) => format!("{name}@{run}"),
+            None => name,
+        }
     }
 }
 

@@ -14,7 +14,13 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::{dial::with_source, inlet::NatsInlet, names::Names, topology::Declarer, wire};
+use super::{
+    dial::with_source,
+    inlet::NatsInlet,
+    names::Names,
+    topology::{Declarer, run_of},
+    wire,
+};
 use crate::bus::{
     BrokerInfo, Message, Topology,
     remote::{Answer, Inlet, Outlet, Session, Stock, Trouble},
@@ -45,22 +51,30 @@ impl NatsSession {
         }
     }
 
+    fn consumer(&self, group: &str) -> String {
+        self.names.consumer(group, run_of(&self.client).as_deref())
+    }
+
     fn declarer(&self) -> Declarer<'_> {
         Declarer {
             context: &self.context,
             names: &self.names,
             lease: self.lease,
             jetstream: self.client.server_info().jetstream,
+            run: run_of(&self.client),
         }
     }
 
     async fn require_consumer(&self, topic: &str, group: &str) -> Result<Stock, String> {
         let stream = self.names.stream(topic);
-        let name = self.names.consumer(group);
+        let name = self.consumer(group);
         match self.declarer().consumer_info(&stream, &name).await {
             Ok(Some(info)) => {
-                let unacked = u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX);
-                Ok(Stock::Unacked(info.num_pending.saturating_add(unacked)))
+                let delivered = u64::try_from(info.num_ack_pending).unwrap_or(0);
+                Ok(Stock::Unacked {
+                    fresh: info.num_pending,
+                    delivered,
+                })
             }
             Ok(None) => Err(format!("consumer `{name}` of stream `{stream}` is gone")),
             Err(Trouble::Passing(reason)) => Err(reason),
@@ -120,7 +134,7 @@ impl Session for NatsSession {
     ) -> Result<Box<dyn Inlet>, String> {
         self.require_consumer(topic, group).await?;
         let stream = self.names.stream(topic);
-        let consumer = self.names.consumer(group);
+        let consumer = self.consumer(group);
         let inlet = NatsInlet::open(self.client.clone(), &stream, &consumer, window).await?;
         Ok(Box::new(inlet))
     }

@@ -1,15 +1,25 @@
 //! Streams and consumers: made once, compared ever after.
+//!
+//! A server that was killed remembers of a consumer how far it delivered, and often not what was still unacknowledged,
+//! which it then never delivers again (seen after most `kill -9` of server 2.9.10 under load). So a consumer lives as
+//! long as a run of its server: its name ends with the server's id, which is another one after each start. Whoever
+//! comes first in a new run makes the new consumer, which begins with everything that is stored, and only then removes
+//! the old one, so that nothing is without interest in between; whoever comes at the same time does the same, to the
+//! same end. In a cluster, where others keep the state and each server has its own id, the name is the group's alone.
 
 use std::time::Duration;
 
-use async_nats::jetstream::{
-    self, Context,
-    consumer::{self, AckPolicy, DeliverPolicy, IntoConsumerConfig, pull},
-    response::Response,
-    stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
+use async_nats::{
+    Client,
+    jetstream::{
+        self, Context,
+        consumer::{self, AckPolicy, DeliverPolicy, IntoConsumerConfig, pull},
+        response::Response,
+        stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
+    },
 };
 use serde_json::json;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{dial::with_source, names::Names};
 use crate::bus::{Topic, Topology, remote::Trouble};
@@ -20,8 +30,23 @@ const ACK_PENDING_MAX: i64 = 20_000;
 /// How long the broker remembers message ids.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
+/// How long a stand-in consumer outlives a process that died before it could remove it.
+const STAND_IN_MAX: Duration = Duration::from_secs(60);
+
 const STREAM_NOT_FOUND: u64 = 10_059;
 const CONSUMER_NOT_FOUND: u64 = 10_014;
+
+/// The broker's answer; a stream has fewer consumers than fit on one page.
+#[derive(serde::Deserialize)]
+struct ConsumerNames {
+    consumers: Option<Vec<String>>,
+}
+
+/// Which run of its server a connection is with; none in a cluster, or when the streams are another server's.
+pub(super) fn run_of(client: &Client) -> Option<String> {
+    let info = client.server_info();
+    (info.jetstream && info.cluster.is_none()).then_some(info.server_id)
+}
 
 /// Declares on one connection.
 pub(super) struct Declarer<'a> {
@@ -30,6 +55,8 @@ pub(super) struct Declarer<'a> {
     pub(super) lease: Duration,
     /// What the server said about itself: whether it has JetStream.
     pub(super) jetstream: bool,
+    /// See [`run_of`].
+    pub(super) run: Option<String>,
 }
 
 impl Declarer<'_> {
@@ -39,8 +66,41 @@ impl Declarer<'_> {
             for group in &topic.groups {
                 self.ensure_consumer(topic, group, &info).await?;
             }
+            self.retire(topic, &info).await?;
         }
         Ok(())
+    }
+
+    /// Removes the consumers of earlier runs of the server.
+    async fn retire(&self, topic: &Topic, stream: &stream::Info) -> Result<(), Trouble> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let groups: Vec<_> = topic
+            .groups
+            .iter()
+            .map(|group| self.names.consumer(group, None))
+            .collect();
+        for name in self.consumer_names(&stream.config.name).await? {
+            let (group, of) = name.split_once('@').unwrap_or((&name, ""));
+            if of != run && groups.iter().any(|ours| ours == group) {
+                info!(
+                    stream = stream.config.name,
+                    group, "the broker was started again; what it stores is delivered again"
+                );
+                self.delete_consumer(&stream.config.name, &name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn consumer_names(&self, stream: &str) -> Result<Vec<String>, Trouble> {
+        let subject = format!("CONSUMER.NAMES.{stream}");
+        match self
+            .request::<_, ConsumerNames>(&subject, &json!({}))
+            .await?
+        {
+            Response::Ok(page) => Ok(page.consumers.unwrap_or_default()),
+            Response::Err { error } => Err(creation_trouble(stream, &error)),
+        }
     }
 
     async fn ensure_stream(&self, topic: &Topic) -> Result<stream::Info, Trouble> {
@@ -89,14 +149,14 @@ impl Declarer<'_> {
         group: &str,
         stream: &stream::Info,
     ) -> Result<(), Trouble> {
-        let name = self.names.consumer(group);
+        let name = self.names.consumer(group, self.run.as_deref());
         let wanted = self.consumer_config(&name);
         match self.consumer_info(&stream.config.name, &name).await? {
             None => self.create_consumer(wanted, stream).await,
             Some(info) => {
                 let full_name = format!("{}.{group}", topic.name);
                 let same = compare_consumers(&full_name, &wanted, &info.config)?;
-                if info.delivered.stream_sequence > stream.state.last_sequence {
+                if self.is_ahead(&info, stream).await? {
                     return self.rebuild_consumer(wanted, stream, &info).await;
                 }
                 if same {
@@ -151,9 +211,27 @@ impl Declarer<'_> {
         }
     }
 
-    /// A consumer ahead of its stream: the server lost the tail of the stream and would skip as many new messages.
+    /// Whether the consumer was given more than the stream has: the server lost the end of the stream and would skip as
+    /// many new messages. A stream that is asked before its consumer may have grown in between, so in doubt it is asked
+    /// again, after it.
+    async fn is_ahead(
+        &self,
+        consumer: &consumer::Info,
+        stream: &stream::Info,
+    ) -> Result<bool, Trouble> {
+        let delivered = consumer.delivered.stream_sequence;
+        if delivered <= stream.state.last_sequence {
+            return Ok(false);
+        }
+        let now = self.stream_info(&stream.config.name).await?;
+        Ok(now.is_some_and(|now| delivered > now.state.last_sequence))
+    }
+
+    /// A consumer ahead of its stream.
     ///
     /// A stand-in consumer keeps the interest in what is stored while the real one is made anew from the beginning.
+    /// Several processes may come to this at once, so each has a stand-in of its own: at every moment there is the real
+    /// consumer or the stand-in of whoever removed it. One whose process died goes by itself.
     async fn rebuild_consumer(
         &self,
         wanted: pull::Config,
@@ -168,9 +246,15 @@ impl Declarer<'_> {
             last = stream.state.last_sequence,
             "the broker lost the end of a stream; its consumer starts anew"
         );
-        let stand_in = format!("{name}+stand-in");
-        self.create_consumer(self.consumer_config(&stand_in), stream)
-            .await?;
+        let stand_in = format!(
+            "{name}+{}",
+            self.context.client().new_inbox().replace('.', "-")
+        );
+        let config = pull::Config {
+            inactive_threshold: STAND_IN_MAX,
+            ..self.consumer_config(&stand_in)
+        };
+        self.create_consumer(config, stream).await?;
         self.delete_consumer(&stream.config.name, &name).await?;
         self.create_consumer(wanted, stream).await?;
         self.delete_consumer(&stream.config.name, &stand_in).await

@@ -6,17 +6,21 @@ use std::{
 };
 
 use async_trait::async_trait;
-use lapin::{
-    Connection, ConnectionProperties, ErrorKind,
-    uri::{AMQPScheme, AMQPUri},
-};
-use tokio::time::timeout;
+#[cfg(feature = "tls")]
+use lapin::uri::AMQPScheme;
+use lapin::{Connection, ConnectionProperties, ErrorKind, uri::AMQPUri};
+use tokio::{net::TcpStream, time::timeout};
 
+#[cfg(feature = "tls")]
+use super::encrypted;
 use super::{greeting, session::RabbitSession};
 use crate::bus::{
     BrokerInfo, BusError, Config, redact,
     remote::{Dial, Session, Trouble},
+    tls::refusal,
 };
+#[cfg(feature = "tls")]
+use crate::bus::{TlsConfig, tls::client_config};
 
 /// How long one try to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,9 +28,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Seconds between heartbeats; a half-open link is noticed after at most two of them.
 const HEARTBEAT_S: u16 = 10;
 
+/// The client keeps 64 times this for each connection; the broker's own wish, 128 KiB, makes that 8 MiB. Larger bodies go
+/// in several frames; headers must fit into one.
+const FRAME_BYTES_MAX: u32 = 32 << 10;
+
 /// Everything needed to connect.
 pub(super) struct RabbitDial {
     uri: AMQPUri,
+    #[cfg(feature = "tls")]
+    tls: TlsConfig,
     prefix: String,
     broker: Arc<OnceLock<BrokerInfo>>,
 }
@@ -41,15 +51,14 @@ impl RabbitDial {
             url: redact(url),
             reason,
         };
-        let mut uri = url.parse::<AMQPUri>().map_err(&error)?;
-        if uri.scheme == AMQPScheme::AMQPS && !cfg!(feature = "tls") {
-            return Err(error(
-                "this build has no TLS; build it with `--features tls`".to_owned(),
-            ));
-        }
+        config.tls.check(url, cfg!(feature = "tls"))?;
+        let mut uri = url.parse::<AMQPUri>().map_err(error)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+        uri.query.frame_max.get_or_insert(FRAME_BYTES_MAX);
         Ok(Self {
             uri,
+            #[cfg(feature = "tls")]
+            tls: config.tls.clone(),
             prefix: config.prefix.clone(),
             broker,
         })
@@ -58,19 +67,40 @@ impl RabbitDial {
     async fn connect(&self, purpose: &str) -> Result<Connection, Trouble> {
         let name = format!("residual {purpose}");
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        match timeout(
-            CONNECT_TIMEOUT,
-            Connection::connect_uri(self.uri.clone(), properties),
-        )
-        .await
-        {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(connect_trouble(&error, &self.uri)),
+        match timeout(CONNECT_TIMEOUT, self.open(properties)).await {
+            Ok(opened) => opened,
             Err(_) => Err(Trouble::Passing(format!(
                 "no answer within {} s",
                 CONNECT_TIMEOUT.as_secs()
             ))),
         }
+    }
+
+    async fn open(&self, properties: ConnectionProperties) -> Result<Connection, Trouble> {
+        let uri = self.uri.clone();
+        #[cfg(feature = "tls")]
+        if uri.scheme == AMQPScheme::AMQPS {
+            let config = client_config(&self.tls).await?;
+            let opened = encrypted::connect(uri, properties, config).await;
+            return opened.map_err(|error| connect_trouble(&error, &self.uri));
+        }
+        let opened = Connection::connect_uri(uri, properties).await;
+        opened.map_err(|error| connect_trouble(&error, &self.uri))
+    }
+
+    async fn greeting(&self) -> BrokerInfo {
+        let authority = &self.uri.authority;
+        let plain = TcpStream::connect((authority.host.as_str(), authority.port));
+        #[cfg(feature = "tls")]
+        if self.uri.scheme == AMQPScheme::AMQPS {
+            let encrypting = async {
+                let config = client_config(&self.tls).await.ok()?;
+                let connector = encrypted::Connector::new(&authority.host, config).ok()?;
+                connector.connect(plain.await.ok()?).await.ok()
+            };
+            return greeting::ask(encrypting).await;
+        }
+        greeting::ask(async { plain.await.ok() }).await
     }
 }
 
@@ -79,15 +109,12 @@ impl Dial for RabbitDial {
     async fn dial(&self) -> Result<Box<dyn Session>, Trouble> {
         let consuming = self.connect("consume").await?;
         let publishing = self.connect("publish").await?;
-        if self.broker.get().is_none() {
-            let broker = greeting::ask(&self.uri).await;
-            // Another session cannot have been faster: there is one at a time.
-            self.broker.set(broker).ok();
-        }
-        let broker = self.broker.get().cloned().unwrap_or_else(|| BrokerInfo {
-            name: "RabbitMQ".to_owned(),
-            version: "unknown".to_owned(),
-        });
+        let broker = match self.broker.get() {
+            Some(broker) => broker.clone(),
+            None => self.greeting().await,
+        };
+        // It is the same broker at every later connection, as far as we care.
+        self.broker.set(broker.clone()).ok();
         Ok(Box::new(RabbitSession::new(
             consuming,
             publishing,
@@ -99,8 +126,12 @@ impl Dial for RabbitDial {
 
 fn connect_trouble(error: &lapin::Error, uri: &AMQPUri) -> Trouble {
     let reason = error.to_string();
-    let ErrorKind::ProtocolError(amqp) = error.kind() else {
-        return Trouble::Passing(reason);
+    let amqp = match error.kind() {
+        ErrorKind::ProtocolError(amqp) => amqp,
+        ErrorKind::IOError(error) => {
+            return refusal(error.as_ref()).unwrap_or(Trouble::Passing(reason));
+        }
+        _ => return Trouble::Passing(reason),
     };
     let vhost = &uri.vhost;
     match amqp.get_id() {

@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use lapin::{
-    types::{AMQPValue, FieldTable, parsing::parse_field_table},
-    uri::{AMQPScheme, AMQPUri},
-};
+use lapin::types::{AMQPValue, FieldTable, parsing::parse_field_table};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 
@@ -20,12 +16,12 @@ const CLASS_METHOD_VERSION: usize = 6;
 const FRAME_MAX: usize = 64 << 10;
 const GREETING_MAX: Duration = Duration::from_secs(3);
 
-/// Asks for the greeting. Over TLS, or if anything goes wrong, the version stays unknown: it is for the eye.
-pub(super) async fn ask(uri: &AMQPUri) -> BrokerInfo {
-    let properties = match uri.scheme {
-        AMQPScheme::AMQP => timeout(GREETING_MAX, read(uri)).await.ok().flatten(),
-        AMQPScheme::AMQPS => None,
-    };
+/// Asks on a new connection. If anything goes wrong the version stays unknown: it is for the eye.
+pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
+    connecting: impl Future<Output = Option<S>>,
+) -> BrokerInfo {
+    let asked = async { read(connecting.await?).await };
+    let properties = timeout(GREETING_MAX, asked).await.ok().flatten();
     let text = |key: &str| properties.as_ref().and_then(|table| word(table, key));
     BrokerInfo {
         name: text("product").unwrap_or_else(|| "RabbitMQ".to_owned()),
@@ -33,9 +29,7 @@ pub(super) async fn ask(uri: &AMQPUri) -> BrokerInfo {
     }
 }
 
-async fn read(uri: &AMQPUri) -> Option<FieldTable> {
-    let address = (uri.authority.host.as_str(), uri.authority.port);
-    let mut stream = TcpStream::connect(address).await.ok()?;
+async fn read<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> Option<FieldTable> {
     stream.write_all(HEADER).await.ok()?;
     let mut header = [0; FRAME_HEADER];
     stream.read_exact(&mut header).await.ok()?;

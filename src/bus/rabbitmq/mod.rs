@@ -11,12 +11,15 @@
 //!
 //! Differences that the capabilities tell: nothing is dropped for having the same id; whether a release counts
 //! depends on the broker's version. When one of several groups of a topic is full, the others may see the messages
-//! that wait for it more than once. `in_flight` counts the deliveries of this process only, as AMQP tells no more.
+//! that wait for it more than once: a nack does not say which queue had no room, and the whole is sent again under the
+//! same id. AMQP does not tell what other processes hold, so `elsewhere` is never told and `ready` is without it.
 //!
 //! Deliberately absent: lapin's recovery, which forgets consumers whose channel the broker closed; dead-letter
 //! exchanges, because a copy that is confirmed before the ack is the same on every broker.
 
 mod dial;
+#[cfg(feature = "tls")]
+mod encrypted;
 mod greeting;
 mod ids;
 mod inlet;
@@ -58,7 +61,7 @@ impl fmt::Debug for Rabbitmq {
 
 impl Rabbitmq {
     /// Connects to `amqp://user:password@host[:port][/vhost][?heartbeat=SECONDS]`, or `amqps://…` in a build with
-    /// the `tls` feature.
+    /// the `tls` feature, by the files of [`Config::tls`].
     ///
     /// Returns after the first try. An absent broker is not an error: [`Backend::declare`] waits for it.
     ///
@@ -96,6 +99,7 @@ impl Backend for Rabbitmq {
             attempts_survive_restart: true,
             uncounted_release: self.release_is_uncounted(),
             deduplicates: false,
+            counts_elsewhere: false,
             body_max: BODY_MAX,
         }
     }

@@ -128,23 +128,24 @@ impl Remote {
 
     /// In flight is what consumers of this process have in hand; what is taken in and not handed out is ready.
     fn depth_of(&self, stock: Stock, topic: &str, group: &str) -> Depth {
-        let gauge = self.gauges.of(topic, group);
-        let (ready, in_flight) = match stock {
+        let (held, out) = self.gauges.of(topic, group).read();
+        match stock {
             #[cfg(feature = "rabbitmq")]
-            Stock::Ready(ready) => {
-                let (held, out) = gauge.read();
-                (ready + held - out, out)
-            }
+            Stock::Ready(ready) => Depth {
+                ready: ready + held - out,
+                in_flight: out,
+                ..Depth::default()
+            },
             #[cfg(feature = "nats")]
-            Stock::Unacked(all) => {
-                let in_flight = gauge.read().1.min(all);
-                (all - in_flight, in_flight)
+            Stock::Unacked { fresh, delivered } => {
+                let in_flight = out.min(fresh + delivered);
+                Depth {
+                    ready: fresh + delivered - in_flight,
+                    in_flight,
+                    elsewhere: Some(delivered.saturating_sub(held)),
+                    dead: 0,
+                }
             }
-        };
-        Depth {
-            ready,
-            in_flight,
-            dead: 0,
         }
     }
 

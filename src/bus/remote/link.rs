@@ -335,10 +335,14 @@ impl<D: Dial> Supervisor<D> {
     fn refuse(&mut self, lasting: Lasting) -> Result<String, Lasting> {
         self.refusals += 1;
         match &lasting {
-            Lasting::Refused { reason, .. } if self.epoch > 0 && self.refusals < REFUSALS_MAX => {
+            Lasting::Refused { reason, .. } | Lasting::Tls { reason, .. }
+                if self.epoch > 0 && self.refusals < REFUSALS_MAX =>
+            {
                 Ok(format!("refused: {reason}"))
             }
-            Lasting::Refused { .. } | Lasting::Conflict { .. } => Err(lasting),
+            Lasting::Refused { .. } | Lasting::Tls { .. } | Lasting::Conflict { .. } => {
+                Err(lasting)
+            }
         }
     }
 

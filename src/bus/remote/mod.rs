@@ -83,9 +83,13 @@ pub(in crate::bus) enum Stock {
     /// Messages that are delivered to nobody; what others hold is not told.
     #[cfg(feature = "rabbitmq")]
     Ready(u64),
-    /// Messages that are not acknowledged, whether somebody holds them or not.
     #[cfg(feature = "nats")]
-    Unacked(u64),
+    Unacked {
+        /// Messages that were not delivered yet.
+        fresh: u64,
+        /// Messages that were delivered and not acknowledged, whether somebody holds them or not.
+        delivered: u64,
+    },
 }
 
 /// The way out to one topic.
@@ -176,6 +180,12 @@ pub(in crate::bus) enum Trouble {
 pub(in crate::bus) enum Lasting {
     /// See [`BusError::Refused`].
     Refused { reason: String, mend: String },
+    /// See [`BusError::Tls`].
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(dead_code, reason = "nothing fails that is not there")
+    )]
+    Tls { reason: String, mend: String },
     /// See [`BusError::Conflict`].
     Conflict {
         name: String,
@@ -187,6 +197,14 @@ pub(in crate::bus) enum Lasting {
 impl Trouble {
     pub(in crate::bus) fn refused(reason: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::Lasting(Lasting::Refused {
+            reason: reason.into(),
+            mend: mend.into(),
+        })
+    }
+
+    #[cfg(feature = "tls")]
+    pub(in crate::bus) fn tls(reason: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::Lasting(Lasting::Tls {
             reason: reason.into(),
             mend: mend.into(),
         })
@@ -209,6 +227,7 @@ impl From<Lasting> for BusError {
     fn from(lasting: Lasting) -> Self {
         match lasting {
             Lasting::Refused { reason, mend } => Self::Refused { reason, mend },
+            Lasting::Tls { reason, mend } => Self::Tls { reason, mend },
             Lasting::Conflict { name, reason, mend } => Self::Conflict { name, reason, mend },
         }
     }

@@ -102,19 +102,26 @@ impl Shelf {
         let max = max.max(1);
         loop {
             match self.first() {
-                First::There => break,
+                First::There => {}
                 First::Ended(outcome) => return outcome,
-                First::NotYet => self.changed.notified().await,
+                First::NotYet => {
+                    self.changed.notified().await;
+                    continue;
+                }
+            }
+            let deadline = Instant::now() + linger;
+            while !self.has_enough(max) {
+                tokio::select! {
+                    () = sleep_until(deadline) => break,
+                    () = self.changed.notified() => {}
+                }
+            }
+            let taken = self.take_now(max);
+            // Nothing: the session ended meanwhile and took away what was there. Only a stop is told by an empty batch.
+            if !taken.is_empty() {
+                return Ok(taken);
             }
         }
-        let deadline = Instant::now() + linger;
-        while !self.has_enough(max) {
-            tokio::select! {
-                () = sleep_until(deadline) => break,
-                () = self.changed.notified() => {}
-            }
-        }
-        Ok(self.take_now(max))
     }
 
     fn first(&self) -> First {

@@ -41,13 +41,13 @@ pub(super) fn tiles(view: &View) -> String {
         + &stream_tile(view)
 }
 
-fn tile(name: &str, value: &str, note: &str, all_time: &str) -> String {
+pub(super) fn tile(name: &str, value: &str, note: &str, all_time: &str) -> String {
     format!(
         r#"<div class="tile"><h3>{name}</h3><p class="big">{value}</p><p class="note">{note}</p><p class="all">all time {all_time}</p></div>"#
     )
 }
 
-fn stream_tile(view: &View) -> String {
+pub(super) fn stream_tile(view: &View) -> String {
     format!(
         r#"<div class="tile"><h3>Rows a second</h3><p class="big">{}</p><p class="note">over the last 10 s</p><p class="all">{} rows in all</p></div>"#,
         data("rows_per_second", Some(view.rows_per_second), rate),
@@ -55,7 +55,7 @@ fn stream_tile(view: &View) -> String {
     )
 }
 
-fn text(value: Option<f64>) -> String {
+pub(super) fn text(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), short)
 }
 
@@ -183,25 +183,14 @@ const FIGURES: [(&str, &str, &str, Figure); 12] = [
 /// All figures for all time and both windows.
 pub(super) fn table(view: &View) -> String {
     let columns = [
-        ("all_time", "all time".to_owned(), &view.all_time),
-        (
-            "last_rows",
-            format!(
-                "last {} rows",
-                super::super::number::count(view.last_rows.rows as u64)
-            ),
-            &view.last_rows.report,
-        ),
-        (
-            "recent",
-            format!("last {}", duration(view.recent.window_ms)),
-            &view.recent.report,
-        ),
+        ("all_time", &view.all_time),
+        ("last_rows", &view.last_rows.report),
+        ("recent", &view.recent.report),
     ];
-    let headings: String = columns.iter().map(|(_, name, _)| heading(name)).collect();
+    let headings: String = columns_of(view).iter().map(|name| heading(name)).collect();
     let rows: String = columns
         .iter()
-        .map(|(id, _, report)| cell(&count(&format!("{id}.n"), report.n)))
+        .map(|(id, report)| cell(&count(&format!("{id}.n"), report.n)))
         .collect();
     let mut body = format!(r#"<tr><th scope="row">Rows</th>{rows}</tr>"#);
     for (name, heading, meaning, figure) in FIGURES {
@@ -212,21 +201,31 @@ pub(super) fn table(view: &View) -> String {
         };
         let cells: String = columns
             .iter()
-            .map(|(id, _, report)| cell(&data(&format!("{id}.{name}"), figure(report), short)))
+            .map(|(id, report)| cell(&data(&format!("{id}.{name}"), figure(report), short)))
             .collect();
         body += &row(class, heading, meaning, &cells);
     }
     format!("<table><thead><tr><td></td>{headings}</tr></thead><tbody>{body}</tbody></table>")
 }
 
-fn heading(name: &str) -> String {
+/// What the three columns are of.
+pub(super) fn columns_of(view: &View) -> [String; 3] {
+    let rows = super::super::number::count(view.last_rows.rows as u64);
+    [
+        "all time".to_owned(),
+        format!("last {rows} rows"),
+        format!("last {}", duration(view.recent.window_ms)),
+    ]
+}
+
+pub(super) fn heading(name: &str) -> String {
     format!(r#"<th scope="col">{name}</th>"#)
 }
 
-fn row(class: &str, heading: &str, meaning: &str, cells: &str) -> String {
+pub(super) fn row(class: &str, heading: &str, meaning: &str, cells: &str) -> String {
     format!(r#"<tr{class}><th scope="row" title="{meaning}">{heading}</th>{cells}</tr>"#)
 }
 
-fn cell(content: &str) -> String {
+pub(super) fn cell(content: &str) -> String {
     format!("<td>{content}</td>")
 }

@@ -6,11 +6,14 @@ use crate::{
         Ledger,
         number::{duration, escape, percent, short},
     },
-    stats::live::{View, WorstRow},
+    stats::live::{Classification, View, WorstRow},
 };
 
 /// The worst of the last rows and of all time.
 pub(super) fn worst(view: &View) -> String {
+    if let Some(labels) = &view.classification {
+        return wrong(view, labels);
+    }
     if view.worst.is_empty() {
         return empty("They are listed from the first row on.");
     }
@@ -35,6 +38,30 @@ fn worst_row(row: &WorstRow) -> String {
         short(row.y_true),
         short(row.y_pred),
         short(row.absolute_error),
+    )
+}
+
+/// The newest wrong labels.
+fn wrong(view: &View, labels: &Classification) -> String {
+    if view.worst.is_empty() {
+        return empty("No label was wrong so far.");
+    }
+    let body: String = view
+        .worst
+        .iter()
+        .map(|row| wrong_row(row, labels))
+        .collect();
+    format!(
+        r#"<table class="worst"><caption>The newest wrong labels</caption><thead><tr><th scope="col">id</th><th scope="col">true</th><th scope="col">predicted</th></tr></thead><tbody>{body}</tbody></table>"#
+    )
+}
+
+fn wrong_row(row: &WorstRow, labels: &Classification) -> String {
+    let id = escape(&row.id);
+    format!(
+        r#"<tr><td class="id" title="{id}"><code>{id}</code></td><td>{}</td><td><b>{}</b></td></tr>"#,
+        escape(&labels.name(row.y_true)),
+        escape(&labels.name(row.y_pred)),
     )
 }
 

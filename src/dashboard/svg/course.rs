@@ -20,11 +20,13 @@ pub(in crate::dashboard) enum Axis {
     Rows,
 }
 
-/// Mean absolute error with its 95 % band; `levels` are drawn across, each with a name, and `changes` upright.
+/// Mean absolute error, or what else `error_name` says it is, with its 95 % band; `levels` are drawn across, each with a
+/// name, and `changes` upright.
 pub(in crate::dashboard) fn course(
     course: &Course,
     axis: Axis,
     levels: &[(&str, Option<f64>)],
+    error_name: &str,
     changes: &[Change],
 ) -> String {
     let highest = course
@@ -48,7 +50,7 @@ pub(in crate::dashboard) fn course(
         .max(level.min(highest * 2.5));
     let x = Scale::new(as_f64(course.from), as_f64(course.to));
     let mut chart = Chart::new(
-        "mean absolute error with its 95 % band",
+        &format!("{error_name} with its 95 % band"),
         HEIGHT,
         x,
         Scale::from_zero(high),
@@ -57,7 +59,7 @@ pub(in crate::dashboard) fn course(
         Axis::Time => ("time", time_ticks(course)),
         Axis::Rows => ("row", x.counting().ticks(5)),
     };
-    chart.axes(name, "mean absolute error", &ticks);
+    chart.axes(name, error_name, &ticks);
     for change in changes {
         draw_change(&mut chart, course, axis, change);
     }
@@ -196,6 +198,7 @@ mod tests {
             },
             Axis::Rows,
             &[],
+            "mean absolute error",
             &[],
         );
         assert_eq!(drawn.matches(r#"class="line""#).count(), 2);
@@ -221,8 +224,8 @@ mod tests {
             change(900, Some(51)),
             change(900, None),
         ];
-        let by_rows = course(&whole, Axis::Rows, &[], &changes);
-        let by_time = course(&whole, Axis::Time, &[], &changes);
+        let by_rows = course(&whole, Axis::Rows, &[], "mean absolute error", &changes);
+        let by_time = course(&whole, Axis::Time, &[], "mean absolute error", &changes);
         // Half of the way between the left and the right end of the axis.
         let middle = f64::midpoint(
             crate::dashboard::svg::LEFT,
@@ -271,6 +274,7 @@ mod tests {
             },
             Axis::Rows,
             &[("baseline", Some(f64::MAX))],
+            "mean absolute error",
             &[],
         );
         assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");

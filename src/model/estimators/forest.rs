@@ -3,6 +3,7 @@
 use super::super::form::{Output, StartLink};
 use super::super::info::{Labels, Task};
 use super::super::{Estimator, ModelError, Rows};
+use super::blocks::in_blocks;
 use super::proba::{argmax_labels, sigmoid, softmax};
 use super::trees::Trees;
 
@@ -16,23 +17,28 @@ pub(super) struct Forest {
 
 impl Forest {
     fn mean(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        in_blocks(rows, self.trees.row_work(), |rows| self.mean_of_block(rows))
+    }
+
+    fn mean_of_block(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let prepared = self.trees.prepare(rows)?;
         let mut output = Rows::zeros(rows.n_rows(), self.trees.outputs());
-        for tree in 0..self.trees.len() {
-            self.trees.visit(tree, &prepared, |row, leaf| {
-                output
-                    .row_mut(row)
-                    .iter_mut()
+        let sums = output.as_mut_slice();
+        self.trees.visit(&prepared, |_, row, leaf| {
+            if let &[value] = leaf {
+                sums[row] += value;
+            } else {
+                let sums = &mut sums[row * leaf.len()..];
+                sums.iter_mut()
                     .zip(leaf)
                     .for_each(|(sum, value)| *sum += value);
-            });
-        }
+            }
+        });
         #[expect(clippy::cast_precision_loss, reason = "a number of trees")]
         let count = self.trees.len() as f64;
-        output
-            .as_mut_slice()
-            .iter_mut()
-            .for_each(|value| *value /= count);
+        for value in sums.iter_mut() {
+            *value /= count;
+        }
         Ok(output)
     }
 }
@@ -144,14 +150,15 @@ pub(super) struct Boosting {
 
 impl Boosting {
     fn raw(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        in_blocks(rows, self.trees.row_work(), |rows| self.raw_of_block(rows))
+    }
+
+    fn raw_of_block(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let prepared = self.trees.prepare(rows)?;
-        let mut raw = self.start.raw(&prepared, self.outputs)?;
-        for tree in 0..self.trees.len() {
-            let output = tree % self.outputs;
-            self.trees.visit(tree, &prepared, |row, leaf| {
-                raw.row_mut(row)[output] += self.rate * leaf[0];
-            });
-        }
+        let mut raw = self.start.raw(&prepared.rows, self.outputs)?;
+        self.trees.visit(&prepared, |tree, row, leaf| {
+            raw.row_mut(row)[tree % self.outputs] += self.rate * leaf[0];
+        });
         Ok(raw)
     }
 }
@@ -213,12 +220,13 @@ pub(super) struct Isolation {
 
 impl Isolation {
     fn scores(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        let prepared = self.trees.prepare(rows)?;
-        let mut depths = vec![0.0; rows.n_rows()];
-        for tree in 0..self.trees.len() {
+        let depths = in_blocks(rows, self.trees.row_work(), |rows| {
+            let prepared = self.trees.prepare(rows)?;
+            let mut depths = vec![0.0; rows.n_rows()];
             self.trees
-                .visit(tree, &prepared, |row, leaf| depths[row] += leaf[0]);
-        }
+                .visit(&prepared, |_, row, leaf| depths[row] += leaf[0]);
+            Rows::new(1, depths)
+        })?;
         let score = |depth: f64| {
             let ratio = if self.normaliser == 0.0 {
                 1.0
@@ -227,7 +235,7 @@ impl Isolation {
             };
             -(-ratio).exp2() - self.offset
         };
-        Ok(depths.into_iter().map(score).collect())
+        Ok(depths.into_values().into_iter().map(score).collect())
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::form::Kernel;
 use super::super::info::{Labels, Task};
 use super::super::tensors::Matrix;
 use super::super::{Estimator, ModelError, Rows};
+use super::blocks::in_blocks;
 use super::dense::Dense;
 use super::proba::argmax;
 
@@ -32,6 +33,12 @@ impl Support {
 
     pub(super) fn len(&self) -> usize {
         self.dense.outputs()
+    }
+
+    /// `dual` of the similarities of each row, `[n, dual.outputs()]`.
+    fn weighed(&self, rows: &Rows, dual: &Dense) -> Result<Rows, ModelError> {
+        let work = self.dense.len() + dual.len();
+        in_blocks(rows, work, |rows| dual.apply(&self.similarities(rows)?))
     }
 
     /// `[n, vectors]`.
@@ -82,10 +89,7 @@ impl Estimator for KernelRegressor {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        let scores = self
-            .dual
-            .apply(&self.support.similarities(rows)?)?
-            .into_values();
+        let scores = self.support.weighed(rows, &self.dual)?.into_values();
         if !self.outliers {
             return Ok(scores);
         }
@@ -171,7 +175,7 @@ impl KernelClassifier {
 
     /// libsvm's decision for each pair; positive speaks for the first class.
     fn decisions(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        self.pairs.apply(&self.support.similarities(rows)?)
+        self.support.weighed(rows, &self.pairs)
     }
 
     fn votes(&self, decisions: &[f64]) -> Vec<f64> {

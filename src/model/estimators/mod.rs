@@ -2,6 +2,7 @@
 //!
 //! Everything about a form is validated here, because it may come from a file anyone could have written.
 
+mod blocks;
 mod build;
 mod build_many;
 mod calibrated;

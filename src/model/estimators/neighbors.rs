@@ -3,7 +3,8 @@
 use super::super::form::Metric;
 use super::super::info::Labels;
 use super::super::{Estimator, ModelError, Rows};
-use super::proba::argmax;
+use super::blocks::in_blocks;
+use super::proba::{argmax, normalise};
 
 /// `KNeighborsRegressor` and `KNeighborsClassifier`.
 #[derive(Debug)]
@@ -88,6 +89,16 @@ impl Neighbors {
             .collect()
     }
 
+    /// The weighted mean of the targets of the nearest.
+    fn mean(&self, row: &[f64]) -> f64 {
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for (target, weight) in self.nearest(row) {
+            sum += target * weight;
+            weights += weight;
+        }
+        sum / weights
+    }
+
     fn shares(&self, row: &[f64], classes: usize) -> Vec<f64> {
         let mut shares = vec![0.0; classes];
         for (target, weight) in self.nearest(row) {
@@ -101,6 +112,23 @@ impl Neighbors {
         }
         shares
     }
+
+    /// A mean, or a share for each class, a row.
+    fn answers(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        let work = self.points.as_slice().len();
+        in_blocks(rows, work, |rows| {
+            rows.require_finite()?;
+            match &self.classes {
+                None => Rows::new(1, rows.iter().map(|row| self.mean(row)).collect()),
+                Some(classes) => Rows::new(
+                    classes.len(),
+                    rows.iter()
+                        .flat_map(|row| self.shares(row, classes.len()))
+                        .collect(),
+                ),
+            }
+        })
+    }
 }
 
 impl Estimator for Neighbors {
@@ -109,24 +137,13 @@ impl Estimator for Neighbors {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        rows.require_finite()?;
+        let answers = self.answers(rows)?;
         Ok(match &self.classes {
-            Some(classes) => rows
+            Some(classes) => answers
                 .iter()
-                .map(|row| classes.value(argmax(&self.shares(row, classes.len()))))
+                .map(|shares| classes.value(argmax(shares)))
                 .collect(),
-            None => rows
-                .iter()
-                .map(|row| {
-                    let (sum, weights) = self.nearest(row).iter().fold(
-                        (0.0, 0.0),
-                        |(sum, weights), (target, weight)| {
-                            (sum + target * weight, weights + weight)
-                        },
-                    );
-                    sum / weights
-                })
-                .collect(),
+            None => answers.into_values(),
         })
     }
 
@@ -135,18 +152,10 @@ impl Estimator for Neighbors {
     }
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
-        let classes = self.classes.as_ref()?;
-        if let Err(error) = rows.require_finite() {
-            return Some(Err(error));
-        }
-        let share = |row| {
-            let mut shares = self.shares(row, classes.len());
-            super::proba::normalise(&mut shares);
+        self.classes.as_ref()?;
+        Some(self.answers(rows).map(|mut shares| {
+            (0..shares.n_rows()).for_each(|row| normalise(shares.row_mut(row)));
             shares
-        };
-        Some(Rows::new(
-            classes.len(),
-            rows.iter().flat_map(share).collect(),
-        ))
+        }))
     }
 }

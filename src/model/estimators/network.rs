@@ -3,6 +3,7 @@
 use super::super::form::Activation;
 use super::super::info::Labels;
 use super::super::{Estimator, ModelError, Rows};
+use super::blocks::in_blocks;
 use super::dense::Dense;
 use super::proba::{argmax, sigmoid, softmax};
 
@@ -48,31 +49,41 @@ impl Network {
     }
 
     fn forward(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        let weights = self.layers.iter().map(Dense::len).sum();
+        in_blocks(rows, weights, |rows| self.forward_block(rows))
+    }
+
+    fn forward_block(&self, rows: &Rows) -> Result<Rows, ModelError> {
         rows.require_finite()?;
-        let mut values = rows.clone();
-        for (index, layer) in self.layers.iter().enumerate() {
-            values = layer.apply(&values)?;
-            let last = index + 1 == self.layers.len();
-            activate(&mut values, if last { self.output } else { self.hidden });
-        }
-        Ok(values)
+        let (last, hidden) = match self.layers.split_last() {
+            Some((last, [first, rest @ ..])) => {
+                let mut values = layer(first, rows, self.hidden)?;
+                for next in rest {
+                    values = layer(next, &values, self.hidden)?;
+                }
+                (last, Some(values))
+            }
+            Some((last, [])) => (last, None),
+            None => return Err(ModelError::store("the network has no layers")),
+        };
+        layer(last, hidden.as_ref().unwrap_or(rows), self.output)
     }
 }
 
-fn activate(rows: &mut Rows, activation: Activation) {
-    let function: fn(f64) -> f64 = match activation {
-        Activation::Identity => return,
-        Activation::Relu => |x| x.max(0.0),
-        Activation::Tanh => f64::tanh,
-        Activation::Logistic => sigmoid,
-        Activation::Exp => f64::exp,
+/// One layer. Each function is named where it is used, so that the compiler can put it into the loop.
+fn layer(dense: &Dense, rows: &Rows, activation: Activation) -> Result<Rows, ModelError> {
+    match activation {
+        Activation::Identity => dense.apply(rows),
+        Activation::Relu => dense.apply_then(rows, |x| x.max(0.0)),
+        Activation::Tanh => dense.apply_then(rows, f64::tanh),
+        Activation::Logistic => dense.apply_then(rows, sigmoid),
+        Activation::Exp => dense.apply_then(rows, f64::exp),
         Activation::Softmax => {
-            return (0..rows.n_rows()).for_each(|row| softmax(rows.row_mut(row)));
+            let mut values = dense.apply(rows)?;
+            (0..values.n_rows()).for_each(|row| softmax(values.row_mut(row)));
+            Ok(values)
         }
-    };
-    rows.as_mut_slice()
-        .iter_mut()
-        .for_each(|value| *value = function(*value));
+    }
 }
 
 impl Estimator for Network {

@@ -56,6 +56,18 @@ pub(in crate::model) struct Object {
     pub(in crate::model) extra: Option<Box<Extra>>,
 }
 
+impl Object {
+    /// Before BUILD.
+    pub(super) fn new(callable: Id, args: Id) -> Self {
+        Self {
+            callable,
+            args,
+            state: NONE,
+            extra: None,
+        }
+    }
+}
+
 /// The rare parts of an object.
 #[derive(Clone, Debug, Default)]
 pub(in crate::model) struct Extra {

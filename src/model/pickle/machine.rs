@@ -385,16 +385,8 @@ impl Machine<'_> {
             }
             b'R' | 0x81 => {
                 let (args, callable) = (frame.pop(&self.cursor)?, frame.pop(&self.cursor)?);
-                self.push(
-                    frame,
-                    Node::Object(Object {
-                        callable,
-                        args,
-                        state: NONE,
-                        extra: None,
-                    }),
-                )
-                .map(drop)
+                self.push(frame, Node::Object(Object::new(callable, args)))
+                    .map(drop)
             }
             0x92 => {
                 let (_kwargs, args, callable) = (
@@ -402,16 +394,8 @@ impl Machine<'_> {
                     frame.pop(&self.cursor)?,
                     frame.pop(&self.cursor)?,
                 );
-                self.push(
-                    frame,
-                    Node::Object(Object {
-                        callable,
-                        args,
-                        state: NONE,
-                        extra: None,
-                    }),
-                )
-                .map(drop)
+                self.push(frame, Node::Object(Object::new(callable, args)))
+                    .map(drop)
             }
             b'b' => self.build(frame),
             b'P' | b'Q' => Err(self.cursor.fail(

@@ -13,7 +13,7 @@ const OUTPUT_MAX: u64 = 1 << 30;
 const OUTPUT_FREE: u64 = 64 << 20;
 /// Beyond that, output bytes for each input byte; fitted models compress about tenfold.
 const RATIO_MAX: u64 = 200;
-/// Working memory of the lzma decoder, in KiB.
+/// Working memory of the lzma and xz decoders, in KiB: both take what the header asks for. `xz -9` asks for 64 MiB.
 const LZMA_KIB_MAX: u32 = 192 << 10;
 
 /// Name of the compression the first bytes announce, if any.
@@ -37,7 +37,10 @@ pub(in crate::model) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ModelError
         Some("gzip") => bounded(flate2::read::MultiGzDecoder::new(bytes), max),
         Some("zlib") => bounded(flate2::read::ZlibDecoder::new(bytes), max),
         Some("bz2") => bounded(bzip2::read::MultiBzDecoder::new(bytes), max),
-        Some("xz") => bounded(lzma_rust2::XzReader::new(bytes, true), max),
+        Some("xz") => bounded(
+            lzma_rust2::XzReader::new_mem_limit(bytes, true, LZMA_KIB_MAX),
+            max,
+        ),
         Some("lzma") => {
             let reader = lzma_rust2::LzmaReader::new_mem_limit(bytes, LZMA_KIB_MAX, None);
             bounded(reader.map_err(|error| damaged(&error))?, max)
@@ -48,6 +51,12 @@ pub(in crate::model) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ModelError
 }
 
 fn damaged(error: &io::Error) -> ModelError {
+    if error.kind() == io::ErrorKind::OutOfMemory {
+        return ModelError::Limit {
+            what: "KiB to decompress it",
+            max: LZMA_KIB_MAX.into(),
+        };
+    }
     ModelError::NotAModel {
         found: format!("the compressed data is damaged ({error})"),
     }
@@ -92,6 +101,35 @@ mod tests {
             ),
             "{error}"
         );
+    }
+
+    /// The header of an xz file whose block asks for a dictionary of 4 GiB.
+    fn greedy_xz() -> Vec<u8> {
+        let with_checksum = |bytes: &[u8]| {
+            let mut checksum = flate2::Crc::new();
+            checksum.update(bytes);
+            [bytes, &checksum.sum().to_le_bytes()].concat()
+        };
+        [
+            &b"\xfd7zXZ\0"[..],
+            &with_checksum(&[0, 4]),
+            &with_checksum(&[2, 0, 0x21, 1, 40, 0, 0, 0]),
+            b"\x01\0\0a",
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn a_dictionary_that_is_only_asked_for_is_not_allocated() {
+        // Properties, dictionary size, unknown length.
+        let greedy_lzma = b"\x5d\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0";
+        for bytes in [&greedy_xz()[..], greedy_lzma] {
+            let error = unpack(bytes).unwrap_err();
+            assert!(
+                error.to_string().contains("KiB to decompress it"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -144,9 +144,7 @@ pub(super) fn partial_least_squares(
         columns
     };
     if coef.len() != width || intercept.len() != 1 {
-        return Err(
-            fitted.unsupported("it predicts several targets at once; fit one model a target")
-        );
+        return Err(fitted.several_targets());
     }
     let scale = if fitted.version < Version(1, 5) {
         fitted.put_optional(extraction, "_x_std")?

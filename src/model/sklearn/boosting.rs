@@ -13,12 +13,7 @@ pub(super) fn gradient_boosting(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let is_classifier = fitted.class.name.ends_with("Classifier");
-    let classes = if is_classifier {
-        Some(fitted.labels(extraction, "classes_")?)
-    } else {
-        None
-    };
+    let classes = fitted.classes(extraction)?;
     let (shape, stages) = fitted.list_at(fitted.need("estimators_")?, "estimators_")?;
     let outputs = shape.get(1).copied().unwrap_or(1);
     if stages.is_empty() {
@@ -37,7 +32,7 @@ pub(super) fn gradient_boosting(
         grove.add(extraction, &tree, false)?;
     }
     let exponential = fitted.optional_text("loss").as_deref() == Some("exponential");
-    let output = match (is_classifier, outputs) {
+    let output = match (classes.is_some(), outputs) {
         (false, _) => Output::Identity,
         (true, 1) if exponential => Output::DoubleSigmoid,
         (true, 1) => Output::Sigmoid,
@@ -117,12 +112,7 @@ pub(super) fn histogram_boosting(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let is_classifier = fitted.class.name.ends_with("Classifier");
-    let classes = if is_classifier {
-        Some(fitted.labels(extraction, "classes_")?)
-    } else {
-        None
-    };
+    let classes = fitted.classes(extraction)?;
     let mut grove = Grove {
         outputs: 1,
         ..Grove::default()
@@ -140,7 +130,7 @@ pub(super) fn histogram_boosting(
     }
     let start = baseline(extraction, fitted, outputs)?;
     let loss = fitted.optional_text("loss").unwrap_or_default();
-    let output = match (is_classifier, outputs) {
+    let output = match (classes.is_some(), outputs) {
         (true, 1) => Output::Sigmoid,
         (true, _) => Output::Softmax,
         (false, _) if loss == "poisson" || loss == "gamma" => Output::Exp,

@@ -53,9 +53,7 @@ pub(super) fn network(
         Some(binarizer.labels(extraction, "classes_")?)
     } else {
         if fitted.usize("n_outputs_")? != 1 {
-            return Err(
-                fitted.unsupported("it predicts several targets at once; fit one model a target")
-            );
+            return Err(fitted.several_targets());
         }
         None
     };
@@ -163,11 +161,9 @@ pub(super) fn kernel_ridge(
     } else {
         1.0 / columns as f64
     };
-    let dual = fitted.vector(extraction, "dual_coef_")?;
+    let (_, dual) = fitted.numbers(extraction, "dual_coef_")?;
     if dual.len() != rows {
-        return Err(
-            fitted.unsupported("it predicts several targets at once; fit one model a target")
-        );
+        return Err(fitted.several_targets());
     }
     Ok(Form::Kernel {
         support: extraction.put(fitted, "X_fit_", vec![rows, columns], Data::F64(points)),
@@ -225,9 +221,9 @@ pub(super) fn neighbors(
     } else {
         None
     };
-    let targets = fitted.vector(extraction, "_y").map_err(|_| {
-        fitted.unsupported("it predicts several targets at once; fit one model a target")
-    })?;
+    let targets = fitted
+        .vector(extraction, "_y")
+        .map_err(|_| fitted.several_targets())?;
     Ok(Form::Neighbors {
         points: fitted.put_matrix(extraction, "_fit_X")?,
         targets: extraction.put_vector(fitted, "_y", targets),

@@ -5,7 +5,7 @@ use super::super::form::{Form, Link, Proba};
 use super::super::pickle::{Graph, screen};
 use super::super::store::{Facts, Stored};
 use super::fitted::{Extraction, Fitted};
-use super::{bayes, boosting, compose, dense, ensemble, linear, trees};
+use super::{bayes, boosting, compose, dense, ensemble, linear, supported, trees};
 
 /// Reads the model a pickle holds. `sha256` is the file's, in hexadecimal.
 pub(in crate::model) fn extract(graph: &Graph<'_>, sha256: String) -> Result<Stored, ModelError> {
@@ -114,6 +114,9 @@ fn composite(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, M
         "MultinomialNB" | "ComplementNB" | "BernoulliNB" => bayes::discrete(extraction, fitted),
         "QuadraticDiscriminantAnalysis" => bayes::quadratic(extraction, fitted),
         "PLSRegression" => bayes::partial_least_squares(extraction, fitted),
+        name if supported::is_step(name) => {
+            Err(fitted.unsupported("it changes rows and predicts nothing"))
+        }
         _ => Err(fitted.unsupported("no arithmetic for it here")),
     }
 }

@@ -23,13 +23,8 @@ fn everything(form: Form) -> Member {
 
 /// `VotingRegressor` and `VotingClassifier`.
 pub(super) fn voting(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
-    let is_classifier = fitted.class.name.ends_with("Classifier");
-    let classes = if is_classifier {
-        Some(fitted.labels(extraction, "classes_")?)
-    } else {
-        None
-    };
-    let by = match (is_classifier, fitted.optional_text("voting").as_deref()) {
+    let classes = fitted.classes(extraction)?;
+    let by = match (classes.is_some(), fitted.optional_text("voting").as_deref()) {
         (false, _) => Average::Mean,
         (true, Some("soft")) => Average::Proba,
         (true, _) => Average::Vote,
@@ -65,13 +60,8 @@ pub(super) fn bagging(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let is_classifier = fitted.class.name.ends_with("Classifier");
-    let classes = if is_classifier {
-        Some(fitted.labels(extraction, "classes_")?)
-    } else {
-        None
-    };
-    let by = if is_classifier {
+    let classes = fitted.classes(extraction)?;
+    let by = if classes.is_some() {
         Average::Proba
     } else {
         Average::Mean
@@ -109,12 +99,7 @@ pub(super) fn stacking(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let is_classifier = fitted.class.name.ends_with("Classifier");
-    let classes = if is_classifier {
-        Some(fitted.labels(extraction, "classes_")?)
-    } else {
-        None
-    };
+    let classes = fitted.classes(extraction)?;
     let members = forms(extraction, &fitted.children("estimators_")?)?;
     let mut methods = vec![];
     for id in fitted.list("stack_method_")? {

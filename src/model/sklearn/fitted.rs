@@ -232,6 +232,11 @@ impl<'g> Fitted<'g> {
         }
     }
 
+    /// An error about a model that answers with more than one value a row.
+    pub(super) fn several_targets(&self) -> ModelError {
+        self.unsupported("it predicts several targets at once; fit one model a target")
+    }
+
     /// The attribute, `None` also for Python's `None`.
     pub(super) fn get(&self, name: &str) -> Option<Id> {
         let attributes = self.graph.attributes(self.id)?;
@@ -444,6 +449,17 @@ impl<'g> Fitted<'g> {
         };
         extraction.spend(texts.iter().map(|text| 24 + text.len()).sum())?;
         Ok(texts)
+    }
+
+    /// The labels of a classifier; `None` for a regressor.
+    pub(super) fn classes(
+        &self,
+        extraction: &mut Extraction,
+    ) -> Result<Option<Labels>, ModelError> {
+        let is_classifier = self.class.name.ends_with("Classifier");
+        is_classifier
+            .then(|| self.labels(extraction, "classes_"))
+            .transpose()
     }
 
     /// Class labels.

@@ -14,9 +14,7 @@ pub(super) fn regressor(
 ) -> Result<Form, ModelError> {
     let (rows, columns, values) = fitted.matrix(extraction, "coef_")?;
     if rows != 1 {
-        return Err(fitted.unsupported(format!(
-            "it predicts {rows} targets at once; fit one model a target"
-        )));
+        return Err(fitted.several_targets());
     }
     let coef = extraction.put(fitted, "coef_", vec![1, columns], Data::F64(values));
     Ok(Form::Linear {

@@ -1,7 +1,7 @@
 //! The list of what is read, for messages.
 
-/// Estimators and steps, grouped as they are read.
-const SUPPORTED: &[&str] = &[
+/// What predicts, grouped as it is read.
+const ESTIMATORS: &[&str] = &[
     "LinearRegression",
     "Ridge",
     "RidgeCV",
@@ -85,7 +85,11 @@ const SUPPORTED: &[&str] = &[
     "RandomizedSearchCV",
     "HalvingGridSearchCV",
     "HalvingRandomSearchCV",
-    "steps: StandardScaler",
+];
+
+/// What may stand before an estimator.
+const STEPS: &[&str] = &[
+    "StandardScaler",
     "MinMaxScaler",
     "MaxAbsScaler",
     "RobustScaler",
@@ -117,5 +121,10 @@ const SUPPORTED: &[&str] = &[
 
 /// All of them on one line.
 pub(super) fn list() -> String {
-    SUPPORTED.join(", ")
+    format!("{}, steps: {}", ESTIMATORS.join(", "), STEPS.join(", "))
+}
+
+/// Whether it changes rows and predicts nothing.
+pub(super) fn is_step(class: &str) -> bool {
+    STEPS.contains(&class)
 }

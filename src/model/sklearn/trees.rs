@@ -38,18 +38,13 @@ fn forest_of(
     fitted: &Fitted<'_>,
     trees: &[Fitted<'_>],
 ) -> Result<Form, ModelError> {
-    let is_classifier = fitted.class.name.ends_with("Classifier");
-    let classes = if is_classifier {
-        Some(fitted.labels(extraction, "classes_")?)
-    } else {
-        None
-    };
+    let classes = fitted.classes(extraction)?;
     let mut grove = Grove::default();
     for tree in trees {
         grove.add(
             extraction,
             tree,
-            is_classifier && fitted.version < Version(1, 4),
+            classes.is_some() && fitted.version < Version(1, 4),
         )?;
     }
     let missing = takes_missing(fitted, &trees[0]);
@@ -176,8 +171,12 @@ fn average_path_length(count: f64) -> f64 {
 /// `DummyRegressor` and `DummyClassifier`, as trees of one leaf would be.
 pub(super) fn dummy(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
     if fitted.class.name == "DummyRegressor" {
+        let constant = fitted.vector(extraction, "constant_")?;
+        if constant.len() != 1 {
+            return Err(fitted.several_targets());
+        }
         return Ok(Form::Constant {
-            values: fitted.put_vector(extraction, "constant_")?,
+            values: extraction.put_vector(fitted, "constant_", constant),
             classes: None,
         });
     }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     bus::{DeadLetter, Delivery, Message, Token, Verdict},
     clock::UnixMs,
-    message::{self, Body, Encoding, Frame, Prediction, Record, Truth},
+    message::{self, Body, Encoding, Frame, Prediction, Probabilities, Record, Truth},
 };
 
 /// A delivery that is not settled yet.
@@ -177,6 +177,11 @@ pub(super) fn process(ledger: &mut Ledger, work: Work) -> Result<Done, MetricErr
 trait HalfBody: Body {
     const KIND: Kind;
     fn value(&self) -> f64;
+
+    /// Moves the probabilities out.
+    fn take_probabilities(&mut self) -> Option<Box<Probabilities>> {
+        None
+    }
 }
 
 impl HalfBody for Truth {
@@ -191,7 +196,11 @@ impl HalfBody for Prediction {
     const KIND: Kind = Kind::Prediction;
 
     fn value(&self) -> f64 {
-        self.0
+        self.y_pred
+    }
+
+    fn take_probabilities(&mut self) -> Option<Box<Probabilities>> {
+        self.probabilities.take()
     }
 }
 
@@ -222,11 +231,15 @@ fn take_in<B: HalfBody>(
         .collect();
     ledger.count_malformed(bad.len() as u64);
     for (index, record) in decoded.records.into_iter().enumerate() {
-        let Record { id, body } = record;
+        let Record { id, mut body } = record;
         let copy = ledger.refuses_labels().then(|| id.clone());
-        if ledger.accept(number, B::KIND, id, body.value(), now_ms)
-            && let Some(id) = copy
-        {
+        let is_refused = match body.take_probabilities() {
+            None => ledger.accept(number, B::KIND, id, body.value(), now_ms),
+            Some(probabilities) => {
+                ledger.accept_scored(number, id, body.value(), *probabilities, now_ms)
+            }
+        };
+        if is_refused && let Some(id) = copy {
             bad.push(Bad {
                 // Beyond the places of malformed records, which count all records of the frame.
                 index: index as u64 + (1 << 32),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{bus::BusError, metric_log::LogError};
+use crate::{bus::BusError, metric_log::LogError, task::Task};
 
 /// An error of the metric service.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,35 @@ pub enum MetricError {
         old: u32,
         /// The wanted number.
         new: u32,
+    },
+    /// The log was begun for other labels.
+    #[error(
+        "`{}` says that the log is a {said}, this process judges a {wanted}: one log holds one kind of answer; move the \
+         log away, give another folder with --logs DIR, or mend `task` and `labels`",
+        path.display()
+    )]
+    OtherLabels {
+        /// What says so.
+        path: PathBuf,
+        /// What it says.
+        said: String,
+        /// What this process would write.
+        wanted: String,
+    },
+    /// The log holds rows of the other task.
+    #[error(
+        "`{}` has the row `{line}`, which is of a {}, this process judges a {wanted}: one log holds one kind of answer; \
+         move the log away, give another folder with --logs DIR, or mend `task`",
+        path.display(),
+        wanted.other()
+    )]
+    OtherTask {
+        /// The log.
+        path: PathBuf,
+        /// The first such row.
+        line: String,
+        /// The task here.
+        wanted: Task,
     },
     /// A setting makes no sense.
     #[error("setting of `metric`: {0}")]

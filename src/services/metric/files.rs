@@ -6,6 +6,7 @@ use super::{pending::Kind, progress::Reason};
 use crate::{
     message::RecordId,
     metric_log::{Disk, LogError, RowRef, Scan, Series, Writer, push_field, push_number, unquote},
+    task::Task,
 };
 
 /// First line of `unmatched.csv`.
@@ -179,6 +180,11 @@ pub(super) fn parse_row(line: &str) -> Result<(RecordId, f64, f64), String> {
     let row = RowRef::parse(line)?;
     let id = RecordId::from_text(&row.id).map_err(|error| error.to_string())?;
     Ok((id, row.y_true, row.y_pred))
+}
+
+/// Whether a row can only be of the other task: its error is what that one makes of it, and not what this one would.
+pub(super) fn is_of_other_task(line: &str, task: Task) -> bool {
+    RowRef::parse(line).is_ok_and(|row| !row.adds_up_as(task) && row.adds_up_as(task.other()))
 }
 
 #[cfg(test)]

@@ -31,12 +31,14 @@ use super::{
     partition,
     pending::{Key, Kind},
     progress::{Progress, Reason},
+    scores::Scores,
     store::{Checkpoint, Store, StoredHalf},
 };
 use crate::{
     clock::UnixMs,
-    message::{RecordId, RunTag},
+    message::{Probabilities, RecordId, RunTag},
     metric_log::{Disk, LogError, RealDisk, Row, Scan, Writer},
+    stats::LogLosses,
 };
 
 /// Rows of a commit that are told one by one; larger groups are told as a count.
@@ -78,6 +80,7 @@ pub struct Ledger {
     pub(super) run: Option<RunTag>,
     pub(super) join: Join,
     pub(super) held: Held,
+    pub(super) scores: Scores,
     pub(super) store: Store,
     pub(super) log: Writer,
     pub(super) unmatched: SideFile,
@@ -124,18 +127,25 @@ impl Ledger {
             return false;
         }
         match self.join.accept(&id, kind, value, now_ms) {
-            Outcome::Pending(key) => self.held.hold(key, id, value, delivery),
+            Outcome::Pending(key) => {
+                self.scores.hold(key);
+                self.held.hold(key, id, value, delivery);
+            }
             Outcome::Matched {
                 y_true,
                 y_pred,
                 partner,
-            } => self.record(Row::new(id, y_true, y_pred), partner),
+            } => {
+                let row = Row::judged(id, y_true, y_pred, self.config.judge.task);
+                self.record(row, partner, now_ms);
+            }
             Outcome::Duplicate(waiting) => {
                 self.store_through = self.store_through.max(waiting.unwrap_or_default());
             }
             Outcome::Replaced(key) => self.replace(key, id, value),
             Outcome::Corrected { y_true, y_pred } => {
-                Row::new(id, y_true, y_pred).push_line(self.corrections.buffer());
+                Row::judged(id, y_true, y_pred, self.config.judge.task)
+                    .push_line(self.corrections.buffer());
             }
             Outcome::Late => Unmatched {
                 id,
@@ -149,6 +159,21 @@ impl Ledger {
             Outcome::Refused => return true,
         }
         false
+    }
+
+    /// Takes in a classifier's prediction with its probabilities.
+    pub fn accept_scored(
+        &mut self,
+        delivery: u64,
+        id: RecordId,
+        y_pred: f64,
+        probabilities: Probabilities,
+        now_ms: UnixMs,
+    ) -> bool {
+        self.scores.bring(probabilities);
+        let is_refused = self.accept(delivery, Kind::Prediction, id, y_pred, now_ms);
+        self.scores.drop_brought();
+        is_refused
     }
 
     /// Whether [`Ledger::accept`] may be true.
@@ -224,6 +249,7 @@ impl Ledger {
             label_delay_p95_ms: self.join.delays().quantile(0.95),
             row_latency_us: None,
             span_us: None,
+            log_loss: self.scores.losses().map(LogLosses::brief),
             failing: None,
         }
     }
@@ -249,10 +275,13 @@ impl Ledger {
             .saturating_add_signed(self.adopted)
     }
 
-    fn record(&mut self, row: Row, partner: Key) {
-        if self.held.take(partner).is_none() {
+    fn record(&mut self, row: Row, partner: Key, now_ms: UnixMs) {
+        let is_stored = self.held.take(partner).is_none();
+        if is_stored {
             self.removed.push(partner);
         }
+        let store = is_stored.then_some(&self.store);
+        self.scores.score(&row, partner, store, now_ms);
         row.push_line(self.log.buffer());
         self.recorded += 1;
         if is_of_run(self.run, &row.id) {
@@ -305,6 +334,7 @@ impl Ledger {
             reason,
         }
         .push_line(self.unmatched.buffer());
+        self.scores.forget(key);
     }
 
     fn needs_store(&self, due: &[StoredHalf], flush: Flush, now_ms: UnixMs) -> bool {
@@ -323,7 +353,11 @@ impl Ledger {
         inserted.append(&mut self.rewritten);
         self.removed.sort_unstable();
         let checkpoint = self.checkpoint();
-        self.store.commit(&inserted, &self.removed, &checkpoint)?;
+        let scores = self
+            .scores
+            .take_for_store(inserted.iter().map(|half| half.key));
+        self.store
+            .commit(&inserted, &self.removed, &checkpoint, scores.as_ref())?;
         self.removed.clear();
         self.saved = checkpoint;
         self.saved_ms = now_ms;
@@ -368,7 +402,8 @@ impl Ledger {
         self.disk
             .sync_dir(folder)
             .map_err(LogError::io("sync the folder", folder))?;
-        self.log = Writer::open(&*self.disk, &live, Scan::fresh_log(), &mut |_, _| Ok(()))?;
+        let scan = Scan::fresh_log(self.config.judge.task);
+        self.log = Writer::open(&*self.disk, &live, scan, &mut |_, _| Ok(()))?;
         self.part += 1;
         self.parts += 1;
         self.day = day_of(now_ms);

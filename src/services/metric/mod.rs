@@ -20,15 +20,16 @@ mod pending;
 mod progress;
 mod recovery;
 mod remembered;
+mod scores;
 mod service;
 mod store;
 mod timing;
 mod verify;
 
-pub use config::{Config, LabelPolicy};
+pub use config::{Config, LabelPolicy, Windows};
 pub use error::MetricError;
 pub use partition::{group, groups};
 pub use pending::Kind;
 pub use progress::{Counters, Progress, Reason};
 pub use service::{Offload, Place, Ports, TIMES, run};
-pub use verify::{Report, verify};
+pub use verify::{Report, verify, verify_as};

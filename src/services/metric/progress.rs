@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::pending::Kind;
+use crate::stats::LossBrief;
 
 /// Every half that came, by the one state it ended in. See [`Counters::is_balanced`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +129,8 @@ pub struct Progress {
     /// When the first id of the wanted run was minted and when its last row became durable, in microseconds since the
     /// Unix epoch; of this process.
     pub span_us: Option<[u64; 2]>,
+    /// Of a classification; over the rows whose predictions brought probabilities.
+    pub log_loss: Option<LossBrief>,
     /// Why nothing can be recorded at the moment, if so.
     pub failing: Option<Arc<str>>,
 }

@@ -3,24 +3,31 @@
 //! The store says how far the files were when it was last written. What stands in them beyond that has happened too
 //! and is replayed; what was torn is cut. A log without a store (the original's, or a moved folder) is adopted.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     config::Config,
     error::MetricError,
-    files::{Layout, SideFile, UNMATCHED_HEADER, Unmatched, parse_row},
+    files::{Layout, SideFile, UNMATCHED_HEADER, Unmatched, is_of_other_task, parse_row},
     held::Held,
     join::Join,
     ledger::{Ledger, day_of, is_of_run},
     partition,
     pending::{Key, Kind},
-    progress::Reason,
+    progress::{Progress, Reason},
+    scores::Scores,
     store::{Checkpoint, Store},
 };
 use crate::{
     clock::UnixMs,
     message::{RecordId, RunTag},
-    metric_log::{Disk, LogError, Scan, Series, Writer, each_line, series_in},
+    metric_log::{
+        Disk, LogError, Scan, Series, Writer, each_line, read_task_on, series_in, task_file,
+        write_task,
+    },
 };
 
 /// A row is rarely longer; decides how much of a log's tail is read to remember `seen_max` ids.
@@ -35,7 +42,7 @@ impl Ledger {
     pub fn open(
         disk: Arc<dyn Disk>,
         logs: &Path,
-        config: Config,
+        mut config: Config,
         run: Option<RunTag>,
         now_ms: UnixMs,
     ) -> Result<Self, MetricError> {
@@ -45,20 +52,10 @@ impl Ledger {
             .map_err(LogError::io("make the folder", &layout.inner))?;
         sync_names(&*disk, logs)?;
         refuse_other_partitions(&*disk, &layout, &config)?;
+        let is_said = adopt_labels(&*disk, logs, &mut config)?;
         let store = Store::open(&*disk, &layout.store)?;
         let saved = store.checkpoint()?;
-        let mut recovery = Recovery {
-            disk: &*disk,
-            join: Join::new(&config),
-            config: &config,
-            removed: Vec::new(),
-            adopted: saved.map_or(0, |saved| saved.adopted),
-            unmatched_adopted: saved.map_or(0, |saved| saved.unmatched_adopted),
-            parts: 0,
-            now_ms,
-            run,
-            replayed: Vec::new(),
-        };
+        let mut recovery = Recovery::new(&*disk, &config, saved.as_ref(), run, now_ms);
         let stored_through = recovery.restore(&store, saved.as_ref())?;
         let unmatched = recovery.unmatched(&layout, saved.as_ref())?;
         let (log, part) = recovery.log(&layout.log, saved.as_ref())?;
@@ -71,12 +68,19 @@ impl Ledger {
             unmatched_adopted,
             parts,
             replayed,
+            other_task,
             ..
         } = recovery;
+        refuse_other_task(other_task, &config)?;
+        if !is_said && config.judge.is_classification() {
+            write_task(&*disk, logs, &config.judge)?;
+        }
         join.balance();
         let mut held = Held::default();
         held.restore(stored_through);
+        let is_first = saved.is_none();
         let same_part = saved.filter(|saved| saved.part == part);
+        let scores = Scores::new(&config, store.log_loss()?);
         let mut ledger = Self {
             adopted,
             unmatched_adopted,
@@ -98,6 +102,7 @@ impl Ledger {
             run,
             join,
             held,
+            scores,
             store,
             log,
             unmatched,
@@ -105,7 +110,21 @@ impl Ledger {
             removed,
         };
         ledger.save(Vec::new(), now_ms)?;
+        ledger.tell_recovery(is_first);
         Ok(ledger)
+    }
+
+    /// One line for whoever wonders what a restart made of the last life: `replayed` rows were in the log and not yet
+    /// in the store.
+    fn tell_recovery(&self, is_first: bool) {
+        let Progress { rows, pending, .. } = self.progress();
+        let replayed = self.replayed.len();
+        let log = self.log.path().display();
+        if is_first {
+            tracing::info!(%log, rows, "ledger begun");
+        } else {
+            tracing::info!(%log, rows, pending, replayed, "ledger recovered");
+        }
     }
 }
 
@@ -122,6 +141,37 @@ fn sync_names(disk: &dyn Disk, logs: &Path) -> Result<(), LogError> {
             .map_err(LogError::io("sync the folder", folder))?;
     }
     Ok(())
+}
+
+/// Compares what the folder says of its log with what this process makes of it, and takes over what only the folder
+/// knows. True when the folder needs not be told any more.
+fn adopt_labels(disk: &dyn Disk, logs: &Path, config: &mut Config) -> Result<bool, MetricError> {
+    let Some(said) = read_task_on(disk, logs)? else {
+        return Ok(false);
+    };
+    if !said.agrees(&config.judge) {
+        return Err(MetricError::OtherLabels {
+            path: task_file(logs),
+            said: said.to_string(),
+            wanted: config.judge.to_string(),
+        });
+    }
+    if config.judge.labels.is_none() {
+        config.judge = said;
+        return Ok(true);
+    }
+    Ok(said.labels.is_some())
+}
+
+fn refuse_other_task(found: Option<(PathBuf, String)>, config: &Config) -> Result<(), MetricError> {
+    match found {
+        None => Ok(()),
+        Some((path, line)) => Err(MetricError::OtherTask {
+            path,
+            line: line.chars().take(120).collect(),
+            wanted: config.judge.task,
+        }),
+    }
 }
 
 /// Looks for stores of another number of partitions that still hold halves.
@@ -185,6 +235,32 @@ struct Recovery<'a> {
     now_ms: UnixMs,
     run: Option<RunTag>,
     replayed: Vec<bool>,
+    /// The first row that only the other task's arithmetic gives.
+    other_task: Option<(PathBuf, String)>,
+}
+
+impl<'a> Recovery<'a> {
+    fn new(
+        disk: &'a dyn Disk,
+        config: &'a Config,
+        saved: Option<&Checkpoint>,
+        run: Option<RunTag>,
+        now_ms: UnixMs,
+    ) -> Self {
+        Self {
+            disk,
+            join: Join::new(config),
+            config,
+            removed: Vec::new(),
+            adopted: saved.map_or(0, |saved| saved.adopted),
+            unmatched_adopted: saved.map_or(0, |saved| saved.unmatched_adopted),
+            parts: 0,
+            now_ms,
+            run,
+            replayed: Vec::new(),
+            other_task: None,
+        }
+    }
 }
 
 impl Recovery<'_> {
@@ -244,7 +320,7 @@ impl Recovery<'_> {
         let scan = Scan {
             recorded,
             from: self.tail_of(&layout.corrections, recorded)?,
-            ..Scan::fresh_log()
+            ..Scan::fresh_log(self.config.judge.task)
         };
         let (disk, end) = (self.disk, recorded.unwrap_or(u64::MAX));
         let file = SideFile::open(disk, &layout.corrections, scan, &mut |offset, line| {
@@ -436,11 +512,16 @@ impl Recovery<'_> {
         let scan = Scan {
             recorded,
             from,
-            ..Scan::fresh_log()
+            ..Scan::fresh_log(self.config.judge.task)
         };
         let disk = self.disk;
+        let task = self.config.judge.task;
         let writer = Writer::open(disk, path, scan, &mut |offset, line| {
             let (id, y_true, y_pred) = parse_row(line)?;
+            // Noted, not refused here: what stands beyond the recorded length would be cut off for it.
+            if self.other_task.is_none() && is_of_other_task(line, task) {
+                self.other_task = Some((path.to_owned(), line.to_owned()));
+            }
             self.log_line(&id, y_true, y_pred, recorded.map(|end| offset >= end));
             Ok(())
         })?;

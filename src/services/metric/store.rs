@@ -12,15 +12,19 @@ use std::{
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::{Deserialize, Serialize};
 
-use super::{error::MetricError, pending::Key, progress::Counters};
+use super::{error::MetricError, pending::Key, progress::Counters, scores::ScoresToStore};
 use crate::{
-    message::RecordId,
+    message::{Probabilities, RecordId},
     metric_log::{Disk, DiskFile, write_again},
+    stats::LogLoss,
 };
 
 const HALVES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("halves");
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const CHECKPOINT: &str = "checkpoint";
+/// Probabilities of pending predictions; only a classification has this table.
+const PROBABILITIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("probabilities");
+const LOG_LOSS: &str = "log_loss";
 /// Raised with any change of the layout.
 const VERSION: u8 = 1;
 /// redb's page cache. A commit touches the right edge of the tree and the pages of matched halves.
@@ -176,9 +180,36 @@ impl Store {
         inserted: &[StoredHalf],
         removed: &[Key],
         checkpoint: &Checkpoint,
+        scores: Option<&ScoresToStore>,
     ) -> Result<(), MetricError> {
-        self.write(inserted, removed, checkpoint)
+        self.write(inserted, removed, checkpoint, scores)
             .map_err(failure("write to", &self.path))
+    }
+
+    /// The probabilities of a pending prediction.
+    pub(super) fn probabilities(&self, key: Key) -> Result<Option<Probabilities>, MetricError> {
+        self.read(|transaction| {
+            let Some(table) = absent_is_none(transaction.open_table(PROBABILITIES))? else {
+                return Ok(None);
+            };
+            let bytes = table.get(key.0)?;
+            Ok(bytes.and_then(|bytes| postcard::from_bytes(bytes.value()).ok()))
+        })
+        .map_err(failure("read", &self.path))
+    }
+
+    /// The log-loss as it was last saved.
+    pub(super) fn log_loss(&self) -> Result<LogLoss, MetricError> {
+        let saved = self.read(|transaction| {
+            let Some(table) = absent_is_none(transaction.open_table(META))? else {
+                return Ok(None);
+            };
+            let bytes = table.get(LOG_LOSS)?;
+            Ok(bytes.and_then(|bytes| postcard::from_bytes(bytes.value()).ok()))
+        });
+        Ok(saved
+            .map_err(failure("read", &self.path))?
+            .unwrap_or_default())
     }
 
     fn write(
@@ -186,6 +217,7 @@ impl Store {
         inserted: &[StoredHalf],
         removed: &[Key],
         checkpoint: &Checkpoint,
+        scores: Option<&ScoresToStore>,
     ) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
         {
@@ -205,6 +237,9 @@ impl Store {
                 .open_table(META)?
                 .insert(CHECKPOINT, bytes.as_slice())?;
         }
+        if let Some(scores) = scores {
+            write_scores(&transaction, removed, scores)?;
+        }
         transaction.commit()?;
         Ok(())
     }
@@ -222,6 +257,26 @@ impl Store {
             what,
         }
     }
+}
+
+fn write_scores(
+    transaction: &redb::WriteTransaction,
+    removed: &[Key],
+    scores: &ScoresToStore,
+) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(PROBABILITIES)?;
+    for (key, probabilities) in &scores.inserted {
+        let bytes = postcard::to_stdvec(probabilities).unwrap_or_default();
+        table.insert(key.0, bytes.as_slice())?;
+    }
+    for key in removed {
+        table.remove(key.0)?;
+    }
+    let loss = postcard::to_stdvec(&scores.loss).unwrap_or_default();
+    transaction
+        .open_table(META)?
+        .insert(LOG_LOSS, loss.as_slice())?;
+    Ok(())
 }
 
 fn failure(action: &'static str, path: &Path) -> impl Fn(redb::Error) -> MetricError {

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::{Config, PlotError, draw, event_time, format_of};
+use super::{Config, PlotError, draw, event_time, format_of, sketch};
 use crate::{
     chart,
     clock::{UnixMs, saturating_ms},
@@ -35,9 +35,10 @@ pub fn draw_once(
 ) -> Result<Drawn, PlotError> {
     let format = format_of(output)?;
     let last_ms = saturating_ms(settings.last.0);
+    let judge = sketch::judge(log, settings)?;
     let mut rows = match settings.last_rows {
-        0 => Rows::All(Box::default()),
-        last_rows => Rows::Last(Window::last_rows(last_rows)),
+        0 => Rows::All(Box::new(Distribution::judged_by(&judge))),
+        last_rows => Rows::Last(Window::last_rows(last_rows).judged_by(&judge)),
     };
     let mut take = |row: &RowRef<'_>| {
         if last_ms == 0 || is_within(row, now_ms, last_ms) {
@@ -65,7 +66,9 @@ enum Rows {
 impl Rows {
     fn push(&mut self, row: &RowRef<'_>) {
         match self {
-            Self::All(all) => all.push(row.y_true, row.y_pred),
+            Self::All(all) => {
+                all.push(row.y_true, row.y_pred);
+            }
             // Only the order counts here.
             Self::Last(last) => last.push(0, row.y_true, row.y_pred),
         }

@@ -1,15 +1,16 @@
 //! What was read of the log so far.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Config, event_time};
 use crate::{
     clock::{UnixMs, saturating_ms},
-    metric_log::{LogError, Reader, RowRef},
+    metric_log::{LogError, Reader, RowRef, read_task},
     stats::{
         self, Snapshot, Window,
         live::{Judged, Live, View},
     },
+    task::Judge,
 };
 
 /// Most rows of a picture that shows a last time only; 24 bytes each.
@@ -17,6 +18,9 @@ pub(super) const WINDOW_ROWS_MAX: usize = 200_000;
 
 /// Rows on their way into a picture and a view.
 pub(super) struct Sketch {
+    log: PathBuf,
+    settings: Config,
+    judge: Judge,
     reader: Reader,
     live: Live,
     window: Option<Window>,
@@ -28,23 +32,47 @@ pub(super) struct Sketch {
 
 impl Sketch {
     pub(super) fn new(log: &Path, settings: &Config) -> Self {
+        Self::judged_by(log, settings, settings.judge.clone().unwrap_or_default())
+    }
+
+    fn judged_by(log: &Path, settings: &Config, judge: Judge) -> Self {
         Self {
+            log: log.to_owned(),
+            settings: settings.clone(),
             reader: Reader::open(log),
-            live: Live::new(settings.limits()),
-            window: window(settings),
+            live: Live::judged_by(settings.limits(), &judge),
+            window: window(settings).map(|window| window.judged_by(&judge)),
+            judge,
             needs_time: !settings.last.0.is_zero(),
             is_history: true,
         }
     }
 
     /// Takes what is new; returns whether the log was begun anew, so that what was taken is a mixture.
+    ///
+    /// The metric service says what the log's numbers are before its first row, so it is asked again when that has come.
     pub(super) fn read(&mut self, now_ms: UnixMs) -> Result<bool, LogError> {
+        let (was_empty, was_history) = (self.rows() == 0, self.is_history);
+        let restarted = self.read_rows(now_ms)?;
+        if was_empty && self.rows() > 0 && self.settings.judge.is_none() {
+            let judge = judge(&self.log, &self.settings)?;
+            if judge != self.judge {
+                *self = Self::judged_by(&self.log, &self.settings, judge);
+                self.is_history = was_history;
+                return self.read_rows(now_ms);
+            }
+        }
+        Ok(restarted)
+    }
+
+    fn read_rows(&mut self, now_ms: UnixMs) -> Result<bool, LogError> {
         let Self {
             reader,
             live,
             window,
             needs_time,
             is_history,
+            ..
         } = self;
         let mut take = |row: &RowRef<'_>| {
             let at_ms = if *is_history {
@@ -103,6 +131,14 @@ impl Sketch {
                 window.snapshot(view)
             }
         }
+    }
+}
+
+/// How the rows of this log are judged.
+pub(super) fn judge(log: &Path, settings: &Config) -> Result<Judge, LogError> {
+    match &settings.judge {
+        Some(judge) => Ok(judge.clone()),
+        None => Ok(read_task(log.parent().unwrap_or(Path::new(".")))?.unwrap_or_default()),
     }
 }
 

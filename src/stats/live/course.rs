@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use super::{Judged, Mean};
-use crate::stats::{Moments, Report, Summary, mean_interval};
+use super::Mean;
+use crate::stats::{Moments, Pair, Report, Summary, Tally, mean_interval};
 
 /// Stretches of a time window.
 const TIME_STRETCHES: u64 = 60;
@@ -64,6 +64,7 @@ pub(super) struct ByTime {
 struct Rows {
     summary: Summary,
     naive: Mean,
+    tally: Tally,
 }
 
 impl ByTime {
@@ -76,7 +77,13 @@ impl ByTime {
     }
 
     /// Rows may come a little out of order; older ones than the window are forgotten.
-    pub(super) fn push(&mut self, at_ms: u64, row: &Judged<'_>, naive: Option<f64>) {
+    pub(super) fn push(
+        &mut self,
+        at_ms: u64,
+        (y_true, y_pred): (f64, f64),
+        naive: Option<f64>,
+        classes: Option<Pair>,
+    ) {
         let step = at_ms / self.step_ms;
         let newest = self
             .stretches
@@ -101,8 +108,11 @@ impl ByTime {
             self.stretches.insert(place, (step, Rows::default()));
         }
         if let Some((_, rows)) = self.stretches.get_mut(place) {
-            rows.summary.push(row.y_true, row.y_pred);
+            rows.summary.push(y_true, y_pred);
             rows.naive.push(naive);
+            if let Some(classes) = classes {
+                rows.tally.push(classes);
+            }
         }
     }
 
@@ -123,6 +133,15 @@ impl ByTime {
             baseline_mae: naive.get(),
             ..all.report()
         }
+    }
+
+    /// How right labels are.
+    pub(super) fn tally(&self, now_ms: u64) -> Tally {
+        let mut all = Tally::default();
+        for (_, rows) in self.within(now_ms) {
+            all.merge(&rows.tally);
+        }
+        all
     }
 
     pub(super) fn course(&self, now_ms: u64) -> Course {

@@ -6,7 +6,10 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde::Serialize;
 
 use super::{Judged, Mean, shortened};
-use crate::stats::{Report, Summary};
+use crate::{
+    stats::{ClassCounts, Report, Score, Summary},
+    task::{Judge, Task},
+};
 
 /// A row that a person should look at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,23 +24,32 @@ pub struct WorstRow {
     pub absolute_error: f64,
 }
 
-/// The largest absolute errors, worst first. Of equal ones the earlier stays.
+/// The largest absolute errors, worst first, of equal ones the earlier. Of labels, whose errors are all alike, the newest
+/// wrong ones, newest first.
 #[derive(Debug)]
 pub(super) struct Worst {
     rows_max: usize,
+    task: Task,
     rows: Vec<WorstRow>,
 }
 
 impl Worst {
-    pub(super) fn new(rows_max: usize) -> Self {
+    pub(super) fn new(rows_max: usize, task: Task) -> Self {
         Self {
             rows_max,
+            task,
             rows: Vec::with_capacity(rows_max + 1),
         }
     }
 
     pub(super) fn push(&mut self, row: &Judged<'_>) {
-        let absolute_error = row.error().abs();
+        let absolute_error = row.absolute_error(self.task);
+        if self.task == Task::Classification {
+            if absolute_error > 0.0 {
+                self.insert(0, row, absolute_error);
+            }
+            return;
+        }
         let is_full = self.rows.len() >= self.rows_max;
         if is_full
             && self
@@ -50,6 +62,10 @@ impl Worst {
         let place = self
             .rows
             .partition_point(|other| other.absolute_error >= absolute_error);
+        self.insert(place, row, absolute_error);
+    }
+
+    fn insert(&mut self, place: usize, row: &Judged<'_>, absolute_error: f64) {
         let worst = WorstRow {
             id: shortened(row.id).into_owned(),
             y_true: row.y_true,
@@ -112,10 +128,11 @@ impl LastRows {
         self.rows.push_back(kept);
     }
 
-    pub(super) fn report(&self) -> Report {
+    pub(super) fn report(&self, task: Task) -> Report {
         let (mut all, mut naive) = (Summary::new(), Mean::default());
         for kept in &self.rows {
-            all.push(kept.y_true, kept.y_pred);
+            let (y_true, y_pred) = kept.judged().pair(task);
+            all.push(y_true, y_pred);
             naive.push(kept.naive);
         }
         Report {
@@ -133,8 +150,19 @@ impl LastRows {
             .collect()
     }
 
-    pub(super) fn worst(&self, count: usize) -> Vec<WorstRow> {
-        let mut worst = Worst::new(count);
+    /// How right labels are.
+    pub(super) fn tally(&self, judge: &Judge) -> Score {
+        let Some(mut counts) = ClassCounts::new(judge) else {
+            return Score::default();
+        };
+        for kept in &self.rows {
+            counts.push(kept.y_true, kept.y_pred);
+        }
+        counts.shape().score
+    }
+
+    pub(super) fn worst(&self, count: usize, task: Task) -> Vec<WorstRow> {
+        let mut worst = Worst::new(count, task);
         self.rows.iter().for_each(|kept| worst.push(&kept.judged()));
         worst.rows
     }

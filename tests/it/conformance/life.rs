@@ -11,6 +11,7 @@ use super::{
         Ledger, QUIET, SOON, assert_quiet, hold, ids, is_closed, messages, number, publish, recv,
         recv_one, settle_one, until_depth,
     },
+    worker::{Habit, Role, Worker},
 };
 
 pub(super) async fn declare_is_idempotent_and_concurrent(ctx: &Ctx) {
@@ -220,6 +221,29 @@ pub(super) async fn depth_is_truthful(ctx: &Ctx) {
     .await;
     until_depth(&bus, (SHARED, B), |d| {
         (d.ready, d.in_flight, d.dead) == (10, 0, 0)
+    })
+    .await;
+}
+
+pub(super) async fn depth_tells_of_other_processes_or_says_that_it_does_not(ctx: &Ctx) {
+    let capabilities = ctx.capabilities().await;
+    if !capabilities.outlives_process {
+        assert!(capabilities.counts_elsewhere);
+        let bus = ctx.bus().await;
+        publish(&bus, SOLO, 0..10).await;
+        return until_depth(&bus, (SOLO, G), |d| (d.ready, d.elsewhere) == (10, Some(0))).await;
+    }
+    let roles = vec![Role::publish(SOLO, 10), Role::consume(SOLO, G, Habit::Hold)];
+    let worker = Worker::start(ctx, ctx.fixture.config(), roles).await;
+    worker.until(|log| log.seen_by(G).len() == 10).await;
+    let bus = ctx.bus().await;
+    let told = if capabilities.counts_elsewhere {
+        (10, 0, Some(10))
+    } else {
+        (0, 0, None)
+    };
+    until_depth(&bus, (SOLO, G), |d| {
+        (d.ready, d.in_flight, d.elsewhere) == told
     })
     .await;
 }

@@ -12,8 +12,10 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod authority;
 mod ctx;
 mod embedded;
+mod encrypted;
 mod ledger;
 mod nats;
 mod own_nats;
@@ -28,6 +30,7 @@ mod chaos;
 mod disk;
 mod faults;
 mod life;
+mod memory;
 mod outages;
 mod poison;
 mod publish;
@@ -124,6 +127,7 @@ laws! {
         life::drop_without_close_is_safe,
         life::everything_may_close_at_once,
         life::depth_is_truthful,
+        life::depth_tells_of_other_processes_or_says_that_it_does_not,
         life::the_broker_says_what_it_is,
         outages::after_a_long_idle_it_delivers,
         outages::a_letter_written_twice_is_recognisable,
@@ -148,5 +152,6 @@ laws! {
         outages::the_publish_window_holds_publishers_back,
         outages::blocked_publishers_do_not_block_acks,
         outages::a_deleted_group_is_loud_or_mended,
+        memory::memory_stays_flat_while_nothing_is_taken,
     }
 }

@@ -74,6 +74,11 @@ impl Fixture for NatsFixture {
     }
 }
 
+/// The durable consumer of a group in this run of the server.
+pub(super) fn consumer_name(jetstream: &jetstream::Context, group: &str) -> String {
+    format!("{group}@{}", jetstream.client().server_info().server_id)
+}
+
 #[async_trait]
 impl Server for NatsFixture {
     async fn kill9(&self) {
@@ -106,13 +111,10 @@ impl Server for NatsFixture {
 
     async fn delete(&self, topic: &str, group: &str) {
         let stream = format!("{}{topic}", self.prefix).replace('.', "+");
-        let stream = self
-            .jetstream()
-            .await
-            .get_stream(stream)
-            .await
-            .expect("found");
-        stream.delete_consumer(group).await.expect("deleted");
+        let jetstream = self.jetstream().await;
+        let stream = jetstream.get_stream(stream).await.expect("found");
+        let name = consumer_name(&jetstream, group);
+        stream.delete_consumer(&name).await.expect("deleted");
     }
 
     async fn absent(&self) -> (Config, Box<dyn Server>) {

@@ -7,15 +7,20 @@ use std::{
 };
 
 use async_nats::jetstream::{self, consumer, stream};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use nkeys::KeyPair;
 use residual::{
     bus::{Bus, BusError, Config, Topic, Topology, connect},
     clock::Clock,
 };
+use serde_json::json;
+use tempfile::TempDir;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::{
     ctx::{G, SOLO, consumer, hurried},
     ledger::{Ledger, hold, ids, publish},
+    nats::consumer_name,
     servers::NatsServer,
 };
 
@@ -70,6 +75,150 @@ async fn a_token_in_the_url_is_understood() {
         .expect_err("refused");
     assert_mend(&error, "token");
     open(&config(&server, "sesame@")).await.expect("let in");
+}
+
+/// A file that a login names.
+fn secret(directory: &TempDir, name: &str, text: &str) -> String {
+    let file = directory.path().join(name);
+    fs::write(&file, text).expect("written");
+    file.display().to_string()
+}
+
+fn with_query(server: &NatsServer, query: &str) -> Config {
+    let mut config = config(server, "");
+    config.url = format!("{}?{query}", config.url);
+    config
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_nkey_in_a_file_is_understood() {
+    let files = tempfile::tempdir().expect("a directory");
+    let (ours, stranger) = (KeyPair::new_user(), KeyPair::new_user());
+    let server = NatsServer::absent("");
+    server.configure(&format!(
+        "{}\nauthorization {{ users: [{{ nkey: {} }}] }}",
+        server.jetstream(),
+        ours.public_key()
+    ));
+    server.start();
+    let file = |name: &str, key: &KeyPair| secret(&files, name, &key.seed().expect("a seed"));
+    let login = format!("nkey={}", file("ours.nk", &ours));
+    open(&with_query(&server, &login)).await.expect("let in");
+    let login = format!("nkey={}", file("stranger.nk", &stranger));
+    let error = open(&with_query(&server, &login))
+        .await
+        .expect_err("refused");
+    assert_mend(&error, "?nkey=FILE");
+    let error = open(&with_query(&server, "nkey=gone.nk"))
+        .await
+        .expect_err("refused");
+    assert_mend(&error, "gone.nk");
+    let login = format!("nkey={}", secret(&files, "broken.nk", "no seed"));
+    let error = open(&with_query(&server, &login))
+        .await
+        .expect_err("refused");
+    assert_mend(&error, "?nkey=FILE");
+}
+
+/// A signed claim as NATS writes them: who vouches for whom, and what it may.
+fn claim(issuer: &KeyPair, subject: &KeyPair, nats: &serde_json::Value) -> String {
+    let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let header = part(&json!({ "typ": "JWT", "alg": "ed25519-nkey" }));
+    let body = part(&json!({
+        "jti": subject.public_key(),
+        "iat": 1_700_000_000,
+        "iss": issuer.public_key(),
+        "name": "it",
+        "sub": subject.public_key(),
+        "nats": nats,
+    }));
+    let signed = format!("{header}.{body}");
+    let signature = issuer.sign(signed.as_bytes()).expect("signed");
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// A `.creds` file: the claim and the seed of its user.
+fn creds(account: &KeyPair, user: &KeyPair, seed_of: &KeyPair) -> String {
+    let claim = claim(
+        account,
+        user,
+        &json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 }),
+    );
+    let seed = seed_of.seed().expect("a seed");
+    format!(
+        "-----BEGIN NATS USER JWT-----\n{claim}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
+}
+
+/// A server that trusts an operator, who vouches for an account with JetStream.
+fn with_operator(operator: &KeyPair, account: &KeyPair) -> NatsServer {
+    let system = KeyPair::new_account();
+    let unbounded = |disk: i64| {
+        json!({ "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1,
+                "leaf": -1, "mem_storage": disk, "disk_storage": disk, "streams": disk, "consumer": disk })
+    };
+    let account_claim = |key: &KeyPair, disk: i64| {
+        claim(
+            operator,
+            key,
+            &json!({ "type": "account", "version": 2, "limits": unbounded(disk) }),
+        )
+    };
+    let server = NatsServer::absent("");
+    server.configure(&format!(
+        "{}\noperator: {}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload: {{ {}: {}, {}: {} }}",
+        server.jetstream(),
+        claim(operator, operator, &json!({ "type": "operator", "version": 2 })),
+        system.public_key(),
+        system.public_key(),
+        account_claim(&system, 0),
+        account.public_key(),
+        account_claim(account, -1),
+    ));
+    server.start();
+    server
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_creds_file_is_understood_and_taken_up_when_it_is_renewed() {
+    let files = tempfile::tempdir().expect("a directory");
+    let (operator, account) = (KeyPair::new_operator(), KeyPair::new_account());
+    let server = with_operator(&operator, &account);
+    let (user, other) = (KeyPair::new_user(), KeyPair::new_user());
+    let mut files_made = 0;
+    let mut login = |text: &str| {
+        files_made += 1;
+        format!(
+            "creds={}",
+            secret(&files, &format!("{files_made}.creds"), text)
+        )
+    };
+    for refused in [
+        creds(&account, &user, &other),
+        creds(&KeyPair::new_account(), &user, &user),
+    ] {
+        let config = with_query(&server, &login(&refused));
+        let error = open(&config).await.expect_err("refused");
+        assert_mend(&error, "?creds=FILE");
+    }
+    let error = open(&with_query(&server, &login("no credentials"))).await;
+    assert_mend(&error.expect_err("refused"), ".creds file");
+    let error = open(&with_query(&server, "creds=gone.creds")).await;
+    assert_mend(&error.expect_err("refused"), "gone.creds");
+
+    let config = with_query(&server, &login(&creds(&account, &user, &user)));
+    let bus = open(&config).await.expect("let in");
+    publish(&bus, SOLO, 0..5).await;
+    // The next connection is another user's.
+    let file = config.url.rsplit('=').next().expect("a file");
+    fs::write(file, creds(&account, &other, &other)).expect("written");
+    server.stop();
+    server.start();
+    let mut consumer = consumer(&bus, SOLO, G, 16).await;
+    let mut ledger = Ledger::default();
+    ledger.drain(&mut *consumer, 5).await;
+    assert_eq!(ledger.ids(), ids(0..5));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,9 +290,10 @@ async fn a_consumer_that_gives_up_is_a_conflict() {
     bus.close().await.expect("closed");
     let jetstream = jetstream_of(&server).await;
     let stream = jetstream.get_stream(SOLO).await.expect("found");
-    stream.delete_consumer(G).await.expect("deleted");
+    let name = consumer_name(&jetstream, G);
+    stream.delete_consumer(&name).await.expect("deleted");
     let giving_up = consumer::pull::Config {
-        durable_name: Some(G.to_owned()),
+        durable_name: Some(name),
         max_deliver: 3,
         ..consumer::pull::Config::default()
     };
@@ -168,6 +318,7 @@ async fn a_consumer_ahead_of_its_stream_starts_anew() {
     let backup = server.store().join("backup");
     copy_files(&messages, &backup);
     server.start();
+    let name = consumer_name(&jetstream_of(&server).await, G);
     let mut first = consumer(&bus, SOLO, G, 16).await;
     Ledger::default().drain(&mut *first, 5).await;
     publish(&bus, SOLO, 5..10).await;
@@ -184,7 +335,7 @@ async fn a_consumer_ahead_of_its_stream_starts_anew() {
     let stream = jetstream.get_stream(SOLO).await.expect("found");
     let last = stream.cached_info().state.last_sequence;
     let delivered = stream
-        .consumer_info(G)
+        .consumer_info(&name)
         .await
         .expect("found")
         .delivered

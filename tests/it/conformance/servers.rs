@@ -28,7 +28,7 @@ const START_MAX: Duration = Duration::from_secs(90);
 ///
 /// Each process has eight of its own, below the range from which the system takes ports for outgoing connections: a
 /// port that the system hands out may be such a connection's by the time the server binds it.
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let at = std::process::id()
@@ -153,7 +153,7 @@ pub(crate) struct NatsServer {
 
 impl NatsServer {
     /// Not started yet. `settings` are lines of its configuration.
-    pub(super) fn absent(settings: &str) -> Self {
+    pub(crate) fn absent(settings: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let server = Self {
             directory,
@@ -172,7 +172,7 @@ impl NatsServer {
     }
 
     /// Settings for JetStream in this server's own directory.
-    pub(super) fn jetstream(&self) -> String {
+    pub(crate) fn jetstream(&self) -> String {
         let store = self.store();
         // Room for what the laws declare, and little more: one of them fills it.
         format!(
@@ -186,12 +186,12 @@ impl NatsServer {
         self.file("store")
     }
 
-    pub(super) fn configure(&self, settings: &str) {
+    pub(crate) fn configure(&self, settings: &str) {
         let text = format!("listen: \"127.0.0.1:{}\"\n{settings}\n", self.port);
         fs::write(self.file("nats.conf"), text).expect("written");
     }
 
-    pub(super) fn start(&self) {
+    pub(crate) fn start(&self) {
         let mut command = Command::new("/usr/sbin/nats-server");
         command.arg("-c").arg(self.file("nats.conf"));
         let log = self.file("log");
@@ -200,7 +200,7 @@ impl NatsServer {
         await_answer("nats-server", &log, || greets(self.port));
     }
 
-    pub(super) fn kill9(&self) {
+    pub(crate) fn kill9(&self) {
         if let Some(group) = self.running.lock().unwrap().take() {
             group.kill9();
         }
@@ -212,7 +212,7 @@ impl NatsServer {
         }
     }
 
-    pub(super) fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         if let Some(group) = self.running.lock().unwrap().as_ref() {
             group.signal(signal);
         }
@@ -230,10 +230,10 @@ impl Drop for NatsServer {
 }
 
 /// A rabbitmq-server, alone on its own node name, ports and epmd.
-pub(super) struct RabbitServer {
+pub(crate) struct RabbitServer {
     directory: TempDir,
     node: String,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     dist_port: u16,
     epmd_port: u16,
     watch: Watch,
@@ -289,6 +289,7 @@ impl RabbitServer {
     fn watched(watch: Watch) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         fs::write(directory.path().join("plugins"), "[].").expect("written");
+        fs::write(directory.path().join("rabbitmq.conf"), "").expect("written");
         let port = free_port();
         Self {
             node: format!("residual{port}@localhost"),
@@ -301,13 +302,13 @@ impl RabbitServer {
         }
     }
 
-    pub(super) fn started() -> Self {
+    pub(crate) fn started() -> Self {
         let server = Self::absent();
         server.start();
         server
     }
 
-    pub(super) fn start(&self) {
+    pub(crate) fn start(&self) {
         // epmd as a member of the group ends with it; the node would start one that outlives it.
         let script = "epmd -port $ERL_EPMD_PORT & exec /usr/lib/rabbitmq/bin/rabbitmq-server";
         let mut command = Command::new("sh");
@@ -322,7 +323,7 @@ impl RabbitServer {
         });
     }
 
-    pub(super) fn kill9(&self) {
+    pub(crate) fn kill9(&self) {
         if let Some(group) = self.running.lock().unwrap().take() {
             group.kill9();
         }
@@ -334,14 +335,19 @@ impl RabbitServer {
         }
     }
 
-    pub(super) fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         if let Some(group) = self.running.lock().unwrap().as_ref() {
             group.signal(signal);
         }
     }
 
+    /// Replaces its configuration file; read at the next start.
+    pub(super) fn configure(&self, settings: &str) {
+        fs::write(self.file("rabbitmq.conf"), settings).expect("written");
+    }
+
     /// Runs `rabbitmqctl`.
-    pub(super) fn control(&self, arguments: &[&str]) {
+    pub(crate) fn control(&self, arguments: &[&str]) {
         let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
         self.environment(&mut command);
         let output = command.args(arguments).output().expect("rabbitmqctl");
@@ -363,7 +369,7 @@ impl RabbitServer {
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
             .env("RABBITMQ_NODE_PORT", self.port.to_string())
             .env("RABBITMQ_DIST_PORT", self.dist_port.to_string())
-            .env("RABBITMQ_CONFIG_FILE", self.file("none"))
+            .env("RABBITMQ_CONFIG_FILE", self.file("rabbitmq.conf"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", self.file("plugins"))
             .env(
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",

@@ -435,6 +435,7 @@ impl Bus for OnlyLink {
             ready: 7,
             in_flight: 3,
             dead: 1,
+            ..Depth::default()
         })
     }
 

@@ -54,7 +54,7 @@ async fn fill(folder: &Path, rng: &mut ChaCha8Rng) -> BTreeSet<String> {
         });
         predictions.push(Record {
             id,
-            body: Prediction(y_pred),
+            body: Prediction::new(y_pred),
         });
     }
     truths.shuffle(rng);

@@ -214,7 +214,7 @@ fn frames(number: u64, records: u64, clock: Clock) -> (Vec<Message>, Vec<Message
         });
         let predictions = ids.iter().map(|id| Record {
             id: id.clone(),
-            body: Prediction(152.133_483_5),
+            body: Prediction::new(152.133_483_5),
         });
         (
             message(2 * n, &truths.collect::<Vec<_>>()),

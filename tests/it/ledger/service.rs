@@ -117,7 +117,7 @@ impl Bench {
         let id = RecordId::from_text(id).unwrap();
         self.send(&[Record {
             id,
-            body: Prediction(value),
+            body: Prediction::new(value),
         }])
         .await;
     }
@@ -391,7 +391,7 @@ async fn rows_of_a_run_are_counted_by_the_tag_of_their_ids_across_a_failure() {
         bench
             .send(&[Record {
                 id,
-                body: Prediction(1.0),
+                body: Prediction::new(1.0),
             }])
             .await;
     }
@@ -508,7 +508,7 @@ async fn a_real_full_disk_is_waited_out() {
         bench
             .send(&[Record {
                 id,
-                body: Prediction(0.5),
+                body: Prediction::new(0.5),
             }])
             .await;
     }

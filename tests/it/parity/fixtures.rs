@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use residual::model::Rows;
 use serde_json::Value;
@@ -37,7 +37,12 @@ pub(crate) fn folder() -> PathBuf {
 
 /// Every case of every version, oldest version first.
 pub(crate) fn cases() -> Vec<Case> {
-    let mut documents: Vec<PathBuf> = fs::read_dir(folder())
+    cases_in(&folder())
+}
+
+/// The same of any folder.
+pub(crate) fn cases_in(folder: &Path) -> Vec<Case> {
+    let mut documents: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| {
@@ -48,11 +53,14 @@ pub(crate) fn cases() -> Vec<Case> {
     documents.sort();
     documents
         .iter()
-        .flat_map(|path| read(&serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()))
+        .flat_map(|path| {
+            let text = fs::read_to_string(path).unwrap();
+            read(folder, &serde_json::from_str(&text).unwrap())
+        })
         .collect()
 }
 
-fn read(document: &Value) -> Vec<Case> {
+fn read(folder: &Path, document: &Value) -> Vec<Case> {
     let only = env::var("RESIDUAL_FIXTURES_ONLY").ok();
     let version = document["scikit_learn"].as_str().unwrap();
     let models = document["models"].as_array().unwrap();
@@ -78,7 +86,7 @@ fn read(document: &Value) -> Vec<Case> {
                 name: model["name"].as_str().unwrap().to_owned(),
                 files: files
                     .iter()
-                    .map(|file| folder().join(version).join(file))
+                    .map(|file| folder.join(version).join(file))
                     .collect(),
                 rows: Rows::from_rows(&rows).unwrap(),
                 y_pred: numbers(&model["y_pred"]),

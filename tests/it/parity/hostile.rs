@@ -1,8 +1,11 @@
 //! Files that are broken, foreign or hostile are refused, in words, without running anything.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::Command;
 
+use flate2::{Compression, write::GzEncoder};
 use residual::model::{self, ModelError};
 
 use super::root;
@@ -125,14 +128,39 @@ fn a_hostile_call_hidden_inside_an_honest_model_is_refused_too() {
     );
 }
 
+/// A small model of each file format.
+fn one_of_each_format() -> Vec<PathBuf> {
+    let mut formats = std::collections::BTreeMap::new();
+    for file in super::fixtures::cases()
+        .into_iter()
+        .flat_map(|case| case.files)
+    {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let format = name.split_once('.').unwrap().1.to_owned();
+        let size = fs::metadata(&file).unwrap().len();
+        if size < 2_000 {
+            formats.entry(format).or_insert(file);
+        }
+    }
+    formats.insert(
+        "safetensors".to_owned(),
+        root().join("model/myfile.safetensors"),
+    );
+    formats.into_values().collect()
+}
+
 #[test]
-fn a_pickle_cut_at_any_byte_is_refused() {
-    for path in ["model/myfile.pkl", "model/myfile.safetensors"] {
-        let bytes = fs::read(root().join(path)).unwrap();
+fn a_file_of_any_format_cut_at_any_byte_is_refused() {
+    let files = one_of_each_format();
+    assert!(files.len() >= 12, "{files:?}");
+    for file in files {
+        let bytes = fs::read(&file).unwrap();
         for len in 0..bytes.len() {
             assert!(
-                model::open_bytes(path, &bytes[..len]).is_err(),
-                "{path} cut at {len}"
+                model::open_bytes("cut", &bytes[..len]).is_err(),
+                "{} cut at {len} of {}",
+                file.display(),
+                bytes.len()
             );
         }
     }
@@ -201,6 +229,72 @@ fn bombs_of_marks_nesting_and_doubling_stop_in_bounded_memory() {
     assert!(refusal(&doubling).contains("not a fitted model"));
     // A list that holds itself.
     assert!(refusal(b"\x80\x04]\x94h\0a.").contains("not a fitted model"));
+}
+
+/// Files made to exhaust who reads them, by name.
+fn bombs() -> Vec<(&'static str, Vec<u8>)> {
+    let mut member = GzEncoder::new(vec![], Compression::best());
+    member.write_all(&vec![0; 1 << 20]).unwrap();
+    let member = member.finish().unwrap();
+    let padded = |tail: &[u8]| {
+        let head = [&b"\x80\x04X\x80\x96\x98\x00"[..], &vec![b'a'; 10_000_000]].concat();
+        [&head[..], b"0", tail].concat()
+    };
+    let mut doubling = b"\x80\x04)".to_vec();
+    doubling.extend(b"2\x86".repeat(60));
+    doubling.push(b'.');
+    vec![
+        ("a call", call("os", "system", "true")),
+        ("an eval", call("builtins", "eval", "1")),
+        (
+            "marks",
+            padded(&[&vec![b'('; 4_000_000][..], b"."].concat()),
+        ),
+        (
+            "nested tuples",
+            padded(&[b")", &vec![0x85; 4_000_000][..], b"."].concat()),
+        ),
+        ("doubling tuples", doubling),
+        ("a list in itself", b"\x80\x04]\x94h\0a.".to_vec()),
+        (
+            "memo entries by the million",
+            padded(&[b"N", &b"\x94".repeat(4_000_000)[..], b"."].concat()),
+        ),
+        (
+            "a memo loop in a state",
+            b"\x80\x04\x8c\x07sklearn\x8c\x01A\x93)\x81\x94h\0b.".to_vec(),
+        ),
+        (
+            "a length of eight bytes",
+            b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7fabc".to_vec(),
+        ),
+        ("a memo index", b"Np18446744073709551615\n.".to_vec()),
+        ("half a gigabyte of zeros", member.repeat(512)),
+    ]
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn bombs_are_refused_within_640_mib_and_ten_seconds_of_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in bombs() {
+        let path = folder.path().join("bomb.pkl");
+        fs::write(&path, &bytes).unwrap();
+        let started = std::time::Instant::now();
+        // The shell's limits are in KiB and seconds; whoever passes them is killed and gives no exit code.
+        let output = Command::new("sh")
+            .args([
+                "-c",
+                "ulimit -v 655360; ulimit -t 10; exec \"$0\" convert \"$1\"",
+            ])
+            .args([env!("CARGO_BIN_EXE_residual"), path.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
+        assert!(said.contains("bomb.pkl"), "{name}: {said}");
+        println!("{name}: {} bytes, {:?}", bytes.len(), started.elapsed());
+    }
 }
 
 #[test]

@@ -399,3 +399,64 @@ fn parts_that_were_moved_away_are_no_longer_counted() {
     assert!(report.is_clean(), "{report}");
     assert_eq!(bench.open().progress().rows, 2);
 }
+
+fn labelled(labels: &[&str]) -> crate::task::Judge {
+    let names = labels.iter().map(|name| (*name).to_owned()).collect();
+    crate::task::Judge::of_labels(Some(crate::task::Labels::Text(names)))
+}
+
+#[test]
+fn a_label_s_error_is_zero_or_one_also_when_it_is_corrected() {
+    let mut bench = Bench::new();
+    bench.config.judge = labelled(&["low", "mid", "high"]);
+    bench.config.label_policy = LabelPolicy::Last;
+    let mut ledger = bench.open();
+    bench.give(&mut ledger, &["t a 2", "p a 0", "t b 1", "p b 1"]);
+    bench.commit(&mut ledger);
+    bench.give(&mut ledger, &["t b 0"]);
+    bench.commit(&mut ledger);
+    assert_eq!(bench.rows(), ["a,2.0,0.0,1.0", "b,1.0,1.0,0.0"]);
+    assert!(bench.read("corrections.csv").ends_with("b,0.0,1.0,1.0\n"));
+    drop(ledger);
+    let mut ledger = bench.open();
+    bench.give(&mut ledger, &["t c 2", "p c 2"]);
+    bench.commit(&mut ledger);
+    drop(ledger);
+    let report = super::super::verify(bench.folder.path()).unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[test]
+fn a_log_is_not_continued_with_another_kind_of_answer() {
+    let mut bench = Bench::new();
+    let mut ledger = bench.open();
+    bench.give(&mut ledger, &["t a 3.5", "p a 1"]);
+    bench.commit(&mut ledger);
+    drop(ledger);
+    let reopen = |bench: &Bench| bench.try_open().unwrap_err().to_string();
+    bench.config.judge = labelled(&["low", "high"]);
+    let error = reopen(&bench);
+    assert!(
+        error.contains("`a,3.5,1.0,2.5`, which is of a regression"),
+        "{error}"
+    );
+    assert_eq!(bench.rows(), ["a,3.5,1.0,2.5"], "nothing is cut for it");
+
+    let mut bench = Bench::new();
+    bench.config.judge = labelled(&["low", "high"]);
+    drop(bench.open());
+    bench.config.judge = labelled(&["high", "low"]);
+    let error = reopen(&bench);
+    assert!(
+        error.contains("`low`, `high`") && error.contains("`high`, `low`"),
+        "{error}"
+    );
+    bench.config.judge = crate::task::Judge::default();
+    let error = reopen(&bench);
+    assert!(
+        error.contains("this process judges a regression"),
+        "{error}"
+    );
+    bench.config.judge = crate::task::Judge::of_labels(None);
+    assert_eq!(bench.open().config.judge, labelled(&["low", "high"]));
+}

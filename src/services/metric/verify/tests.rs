@@ -140,3 +140,48 @@ fn a_running_process_is_respected() {
     let error = verify(folder.0.path()).unwrap_err();
     assert!(matches!(error, MetricError::Locked { .. }), "{error}");
 }
+
+/// A folder with nothing but a log of these rows.
+fn bare(rows: &str) -> Folder {
+    let folder = Folder(tempfile::tempdir().unwrap());
+    folder.edit("metric_log.csv", |_| format!("{HEADER}\n{rows}"));
+    folder
+}
+
+#[test]
+fn a_log_of_labels_is_clean_whether_or_not_anybody_says_so() {
+    let folder = bare("a,2.0,0.0,1.0\nb,1.0,1.0,0.0\nc,1.0,0.0,1.0\n");
+    for choice in [TaskChoice::Auto, TaskChoice::Classification] {
+        let report = verify_as(folder.0.path(), choice).unwrap();
+        assert!(report.is_clean(), "{report}");
+    }
+    let report = verify_as(folder.0.path(), TaskChoice::Regression).unwrap();
+    assert_eq!(report.fault_count, 1, "{report}");
+    assert!(report.faults[0].contains("line 2: absolute_error is 1.0, |y_true - y_pred| is 2.0"));
+}
+
+#[test]
+fn a_log_of_numbers_and_labels_is_said_to_be_mixed_with_a_row_of_each() {
+    let folder = bare("a,2.0,0.0,1.0\nb,1.0,1.0,0.0\nc,5.0,2.5,2.5\nd,7.0,2.5,4.5\n");
+    let fault = folder.only_fault();
+    assert!(
+        fault.contains("the log is mixed: 2 rows are of a regression"),
+        "{fault}"
+    );
+    assert!(
+        fault.contains("line 4") && fault.contains("line 2"),
+        "{fault}"
+    );
+}
+
+#[test]
+fn what_the_folder_says_of_its_log_holds() {
+    let folder = bare("a,5.0,2.5,2.5\n");
+    let judge = crate::task::Judge::of_labels(None);
+    crate::metric_log::write_task(&RealDisk, folder.0.path(), &judge).unwrap();
+    let fault = folder.only_fault();
+    assert!(
+        fault.contains("of labels it is 0.0 when they are equal, else 1.0, here 1.0"),
+        "{fault}"
+    );
+}

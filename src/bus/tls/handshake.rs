@@ -1,0 +1,132 @@
+//! From the files to a rustls configuration, and what a failed handshake means.
+
+use std::{error::Error as StdError, io, path::Path, sync::Arc};
+
+use tokio_rustls::rustls::{
+    ClientConfig, Error as TlsError, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+
+use super::TlsConfig;
+use crate::bus::remote::Trouble;
+
+/// Reads the files.
+///
+/// # Errors
+/// Which file cannot be used, and why.
+pub(in crate::bus) async fn client_config(
+    config: &TlsConfig,
+) -> Result<Arc<ClientConfig>, Trouble> {
+    let config = config.clone();
+    let read = tokio::task::spawn_blocking(move || read(&config)).await;
+    read.unwrap_or_else(|error| Err(Trouble::Passing(error.to_string())))
+}
+
+fn read(config: &TlsConfig) -> Result<Arc<ClientConfig>, Trouble> {
+    let roots = match &config.ca_file {
+        Some(file) => own_authorities(file)?,
+        None => system_authorities()?,
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Trouble::tls(error.to_string(), "report this as a fault of residual"))?
+        .with_root_certificates(roots);
+    let client = match (&config.cert_file, &config.key_file) {
+        (None, None) => builder.with_no_client_auth(),
+        (Some(cert_file), Some(key_file)) => builder
+            .with_client_auth_cert(certificates("cert_file", cert_file)?, key(key_file)?)
+            .map_err(|error| {
+                Trouble::tls(
+                    format!("`bus.tls.cert_file` and `bus.tls.key_file` do not fit: {error}"),
+                    "give the key that belongs to the certificate",
+                )
+            })?,
+        _ => {
+            return Err(Trouble::tls(
+                "only one of `bus.tls.cert_file` and `bus.tls.key_file` is set",
+                "set both or neither; both may name the same file",
+            ));
+        }
+    };
+    Ok(Arc::new(client))
+}
+
+fn own_authorities(file: &Path) -> Result<RootCertStore, Trouble> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("ca_file", file)? {
+        roots
+            .add(certificate)
+            .map_err(|error| unusable("ca_file", file, &error))?;
+    }
+    Ok(roots)
+}
+
+fn system_authorities() -> Result<RootCertStore, Trouble> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // One that is not understood verifies nothing; the others still do.
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let reason = found.errors.first().map(ToString::to_string);
+        return Err(Trouble::tls(
+            format!(
+                "this system has no certificate authorities: {}",
+                reason.unwrap_or_else(|| "none is installed".to_owned())
+            ),
+            "install `ca-certificates`, or set `bus.tls.ca_file`",
+        ));
+    }
+    Ok(roots)
+}
+
+fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Trouble> {
+    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(found) if found.is_empty() => Err(unusable(key, file, &"it holds no certificate")),
+        Ok(found) => Ok(found),
+        Err(error) => Err(unusable(key, file, &error)),
+    }
+}
+
+fn key(file: &Path) -> Result<PrivateKeyDer<'static>, Trouble> {
+    PrivateKeyDer::from_pem_file(file).map_err(|error| unusable("key_file", file, &error))
+}
+
+fn unusable(key: &str, file: &Path, reason: &dyn std::fmt::Display) -> Trouble {
+    Trouble::tls(
+        format!("`bus.tls.{key}` is `{}`: {reason}", file.display()),
+        "name a readable PEM file",
+    )
+}
+
+/// What the operator has to change, if the error is a handshake that no second try can save.
+pub(in crate::bus) fn refusal(error: &(dyn StdError + 'static)) -> Option<Trouble> {
+    let reason = tls_error(error)?;
+    let mend = match reason {
+        TlsError::InvalidCertificate(_) => {
+            "set `bus.tls.ca_file` to the authority that signed the broker's certificate, and name the host as the certificate does"
+        }
+        TlsError::AlertReceived(_) => {
+            "set `bus.tls.cert_file` and `bus.tls.key_file` to a certificate that the broker accepts"
+        }
+        TlsError::InvalidMessage(_) => {
+            "name the port on which the broker speaks TLS (RabbitMQ's is 5671), or use `amqp://` or `nats://`"
+        }
+        TlsError::PeerIncompatible(_) => "let the broker speak TLS 1.2 or 1.3",
+        _ => return None,
+    };
+    Some(Trouble::tls(reason.to_string(), mend))
+}
+
+/// The rustls error in a chain. An [`io::Error`] is not the source of what it wraps, so it is looked into.
+fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a TlsError> {
+    if let Some(found) = error.downcast_ref::<TlsError>() {
+        return Some(found);
+    }
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+        .map(|inner| inner as &(dyn StdError + 'static));
+    wrapped.or_else(|| error.source()).and_then(tls_error)
+}

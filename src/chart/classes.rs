@@ -1,0 +1,141 @@
+//! A classifier's log: for each true class the rows that were recognised, and on top of them those that were not.
+
+use plotters::prelude::DrawingBackend;
+
+use super::{
+    ChartError, Color,
+    panel::{LABEL, Panel, Scale, WHITE, height, snap},
+    pen::{Anchor, BLACK, Pen},
+};
+use crate::stats::ClassShape;
+
+/// The part of a class's room that its bar takes.
+const BAR: f64 = 0.8;
+
+/// What is wrong is red whatever colour was chosen, and hatched by its edge.
+const WRONG: Color = Color(214, 39, 40);
+
+/// Room above the tallest bar, for the legend.
+const HEADROOM: f64 = 1.25;
+
+/// The letters of a class's name that fit below its bar at most.
+const NAME_LETTERS_MAX: usize = 14;
+
+/// Draws the classes on the axes of `panel`.
+pub(super) fn draw<B: DrawingBackend>(
+    panel: &Panel<'_>,
+    pen: &Pen<B>,
+    classes: &ClassShape,
+) -> Result<(), ChartError> {
+    let bars = classes.confusion.right_and_wrong();
+    let tallest = bars.iter().map(|(_, right, wrong)| right + wrong).max();
+    let Some(tallest) = tallest.filter(|tallest| *tallest > 0) else {
+        return panel.without_rows(pen, "true class");
+    };
+    let scale = Scale::of_counts(
+        panel.frame,
+        (-0.5, place(bars.len()) - 0.5),
+        height(tallest) * HEADROOM,
+        panel.config.counts,
+    );
+    for (index, (_, right, wrong)) in bars.iter().enumerate() {
+        bar(panel, pen, &scale, index, (0, *right), panel.config.color)?;
+        bar(panel, pen, &scale, index, (*right, right + wrong), WRONG)?;
+    }
+    names(panel, pen, &scale, &bars)?;
+    let label_width = panel.y_axis(pen, &scale)?;
+    panel.labels(pen, "true class", label_width)?;
+    panel.spines(pen)?;
+    legend(panel, pen, classes)
+}
+
+fn bar<B: DrawingBackend>(
+    panel: &Panel<'_>,
+    pen: &Pen<B>,
+    scale: &Scale,
+    index: usize,
+    (from, to): (u64, u64),
+    color: Color,
+) -> Result<(), ChartError> {
+    if from == to {
+        return Ok(());
+    }
+    let bottom = snap(panel.frame.bottom);
+    let level = |count: u64| match count {
+        0 => bottom,
+        count => snap(scale.y(height(count)).clamp(panel.frame.top, bottom)),
+    };
+    let left = snap(scale.x(place(index) - BAR / 2.0));
+    let right = snap(scale.x(place(index) + BAR / 2.0));
+    let (upper_left, lower_right) = ((left, level(to)), (right, level(from)));
+    pen.rectangle(upper_left, lower_right, color, 0.5)?;
+    pen.outline(upper_left, lower_right, pen.points(0.8), BLACK)
+}
+
+/// As many names as fit side by side.
+fn names<B: DrawingBackend>(
+    panel: &Panel<'_>,
+    pen: &Pen<B>,
+    scale: &Scale,
+    bars: &[(&str, u64, u64)],
+) -> Result<(), ChartError> {
+    let short = |name: &str| -> String { name.chars().take(NAME_LETTERS_MAX).collect() };
+    let names: Vec<_> = bars.iter().map(|(name, _, _)| short(name)).collect();
+    let widths = names.iter().map(|name| pen.text_width(name, LABEL));
+    let widest = widths.fold(1.0, f64::max) + pen.points(4.0);
+    let room = scale.x(1.0) - scale.x(0.0);
+    let mut free_from = f64::NEG_INFINITY;
+    let bottom = panel.frame.bottom;
+    for (index, name) in names.iter().enumerate() {
+        let x = snap(scale.x(place(index)));
+        let notch = [(x, bottom), (x, bottom + pen.points(3.5))];
+        pen.line(&notch, pen.points(0.8), BLACK)?;
+        if room >= widest || x - widest / 2.0 >= free_from {
+            let baseline = bottom + pen.points(7.5 + 0.729 * LABEL);
+            pen.text(name, (x, baseline), LABEL, Anchor::Centre)?;
+            free_from = x + widest / 2.0;
+        }
+    }
+    Ok(())
+}
+
+/// What the colours mean, in the headroom.
+fn legend<B: DrawingBackend>(
+    panel: &Panel<'_>,
+    pen: &Pen<B>,
+    classes: &ClassShape,
+) -> Result<(), ChartError> {
+    let score = &classes.score;
+    let entries = [
+        (panel.config.color, format!("right {}", score.right)),
+        (WRONG, format!("wrong {}", score.n - score.right)),
+    ];
+    let (inside, side) = (pen.points(0.5 * LABEL), pen.points(LABEL));
+    let widths = entries
+        .iter()
+        .map(|(_, text)| pen.text_width(text, LABEL) + side + 2.0 * inside);
+    let width: f64 = widths.clone().sum::<f64>() + inside;
+    let (left, top) = (
+        snap(panel.frame.right - inside - width),
+        snap(panel.frame.top + inside),
+    );
+    let corner = (snap(left + width), snap(top + side + 2.0 * inside));
+    pen.rectangle((left, top), corner, WHITE, 0.8)?;
+    pen.outline((left, top), corner, 1.0, Color(204, 204, 204))?;
+    let mut x = left + inside;
+    for ((color, text), width) in entries.iter().zip(widths) {
+        let upper_left = (snap(x), snap(top + inside));
+        let lower_right = (snap(x + side), snap(top + inside + side));
+        pen.rectangle(upper_left, lower_right, *color, 0.5)?;
+        pen.outline(upper_left, lower_right, pen.points(0.8), BLACK)?;
+        let baseline = top + inside + 0.86 * side;
+        pen.text(text, (x + side + inside, baseline), LABEL, Anchor::Left)?;
+        x += width;
+    }
+    Ok(())
+}
+
+/// A class's place on the axis.
+fn place(index: usize) -> f64 {
+    f64::from(u16::try_from(index).unwrap_or(u16::MAX))
+}

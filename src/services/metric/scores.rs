@@ -1,0 +1,124 @@
+//! The probabilities of predictions that wait for their truth, and the log-loss of those that met it.
+//!
+//! Only a classification has any; a regression costs nothing here. A half that is only in memory has its probabilities
+//! here, one in the store has them there, so memory stays bounded as it is for halves. The running sum is saved with each
+//! checkpoint. After a kill the rows since the last one are in the log but not in the sum; its `n` tells how many rows it is
+//! of.
+
+use hashbrown::HashMap;
+
+use super::{config::Config, pending::Key, store::Store};
+use crate::{
+    message::Probabilities,
+    metric_log::Row,
+    stats::{LogLoss, LogLosses, loss},
+    task::Judge,
+};
+
+#[derive(Debug)]
+pub(super) struct Scores {
+    judge: Judge,
+    /// Of the prediction that is being taken in.
+    brought: Option<Probabilities>,
+    held: HashMap<u64, Probabilities>,
+    losses: LogLosses,
+    is_warned: bool,
+}
+
+/// What a commit of the store writes.
+#[derive(Debug)]
+pub(super) struct ScoresToStore {
+    pub(super) inserted: Vec<(Key, Probabilities)>,
+    pub(super) loss: LogLoss,
+}
+
+impl Scores {
+    pub(super) fn new(config: &Config, saved: LogLoss) -> Self {
+        let mut losses = LogLosses::new(config.windows.rows, config.windows.ms);
+        losses.resume(saved);
+        Self {
+            judge: config.judge.clone(),
+            brought: None,
+            held: HashMap::new(),
+            losses,
+            is_warned: false,
+        }
+    }
+
+    /// Of the prediction that is taken in next. A regression has none, so some are a sign that the setting is wrong.
+    pub(super) fn bring(&mut self, probabilities: Probabilities) {
+        if self.judge.is_classification() {
+            self.brought = Some(probabilities);
+        } else if !std::mem::replace(&mut self.is_warned, true) {
+            tracing::warn!(
+                "predictions bring probabilities, so a classifier makes them, but they are judged as numbers here: stop, move \
+                 the log away and start with `--task classification`"
+            );
+        }
+    }
+
+    /// The prediction was not new.
+    pub(super) fn drop_brought(&mut self) {
+        self.brought = None;
+    }
+
+    /// The prediction waits under this key.
+    pub(super) fn hold(&mut self, key: Key) {
+        if let Some(probabilities) = self.brought.take() {
+            self.held.insert(key.0, probabilities);
+        }
+    }
+
+    /// The half under this key left.
+    pub(super) fn forget(&mut self, key: Key) {
+        if !self.held.is_empty() {
+            self.held.remove(&key.0);
+        }
+    }
+
+    /// A row is complete; `partner` is the key of the half that waited, in the store or here.
+    pub(super) fn score(
+        &mut self,
+        row: &Row,
+        partner: Key,
+        stored_in: Option<&Store>,
+        now_ms: u64,
+    ) {
+        if !self.judge.is_classification() {
+            return;
+        }
+        let waited = self.held.remove(&partner.0);
+        let probabilities = self
+            .brought
+            .take()
+            .or(waited)
+            // A store that cannot be read fails at the commit, which is told.
+            .or_else(|| stored_in.and_then(|store| store.probabilities(partner).ok().flatten()));
+        let class = self.judge.class(row.y_true);
+        if let (Some(probabilities), Some(class)) = (probabilities, class)
+            && let Some(probability) = probabilities.as_slice().get(class)
+        {
+            self.losses.push(loss(*probability), now_ms);
+        }
+    }
+
+    /// What is to be written when halves of these keys go to the store; none for a regression.
+    pub(super) fn take_for_store(
+        &mut self,
+        keys: impl Iterator<Item = Key>,
+    ) -> Option<ScoresToStore> {
+        if !self.judge.is_classification() {
+            return None;
+        }
+        let inserted = keys.filter_map(|key| Some((key, self.held.remove(&key.0)?)));
+        Some(ScoresToStore {
+            inserted: inserted.collect(),
+            loss: self.losses.all_time(),
+        })
+    }
+
+    /// None for a regression.
+    pub(super) fn losses(&self) -> Option<&LogLosses> {
+        self.judge.is_classification().then_some(&self.losses)
+    }
+}

@@ -1,0 +1,95 @@
+//! Whether the errors of a log are those of numbers, or those of labels.
+
+use std::path::Path;
+
+use super::{lines::At, report::Report};
+use crate::{metric_log::RowRef, task::Task};
+
+/// Judges row by row. Where nobody has said the task, rows show it: many add up either way, but not both kinds of those
+/// that do not may stand in one log.
+#[derive(Debug)]
+pub(super) struct Arithmetic {
+    task: Option<Task>,
+    numbers: OnlyAs,
+    labels: OnlyAs,
+}
+
+/// Rows that add up in one way only.
+#[derive(Debug, Default)]
+struct OnlyAs {
+    rows: u64,
+    first: Option<String>,
+}
+
+impl OnlyAs {
+    fn note(&mut self, path: &Path, at: At) {
+        self.rows += 1;
+        self.first
+            .get_or_insert_with(|| format!("`{}` line {}", path.display(), at.line));
+    }
+}
+
+impl Arithmetic {
+    pub(super) fn new(task: Option<Task>) -> Self {
+        Self {
+            task,
+            numbers: OnlyAs::default(),
+            labels: OnlyAs::default(),
+        }
+    }
+
+    pub(super) fn check(&mut self, report: &mut Report, path: &Path, at: At, row: &RowRef<'_>) {
+        let as_numbers = row.adds_up_as(Task::Regression);
+        let as_labels = row.adds_up_as(Task::Classification);
+        let is_right = match self.task {
+            None => as_numbers || as_labels,
+            Some(Task::Regression) => as_numbers,
+            Some(Task::Classification) => as_labels,
+        };
+        if as_numbers != as_labels {
+            let only = if as_numbers {
+                &mut self.numbers
+            } else {
+                &mut self.labels
+            };
+            only.note(path, at);
+        }
+        if !is_right {
+            report.fault(|| wrong(self.task.unwrap_or_default(), path, at, row));
+        }
+    }
+
+    /// Says what a log is that holds both kinds.
+    pub(super) fn conclude(&self, report: &mut Report) {
+        let (Some(number), Some(label)) = (&self.numbers.first, &self.labels.first) else {
+            return;
+        };
+        let text = || {
+            format!(
+                "the log is mixed: {} rows are of a regression (the first: {number}) and {} of a classification (the \
+                 first: {label}); one log holds one kind of answer",
+                self.numbers.rows, self.labels.rows
+            )
+        };
+        if self.task.is_none() {
+            report.fault(text);
+        } else {
+            // Each row of the other kind is a fault already.
+            report.notes.push(text());
+        }
+    }
+}
+
+fn wrong(task: Task, path: &Path, at: At, row: &RowRef<'_>) -> String {
+    let right = task.error(row.y_true, row.y_pred);
+    let rule = match task {
+        Task::Regression => "|y_true - y_pred| is",
+        Task::Classification => "of labels it is 0.0 when they are equal, else 1.0, here",
+    };
+    format!(
+        "`{}` line {}: absolute_error is {:?}, {rule} {right:?}",
+        path.display(),
+        at.line,
+        row.absolute_error
+    )
+}

@@ -1,0 +1,339 @@
+//! What a prediction is, and what its error is: the distance of a number, or whether a label is right.
+//!
+//! Promise: a label is a number everywhere in the pipeline. A classifier of numbers (booleans are 0 and 1) predicts them
+//! themselves; a classifier of text predicts the index of the text among its classes, and [`Labels`] tells the text back.
+//! Deliberately absent: models (they only name their labels), and files.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Most classes of one model: more are refused, so that whatever counts by class is bounded.
+pub const CLASSES_MAX: usize = 4_096;
+
+/// How a prediction is judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// By its distance from the truth.
+    #[default]
+    Regression,
+    /// By whether it is the true label.
+    Classification,
+}
+
+impl Task {
+    /// `absolute_error` of the log: the distance, or 0 for the right label and 1 for a wrong one. Stays finite when two huge
+    /// values of different sign are apart by more than an `f64` can hold.
+    #[must_use]
+    #[inline]
+    #[expect(clippy::float_cmp, reason = "labels are exact, not measured")]
+    pub fn error(self, y_true: f64, y_pred: f64) -> f64 {
+        match self {
+            Self::Regression => (y_true - y_pred).abs().min(f64::MAX),
+            Self::Classification => f64::from(u8::from(y_true != y_pred)),
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Regression => Self::Classification,
+            Self::Classification => Self::Regression,
+        }
+    }
+
+    /// As in settings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Regression => "regression",
+            Self::Classification => "classification",
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The setting `task`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskChoice {
+    /// The model's where the process has one, else what the logs folder says, else regression.
+    #[default]
+    Auto,
+    /// Predictions are numbers.
+    Regression,
+    /// Predictions are labels.
+    Classification,
+}
+
+impl TaskChoice {
+    /// The task that was asked for; none for `auto`.
+    #[must_use]
+    pub fn asked(self) -> Option<Task> {
+        match self {
+            Self::Auto => None,
+            Self::Regression => Some(Task::Regression),
+            Self::Classification => Some(Task::Classification),
+        }
+    }
+}
+
+/// Names of a classifier's classes, in the order of its probabilities.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Labels {
+    /// Integers, floats or booleans (0 and 1): a prediction is the label itself.
+    Numbers(Vec<f64>),
+    /// Text: a prediction is the index into these.
+    Text(Vec<String>),
+}
+
+impl Default for Labels {
+    /// None known.
+    fn default() -> Self {
+        Self::Numbers(Vec::new())
+    }
+}
+
+impl Labels {
+    /// Number of classes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Numbers(numbers) => numbers.len(),
+            Self::Text(texts) => texts.len(),
+        }
+    }
+
+    /// Whether there is no class at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether labels are text, so that a prediction is an index.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Text(_))
+    }
+
+    /// The number a prediction of class `index` is.
+    #[must_use]
+    pub fn value(&self, index: usize) -> f64 {
+        match self {
+            Self::Numbers(numbers) => numbers.get(index).copied().unwrap_or(f64::NAN),
+            #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
+            Self::Text(_) => index as f64,
+        }
+    }
+
+    /// The class a prediction is.
+    #[must_use]
+    #[expect(clippy::float_cmp, reason = "labels are whole or exactly stored")]
+    pub fn index(&self, value: f64) -> Option<usize> {
+        (0..self.len()).find(|&index| {
+            self.value(index).to_bits() == value.to_bits() || self.value(index) == value
+        })
+    }
+
+    /// Class `index` in words.
+    #[must_use]
+    pub fn name(&self, index: usize) -> String {
+        match self {
+            Self::Numbers(numbers) => numbers
+                .get(index)
+                .map_or_else(String::new, ToString::to_string),
+            Self::Text(texts) => texts.get(index).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// The number that a cell of a table stands for: one of the texts; for labels that are numbers, any number, `true` or
+    /// `false`. A number that the model never saw is a label too, if one it cannot predict.
+    #[must_use]
+    pub fn read(&self, cell: &str) -> Option<f64> {
+        match self {
+            Self::Text(texts) => {
+                let index = texts.iter().position(|text| text == cell)?;
+                Some(self.value(index))
+            }
+            Self::Numbers(_) if cell.eq_ignore_ascii_case("true") => Some(1.0),
+            Self::Numbers(_) if cell.eq_ignore_ascii_case("false") => Some(0.0),
+            Self::Numbers(_) => cell.parse().ok().filter(|value: &f64| value.is_finite()),
+        }
+    }
+
+    /// Why these cannot be the labels of a log, in words.
+    ///
+    /// # Errors
+    /// When there are too many, or two are the same.
+    pub fn check(&self) -> Result<(), String> {
+        if self.len() > CLASSES_MAX {
+            return Err(format!(
+                "there are {} labels, at most {CLASSES_MAX} are counted apart",
+                self.len()
+            ));
+        }
+        let mut names: Vec<_> = (0..self.len()).map(|index| self.name(index)).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(format!("label `{}` is there twice", pair[0])),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The first few, so that a message stays readable.
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN_MAX: usize = 20;
+        for index in 0..self.len().min(SHOWN_MAX) {
+            let gap = if index == 0 { "" } else { ", " };
+            write!(f, "{gap}`{}`", self.name(index))?;
+        }
+        match self.len().checked_sub(SHOWN_MAX) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(f, " and {more} more"),
+        }
+    }
+}
+
+/// How the rows of one log are judged.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Judge {
+    /// The task.
+    pub task: Task,
+    /// A classification's labels, where they are known.
+    #[serde(default)]
+    pub labels: Option<Labels>,
+}
+
+impl Judge {
+    /// Labels, known ones or not.
+    #[must_use]
+    pub fn of_labels(labels: Option<Labels>) -> Self {
+        Self {
+            task: Task::Classification,
+            labels: labels.filter(|labels| !labels.is_empty()),
+        }
+    }
+
+    /// Whether predictions are labels.
+    #[must_use]
+    pub fn is_classification(&self) -> bool {
+        self.task == Task::Classification
+    }
+
+    /// The class of a label: its place among the known labels; without them, a small whole number is its own place.
+    #[must_use]
+    pub fn class(&self, label: f64) -> Option<usize> {
+        match &self.labels {
+            Some(labels) => labels.index(label),
+            None => whole(label),
+        }
+    }
+
+    /// A label as people know it.
+    #[must_use]
+    pub fn name(&self, label: f64) -> String {
+        let known = self.labels.as_ref().filter(|labels| labels.is_text());
+        known
+            .and_then(|labels| Some(labels.name(labels.index(label)?)))
+            .unwrap_or_else(|| label.to_string())
+    }
+
+    /// The same labels on both sides, as far as both sides know any.
+    #[must_use]
+    pub fn agrees(&self, other: &Self) -> bool {
+        let same_labels = match (&self.labels, &other.labels) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => true,
+        };
+        self.task == other.task && same_labels
+    }
+}
+
+/// Such as ``classification of `setosa`, `versicolor` ``.
+impl fmt::Display for Judge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.labels {
+            Some(labels) => write!(f, "{} of {labels}", self.task),
+            None => self.task.fmt(f),
+        }
+    }
+}
+
+/// A place among so many classes at most.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "whole and between 0 and the bound by the check before"
+)]
+fn whole(label: f64) -> Option<usize> {
+    (label.fract() == 0.0 && (0.0..CLASSES_MAX as f64).contains(&label)).then_some(label as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text() -> Labels {
+        Labels::Text(vec!["no".to_owned(), "yes".to_owned()])
+    }
+
+    #[test]
+    fn a_label_is_right_or_wrong_and_a_number_is_near_or_far() {
+        assert_eq!(Task::Classification.error(2.0, 0.0), 1.0);
+        assert_eq!(Task::Classification.error(2.0, 2.0), 0.0);
+        assert_eq!(Task::Regression.error(2.0, 0.0), 2.0);
+        assert_eq!(Task::Regression.error(-1.7e308, 1.7e308), f64::MAX);
+    }
+
+    #[test]
+    fn a_cell_is_read_as_its_label() {
+        assert_eq!(text().read("yes"), Some(1.0));
+        assert_eq!(text().read("1"), None);
+        let numbers = Labels::Numbers(vec![0.0, 1.0]);
+        assert_eq!(
+            ["True", "0", "7", "x", "inf"].map(|cell| numbers.read(cell)),
+            [Some(1.0), Some(0.0), Some(7.0), None, None]
+        );
+    }
+
+    #[test]
+    fn labels_are_written_as_a_plain_list() {
+        assert_eq!(serde_json::to_string(&text()).unwrap(), r#"["no","yes"]"#);
+        let numbers: Labels = serde_json::from_str("[1, 2, 7]").unwrap();
+        assert_eq!(numbers, Labels::Numbers(vec![1.0, 2.0, 7.0]));
+        assert_eq!(numbers.index(7.0), Some(2));
+    }
+
+    #[test]
+    fn a_judge_names_labels_and_knows_their_classes() {
+        let judge = Judge::of_labels(Some(text()));
+        assert_eq!(
+            (judge.name(1.0), judge.class(1.0)),
+            ("yes".to_owned(), Some(1))
+        );
+        assert_eq!((judge.name(5.0), judge.class(5.0)), ("5".to_owned(), None));
+        let bare = Judge::of_labels(None);
+        assert_eq!(
+            (bare.class(3.0), bare.class(0.5), bare.class(-1.0)),
+            (Some(3), None, None)
+        );
+        assert!(judge.agrees(&bare) && !judge.agrees(&Judge::default()));
+    }
+
+    #[test]
+    fn doubled_labels_are_refused() {
+        let twice = Labels::Text(vec!["a".to_owned(), "a".to_owned()]);
+        assert_eq!(twice.check().unwrap_err(), "label `a` is there twice");
+    }
+}
