@@ -332,6 +332,9 @@ fn checked_record<B: Body>(id: Repr, body: B) -> Result<Record<B>, (Option<Recor
 }
 
 fn check_values<B: Body>(values: &[f64]) -> Result<(), String> {
+    if values.is_empty() {
+        return Err("body has no features".to_owned());
+    }
     let is_good = |value: &f64| value.is_finite() || (B::MAY_MISS && value.is_nan());
     match values.iter().position(|value| !is_good(value)) {
         None => Ok(()),

@@ -205,7 +205,8 @@ impl Pipeline {
             }
             if last.1.elapsed() > STALL && self.waiting(&self.topology).await? == 0 {
                 bail!(
-                    "{recorded} of {sent} rows are in the log and no more will come;                      the dead letters and `unmatched.csv` tell about the others"
+                    "{recorded} of {sent} rows are in the log and no more will come; \
+                     the dead letters and `unmatched.csv` tell about the others"
                 );
             }
             tokio::select! {

@@ -75,8 +75,8 @@ pub(in crate::dashboard) fn course(
             super::WIDTH - super::RIGHT,
             short(value),
         ));
-        // On the left, where the oldest is: the newest must not be covered.
-        chart.note(super::LEFT, y - 3.5, name);
+        // In the middle: the newest stands on the right, and the axis is named on the left.
+        chart.note(super::WIDTH / 2.0, y - 3.5, name);
     }
     chart.finish()
 }
