@@ -22,7 +22,7 @@
 //! backends.
 //!
 //! Deliberately absent: ordering across consumers or after a retry, transactions over topics, exactly-once
-//! delivery (the metric log is exactly-once by its ledger), deletion of anything on a broker.
+//! delivery (the metric log is exactly-once by its ledger), deletion of anything on a broker that is not done with.
 
 use std::{
     collections::BTreeMap,
