@@ -86,7 +86,7 @@ impl Default for Config {
             seen_age_max_ms: 24 * 3_600_000,
             label_policy: LabelPolicy::First,
             group_max: 64,
-            linger_ms: 2,
+            linger_ms: 0,
             hold_ms: 50,
             hold_max: 160,
             checkpoint_ms: 1_000,
