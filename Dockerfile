@@ -5,7 +5,8 @@ WORKDIR /build
 # Dependencies are a layer of their own: they are built again only when the manifest changes.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src tests/it benches \
- && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs benches/plot.rs benches/predict.rs >/dev/null \
+ && benches=$(sed -n '/^\[\[bench\]\]/{n;s/^name = "\(.*\)"/benches\/\1.rs/p}' Cargo.toml) \
+ && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs $benches >/dev/null \
  && touch src/lib.rs \
  && cargo build --release --locked --bin residual
 COPY data data
