@@ -165,7 +165,7 @@ def machine():
     info = Path("/proc/cpuinfo").read_text()
     model = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), platform.machine())
     return [
-        f"- {os.cpu_count()} cores ({model}), Linux {platform.release()}, load {os.getloadavg()[0]:.2f} at the start",
+        f"- {os.cpu_count()} cores ({model}), Linux {'.'.join(platform.release().split('.')[:2])}, load {os.getloadavg()[0]:.2f} at the start",
         f"- {run([str(BINARY), '--version'])} at {run(['git', 'rev-parse', '--short', 'HEAD'])}, {run(['rustc', '--version'])}, release profile of Cargo.toml",
     ]
 
