@@ -42,8 +42,8 @@ pub(super) struct NatsInlet {
     next_pull: u64,
     not_before: Option<Instant>,
     next_tag: u64,
-    /// Where each held delivery is acknowledged.
-    replies: BTreeMap<u64, Subject>,
+    /// Where each held delivery is acknowledged, and its place in the stream.
+    replies: BTreeMap<u64, (Subject, u64)>,
     /// Given back after a stop, to be said when no pull is open any more.
     deferred: Vec<(Subject, Bytes)>,
     sweeper: Sweeper,
@@ -131,11 +131,11 @@ impl NatsInlet {
             .ok_or("a delivery without a reply subject")?;
         let position = Position::parse(&reply)
             .ok_or_else(|| format!("ack subject `{reply}` is not understood"))?;
-        let attempt = position.delivered;
+        let (attempt, sequence) = (position.delivered, position.sequence);
         let message = wire::from_nats(message, &position);
         self.next_tag += 1;
         let tag = self.next_tag;
-        self.replies.insert(tag, reply);
+        self.replies.insert(tag, (reply, sequence));
         Ok(Event::Arrival(Arrival {
             tag,
             message,
@@ -251,11 +251,11 @@ impl Inlet for NatsInlet {
         }
         let mut acknowledged = Vec::new();
         for (tag, disposition) in dispositions {
-            let Some(reply) = self.replies.remove(tag) else {
+            let Some((reply, sequence)) = self.replies.remove(tag) else {
                 continue;
             };
             if *disposition == Disposition::Ack {
-                acknowledged.extend(Position::parse(&reply).map(|at| at.sequence));
+                acknowledged.push(sequence);
             }
             if *disposition != Disposition::Ack && self.stopped && !self.pulls.is_empty() {
                 self.deferred.push((reply, word(disposition)));
@@ -273,7 +273,7 @@ impl Inlet for NatsInlet {
     }
 
     async fn renew(&mut self) -> Result<(), String> {
-        for reply in self.replies.values() {
+        for (reply, _) in self.replies.values() {
             let sent = self
                 .client
                 .publish(reply.clone(), Bytes::from_static(b"+WPI"))

@@ -20,7 +20,10 @@ use std::{
     time::Duration,
 };
 
-use async_nats::jetstream::{Context, consumer, response::Response, stream};
+use async_nats::{
+    Subject,
+    jetstream::{Context, consumer, response::Response, stream},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -151,10 +154,10 @@ impl Broom {
     /// Nobody waits for the answers: what stays is met again by the next one who looks.
     async fn delete(&self, sequences: impl Iterator<Item = u64>) -> Result<(), String> {
         let client = self.context.client();
+        let subject = Subject::from(format!("$JS.API.STREAM.MSG.DELETE.{}", self.stream));
         for sequence in sequences {
-            let subject = format!("$JS.API.STREAM.MSG.DELETE.{}", self.stream);
             let request = format!(r#"{{"seq":{sequence},"no_erase":true}}"#);
-            let sent = client.publish(subject, request.into()).await;
+            let sent = client.publish(subject.clone(), request.into()).await;
             sent.map_err(|error| error.to_string())?;
         }
         Ok(())

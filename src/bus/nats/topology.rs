@@ -228,9 +228,10 @@ impl Declarer<'_> {
 
     /// A consumer ahead of its stream.
     ///
-    /// A stand-in consumer keeps the interest in what is stored while the real one is made anew from the beginning.
-    /// Several processes may come to this at once, so each has a stand-in of its own: at every moment there is the real
-    /// consumer or the stand-in of whoever removed it. One whose process died goes by itself.
+    /// A stand-in consumer keeps what is stored from being deleted by other groups' sweepers, which wait while there is a
+    /// consumer they do not know, until the real one is made anew from the beginning. Several processes may come to this
+    /// at once, so each has a stand-in of its own: at every moment there is the real consumer or the stand-in of whoever
+    /// removed it. One whose process died goes by itself.
     async fn rebuild_consumer(
         &self,
         wanted: pull::Config,
