@@ -42,6 +42,17 @@ impl Topology {
         self.topics.iter().find(|topic| topic.name == name)
     }
 
+    /// Every group with the topic whose messages it works on; those of dead letters only keep.
+    pub fn working_groups(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.topics
+            .iter()
+            .filter(|topic| !topic.is_dead_letters())
+            .flat_map(|topic| {
+                let groups = topic.groups.iter();
+                groups.map(|group| (topic.name.as_str(), group.as_str()))
+            })
+    }
+
     /// Whether that group of that topic is declared.
     #[must_use]
     pub fn has_group(&self, topic: &str, group: &str) -> bool {
@@ -94,5 +105,7 @@ mod tests {
         assert!(topology.has_group("y_true.metric.dead", DEAD_GROUP));
         assert!(topology.has_group("y_true.audit.dead", DEAD_GROUP));
         assert!(!topology.has_group("y_true", "predictor"));
+        let working: Vec<_> = topology.working_groups().collect();
+        assert_eq!(working, [("y_true", "metric"), ("y_true", "audit")]);
     }
 }

@@ -72,16 +72,10 @@ async fn ask(config: &Config) -> Result<String> {
         broker.name,
         broker.version
     );
-    for topic in topology
-        .topics
-        .iter()
-        .filter(|topic| !topic.is_dead_letters())
-    {
-        for group in &topic.groups {
-            let depth = bus.depth(&topic.name, group).await?;
-            let line = format!("\n        {}.{group}: {}", topic.name, told(depth));
-            said.push_str(&line);
-        }
+    for (topic, group) in topology.working_groups() {
+        let depth = bus.depth(topic, group).await?;
+        let line = format!("\n        {topic}.{group}: {}", told(depth));
+        said.push_str(&line);
     }
     bus.close().await?;
     Ok(said)

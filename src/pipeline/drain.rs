@@ -104,15 +104,9 @@ impl Pipeline {
     pub(super) async fn waiting(&self, topology: &Topology) -> Result<u64> {
         let Some(bus) = &self.bus else { return Ok(0) };
         let mut waiting = 0;
-        for topic in topology
-            .topics
-            .iter()
-            .filter(|topic| !topic.is_dead_letters())
-        {
-            for group in &topic.groups {
-                let depth = bus.depth(&topic.name, group).await?;
-                waiting += depth.ready + depth.in_flight;
-            }
+        for (topic, group) in topology.working_groups() {
+            let depth = bus.depth(topic, group).await?;
+            waiting += depth.ready + depth.in_flight;
         }
         Ok(waiting)
     }

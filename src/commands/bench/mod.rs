@@ -111,18 +111,15 @@ async fn survey(config: &Config) -> Result<Broker> {
     bus.declare(&topology).await?;
     let BrokerInfo { name, version } = bus.describe().await?;
     let is_durable = bus.capabilities().durable;
-    for topic in &topology.topics {
-        for group in &topic.groups {
-            let depth = bus.depth(&topic.name, group).await?;
-            if !topic.is_dead_letters() && depth.ready + depth.in_flight > 0 {
-                bail!(
-                    "`{}{}.{group}` still holds {} messages, left by a bench that was broken off; empty it on the \
-                     broker, or choose other names by `RESIDUAL__BUS__PREFIX`",
-                    config.bus.prefix,
-                    topic.name,
-                    depth.ready + depth.in_flight,
-                );
-            }
+    for (topic, group) in topology.working_groups() {
+        let depth = bus.depth(topic, group).await?;
+        let left = depth.ready + depth.in_flight;
+        if left > 0 {
+            bail!(
+                "`{}{topic}.{group}` still holds {left} messages, left by a bench that was broken off; empty it on the \
+                 broker, or choose other names by `RESIDUAL__BUS__PREFIX`",
+                config.bus.prefix,
+            );
         }
     }
     bus.close().await?;
