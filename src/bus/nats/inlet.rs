@@ -1,8 +1,12 @@
 //! Pulling from a durable consumer with credits that are counted here.
 //!
 //! What was asked for and has not come, plus what is held, never exceeds the window. A pull lives half a second: its
-//! end is the broker's sign of life, and after a stop the last of them tells that nothing more is on its way. What is
-//! given back after a stop waits for that: an open pull would get it again at once, and each time counts.
+//! end is the broker's sign of life, and after a stop the last of them tells that nothing more is on its way.
+//!
+//! Server 2.9.10 loses sight of a redelivery that meets the end of the only pull: it comes back when its lease is over,
+//! not before. So two pulls of half a window stand at a time and end a while apart, and what is given back after a stop
+//! is said a moment after our last pull has ended: an open pull of ours would get it again at once, and the pulls of
+//! members that began together end together.
 
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
@@ -10,7 +14,7 @@ use async_nats::{Client, StatusCode, Subject, Subscriber, header::HeaderMap};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     sweeper::Sweeper,
@@ -24,8 +28,17 @@ use crate::bus::{
 /// How long the broker keeps a pull that it cannot fill.
 const PULL_EXPIRES: Duration = Duration::from_millis(500);
 
+/// Two pulls do not end closer together than this.
+const ENDS_APART: Duration = Duration::from_millis(150);
+
 /// How long past its end a pull may stay unanswered before the session counts as lost.
 const PULL_GRACE: Duration = Duration::from_secs(5);
+
+/// Pulls whose size is known in case the broker turns them away, which it does at once.
+const PULLS_KNOWN_MAX: usize = 64;
+
+/// Time from the end of the last pull to the word of what is given back.
+const GIVE_BACK_WAIT: Duration = Duration::from_millis(100);
 
 /// Wait after the broker turned a pull away.
 const TURNED_AWAY_WAIT: Duration = Duration::from_millis(250);
@@ -38,6 +51,8 @@ pub(super) struct NatsInlet {
     next_subject: String,
     info_subject: String,
     window: usize,
+    /// Messages that the broker may still send. Which pull it counts one on is its own affair, and differs by version.
+    asked: usize,
     pulls: BTreeMap<u64, Pull>,
     next_pull: u64,
     not_before: Option<Instant>,
@@ -52,7 +67,7 @@ pub(super) struct NatsInlet {
 
 #[derive(Debug)]
 struct Pull {
-    open: usize,
+    batch: usize,
     expires: Instant,
 }
 
@@ -76,6 +91,7 @@ impl NatsInlet {
             next_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
             info_subject: format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}"),
             window,
+            asked: 0,
             pulls: BTreeMap::new(),
             next_pull: 0,
             not_before: None,
@@ -87,25 +103,18 @@ impl NatsInlet {
         })
     }
 
-    fn asked(&self) -> usize {
-        self.pulls.values().map(|pull| pull.open).sum()
-    }
-
     async fn pull(&mut self, batch: usize) -> Result<(), String> {
         self.next_pull += 1;
         let number = self.next_pull;
-        let expires = Instant::now() + PULL_EXPIRES;
-        self.pulls.insert(
-            number,
-            Pull {
-                open: batch,
-                expires,
-            },
-        );
-        let request = format!(
-            r#"{{"batch":{batch},"expires":{}}}"#,
-            PULL_EXPIRES.as_nanos()
-        );
+        let now = Instant::now();
+        let lifetime = lifetime(now, self.last_end());
+        let expires = now + lifetime;
+        self.asked += batch;
+        self.pulls.insert(number, Pull { batch, expires });
+        if self.pulls.len() > PULLS_KNOWN_MAX {
+            self.pulls.pop_first();
+        }
+        let request = format!(r#"{{"batch":{batch},"expires":{}}}"#, lifetime.as_nanos());
         let reply = format!("{}.{number}", self.inbox);
         let sent =
             self.client
@@ -113,18 +122,16 @@ impl NatsInlet {
         sent.await.map_err(|error| error.to_string())
     }
 
-    /// The broker serves pulls in the order in which they came.
-    fn count_arrival(&mut self) {
-        if let Some(mut first) = self.pulls.first_entry() {
-            first.get_mut().open -= 1;
-            if first.get().open == 0 {
-                first.remove();
-            }
+    /// So many of those asked for have come, or never will.
+    fn answered(&mut self, count: usize) {
+        self.asked = self.asked.saturating_sub(count);
+        if self.asked == 0 {
+            self.pulls.clear();
         }
     }
 
     fn take_in(&mut self, message: async_nats::Message) -> Result<Event, String> {
-        self.count_arrival();
+        self.answered(1);
         let reply = message
             .reply
             .clone()
@@ -164,32 +171,10 @@ impl NatsInlet {
             _ => return Err(format!("the pull was answered by {status} {description}")),
         }
         if let Some(number) = number {
-            self.close_pull(number, pending(message.headers.as_ref()));
+            let whole = self.pulls.remove(&number).map_or(0, |pull| pull.batch);
+            self.answered(pending(message.headers.as_ref()).unwrap_or(whole));
         }
         Ok(Event::Turn)
-    }
-
-    /// A pull ended with so many messages not delivered; the rest of it came, whichever pull it was counted on.
-    fn close_pull(&mut self, number: u64, undelivered: Option<usize>) {
-        let asked = self.asked();
-        let counted = self.pulls.remove(&number).map_or(0, |pull| pull.open);
-        let Some(undelivered) = undelivered else {
-            return;
-        };
-        // Deliveries of this pull may have been counted on an older one, and the other way round.
-        let mut surplus = asked.saturating_sub(undelivered);
-        let remaining = asked.saturating_sub(counted);
-        if surplus < remaining {
-            for pull in self.pulls.values_mut() {
-                pull.open = pull.open.min(surplus);
-                surplus -= pull.open;
-            }
-            self.pulls.retain(|_, pull| pull.open > 0);
-        } else if surplus > remaining
-            && let Some(mut last) = self.pulls.last_entry()
-        {
-            last.get_mut().open += surplus - remaining;
-        }
     }
 
     async fn say_deferred(&mut self) -> Result<(), String> {
@@ -202,21 +187,23 @@ impl NatsInlet {
         Ok(())
     }
 
-    fn watchdog(&self) -> Option<Instant> {
-        let last = self.pulls.values().map(|pull| pull.expires).max()?;
-        Some(last + PULL_GRACE)
+    fn last_end(&self) -> Option<Instant> {
+        self.pulls.values().map(|pull| pull.expires).max()
     }
 }
 
 #[async_trait]
 impl Inlet for NatsInlet {
     async fn next(&mut self) -> Result<Event, String> {
-        if self.stopped && self.pulls.is_empty() {
+        if self.stopped && self.asked == 0 {
+            if !(self.deferred.is_empty() && self.replies.is_empty()) {
+                sleep(GIVE_BACK_WAIT).await;
+            }
             self.say_deferred().await?;
             return Ok(Event::End);
         }
         let not_before = self.not_before;
-        let watchdog = self.watchdog();
+        let watchdog = self.last_end().map(|end| end + PULL_GRACE);
         tokio::select! {
             message = self.subscriber.next() => {
                 let message = message.ok_or("the subscription ended")?;
@@ -237,12 +224,14 @@ impl Inlet for NatsInlet {
         if self.stopped || self.not_before.is_some() {
             return Ok(());
         }
-        let asked = self.asked();
-        let room = self.window.saturating_sub(held + asked);
-        if room > 0 && (asked == 0 || room >= self.window.div_ceil(2)) {
-            self.pull(room).await?;
+        let half = self.window.div_ceil(2);
+        loop {
+            let room = self.window.saturating_sub(held + self.asked);
+            if room == 0 || self.asked > 0 && room < self.window / 2 {
+                return Ok(());
+            }
+            self.pull(room.min(half)).await?;
         }
-        Ok(())
     }
 
     async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), String> {
@@ -257,7 +246,7 @@ impl Inlet for NatsInlet {
             if *disposition == Disposition::Ack {
                 acknowledged.push(sequence);
             }
-            if *disposition != Disposition::Ack && self.stopped && !self.pulls.is_empty() {
+            if *disposition != Disposition::Ack && self.stopped && self.asked > 0 {
                 self.deferred.push((reply, word(disposition)));
                 continue;
             }
@@ -299,6 +288,14 @@ impl Inlet for NatsInlet {
     async fn close(mut self: Box<Self>) {
         // A lost connection has no subscriptions.
         drop(self.subscriber.unsubscribe().await);
+    }
+}
+
+/// How long a pull lives that begins now, where the last of the others ends then.
+fn lifetime(now: Instant, other_end: Option<Instant>) -> Duration {
+    match other_end {
+        Some(end) if end + ENDS_APART > now + PULL_EXPIRES => PULL_EXPIRES / 2,
+        Some(_) | None => PULL_EXPIRES,
     }
 }
 
