@@ -54,7 +54,7 @@ fn misunderstood(url: &str, reason: &str) -> BusError {
 
 #[cfg(feature = "rabbitmq")]
 async fn rabbitmq(url: &str, config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    let backend = super::rabbitmq::Rabbitmq::connect(url, config).await?;
+    let backend = super::rabbitmq::connect(url, config).await?;
     Ok(built(backend, config, clock))
 }
 
@@ -68,7 +68,7 @@ fn rabbitmq(url: &str, _config: &Config, _clock: Clock) -> Ready<Result<Arc<dyn 
 
 #[cfg(feature = "nats")]
 async fn nats(url: &str, config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    let backend = super::nats::Nats::connect(url, config).await?;
+    let backend = super::nats::connect(url, config).await?;
     Ok(built(backend, config, clock))
 }
 

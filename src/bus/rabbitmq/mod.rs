@@ -28,112 +28,42 @@ mod session;
 mod topology;
 mod wire;
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock, atomic::AtomicUsize},
-};
-
-use async_trait::async_trait;
-use tokio::sync::watch;
+use std::sync::{Arc, OnceLock, atomic::AtomicUsize};
 
 use self::dial::RabbitDial;
-use super::{
-    BrokerInfo, BusError, Capabilities, Config, Depth, Link, Publisher, Topology,
-    backend::{Backend, Subscription},
-    remote::Remote,
-};
+use super::{BrokerInfo, BusError, Capabilities, Config, backend::Backend, remote::Remote};
 
 /// The largest body in bytes. Brokers take more; memory is bounded by this times the window.
 const BODY_MAX: usize = 1 << 20;
 
-/// A RabbitMQ server as a bus backend.
-pub struct Rabbitmq {
-    remote: Remote,
-    broker: Arc<OnceLock<BrokerInfo>>,
-    body_max: Arc<AtomicUsize>,
+/// Connects to `amqp://user:password@host[:port][/vhost][?heartbeat=SECONDS]`, or `amqps://…` in a build with the `tls`
+/// feature, by the files of [`Config::tls`].
+///
+/// Returns after the first try. An absent broker is not an error: [`Backend::declare`] waits for it.
+///
+/// # Errors
+/// [`BusError::Url`] for a URL that is not understood, [`BusError::Refused`] if the broker refuses us.
+pub async fn connect(url: &str, config: &Config) -> Result<impl Backend + use<>, BusError> {
+    let broker = Arc::new(OnceLock::new());
+    let dial = RabbitDial::new(url, config, Arc::clone(&broker))?;
+    let body_max = Arc::new(AtomicUsize::new(BODY_MAX));
+    Remote::start("Rabbitmq", dial, config, body_max, move || Capabilities {
+        durable: true,
+        outlives_process: true,
+        attempts_survive_restart: true,
+        uncounted_release: broker.get().is_some_and(release_is_uncounted),
+        deduplicates: false,
+        counts_elsewhere: false,
+        body_max: BODY_MAX,
+    })
+    .await
 }
 
-impl fmt::Debug for Rabbitmq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Rabbitmq")
-    }
-}
-
-impl Rabbitmq {
-    /// Connects to `amqp://user:password@host[:port][/vhost][?heartbeat=SECONDS]`, or `amqps://…` in a build with
-    /// the `tls` feature, by the files of [`Config::tls`].
-    ///
-    /// Returns after the first try. An absent broker is not an error: [`Backend::declare`] waits for it.
-    ///
-    /// # Errors
-    /// [`BusError::Url`] for a URL that is not understood, [`BusError::Refused`] if the broker refuses us.
-    pub async fn connect(url: &str, config: &Config) -> Result<Self, BusError> {
-        let broker = Arc::new(OnceLock::new());
-        let dial = RabbitDial::new(url, config, Arc::clone(&broker))?;
-        let remote = Remote::start(dial, config).await?;
-        let body_max = Arc::new(AtomicUsize::new(BODY_MAX));
-        Ok(Self {
-            remote,
-            broker,
-            body_max,
-        })
-    }
-
-    /// Up to 4.2 every return of a message counts; since 4.3 only a rejection or a crash does.
-    fn release_is_uncounted(&self) -> bool {
-        let version = self.broker.get().map(|broker| broker.version.as_str());
-        let mut parts = version
-            .unwrap_or_default()
-            .split('.')
-            .map(|part| part.parse::<u32>().unwrap_or(0));
-        (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (4, 3)
-    }
-}
-
-#[async_trait]
-impl Backend for Rabbitmq {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            durable: true,
-            outlives_process: true,
-            attempts_survive_restart: true,
-            uncounted_release: self.release_is_uncounted(),
-            deduplicates: false,
-            counts_elsewhere: false,
-            body_max: BODY_MAX,
-        }
-    }
-
-    async fn describe(&self) -> Result<BrokerInfo, BusError> {
-        self.remote.describe().await
-    }
-
-    fn link(&self) -> watch::Receiver<Link> {
-        self.remote.link()
-    }
-
-    async fn declare(&self, topology: &Topology) -> Result<(), BusError> {
-        self.remote.declare(topology).await
-    }
-
-    async fn publisher(&self, topic: &str) -> Result<Box<dyn Publisher>, BusError> {
-        self.remote.publisher(topic, Arc::clone(&self.body_max))
-    }
-
-    async fn subscribe(
-        &self,
-        topic: &str,
-        group: &str,
-        window: usize,
-    ) -> Result<Box<dyn Subscription>, BusError> {
-        self.remote.subscribe(topic, group, window)
-    }
-
-    async fn depth(&self, topic: &str, group: &str) -> Result<Depth, BusError> {
-        self.remote.depth(topic, group).await
-    }
-
-    async fn close(&self) -> Result<(), BusError> {
-        self.remote.close().await
-    }
+/// Up to 4.2 every return of a message counts; since 4.3 only a rejection or a crash does.
+fn release_is_uncounted(broker: &BrokerInfo) -> bool {
+    let mut parts = broker
+        .version
+        .split('.')
+        .map(|part| part.parse::<u32>().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (4, 3)
 }

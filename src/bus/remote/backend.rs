@@ -1,6 +1,7 @@
 //! A backend over a supervised link; RabbitMQ and NATS are this with their own dial.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -8,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
@@ -21,8 +23,8 @@ use super::{
     within,
 };
 use crate::bus::{
-    BrokerInfo, BusError, Config, Depth, Link as LinkState, Publisher, Topology,
-    backend::Subscription,
+    BrokerInfo, BusError, Capabilities, Config, Depth, Link as LinkState, Publisher, Topology,
+    backend::{Backend, Subscription},
 };
 
 /// First wait between tries to connect.
@@ -32,8 +34,12 @@ const RECONNECT_WAIT: Duration = Duration::from_millis(100);
 const FULL_WAIT: Duration = Duration::from_millis(50);
 const FULL_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// The part of a backend that does not depend on the broker.
+/// A broker behind a link, as a backend.
 pub(in crate::bus) struct Remote {
+    name: &'static str,
+    capabilities: Box<dyn Fn() -> Capabilities + Send + Sync>,
+    /// The largest body in bytes, which the broker may tell anew with each session.
+    body_max: Arc<AtomicUsize>,
     link: Link,
     publish_window: usize,
     lease: Duration,
@@ -41,89 +47,35 @@ pub(in crate::bus) struct Remote {
     gauges: Gauges,
 }
 
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 impl Remote {
-    /// Starts the link; returns after its first try.
-    pub(in crate::bus) async fn start(dial: impl Dial, config: &Config) -> Result<Self, BusError> {
+    /// Starts the link; returns after its first try. `capabilities` are asked each time, as a broker's version decides;
+    /// their `body_max` is the one given here.
+    pub(in crate::bus) async fn start(
+        name: &'static str,
+        dial: impl Dial,
+        config: &Config,
+        body_max: Arc<AtomicUsize>,
+        capabilities: impl Fn() -> Capabilities + Send + Sync + 'static,
+    ) -> Result<Self, BusError> {
         let seed = process_seed();
         let ceiling = Duration::from_millis(config.backoff_max_ms.max(1));
         let link = Link::start(dial, Backoff::new(RECONNECT_WAIT, ceiling, seed)).await?;
         Ok(Self {
+            name,
+            capabilities: Box::new(capabilities),
+            body_max,
             link,
             publish_window: config.publish_window,
             lease: Duration::from_millis(config.lease_ms.max(3)),
             seed: AtomicU64::new(seed),
             gauges: Gauges::default(),
         })
-    }
-
-    pub(in crate::bus) fn link(&self) -> watch::Receiver<LinkState> {
-        self.link.state()
-    }
-
-    pub(in crate::bus) async fn describe(&self) -> Result<BrokerInfo, BusError> {
-        Ok(self.link.life_after(0).await?.session.broker())
-    }
-
-    pub(in crate::bus) async fn declare(&self, topology: &Topology) -> Result<(), BusError> {
-        self.link.declare(topology).await
-    }
-
-    pub(in crate::bus) fn publisher(
-        &self,
-        topic: &str,
-        body_max: Arc<AtomicUsize>,
-    ) -> Result<Box<dyn Publisher>, BusError> {
-        if self.link.is_closed() {
-            return Err(BusError::Closed);
-        }
-        let topology = self.link.topology();
-        let declared = topology.topic(topic).ok_or_else(|| undeclared(topic))?;
-        let routed = !declared.groups.is_empty();
-        let seed = self.seed.fetch_add(1, Ordering::Relaxed);
-        let backoff = Backoff::new(FULL_WAIT, FULL_WAIT_MAX, seed);
-        let link = self.link.clone();
-        Ok(Box::new(RemotePublisher::open(
-            link,
-            topic,
-            routed,
-            self.publish_window,
-            body_max,
-            backoff,
-        )))
-    }
-
-    pub(in crate::bus) fn subscribe(
-        &self,
-        topic: &str,
-        group: &str,
-        window: usize,
-    ) -> Result<Box<dyn Subscription>, BusError> {
-        if self.link.is_closed() {
-            return Err(BusError::Closed);
-        }
-        self.require(topic, group)?;
-        let membership = Membership {
-            topic: topic.to_owned(),
-            group: group.to_owned(),
-            window: window.max(1),
-            lease: self.lease,
-        };
-        let gauge = self.gauges.of(topic, group);
-        let link = self.link.clone();
-        Ok(Box::new(RemoteSubscription::open(link, membership, gauge)))
-    }
-
-    pub(in crate::bus) async fn depth(&self, topic: &str, group: &str) -> Result<Depth, BusError> {
-        self.require(topic, group)?;
-        let mut epoch = 0;
-        loop {
-            let life = self.link.life_after(epoch).await?;
-            match within("depth", life.session.stock(topic, group)).await {
-                Ok(stock) => return Ok(self.depth_of(stock, topic, group)),
-                Err(reason) => life.end(&reason),
-            }
-            epoch = life.epoch;
-        }
     }
 
     /// In flight is what consumers of this process have in hand; what is taken in and not handed out is ready.
@@ -149,17 +101,93 @@ impl Remote {
         }
     }
 
-    pub(in crate::bus) async fn close(&self) -> Result<(), BusError> {
-        self.link.close().await;
-        Ok(())
-    }
-
     fn require(&self, topic: &str, group: &str) -> Result<(), BusError> {
         if self.link.topology().has_group(topic, group) {
             Ok(())
         } else {
             Err(undeclared(&format!("{topic}.{group}")))
         }
+    }
+}
+
+#[async_trait]
+impl Backend for Remote {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            body_max: self.body_max.load(Ordering::Relaxed),
+            ..(self.capabilities)()
+        }
+    }
+
+    async fn describe(&self) -> Result<BrokerInfo, BusError> {
+        Ok(self.link.life_after(0).await?.session.broker())
+    }
+
+    fn link(&self) -> watch::Receiver<LinkState> {
+        self.link.state()
+    }
+
+    async fn declare(&self, topology: &Topology) -> Result<(), BusError> {
+        self.link.declare(topology).await
+    }
+
+    async fn publisher(&self, topic: &str) -> Result<Box<dyn Publisher>, BusError> {
+        if self.link.is_closed() {
+            return Err(BusError::Closed);
+        }
+        let topology = self.link.topology();
+        let declared = topology.topic(topic).ok_or_else(|| undeclared(topic))?;
+        let routed = !declared.groups.is_empty();
+        let seed = self.seed.fetch_add(1, Ordering::Relaxed);
+        let backoff = Backoff::new(FULL_WAIT, FULL_WAIT_MAX, seed);
+        let link = self.link.clone();
+        Ok(Box::new(RemotePublisher::open(
+            link,
+            topic,
+            routed,
+            self.publish_window,
+            Arc::clone(&self.body_max),
+            backoff,
+        )))
+    }
+
+    async fn subscribe(
+        &self,
+        topic: &str,
+        group: &str,
+        window: usize,
+    ) -> Result<Box<dyn Subscription>, BusError> {
+        if self.link.is_closed() {
+            return Err(BusError::Closed);
+        }
+        self.require(topic, group)?;
+        let membership = Membership {
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            window: window.max(1),
+            lease: self.lease,
+        };
+        let gauge = self.gauges.of(topic, group);
+        let link = self.link.clone();
+        Ok(Box::new(RemoteSubscription::open(link, membership, gauge)))
+    }
+
+    async fn depth(&self, topic: &str, group: &str) -> Result<Depth, BusError> {
+        self.require(topic, group)?;
+        let mut epoch = 0;
+        loop {
+            let life = self.link.life_after(epoch).await?;
+            match within("depth", life.session.stock(topic, group)).await {
+                Ok(stock) => return Ok(self.depth_of(stock, topic, group)),
+                Err(reason) => life.end(&reason),
+            }
+            epoch = life.epoch;
+        }
+    }
+
+    async fn close(&self) -> Result<(), BusError> {
+        self.link.close().await;
+        Ok(())
     }
 }
 
