@@ -24,14 +24,7 @@
 //! Deliberately absent: ordering across consumers or after a retry, transactions over topics, exactly-once
 //! delivery (the metric log is exactly-once by its ledger), deletion of anything on a broker that is not done with.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    future::{Future, IntoFuture},
-    path::PathBuf,
-    pin::Pin,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -50,6 +43,7 @@ pub mod observed;
 mod password;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
+mod receipt;
 #[cfg(any(feature = "rabbitmq", feature = "nats"))]
 mod remote;
 pub mod settle;
@@ -58,6 +52,7 @@ pub mod topology;
 
 pub use connect::{connect, redact};
 pub use error::BusError;
+pub use receipt::{Receipt, Receipts, Unconfirmed};
 pub use tls::TlsConfig;
 pub use topology::{Topic, Topology};
 
@@ -268,42 +263,6 @@ pub enum Link {
         /// How many tries have failed in a row.
         tries: u32,
     },
-}
-
-/// Resolves once every message of a publish call is stored for every declared group.
-///
-/// A receipt that was not awaited promises nothing.
-#[must_use = "a message is not stored until its receipt resolves"]
-pub struct Receipt(Pin<Box<dyn Future<Output = Result<(), Unconfirmed>> + Send>>);
-
-impl Receipt {
-    /// Wraps the backend's own future.
-    pub fn new(confirmed: impl Future<Output = Result<(), Unconfirmed>> + Send + 'static) -> Self {
-        Self(Box::pin(confirmed))
-    }
-}
-
-impl IntoFuture for Receipt {
-    type Output = Result<(), Unconfirmed>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        self.0
-    }
-}
-
-impl fmt::Debug for Receipt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Receipt")
-    }
-}
-
-/// Messages that may or may not have been stored: the bus was closed before the broker confirmed them.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} of the messages were not confirmed before the bus closed", ids.len())]
-pub struct Unconfirmed {
-    /// Ids of the messages without a confirmation.
-    pub ids: Vec<Uuid>,
 }
 
 /// Settings of the bus, the same for every backend. `Debug` shows the URL without its password.

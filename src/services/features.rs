@@ -4,16 +4,15 @@
 //! the interval; a stream that fell behind (the bus was away) goes on at its pace and does not burst.
 //! Deliberately absent: any knowledge of models.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
-use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    bus::{BusError, Message, Publisher, Unconfirmed},
+    bus::{BusError, Message, Publisher, Receipt, Receipts, Unconfirmed},
     clock::Period,
     dataset::{DatasetError, Sample, Source},
     message::{self, Encoding, Features, IdSource, Record, Truth},
@@ -155,14 +154,9 @@ struct Stream<'a> {
     ids: IdSource,
     features: Box<dyn Publisher>,
     truths: Box<dyn Publisher>,
-    in_flight: VecDeque<Flight>,
+    /// Rows of each frame whose halves are on their way.
+    in_flight: Receipts<usize>,
     confirmed: u64,
-}
-
-/// Both halves of one frame, on their way.
-struct Flight {
-    rows: usize,
-    confirmed: BoxFuture<'static, Result<(), Unconfirmed>>,
 }
 
 impl<'a> Stream<'a> {
@@ -185,7 +179,7 @@ impl<'a> Stream<'a> {
             ids,
             features,
             truths,
-            in_flight: VecDeque::new(),
+            in_flight: Receipts::default(),
             confirmed: 0,
         }
     }
@@ -197,7 +191,7 @@ impl<'a> Stream<'a> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                confirmed = oldest(&mut self.in_flight) => self.confirm(confirmed)?,
+                (rows, confirmed) = self.in_flight.oldest() => self.confirm(rows, confirmed)?,
                 batch = self.tap.next_batch(is_idle), if room => match batch {
                     Ok(batch) if batch.is_empty() => return Ok(()),
                     Ok(batch) => self.send(batch).await?,
@@ -214,15 +208,13 @@ impl<'a> Stream<'a> {
         let truths = self
             .truths
             .publish(vec![frame_message(&truths, encoding)])
-            .await?
-            .into_future();
+            .await?;
         let features = self
             .features
             .publish(vec![frame_message(&features, encoding)])
-            .await?
-            .into_future();
-        let confirmed = async move { truths.await.and(features.await) }.boxed();
-        self.in_flight.push_back(Flight { rows, confirmed });
+            .await?;
+        let both = Receipt::new(async move { truths.await.and(features.await) });
+        self.in_flight.push(both, rows);
         metrics::counter!("residual_rows_sent_total").increment(rows as u64);
         Ok(())
     }
@@ -251,31 +243,25 @@ impl<'a> Stream<'a> {
         (features, truths)
     }
 
-    fn confirm(&mut self, confirmed: Result<(), Unconfirmed>) -> Result<(), FeaturesError> {
+    fn confirm(
+        &mut self,
+        rows: usize,
+        confirmed: Result<(), Unconfirmed>,
+    ) -> Result<(), FeaturesError> {
         confirmed?;
-        if let Some(flight) = self.in_flight.pop_front() {
-            self.confirmed += flight.rows as u64;
-            tracing::debug!(rows = self.confirmed, "confirmed");
-        }
+        self.confirmed += rows as u64;
+        tracing::debug!(rows = self.confirmed, "confirmed");
         Ok(())
     }
 
     async fn finish(mut self) -> Result<u64, FeaturesError> {
         while !self.in_flight.is_empty() {
-            let confirmed = oldest(&mut self.in_flight).await;
-            self.confirm(confirmed)?;
+            let (rows, confirmed) = self.in_flight.oldest().await;
+            self.confirm(rows, confirmed)?;
         }
         self.features.close().await?;
         self.truths.close().await?;
         Ok(self.confirmed)
-    }
-}
-
-/// The receipt of the oldest frame; never, while nothing is in flight. Cancel safe: the future stays in the queue.
-async fn oldest(in_flight: &mut VecDeque<Flight>) -> Result<(), Unconfirmed> {
-    match in_flight.front_mut() {
-        Some(flight) => (&mut flight.confirmed).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -4,7 +4,7 @@
 //! score is buried alone with its reason; the model can be replaced while the stream runs. Deliberately absent:
 //! what the model is, and what becomes of predictions.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     bus::{
-        BusError, Consumer, DeadLetter, Delivery, Message, Publisher, Receipt, Token, Unconfirmed,
+        BusError, Consumer, DeadLetter, Delivery, Message, Publisher, Receipts, Token, Unconfirmed,
         Verdict,
     },
     clock::Period,
@@ -95,7 +95,7 @@ pub async fn run(
     let mut predictor = Predictor {
         ports,
         config,
-        in_flight: VecDeque::new(),
+        in_flight: Receipts::default(),
     };
     predictor.pump(&stop).await?;
     predictor.finish().await
@@ -104,13 +104,8 @@ pub async fn run(
 struct Predictor<'a> {
     ports: Ports,
     config: &'a Config,
-    in_flight: VecDeque<Flight>,
-}
-
-/// Deliveries whose predictions are on their way.
-struct Flight {
-    receipt: <Receipt as IntoFuture>::IntoFuture,
-    tokens: Vec<Token>,
+    /// Deliveries of each batch whose predictions are on their way.
+    in_flight: Receipts<Vec<Token>>,
 }
 
 /// What became of one batch of deliveries.
@@ -129,7 +124,7 @@ impl Predictor<'_> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                confirmed = oldest(&mut self.in_flight) => self.acknowledge(confirmed).await?,
+                (tokens, confirmed) = self.in_flight.oldest() => self.acknowledge(tokens, confirmed).await?,
                 batch = self.ports.features.recv(self.config.batch_frames, Duration::ZERO), if room => self.score(batch?).await?,
             }
         }
@@ -145,34 +140,23 @@ impl Predictor<'_> {
             self.ports.features.settle(scored.settled).await?;
         }
         if !scored.replies.is_empty() {
-            let receipt = self
-                .ports
-                .predictions
-                .publish(scored.replies)
-                .await?
-                .into_future();
-            self.in_flight.push_back(Flight {
-                receipt,
-                tokens: scored.replied,
-            });
+            let receipt = self.ports.predictions.publish(scored.replies).await?;
+            self.in_flight.push(receipt, scored.replied);
         }
         Ok(())
     }
 
     async fn acknowledge(
         &mut self,
+        tokens: Vec<Token>,
         confirmed: Result<(), Unconfirmed>,
     ) -> Result<(), PredictorError> {
-        let Some(flight) = self.in_flight.pop_front() else {
-            return Ok(());
-        };
         let verdict = if confirmed.is_ok() {
             Verdict::Ack
         } else {
             Verdict::Release
         };
-        let verdicts = flight
-            .tokens
+        let verdicts = tokens
             .into_iter()
             .map(|token| (token, verdict.clone()))
             .collect();
@@ -183,19 +167,11 @@ impl Predictor<'_> {
     async fn finish(mut self) -> Result<(), PredictorError> {
         self.ports.features.stop().await?;
         while !self.in_flight.is_empty() {
-            let confirmed = oldest(&mut self.in_flight).await;
-            self.acknowledge(confirmed).await?;
+            let (tokens, confirmed) = self.in_flight.oldest().await;
+            self.acknowledge(tokens, confirmed).await?;
         }
         self.ports.features.close().await?;
         Ok(self.ports.predictions.close().await?)
-    }
-}
-
-/// The receipt of the oldest batch; never, while nothing is in flight. Cancel safe: the future stays in the queue.
-async fn oldest(in_flight: &mut VecDeque<Flight>) -> Result<(), Unconfirmed> {
-    match in_flight.front_mut() {
-        Some(flight) => (&mut flight.receipt).await,
-        None => std::future::pending().await,
     }
 }
 
