@@ -222,6 +222,10 @@ impl Config {
         if let Err(error) = self.chart.validate() {
             bad.push(setting("chart", &error.to_string()));
         }
+        if self.bus.attempts_max > bus::ATTEMPTS_MAX {
+            let reason = format!("is over {}", bus::ATTEMPTS_MAX);
+            bad.push(setting("bus.attempts_max", &reason));
+        }
         if self.features.frame_records > FRAME_RECORDS_MAX {
             bad.push(setting(
                 "features.frame_records",
@@ -326,6 +330,8 @@ mod tests {
     fn an_impossible_value_is_refused() {
         let error = load("[bus]\nconsume_window = 0", Overrides::default()).unwrap_err();
         assert_eq!(error, "`bus.consume_window`: is 0, expected at least 1");
+        let error = load("[bus]\nattempts_max = 41", Overrides::default()).unwrap_err();
+        assert_eq!(error, "`bus.attempts_max`: is over 40");
     }
 
     /// `section.key` of every value.

@@ -265,6 +265,9 @@ pub enum Link {
     },
 }
 
+/// Most deliveries of a message that can be asked for: RabbitMQ itself drops what it delivered 50 times, whoever asked.
+pub const ATTEMPTS_MAX: u32 = 40;
+
 /// Settings of the bus, the same for every backend. `Debug` shows the URL without its password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -276,7 +279,7 @@ pub struct Config {
     pub password_file: Option<PathBuf>,
     /// Prefix of every name on the broker, so that several pipelines can share one; empty for none.
     pub prefix: String,
-    /// Deliveries of the same message before it is dead-lettered.
+    /// Deliveries of the same message before it is dead-lettered; at most [`ATTEMPTS_MAX`].
     pub attempts_max: u32,
     /// How long a consumer may be silent about a delivery before it comes back, in milliseconds. Leases of a living
     /// consumer are renewed for it.

@@ -7,12 +7,14 @@ use lapin::{
 };
 
 use crate::bus::{
-    Topic, Topology,
+    ATTEMPTS_MAX, Topic, Topology,
     remote::{Trouble, within},
 };
 
-/// Deliveries after which the broker itself drops a message. Only a backstop: ours is an order of magnitude below.
+/// Deliveries after which the broker itself drops a message. Only a backstop: ours is below.
 const DELIVERY_LIMIT: i64 = 50;
+
+const _: () = assert!((ATTEMPTS_MAX as i64) < DELIVERY_LIMIT);
 
 /// The exchange of a topic.
 pub(super) fn exchange(prefix: &str, topic: &str) -> String {
