@@ -1,9 +1,13 @@
 //! The raw ceiling of a broker: the same frames as the pipeline's, confirmed and durable, with no work done on them.
 //!
-//! Three topics, each with one publisher and one consumer of the client library alone (no bus of ours between), all at
-//! once, as in the pipeline: features, true answers, predictions. Output: one JSON object with rows a second.
+//! Without `--rate`: how many rows a second. Three topics, each with one publisher and one consumer of the client
+//! library alone (no bus of ours between), all at once, as in the pipeline: features, true answers, predictions.
+//!
+//! With `--rate R`: how soon a row can be durable. One row a frame takes the pipeline's way, features to whoever answers
+//! to a file that is synced, and beside it the true answer; output: p50, p99 and p99.9 in milliseconds.
 //!
 //!     cargo bench --bench ceiling -- amqp://guest:guest@127.0.0.1:5672 --rows 1000000 --frame 256
+//!     cargo bench --bench ceiling -- nats://127.0.0.1:4222 --rows 20000 --rate 1000 --folder logs
 #![expect(clippy::print_stdout, reason = "the result of a benchmark")]
 #![expect(
     clippy::unwrap_used,
@@ -12,16 +16,27 @@
 
 use std::{
     collections::VecDeque,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use futures::StreamExt;
 use residual::{
     clock::Clock,
     message::{Encoding, Features, IdSource, Prediction, Record, RunTag, Truth, encode},
 };
 use tokio::task::JoinSet;
+
+use crate::lane::{Consumer, Lane, Publisher};
+
+#[path = "ceiling/floor.rs"]
+mod floor;
+#[path = "ceiling/lane.rs"]
+mod lane;
+#[path = "ceiling/nats.rs"]
+mod nats;
+#[path = "ceiling/rabbitmq.rs"]
+mod rabbitmq;
 
 /// Frames that may be unconfirmed or unacknowledged at once: the pipeline's default windows.
 const PUBLISH_WINDOW: usize = 512;
@@ -33,39 +48,55 @@ const ACK_EVERY: u64 = 32;
 /// Features of the bundled rows.
 const WIDTH: usize = 10;
 
+const TOPICS: [&str; 3] = ["features", "y_true", "y_pred"];
+
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| argument != "--bench")
         .collect();
-    let after = |name: &str, default: u64| {
-        let at = arguments.iter().position(|argument| argument == name);
-        at.map_or(default, |at| arguments[at + 1].parse().unwrap())
+    let after = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1).map(String::as_str)
     };
+    let number =
+        |name: &str, default: u64| after(name).map_or(default, |text| text.parse().unwrap());
     let Some(url) = arguments.iter().find(|argument| argument.contains("://")) else {
-        println!("usage: cargo bench --bench ceiling -- URL [--rows N] [--frame N]");
+        println!(
+            "usage: cargo bench --bench ceiling -- URL [--rows N] [--frame N | --rate N --folder PATH]"
+        );
         return;
     };
-    let frame_records = after("--frame", 256);
-    let frames = after("--rows", 1_000_000).div_ceil(frame_records);
-    let bodies = bodies(usize::try_from(frame_records).unwrap());
-    let seconds = if url.starts_with("nats") {
-        nats(url, &bodies, frames).await
+    let lanes = if url.starts_with("nats") {
+        nats::lanes(url, &TOPICS).await
     } else {
-        rabbitmq(url, &bodies, frames).await
+        rabbitmq::lanes(url, &TOPICS).await
     };
+    let lanes: [Lane; 3] = lanes.try_into().ok().unwrap();
+    let (rows, rate) = (number("--rows", 1_000_000), number("--rate", 0));
+    if rate > 0 {
+        let folder = Path::new(after("--folder").unwrap_or("."));
+        let [p50, p99, p999] = floor::latency_ms(lanes, rows, rate, folder).await;
+        println!(
+            r#"{{"rows": {rows}, "rate": {rate}, "latency_ms": [{p50:.2}, {p99:.2}, {p999:.2}]}}"#
+        );
+        return;
+    }
+    let frame_records = number("--frame", 256);
+    let frames = rows.div_ceil(frame_records);
     let rows = frames * frame_records;
-    #[expect(clippy::cast_precision_loss, reason = "for people to read")]
-    let per_second = rows as f64 / seconds.as_secs_f64();
+    let seconds = throughput(lanes, usize::try_from(frame_records).unwrap(), frames).await;
     let seconds = seconds.as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "for people to read")]
+    let per_second = rows as f64 / seconds;
     println!(
         r#"{{"rows": {rows}, "frame_records": {frame_records}, "seconds": {seconds:.3}, "rows_per_second": {per_second:.0}}}"#
     );
 }
 
 /// One frame of each topic, as the services would write it.
-fn bodies(records: usize) -> [(&'static str, Bytes); 3] {
+fn bodies(records: usize) -> [Bytes; 3] {
     let mut ids = IdSource::new(RunTag(7), Clock::system());
     let ids: Vec<_> = (0..records).map(|_| ids.mint()).collect();
     let features: Vec<_> = ids
@@ -90,10 +121,21 @@ fn bodies(records: usize) -> [(&'static str, Bytes); 3] {
         })
         .collect();
     [
-        ("features", encode(&features, Encoding::Postcard).body),
-        ("y_true", encode(&truths, Encoding::Postcard).body),
-        ("y_pred", encode(&predictions, Encoding::Postcard).body),
+        encode(&features, Encoding::Postcard).body,
+        encode(&truths, Encoding::Postcard).body,
+        encode(&predictions, Encoding::Postcard).body,
     ]
+}
+
+async fn throughput(lanes: [Lane; 3], frame_records: usize, frames: u64) -> Duration {
+    let began = Instant::now();
+    let mut tasks = JoinSet::new();
+    for (lane, body) in lanes.into_iter().zip(bodies(frame_records)) {
+        tasks.spawn(publish(lane.publisher, body, frames));
+        tasks.spawn(consume(lane.consumer, frames));
+    }
+    all(tasks).await;
+    began.elapsed()
 }
 
 async fn all(mut tasks: JoinSet<()>) {
@@ -102,191 +144,24 @@ async fn all(mut tasks: JoinSet<()>) {
     }
 }
 
-async fn rabbitmq(url: &str, bodies: &[(&'static str, Bytes); 3], frames: u64) -> Duration {
-    use lapin::{
-        Connection, ConnectionProperties,
-        options::{BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
-        types::{AMQPValue, FieldTable},
-    };
-    let (publishing, consuming) = tokio::join!(
-        Connection::connect(url, ConnectionProperties::default()),
-        Connection::connect(url, ConnectionProperties::default()),
-    );
-    let (publishing, consuming) = (publishing.unwrap(), consuming.unwrap());
-    let mut lanes = Vec::new();
-    for (topic, body) in bodies {
-        let queue = format!("ceiling.{topic}");
-        let (out, into) = (
-            publishing.create_channel().await.unwrap(),
-            consuming.create_channel().await.unwrap(),
-        );
-        let mut quorum = FieldTable::default();
-        quorum.insert(
-            "x-queue-type".into(),
-            AMQPValue::LongString("quorum".into()),
-        );
-        out.queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
-            .await
-            .unwrap();
-        let durable = QueueDeclareOptions {
-            durable: true,
-            ..QueueDeclareOptions::default()
-        };
-        out.queue_declare(queue.as_str().into(), durable, quorum)
-            .await
-            .unwrap();
-        out.confirm_select(ConfirmSelectOptions::default())
-            .await
-            .unwrap();
-        into.basic_qos(CONSUME_WINDOW, BasicQosOptions::default())
-            .await
-            .unwrap();
-        lanes.push((queue, body.clone(), out, into));
-    }
-    let began = Instant::now();
-    let mut tasks = JoinSet::new();
-    for (queue, body, out, into) in &lanes {
-        tasks.spawn(publish_amqp(
-            out.clone(),
-            queue.clone(),
-            body.clone(),
-            frames,
-        ));
-        tasks.spawn(consume_amqp(into.clone(), queue.clone(), frames));
-    }
-    all(tasks).await;
-    let took = began.elapsed();
-    for (queue, _, out, _) in &lanes {
-        out.queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
-            .await
-            .unwrap();
-    }
-    took
-}
-
-async fn publish_amqp(channel: lapin::Channel, queue: String, body: Bytes, frames: u64) {
-    use lapin::{BasicProperties, options::BasicPublishOptions};
+async fn publish(mut publisher: Box<dyn Publisher>, body: Bytes, frames: u64) {
     let mut unconfirmed = VecDeque::new();
     for _ in 0..frames {
-        let properties = BasicProperties::default().with_delivery_mode(2);
-        let sent = channel.basic_publish(
-            "".into(),
-            queue.as_str().into(),
-            BasicPublishOptions::default(),
-            &body,
-            properties,
-        );
-        unconfirmed.push_back(sent.await.unwrap());
+        unconfirmed.push_back(publisher.send(body.clone()).await);
         if unconfirmed.len() >= PUBLISH_WINDOW {
-            assert!(unconfirmed.pop_front().unwrap().await.unwrap().is_ack());
+            unconfirmed.pop_front().unwrap().await;
         }
     }
-    for confirm in unconfirmed {
-        assert!(confirm.await.unwrap().is_ack());
+    for confirmed in unconfirmed {
+        confirmed.await;
     }
 }
 
-async fn consume_amqp(channel: lapin::Channel, queue: String, frames: u64) {
-    use lapin::{
-        options::{BasicAckOptions, BasicConsumeOptions},
-        types::FieldTable,
-    };
-    let consumer = channel.basic_consume(
-        queue.as_str().into(),
-        "".into(),
-        BasicConsumeOptions::default(),
-        FieldTable::default(),
-    );
-    let mut deliveries = consumer.await.unwrap();
-    for number in 1..=frames {
-        let delivery = deliveries.next().await.unwrap().unwrap();
-        if number % ACK_EVERY == 0 || number == frames {
-            delivery
-                .ack(BasicAckOptions { multiple: true })
-                .await
-                .unwrap();
+async fn consume(mut consumer: Box<dyn Consumer>, frames: u64) {
+    for taken in 1..=frames {
+        let (number, _) = consumer.next().await;
+        if taken % ACK_EVERY == 0 || taken == frames {
+            consumer.ack(number).await;
         }
-    }
-}
-
-async fn nats(url: &str, bodies: &[(&'static str, Bytes); 3], frames: u64) -> Duration {
-    use async_nats::jetstream::{self, consumer::pull, stream};
-    let (publishing, consuming) = (
-        async_nats::connect(url).await.unwrap(),
-        async_nats::connect(url).await.unwrap(),
-    );
-    let (publishing, consuming) = (jetstream::new(publishing), jetstream::new(consuming));
-    let mut lanes = Vec::new();
-    for (topic, body) in bodies {
-        let name = format!("ceiling-{topic}");
-        // It may not be there.
-        drop(publishing.delete_stream(&name).await);
-        let wanted = stream::Config {
-            name: name.clone(),
-            subjects: vec![name.clone()],
-            retention: stream::RetentionPolicy::Interest,
-            ..stream::Config::default()
-        };
-        publishing.create_stream(wanted).await.unwrap();
-        let stream = consuming.get_stream(&name).await.unwrap();
-        let member = pull::Config {
-            durable_name: Some("ceiling".to_owned()),
-            max_ack_pending: 10_000,
-            ..pull::Config::default()
-        };
-        lanes.push((
-            name,
-            body.clone(),
-            stream.create_consumer(member).await.unwrap(),
-        ));
-    }
-    let began = Instant::now();
-    let mut tasks = JoinSet::new();
-    for (name, body, consumer) in lanes {
-        tasks.spawn(publish_nats(publishing.clone(), name.clone(), body, frames));
-        tasks.spawn(consume_nats(consumer, frames));
-    }
-    all(tasks).await;
-    let took = began.elapsed();
-    for (topic, _) in bodies {
-        publishing
-            .delete_stream(format!("ceiling-{topic}"))
-            .await
-            .unwrap();
-    }
-    took
-}
-
-async fn publish_nats(
-    context: async_nats::jetstream::Context,
-    subject: String,
-    body: Bytes,
-    frames: u64,
-) {
-    let mut unconfirmed = VecDeque::new();
-    for _ in 0..frames {
-        unconfirmed.push_back(
-            context
-                .publish(subject.clone(), body.clone())
-                .await
-                .unwrap()
-                .into_future(),
-        );
-        if unconfirmed.len() >= PUBLISH_WINDOW {
-            unconfirmed.pop_front().unwrap().await.unwrap();
-        }
-    }
-    for confirm in unconfirmed {
-        confirm.await.unwrap();
-    }
-}
-
-async fn consume_nats(consumer: async_nats::jetstream::consumer::PullConsumer, frames: u64) {
-    let batches = consumer
-        .stream()
-        .max_messages_per_batch(usize::from(CONSUME_WINDOW));
-    let mut messages = batches.messages().await.unwrap();
-    for _ in 0..frames {
-        messages.next().await.unwrap().unwrap().ack().await.unwrap();
     }
 }
