@@ -14,7 +14,7 @@ use async_nats::{Client, StatusCode, Subject, Subscriber, header::HeaderMap};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     sweeper::Sweeper,
@@ -54,6 +54,8 @@ pub(super) struct NatsInlet {
     /// Messages that the broker may still send. Which pull it counts one on is its own affair, and differs by version.
     asked: usize,
     pulls: BTreeMap<u64, Pull>,
+    /// When nothing was asked for any more.
+    pulls_ended: Instant,
     next_pull: u64,
     not_before: Option<Instant>,
     next_tag: u64,
@@ -93,6 +95,7 @@ impl NatsInlet {
             window,
             asked: 0,
             pulls: BTreeMap::new(),
+            pulls_ended: Instant::now(),
             next_pull: 0,
             not_before: None,
             next_tag: 0,
@@ -127,6 +130,7 @@ impl NatsInlet {
         self.asked = self.asked.saturating_sub(count);
         if self.asked == 0 {
             self.pulls.clear();
+            self.pulls_ended = Instant::now();
         }
     }
 
@@ -178,6 +182,9 @@ impl NatsInlet {
     }
 
     async fn say_deferred(&mut self) -> Result<(), String> {
+        if !self.deferred.is_empty() {
+            sleep_until(self.pulls_ended + GIVE_BACK_WAIT).await;
+        }
         // One that is said twice because this was dropped half-way does no harm.
         while let Some((reply, word)) = self.deferred.last().cloned() {
             let sent = self.client.publish(reply, word).await;
@@ -196,9 +203,6 @@ impl NatsInlet {
 impl Inlet for NatsInlet {
     async fn next(&mut self) -> Result<Event, String> {
         if self.stopped && self.asked == 0 {
-            if !(self.deferred.is_empty() && self.replies.is_empty()) {
-                sleep(GIVE_BACK_WAIT).await;
-            }
             self.say_deferred().await?;
             return Ok(Event::End);
         }
@@ -239,6 +243,10 @@ impl Inlet for NatsInlet {
             return Ok(());
         }
         let mut acknowledged = Vec::new();
+        let gives_back = dispositions.iter().any(|(_, how)| *how != Disposition::Ack);
+        if gives_back && self.stopped && self.asked == 0 {
+            sleep_until(self.pulls_ended + GIVE_BACK_WAIT).await;
+        }
         for (tag, disposition) in dispositions {
             let Some((reply, sequence)) = self.replies.remove(tag) else {
                 continue;

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use async_nats::{HeaderMap, HeaderName, HeaderValue, header::NATS_MESSAGE_ID};
+use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::bus::{
@@ -54,7 +55,8 @@ pub(super) fn from_nats(message: async_nats::Message, position: &Position<'_>) -
         id,
         content_type,
         headers: unpack_headers(own),
-        body: message.payload,
+        // A copy: the payload is a slice of the client's read buffer, all of which stays as long as one slice of it.
+        body: Bytes::copy_from_slice(&message.payload),
     }
 }
 

@@ -110,7 +110,8 @@ impl Shelf {
                 }
             }
             let deadline = Instant::now() + linger;
-            while !self.has_enough(max) {
+            // A timer of no time still takes the rest of a millisecond.
+            while !linger.is_zero() && !self.has_enough(max) {
                 tokio::select! {
                     () = sleep_until(deadline) => break,
                     () = self.changed.notified() => {}
