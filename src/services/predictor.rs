@@ -37,7 +37,7 @@ pub struct Config {
     pub watch: Period,
     /// Most frames scored in one go.
     pub batch_frames: usize,
-    /// Batches whose predictions may be unconfirmed while the next is scored.
+    /// Full batches whose predictions may be unconfirmed while the next is scored, or as many frames in smaller ones.
     pub batches_in_flight: usize,
     /// How predictions are written: `postcard`, or `json` for clients that are not ours.
     pub encoding: Encoding,
@@ -96,6 +96,7 @@ pub async fn run(
         ports,
         config,
         in_flight: Receipts::default(),
+        frames_in_flight: 0,
     };
     predictor.pump(&stop).await?;
     predictor.finish().await
@@ -106,6 +107,8 @@ struct Predictor<'a> {
     config: &'a Config,
     /// Deliveries of each batch whose predictions are on their way.
     in_flight: Receipts<Vec<Token>>,
+    /// How many they are.
+    frames_in_flight: usize,
 }
 
 /// What became of one batch of deliveries.
@@ -120,12 +123,15 @@ struct Scored {
 impl Predictor<'_> {
     async fn pump(&mut self, stop: &CancellationToken) -> Result<(), PredictorError> {
         loop {
-            let room = self.in_flight.len() < self.config.batches_in_flight.max(1);
+            // In frames: batches of a slow stream are small, and four of them would be too few to hide a round trip.
+            let batch_max = self.config.batch_frames.max(1);
+            let frames_max = batch_max.saturating_mul(self.config.batches_in_flight.max(1));
+            let room = batch_max.min(frames_max.saturating_sub(self.frames_in_flight));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 (tokens, confirmed) = self.in_flight.oldest() => self.acknowledge(tokens, confirmed).await?,
-                batch = self.ports.features.recv(self.config.batch_frames, Duration::ZERO), if room => self.score(batch?).await?,
+                batch = self.ports.features.recv(room, Duration::ZERO), if room > 0 => self.score(batch?).await?,
             }
         }
     }
@@ -141,6 +147,7 @@ impl Predictor<'_> {
         }
         if !scored.replies.is_empty() {
             let receipt = self.ports.predictions.publish(scored.replies).await?;
+            self.frames_in_flight += scored.replied.len();
             self.in_flight.push(receipt, scored.replied);
         }
         Ok(())
@@ -151,6 +158,7 @@ impl Predictor<'_> {
         tokens: Vec<Token>,
         confirmed: Result<(), Unconfirmed>,
     ) -> Result<(), PredictorError> {
+        self.frames_in_flight -= tokens.len();
         let verdict = if confirmed.is_ok() {
             Verdict::Ack
         } else {
