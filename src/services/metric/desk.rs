@@ -30,6 +30,8 @@ struct Desked {
 #[derive(Debug, Default)]
 pub(super) struct Desk {
     deliveries: BTreeMap<u64, Desked>,
+    /// Of each topic.
+    open: [usize; 2],
     next: u64,
     /// Numbers from here on are not given to the ledger yet.
     ungiven: u64,
@@ -69,6 +71,7 @@ pub(super) struct Settlement {
 
 impl Desk {
     pub(super) fn push(&mut self, kind: Kind, deliveries: Vec<Delivery>) {
+        self.open[kind as usize] += deliveries.len();
         for delivery in deliveries {
             let desked = Desked {
                 kind,
@@ -80,6 +83,11 @@ impl Desk {
             self.deliveries.insert(self.next, desked);
             self.next += 1;
         }
+    }
+
+    /// Deliveries of one topic that the ledger has seen and that are not settled.
+    pub(super) fn given(&self, kind: Kind) -> usize {
+        self.open[kind as usize] - self.waiting(kind)
     }
 
     /// Deliveries of one topic that the ledger has not seen.
@@ -134,6 +142,7 @@ impl Desk {
                 .is_some_and(|desked| desked.kind == kind)
                 && let Some(desked) = self.deliveries.remove(number)
             {
+                self.open[kind as usize] -= 1;
                 let verdict = done.dead.remove(number).map_or(Verdict::Ack, Verdict::Dead);
                 settlement.verdicts.push((desked.token, verdict));
             }

@@ -1,6 +1,8 @@
 //! The loop between the bus and the ledger.
 //!
-//! Groups form by themselves: while one is being committed, the next is received. The ledger works on a blocking
+//! Groups form by themselves: while one is being committed, the next is received. Where more comes than can be
+//! committed, the topic that is ahead waits in the broker until the other has caught up; taken in, it would only go to
+//! the store and come back. The ledger works on a blocking
 //! thread (or inline, in a simulation); nothing else blocks. When the disk fails, nothing is acknowledged and nothing
 //! more received; the ledger is opened anew until it can record again, and takes in again what was not settled.
 
@@ -103,6 +105,9 @@ pub async fn run(
         failure: None,
         backoff_ms: BACKOFF_MS.0,
         next_start: Instant::now(),
+        held: [0; 2],
+        full: [false; 2],
+        wait_until: [Instant::now(); 2],
         last: Progress::default(),
         timing: Timing::new(),
         ports,
@@ -150,6 +155,12 @@ struct Service {
     failure: Option<MetricError>,
     backoff_ms: u64,
     next_start: Instant,
+    /// Deliveries of each topic that stayed unsettled after the last group.
+    held: [usize; 2],
+    /// Whether the last group had as much of each topic as fits.
+    full: [bool; 2],
+    /// Until then a topic that is ahead waits for the other.
+    wait_until: [Instant; 2],
     last: Progress,
     timing: Timing,
 }
@@ -189,14 +200,27 @@ impl Service {
         Ok(())
     }
 
-    /// Deliveries of that topic that may still join the next group; none while the disk fails.
+    /// Deliveries of that topic that may be received now; none while the disk fails, or the topic is ahead.
     fn room(&self, kind: Kind) -> usize {
-        if self.failure.is_some() {
+        if self.failure.is_some() || self.waits(kind).is_some() {
             return 0;
         }
+        self.capacity(kind)
+    }
+
+    /// Deliveries of that topic that may still join the next group.
+    fn capacity(&self, kind: Kind) -> usize {
         self.settings
             .group_max
             .saturating_sub(self.desk.waiting(kind))
+    }
+
+    /// Until when a topic waits for the other: a part of what may be held was of this topic after the last group, and
+    /// the other is catching up.
+    fn waits(&self, kind: Kind) -> Option<Instant> {
+        let is_ahead = self.held[kind as usize] > self.settings.hold_max / 4;
+        let until = self.wait_until[kind as usize];
+        (is_ahead && Instant::now() < until).then_some(until)
     }
 
     /// When to look around even if nothing comes.
@@ -214,7 +238,9 @@ impl Service {
         let left_ms = ledger
             .deadline_ms()
             .map(|at| at.saturating_sub(self.clock.now_ms()));
-        now + left_ms.map_or(IDLE, Duration::from_millis).min(IDLE)
+        let deadline = now + left_ms.map_or(IDLE, Duration::from_millis).min(IDLE);
+        let waiting = [Kind::Truth, Kind::Prediction].map(|kind| self.waits(kind));
+        waiting.into_iter().flatten().fold(deadline, Instant::min)
     }
 
     /// Starts the next job when there is something to do and nothing under way.
@@ -234,7 +260,7 @@ impl Service {
             .as_ref()
             .and_then(Ledger::deadline_ms)
             .is_some_and(|at| at <= self.clock.now_ms());
-        let is_full = self.room(Kind::Truth) == 0 || self.room(Kind::Prediction) == 0;
+        let is_full = self.capacity(Kind::Truth) == 0 || self.capacity(Kind::Prediction) == 0;
         if is_overdue || self.failure.is_some() || (self.desk.has_waiting() && (is_time || is_full))
         {
             self.start(Flush::Due);
@@ -246,6 +272,7 @@ impl Service {
             return;
         };
         self.next_start = Instant::now() + Duration::from_millis(self.settings.linger_ms);
+        self.full = [Kind::Truth, Kind::Prediction].map(|kind| self.capacity(kind) == 0);
         let work: Work = self.desk.give(flush, self.clock.now_ms());
         self.job = Some(offload(self.place.offload, move || {
             let result = process(&mut ledger, work);
@@ -339,7 +366,12 @@ impl Service {
             }
         }
         if let Some(ledger) = &self.ledger {
+            let before = self.last.counters.received;
             self.last = ledger.progress();
+            self.watch_the_lead(
+                self.last.counters.received.saturating_sub(before),
+                committed,
+            );
         }
         self.timing.note(&committed.minted_us, self.clock.now_us());
         self.timing.tell(&mut self.last);
@@ -348,6 +380,22 @@ impl Service {
             .as_ref()
             .map(|error| crate::telemetry::with_causes(error).into());
         self.ports.progress.send_replace(self.last.clone());
+    }
+
+    /// A topic that brings all that fits, and mostly partners, is catching up with the other.
+    fn watch_the_lead(&mut self, received: u64, committed: &Committed) {
+        let brings_partners = committed.recorded as u64 * 2 >= received;
+        let until = Instant::now() + Duration::from_millis(self.settings.hold_ms);
+        let [truths_full, predictions_full] = self.full;
+        for (waiting, other_is_full) in self
+            .wait_until
+            .iter_mut()
+            .zip([predictions_full, truths_full])
+        {
+            if other_is_full && brings_partners {
+                *waiting = until;
+            }
+        }
     }
 
     /// Buries what is bad, then settles what is durable.
@@ -367,6 +415,7 @@ impl Service {
             if !settlement.verdicts.is_empty() {
                 consumer.settle(settlement.verdicts).await?;
             }
+            self.held[kind as usize] = self.desk.given(kind);
         }
         Ok(())
     }

@@ -222,6 +222,68 @@ async fn a_lone_half_is_settled_soon_and_found_again_after_a_restart() {
     assert_eq!(log_of(&disk), format!("{HEADER}a,3.0,1.0,2.0\n"));
 }
 
+/// On a real folder, so that the ledger's thread leaves time to look between two commits.
+#[tokio::test]
+async fn a_topic_that_is_ahead_waits_in_the_broker_until_the_other_has_caught_up() {
+    let logs = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(Place::real(logs.path())).await;
+    (bench.config.group_max, bench.config.hold_max) = (4, 16);
+    bench.config.hold_ms = 500;
+    let lead = 100;
+    for n in 0..lead {
+        bench.send_truth(&n.to_string(), 1.0).await;
+    }
+    let running = bench.start().await;
+    running
+        .until("the lead", |progress| progress.pending == lead)
+        .await;
+    running.stop().await.unwrap();
+    // Both topics have more than fits in many groups.
+    for n in 0..600 {
+        bench.send_prediction(&n.to_string(), 2.0).await;
+        if n >= lead {
+            bench.send_truth(&n.to_string(), 1.0).await;
+        }
+    }
+    let running = bench.start().await;
+    let mut progress = running.progress.clone();
+    let mut pending = Vec::new();
+    while running.progress.borrow().rows < 600 {
+        let now = progress.borrow_and_update().clone();
+        if (300..550).contains(&now.rows) {
+            pending.push(now.pending);
+        }
+        timeout(Duration::from_secs(3_600), progress.changed())
+            .await
+            .expect("it goes on")
+            .unwrap();
+    }
+    let most = pending.iter().max().expect("seen on its way");
+    assert!(*most < lead / 3, "{most} of a lead of {lead} are left");
+    running.stop().await.unwrap();
+    assert_eq!(bench.left().await, [0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_whose_partners_do_not_come_is_taken_in_all_the_same() {
+    let disk = SimDisk::default();
+    let mut bench = Bench::on(&disk).await;
+    (bench.config.group_max, bench.config.hold_max) = (4, 16);
+    for n in 0..300 {
+        bench.send_truth(&format!("true {n}"), 1.0).await;
+        bench.send_prediction(&format!("false {n}"), 2.0).await;
+    }
+    bench.send_prediction("true 299", 2.0).await;
+    let running = bench.start().await;
+    running
+        .until("all pending", |progress| {
+            (progress.rows, progress.pending) == (1, 599)
+        })
+        .await;
+    running.stop().await.unwrap();
+    assert_eq!(bench.left().await, [0, 0, 0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn halves_expire_while_the_stream_is_idle() {
     let disk = SimDisk::default();
