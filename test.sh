@@ -46,6 +46,10 @@ cargo fmt --check
 cargo fmt --check --manifest-path fuzz/Cargo.toml
 say "lint"
 cargo clippy --locked --all-targets -- -D warnings
+# Each broker is a feature: neither may lean on the other.
+for features in "" nats rabbitmq; do
+  cargo clippy --locked --quiet --bin residual --no-default-features --features "$features" -- -D warnings
+done
 say "test"
 cargo nextest run --locked "$@"
 say "documentation"

@@ -85,11 +85,11 @@ struct Into {
 #[async_trait]
 impl Consumer for Into {
     async fn next(&mut self) -> (u64, Bytes) {
-        let message = self.messages.next().await.unwrap().unwrap().split().0;
+        let message = self.messages.next().await.unwrap().unwrap();
         self.taken += 1;
-        let reply = message.reply.unwrap();
+        let reply = message.reply.clone().unwrap();
         self.unacknowledged.push_back((self.taken, reply));
-        (self.taken, message.payload)
+        (self.taken, message.payload.clone())
     }
 
     async fn ack(&mut self, number: u64) {

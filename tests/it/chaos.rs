@@ -290,7 +290,7 @@ fn settings(folder: &Path, url: &str, seed: u64) -> Config {
     };
     // Each kill is a try of what was held, and nothing here is poison.
     let text = format!(
-        "[bus]\nattempts_max = 1000000\nlease_ms = 2000\ntopic_bytes_max = 1000000\nbackoff_max_ms = 500\n\n[metric]\n{metric}\n"
+        "[bus]\nattempts_max = 40\nlease_ms = 2000\ntopic_bytes_max = 1000000\nbackoff_max_ms = 500\n\n[metric]\n{metric}\n"
     );
     let path = folder.join("residual.toml");
     fs::write(&path, text).unwrap();
