@@ -107,6 +107,18 @@ impl Group {
             .stderr(Stdio::null())
             .status();
         sent.expect("kill is there");
+        if signal == "-STOP" {
+            self.await_stop();
+        }
+    }
+
+    /// A thread that runs goes on a moment after the signal is sent, and a moment is enough to confirm a window.
+    fn await_stop(&self) {
+        let deadline = Instant::now() + START_MAX;
+        while threads_of(self.child.id()).any(|state| !["T", "Z", "X"].contains(&state.as_str())) {
+            assert!(Instant::now() < deadline, "a server did not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn kill9(mut self) {
@@ -143,6 +155,24 @@ impl Group {
         }
         self.kill9();
     }
+}
+
+/// The state of each thread of a process group, as the kernel tells it.
+fn threads_of(group: u32) -> impl Iterator<Item = String> {
+    // After the name, which may hold anything: state, parent, group.
+    let fields = |stat: &Path| -> Option<Vec<String>> {
+        let stat = fs::read_to_string(stat).ok()?;
+        let (_, fields) = stat.rsplit_once(')')?;
+        Some(fields.split_whitespace().map(str::to_owned).collect())
+    };
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    entries(Path::new("/proc"))
+        .filter(move |process| {
+            let fields = fields(&process.path().join("stat")).unwrap_or_default();
+            fields.get(2) == Some(&group.to_string())
+        })
+        .flat_map(move |process| entries(&process.path().join("task")))
+        .filter_map(move |thread| fields(&thread.path().join("stat"))?.first().cloned())
 }
 
 fn await_answer(what: &str, log: &Path, mut answers: impl FnMut() -> bool) {
