@@ -140,7 +140,10 @@ tell_memory() {
 
 # --- the check of one file -----------------------------------------------------------------------------------------
 
+volumes() { docker volume ls -q | sort; }
+
 prepare() {
+  before=$(volumes)
   project=residual-check-$$
   work=$(mktemp -d)
   mkdir "$work/logs" "$work/secrets"
@@ -199,6 +202,8 @@ check() {
   compose stop metric >/dev/null 2>&1
   compose run --rm --no-deps -T metric verify >"$work/verify" 2>&1 || fail "verify: $(cat "$work/verify")"
   say "$file: every id once. $(tail -n 1 "$work/verify")"
+  compose down >/dev/null 2>&1
+  [[ $(volumes) == "$(printf '%s\n' $before "${project}_$broker" | sort)" ]] || fail "down leaves other volumes than the broker's: $(volumes)"
   take_down
   left=$(docker ps -aq --filter "name=residual-check-$$"; docker volume ls -q --filter "name=residual-check-$$"; docker network ls -q --filter "name=residual-check-$$")
   [[ -z $left ]] || fail "left behind: $left"
