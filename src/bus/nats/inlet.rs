@@ -28,7 +28,7 @@ use crate::bus::{
 /// How long the broker keeps a pull that it cannot fill.
 const PULL_EXPIRES: Duration = Duration::from_millis(500);
 
-/// Two pulls do not end closer together than this.
+/// A pull that would end this close to another lives half as long.
 const ENDS_APART: Duration = Duration::from_millis(150);
 
 /// How long past its end a pull may stay unanswered before the session counts as lost.

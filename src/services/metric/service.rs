@@ -2,9 +2,9 @@
 //!
 //! Groups form by themselves: while one is being committed, the next is received. Where more comes than can be
 //! committed, the topic that is ahead waits in the broker until the other has caught up; taken in, it would only go to
-//! the store and come back. The ledger works on a blocking
-//! thread (or inline, in a simulation); nothing else blocks. When the disk fails, nothing is acknowledged and nothing
-//! more received; the ledger is opened anew until it can record again, and takes in again what was not settled.
+//! the store and come back. The ledger works on a blocking thread (or inline, in a simulation); nothing else blocks.
+//! When the disk fails, nothing is acknowledged and nothing more received; the ledger is opened anew until it can
+//! record again, and takes in again what was not settled.
 
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
