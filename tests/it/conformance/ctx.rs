@@ -17,7 +17,7 @@ pub(super) const SMALL: &str = "small";
 pub(super) const SMALL_BYTES: u64 = 64 << 10;
 
 /// The longest that a law may take.
-const LAW_MAX: Duration = Duration::from_secs(100);
+const LAW_MAX: Duration = Duration::from_secs(200);
 
 /// How a backend is set up, reached and hurt.
 #[async_trait]
