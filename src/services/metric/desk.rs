@@ -1,6 +1,9 @@
 //! Deliveries on their way through the ledger: what is taken in, what is refused, and what is settled how.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::RangeBounds,
+};
 
 use uuid::Uuid;
 
@@ -30,8 +33,6 @@ struct Desked {
 #[derive(Debug, Default)]
 pub(super) struct Desk {
     deliveries: BTreeMap<u64, Desked>,
-    /// Of each topic.
-    open: [usize; 2],
     next: u64,
     /// Numbers from here on are not given to the ledger yet.
     ungiven: u64,
@@ -71,7 +72,6 @@ pub(super) struct Settlement {
 
 impl Desk {
     pub(super) fn push(&mut self, kind: Kind, deliveries: Vec<Delivery>) {
-        self.open[kind as usize] += deliveries.len();
         for delivery in deliveries {
             let desked = Desked {
                 kind,
@@ -87,13 +87,17 @@ impl Desk {
 
     /// Deliveries of one topic that the ledger has seen and that are not settled.
     pub(super) fn given(&self, kind: Kind) -> usize {
-        self.open[kind as usize] - self.waiting(kind)
+        self.count(..self.ungiven, kind)
     }
 
     /// Deliveries of one topic that the ledger has not seen.
     pub(super) fn waiting(&self, kind: Kind) -> usize {
+        self.count(self.ungiven.., kind)
+    }
+
+    fn count(&self, numbers: impl RangeBounds<u64>, kind: Kind) -> usize {
         self.deliveries
-            .range(self.ungiven..)
+            .range(numbers)
             .filter(|(_, desked)| desked.kind == kind)
             .count()
     }
@@ -142,7 +146,6 @@ impl Desk {
                 .is_some_and(|desked| desked.kind == kind)
                 && let Some(desked) = self.deliveries.remove(number)
             {
-                self.open[kind as usize] -= 1;
                 let verdict = done.dead.remove(number).map_or(Verdict::Ack, Verdict::Dead);
                 settlement.verdicts.push((desked.token, verdict));
             }
