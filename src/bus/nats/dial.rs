@@ -17,7 +17,7 @@ use super::{BODY_MAX, names::Names, session::NatsSession};
 use crate::bus::tls::client_config;
 use crate::bus::{
     BusError, Config, TlsConfig, redact,
-    remote::{Dial, HEADERS_MAX, Session, Trouble},
+    remote::{Dial, HEADERS_MAX, Session, Trouble, major_minor},
     tls::refusal,
 };
 
@@ -161,9 +161,8 @@ impl Dial for NatsDial {
 /// Whether a server of that version was seen to lose confirmed messages: 2.9.10 in 3 of 5 runs of a minute in which it
 /// was killed every few seconds, 2.10.27 in none of the same runs (`tests/it/chaos`).
 fn is_forgetful(version: &str) -> bool {
-    let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
-    match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(major), Some(minor)) => (major, minor) < (2, 10),
+    match major_minor(version) {
+        [Some(major), Some(minor)] => (major, minor) < (2, 10),
         _ => false,
     }
 }

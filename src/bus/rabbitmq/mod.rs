@@ -31,7 +31,11 @@ mod wire;
 use std::sync::{Arc, OnceLock, atomic::AtomicUsize};
 
 use self::dial::RabbitDial;
-use super::{BrokerInfo, BusError, Capabilities, Config, backend::Backend, remote::Remote};
+use super::{
+    BrokerInfo, BusError, Capabilities, Config,
+    backend::Backend,
+    remote::{Remote, major_minor},
+};
 
 /// The largest body in bytes. Brokers take more; memory is bounded by this times the window.
 const BODY_MAX: usize = 1 << 20;
@@ -61,9 +65,5 @@ pub async fn connect(url: &str, config: &Config) -> Result<impl Backend + use<>,
 
 /// Up to 4.2 every return of a message counts; since 4.3 only a rejection or a crash does.
 fn release_is_uncounted(broker: &BrokerInfo) -> bool {
-    let mut parts = broker
-        .version
-        .split('.')
-        .map(|part| part.parse::<u32>().unwrap_or(0));
-    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (4, 3)
+    major_minor(&broker.version).map(Option::unwrap_or_default) >= [4, 3]
 }

@@ -236,6 +236,12 @@ impl From<Lasting> for BusError {
 /// How long a single exchange with the broker may take before the session counts as lost.
 pub(in crate::bus) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The first two numbers of a broker's version, where they are numbers.
+pub(in crate::bus) fn major_minor(version: &str) -> [Option<u32>; 2] {
+    let mut parts = version.split('.').map(|part| part.parse().ok());
+    [parts.next().flatten(), parts.next().flatten()]
+}
+
 /// Bounds one exchange in time; what takes too long ends the session.
 pub(in crate::bus) async fn within<T, E: std::fmt::Display>(
     what: &str,
