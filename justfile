@@ -1,3 +1,6 @@
+# Arguments reach the commands as they were quoted: `just test -E 'test(tidy)'`.
+set positional-arguments
+
 compose := `command -v docker-compose >/dev/null && echo docker-compose || echo docker compose`
 
 # `just` lists what there is.
@@ -7,38 +10,33 @@ default:
 # The whole pipeline in one process on the embedded bus
 [group('run')]
 run *args:
-    cargo run --release -- run {{args}}
+    cargo run --release -- run "$@"
 
 # Four services and RabbitMQ in containers
 [group('run')]
 up *args:
-    {{compose}} up --build {{args}}
+    {{compose}} up --build "$@"
 
 # Four services and NATS in containers
 [group('run')]
 up-nats *args:
-    {{compose}} -f docker-compose.nats.yml up --build {{args}}
+    {{compose}} -f docker-compose.nats.yml up --build "$@"
 
 # What the containers say: `just logs metric`
 [group('run')]
 logs *args:
-    {{compose}} logs --tail 100 -f {{args}}
+    {{compose}} logs --tail 100 -f "$@"
 
 # Stops and removes the containers of either broker; `just down -v` forgets what waits on the broker too
 [group('run')]
 down *args:
-    {{compose}} down {{args}}
-    {{compose}} -f docker-compose.nats.yml down {{args}}
+    {{compose}} down "$@"
+    {{compose}} -f docker-compose.nats.yml down "$@"
 
 # Format, lint and test everything; installs what is missing
 [group('check')]
 test *args:
-    ./test.sh {{args}}
-
-# Speed of the parts, or of one: `just bench predict`
-[group('check')]
-bench *names:
-    cargo bench --locked --bench {{ if names == "" { "'*'" } else { replace(names, " ", " --bench ") } }}
+    ./test.sh "$@"
 
 # Exactly what CI runs
 [group('check')]
@@ -60,4 +58,9 @@ chaos bus='embedded' seconds='60' first='1' runs='1':
 # Every benchmark in one run, beside the original's loops and the brokers' raw ceilings; writes bench/RESULTS.md
 [group('check')]
 bench *args:
-    python3 bench/run.py {{args}}
+    python3 bench/run.py "$@"
+
+# Speed of the parts, without a broker, or of one of them: `just bench-parts predict`
+[group('check')]
+bench-parts *names='plot predict stages':
+    cargo bench --locked --bench {{ replace(names, " ", " --bench ") }}

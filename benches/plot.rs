@@ -1,4 +1,4 @@
-//! What a picture costs: `cargo bench --bench plot [-- ROWS...]`, by default 36 to 10^7 rows; 10^8 on demand.
+//! What a picture costs: `cargo bench --bench plot [-- ROWS...]`, by default 10^4 to 10^7 rows; 10^8 on demand.
 //!
 //! Prints, never asserts. For each number of rows: adding all (rows are made block by block, and making them is not
 //! counted), a snapshot, PNG and SVG bytes; and the sum of what a cold picture needs. A cost per row is that of the best

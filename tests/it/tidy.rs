@@ -356,3 +356,23 @@ fn dependencies_stand_in_alphabetical_order() {
         .collect();
     assert!(names.is_sorted(), "{names:?}");
 }
+
+/// `just` refuses a file in which a name comes twice, and with it every recipe, `just up` too.
+#[test]
+fn each_recipe_of_the_justfile_has_a_name_of_its_own() {
+    let justfile =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("justfile")).unwrap();
+    let mut names: Vec<_> = justfile
+        .lines()
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()) && !line.contains(":="))
+        .filter_map(|line| line.split([' ', ':']).next())
+        .collect();
+    assert!(
+        names.contains(&"up") && names.contains(&"test"),
+        "{names:?}"
+    );
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "{names:?}");
+}
