@@ -64,3 +64,8 @@ bench *args:
 [group('check')]
 bench-parts *names='plot predict stages':
     cargo bench --locked --bench {{ replace(names, " ", " --bench ") }}
+
+# Every test that starts a broker, N times in a row, to find one that fails now and then
+[group('check')]
+steady runs='20':
+    scripts/steady.sh {{runs}}
