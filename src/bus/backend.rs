@@ -1,4 +1,5 @@
-//! The inner seam: what a broker must be able to do. Three files implement it, [`super::settle`] builds the rest.
+//! The inner seam: what a broker must be able to do. `embedded` implements it, and `remote` for brokers over a network;
+//! [`super::settle`] builds the rest.
 //!
 //! A backend knows nothing of dead letters (they are ordinary topics of the topology), of attempt limits or of
 //! records. It promises: endless reconnection with its topology declared anew, unconfirmed publishes sent again,
