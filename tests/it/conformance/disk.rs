@@ -38,7 +38,7 @@ async fn what_was_acked_stays_acked_after_kill9() {
     let roles = vec![Role::publish(SOLO, 0), Role::consume(SOLO, G, Habit::Ack)];
     let mut worker = Worker::start(&ctx, ctx.fixture.config(), roles).await;
     worker.until(|log| log.acked_by(G).len() >= 200).await;
-    worker.kill9().await;
+    worker.kill9();
     let left = drain(&ctx).await;
     let log = worker.log();
     let acked = log.acked_by(G);
@@ -83,7 +83,7 @@ async fn a_full_disk_makes_publishers_wait_and_heals() {
     worker
         .until(|log| log.ups == log.downs && log.confirmed.len() > stuck + 50)
         .await;
-    worker.kill9().await;
+    worker.kill9();
     let confirmed = worker.log().confirmed.clone();
     let seen = drain(&ctx).await;
     let lost: Vec<_> = confirmed.difference(&seen).collect();

@@ -11,6 +11,7 @@ use std::{
 
 use residual::bus::{Bus, Link, Message, Verdict};
 use tokio::{
+    sync::watch,
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -30,27 +31,53 @@ fn server(ctx: &Ctx) -> &dyn Server {
         .expect("a broker with a process of its own")
 }
 
-/// Publishes in small batches until told to stop; returns the ids whose receipts resolved.
-fn publishing(bus: &Arc<dyn Bus>, stop: &Arc<AtomicBool>) -> JoinHandle<BTreeSet<Uuid>> {
-    let (bus, stop) = (Arc::clone(bus), Arc::clone(stop));
-    tokio::spawn(async move {
-        let mut publisher = publisher(&bus, SOLO).await;
-        let mut confirmed = BTreeSet::new();
-        let mut next = 0;
-        while !stop.load(Ordering::Relaxed) {
-            let batch = messages(next..next + 10);
-            let sent: Vec<Uuid> = batch.iter().map(|message: &Message| message.id).collect();
-            let receipt = publisher.publish(batch).await.expect("published");
-            next += 10;
-            within(RECOVERY, receipt.into_future())
-                .await
-                .expect("receipt");
-            confirmed.extend(sent);
-            sleep(Duration::from_millis(2)).await;
-        }
-        publisher.close().await.expect("closed");
-        confirmed
-    })
+/// Publishes in small batches until told to stop.
+struct Publishing {
+    stop: Arc<AtomicBool>,
+    count: watch::Receiver<usize>,
+    /// Ends with the ids whose receipts resolved.
+    task: JoinHandle<BTreeSet<Uuid>>,
+}
+
+impl Publishing {
+    fn start(bus: &Arc<dyn Bus>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (counted, count) = watch::channel(0);
+        let task = tokio::spawn(publish_until(Arc::clone(bus), Arc::clone(&stop), counted));
+        Self { stop, count, task }
+    }
+
+    /// Waits until so many more are confirmed than now.
+    async fn until_confirmed(&mut self, more: usize) {
+        let goal = *self.count.borrow() + more;
+        within(RECOVERY, self.count.wait_for(|count| *count >= goal))
+            .await
+            .expect("it publishes");
+    }
+}
+
+async fn publish_until(
+    bus: Arc<dyn Bus>,
+    stop: Arc<AtomicBool>,
+    counted: watch::Sender<usize>,
+) -> BTreeSet<Uuid> {
+    let mut publisher = publisher(&bus, SOLO).await;
+    let mut confirmed = BTreeSet::new();
+    let mut next = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let batch = messages(next..next + 10);
+        let sent: Vec<Uuid> = batch.iter().map(|message: &Message| message.id).collect();
+        let receipt = publisher.publish(batch).await.expect("published");
+        next += 10;
+        within(RECOVERY, receipt.into_future())
+            .await
+            .expect("receipt");
+        confirmed.extend(sent);
+        counted.send_replace(confirmed.len());
+        sleep(Duration::from_millis(2)).await;
+    }
+    publisher.close().await.expect("closed");
+    confirmed
 }
 
 /// Receives and acks, whatever becomes of the acks, until everything confirmed was seen.
@@ -80,43 +107,6 @@ async fn consume_some(consumer: &mut dyn residual::bus::Consumer, seen: &mut BTr
     consumer.settle(verdicts).await.expect("settled");
 }
 
-/// Confirmed minus seen is empty, whatever `trouble` does to the broker.
-async fn nothing_is_lost_under(ctx: &Ctx, trouble: impl Future<Output = ()>) {
-    let bus = ctx.bus_with(|config| config.attempts_max = 30).await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let publishing = publishing(&bus, &stop);
-    let consuming = {
-        let (bus, stop) = (Arc::clone(&bus), Arc::clone(&stop));
-        tokio::spawn(async move {
-            let mut consumer = consumer(&bus, SOLO, G, 32).await;
-            let mut seen = BTreeSet::new();
-            while !stop.load(Ordering::Relaxed) {
-                // The timeout drops `recv` in every state that it can be in.
-                let received = timeout(
-                    Duration::from_millis(50),
-                    consume_some(&mut *consumer, &mut seen),
-                );
-                received.await.ok();
-            }
-            (consumer, seen)
-        })
-    };
-    sleep(Duration::from_millis(300)).await;
-    trouble.await;
-    sleep(Duration::from_millis(500)).await;
-    stop.store(true, Ordering::Relaxed);
-    let confirmed = within(RECOVERY, publishing).await.expect("publishing");
-    let (mut consumer, mut seen) = within(RECOVERY, consuming).await.expect("consuming");
-    assert!(
-        confirmed.len() >= 20,
-        "only {} were confirmed",
-        confirmed.len()
-    );
-    consume_until(&mut *consumer, &confirmed, &mut seen).await;
-    consumer.close().await.expect("closed");
-    assert_eq!(bus.depth(SOLO, G).await.expect("depth").dead, 0);
-}
-
 async fn until_up(bus: &Arc<dyn Bus>) {
     let mut link = bus.link();
     within(RECOVERY, link.wait_for(|link| *link == Link::Up))
@@ -134,13 +124,37 @@ async fn until_down(bus: &Arc<dyn Bus>, limit: Duration) {
     .expect("a link");
 }
 
+/// SIGSTOP for longer than anybody waits for a sign of life: confirmed minus seen is empty.
 pub(super) async fn a_broker_that_hangs_loses_nothing(ctx: &Ctx) {
-    nothing_is_lost_under(ctx, async {
-        server(ctx).pause().await;
-        sleep(Duration::from_secs(20)).await;
-        server(ctx).resume().await;
-    })
-    .await;
+    let bus = ctx.bus_with(|config| config.attempts_max = 30).await;
+    let mut publishing = Publishing::start(&bus);
+    let consuming = {
+        let (bus, stop) = (Arc::clone(&bus), Arc::clone(&publishing.stop));
+        tokio::spawn(async move {
+            let mut consumer = consumer(&bus, SOLO, G, 32).await;
+            let mut seen = BTreeSet::new();
+            while !stop.load(Ordering::Relaxed) {
+                // The timeout drops `recv` in every state that it can be in.
+                let received = timeout(
+                    Duration::from_millis(50),
+                    consume_some(&mut *consumer, &mut seen),
+                );
+                received.await.ok();
+            }
+            (consumer, seen)
+        })
+    };
+    publishing.until_confirmed(20).await;
+    server(ctx).pause().await;
+    sleep(Duration::from_secs(20)).await;
+    server(ctx).resume().await;
+    publishing.until_confirmed(20).await;
+    publishing.stop.store(true, Ordering::Relaxed);
+    let confirmed = within(RECOVERY, publishing.task).await.expect("publishing");
+    let (mut consumer, mut seen) = within(RECOVERY, consuming).await.expect("consuming");
+    consume_until(&mut *consumer, &confirmed, &mut seen).await;
+    consumer.close().await.expect("closed");
+    assert_eq!(bus.depth(SOLO, G).await.expect("depth").dead, 0);
 }
 
 pub(super) async fn tokens_of_a_lost_link_are_stale_and_the_window_holds(ctx: &Ctx) {

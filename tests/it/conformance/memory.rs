@@ -52,7 +52,7 @@ pub(super) async fn memory_stays_flat_while_nothing_is_taken(ctx: &Ctx) {
         let roles = vec![Role::publish(SMALL, 0).wide(BODY)];
         let mut worker = Worker::start(ctx, ctx.fixture.config(), roles).await;
         assert_flat(&worker, "the topic is full").await;
-        return worker.kill9().await;
+        return worker.kill9();
     };
     let roles = vec![Role::publish(SOLO, 0).wide(BODY)];
     let mut worker = Worker::start(ctx, ctx.fixture.config(), roles).await;
@@ -65,5 +65,5 @@ pub(super) async fn memory_stays_flat_while_nothing_is_taken(ctx: &Ctx) {
     assert_flat(&worker, "the broker takes nothing").await;
     server.kill9().await;
     assert_flat(&worker, "the broker is away").await;
-    worker.kill9().await;
+    worker.kill9();
 }

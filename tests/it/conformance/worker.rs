@@ -9,6 +9,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Mutex},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -165,13 +166,19 @@ impl Log {
 struct Life {
     child: Child,
     stdin: ChildStdin,
+    /// Reads what it says, to the end.
+    listener: Option<JoinHandle<()>>,
 }
 
 impl Drop for Life {
+    /// Kills it, and returns when all that it had said is in the log.
     fn drop(&mut self) {
         // It may be gone already.
         self.child.kill().ok();
         self.child.wait().ok();
+        if let Some(listener) = self.listener.take() {
+            listener.join().ok();
+        }
     }
 }
 
@@ -232,13 +239,17 @@ impl Worker {
             .expect("started");
         let output = child.stdout.take().expect("its output");
         let log = Arc::clone(&self.log);
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 log.lock().unwrap().read(&line);
             }
         });
         let stdin = child.stdin.take().expect("its input");
-        self.life = Some(Life { child, stdin });
+        self.life = Some(Life {
+            child,
+            stdin,
+            listener: Some(listener),
+        });
         self.until(|log| log.ready).await;
     }
 
@@ -267,10 +278,8 @@ impl Worker {
     }
 
     /// `kill -9`.
-    pub(super) async fn kill9(&mut self) {
+    pub(super) fn kill9(&mut self) {
         drop(self.life.take());
-        // What it had said before is still in the pipe.
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
     pub(super) fn signal(&self, signal: &str) {
@@ -286,7 +295,6 @@ impl Worker {
             let life = self.life.as_mut().expect("it was alive");
             if life.child.try_wait().expect("waited").is_some() {
                 self.life = None;
-                tokio::time::sleep(Duration::from_millis(50)).await;
                 return true;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -310,7 +318,7 @@ impl Worker {
             server.kill9().await;
             server.start().await;
         } else {
-            self.kill9().await;
+            self.kill9();
             self.live().await;
         }
     }
