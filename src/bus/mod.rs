@@ -219,6 +219,20 @@ pub struct Depth {
     pub dead: u64,
 }
 
+impl Depth {
+    /// Messages that nobody has in hand, as far as the broker tells.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.ready.saturating_sub(self.elsewhere.unwrap_or(0))
+    }
+
+    /// Messages that were delivered, to anybody, and not settled, as far as the broker tells.
+    #[must_use]
+    pub fn in_work(&self) -> u64 {
+        self.in_flight.saturating_add(self.elsewhere.unwrap_or(0))
+    }
+}
+
 /// What a backend can and cannot do. Each word is tested: a false one runs the negated law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(

@@ -83,12 +83,11 @@ async fn ask(config: &Config) -> Result<String> {
 
 /// A depth as it looks from a process that consumes nothing.
 fn told(depth: Depth) -> String {
-    let Depth { ready, dead, .. } = depth;
+    let (ready, dead) = (depth.waiting(), depth.dead);
     match depth.elsewhere {
-        Some(delivered) => format!(
-            "{} ready, {delivered} delivered and not acknowledged, {dead} dead",
-            ready - delivered.min(ready)
-        ),
+        Some(delivered) => {
+            format!("{ready} ready, {delivered} delivered and not acknowledged, {dead} dead")
+        }
         None => format!(
             "{ready} ready, {dead} dead; this broker does not tell what consumers have in hand"
         ),

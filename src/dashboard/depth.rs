@@ -17,9 +17,6 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long the broker may take to answer; a slow answer keeps the old depths.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What dead-letter topics end in; their depths are told beside the groups that they belong to.
-const DEAD: &str = ".dead";
-
 /// Keeps the state of the bus fresh until `stop`.
 pub(super) fn watch(
     port: Option<BusPort>,
@@ -82,24 +79,17 @@ fn link_state(link: &Link) -> LinkState {
 
 async fn queues(port: &BusPort) -> Vec<Queue> {
     let mut queues = Vec::new();
-    for topic in port
-        .topology
-        .topics
-        .iter()
-        .filter(|topic| !topic.name.ends_with(DEAD))
-    {
-        for group in &topic.groups {
-            let Ok(depth) = port.bus.depth(&topic.name, group).await else {
-                continue;
-            };
-            queues.push(Queue {
-                topic: topic.name.clone(),
-                group: group.clone(),
-                ready: depth.ready,
-                in_flight: depth.in_flight,
-                dead: depth.dead,
-            });
-        }
+    for (topic, group) in port.topology.working_groups() {
+        let Ok(depth) = port.bus.depth(topic, group).await else {
+            continue;
+        };
+        queues.push(Queue {
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            ready: depth.waiting(),
+            in_flight: depth.in_work(),
+            dead: depth.dead,
+        });
     }
     queues
 }

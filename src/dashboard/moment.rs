@@ -119,7 +119,7 @@ pub struct Queue {
     pub group: String,
     /// Messages ready to be delivered.
     pub ready: u64,
-    /// Messages delivered and not settled.
+    /// Messages delivered and not settled; of other processes too where the broker tells (RabbitMQ does not).
     pub in_flight: u64,
     /// Dead letters of the group.
     pub dead: u64,

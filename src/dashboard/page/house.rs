@@ -66,7 +66,7 @@ pub(super) fn bus(bus: Option<&BusState>) -> String {
     };
     let body: String = bus.queues.iter().map(queue_row).collect();
     format!(
-        r#"<p class="link"><code>{}</code> {link}</p><table><thead><tr><td></td><th scope="col" title="ready to be delivered">ready</th><th scope="col" title="delivered and not settled">in work</th><th scope="col" title="dead letters">dead</th></tr></thead><tbody>{body}</tbody></table>"#,
+        r#"<p class="link"><code>{}</code> {link}</p><table><thead><tr><td></td><th scope="col" title="ready to be delivered">ready</th><th scope="col" title="delivered and not settled, as far as the broker tells">in work</th><th scope="col" title="dead letters">dead</th></tr></thead><tbody>{body}</tbody></table>"#,
         escape(&bus.url)
     )
 }
