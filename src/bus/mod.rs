@@ -100,7 +100,8 @@ pub trait Publisher: Send {
     /// An error means that nothing of the batch was sent.
     async fn publish(&mut self, messages: Vec<Message>) -> Result<Receipt, BusError>;
 
-    /// Waits until every receipt has resolved.
+    /// Waits until every receipt has resolved; an error means that not all of them with `Ok`. With nothing unconfirmed
+    /// it returns at once, also while the broker is away and when the bus is closed.
     async fn close(self: Box<Self>) -> Result<(), BusError>;
 }
 

@@ -130,8 +130,10 @@ impl Publisher for EmbeddedPublisher {
     async fn close(self: Box<Self>) -> Result<(), BusError> {
         let all = self.window.acquire_many(self.window_size);
         tokio::select! {
-            () = self.client.closed.cancelled() => Err(BusError::Closed),
+            // First: what is confirmed stays so when the bus is closed.
+            biased;
             all = all => all.map(drop).map_err(|_| BusError::Closed),
+            () = self.client.closed.cancelled() => Err(BusError::Closed),
         }
     }
 }

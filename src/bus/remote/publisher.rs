@@ -34,7 +34,8 @@ pub(super) struct RemotePublisher {
     body_max: Arc<AtomicUsize>,
     room: Arc<Semaphore>,
     outgoing: mpsc::UnboundedSender<Pending>,
-    finished: oneshot::Receiver<()>,
+    /// Whether all was confirmed.
+    finished: oneshot::Receiver<bool>,
 }
 
 /// A message on its way, with its share of the window and of its receipt.
@@ -125,8 +126,8 @@ impl RemotePublisher {
             gate: Gate::new(window, backoff),
         };
         tokio::spawn(async move {
-            engine.run().await;
-            drop(finish);
+            // The publisher may have been dropped.
+            finish.send(engine.run().await).ok();
         });
         Self {
             link,
@@ -209,18 +210,12 @@ impl Publisher for RemotePublisher {
 
     async fn close(self: Box<Self>) -> Result<(), BusError> {
         let Self {
-            link,
-            outgoing,
-            finished,
-            ..
+            outgoing, finished, ..
         } = *self;
         drop(outgoing);
-        // An error is the engine's drop: it has ended.
-        drop(finished.await);
-        if link.is_closed() {
-            Err(BusError::Closed)
-        } else {
-            Ok(())
+        match finished.await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(BusError::Closed),
         }
     }
 }
@@ -278,18 +273,32 @@ struct Engine {
 type Confirms = FuturesUnordered<BoxFuture<'static, (u64, Answer)>>;
 
 impl Engine {
-    async fn run(mut self) {
+    /// Returns whether all that it was given is confirmed.
+    async fn run(mut self) -> bool {
         let mut epoch = 0;
-        while self.has_work() {
-            let Ok(life) = self.link.life_after(epoch).await else {
-                return;
-            };
+        while let Some(life) = self.next_life(epoch).await {
             epoch = life.epoch;
             if let Err(reason) = self.drive(&life).await {
                 life.end(&reason);
                 self.unsent.append(&mut self.sent);
             }
         }
+        self.incoming.is_empty() && self.unsent.is_empty() && self.sent.is_empty()
+    }
+
+    /// The next session; none once there is no more work for one, or the link is closed.
+    async fn next_life(&mut self, epoch: u64) -> Option<Arc<Life>> {
+        let link = self.link.clone();
+        let life = link.life_after(epoch);
+        tokio::pin!(life);
+        while self.has_work() {
+            tokio::select! {
+                biased;
+                life = &mut life => return life.ok(),
+                pending = self.incoming.recv(), if self.open => self.accept(pending),
+            }
+        }
+        None
     }
 
     fn has_work(&self) -> bool {

@@ -146,6 +146,7 @@ laws! {
         outages::publishing_spans_a_reconnect,
         outages::an_absent_broker_is_waited_for,
         outages::an_outage_longer_than_any_backoff_is_survived,
+        outages::a_publisher_with_nothing_unconfirmed_closes_at_once,
         outages::a_half_open_link_is_noticed,
         outages::confirms_never_cross_while_the_link_is_cut,
         outages::a_reconnect_keeps_acks_and_windows,

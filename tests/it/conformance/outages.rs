@@ -389,6 +389,23 @@ pub(super) async fn an_outage_longer_than_any_backoff_is_survived(ctx: &Ctx) {
     assert_eq!(ledger.ids(), ids(0..10));
 }
 
+/// While the broker is away and when the bus is closed, too.
+pub(super) async fn a_publisher_with_nothing_unconfirmed_closes_at_once(ctx: &Ctx) {
+    let bus = ctx.bus().await;
+    let (mut before, mut after) = (publisher(&bus, SOLO).await, publisher(&bus, SOLO).await);
+    for publisher in [&mut before, &mut after] {
+        let receipt = publisher.publish(messages(0..5)).await.expect("published");
+        receipt.await.expect("receipt");
+    }
+    if let Some(server) = ctx.fixture.server() {
+        server.kill9().await;
+        assert!(goes_down(&bus, SOON).await);
+    }
+    within(SOON, before.close()).await.expect("closed");
+    bus.close().await.expect("closed");
+    within(SOON, after.close()).await.expect("closed");
+}
+
 pub(super) async fn a_half_open_link_is_noticed(ctx: &Ctx) {
     let bus = ctx.bus().await;
     let mut consumer = consumer(&bus, SOLO, G, 16).await;
