@@ -72,6 +72,13 @@ impl Lane {
             publisher: Arc::new(Mutex::new(Some(publisher))),
         }
     }
+
+    async fn close(&self) -> Result<(), BusError> {
+        match self.publisher.lock().await.take() {
+            Some(publisher) => publisher.close().await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// Why records are not on the bus.
@@ -127,15 +134,18 @@ impl Gate {
         }
     }
 
+    /// Lets nothing more in; returns when all that was is confirmed, or after as long as a client waits for that.
     pub(super) async fn close(&self) {
-        for lane in &self.lanes {
-            let publisher = lane.publisher.lock().await.take();
-            if let Some(publisher) = publisher
-                && let Err(error) = publisher.close().await
-            {
-                tracing::warn!(topic = lane.topic, %error, "posted records may not all be confirmed");
+        let closing = self.lanes.iter().map(|lane| async {
+            if !matches!(timeout(self.confirm, lane.close()).await, Ok(Ok(()))) {
+                let topic = lane.topic;
+                tracing::warn!(
+                    topic,
+                    "posted records are unconfirmed; whoever sent them was told so"
+                );
             }
-        }
+        });
+        futures::future::join_all(closing).await;
     }
 }
 

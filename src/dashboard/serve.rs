@@ -11,7 +11,7 @@ use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     BusState, Config, Ingest, Ledger, Service, api, depth, events, guard, ingest, listen,
@@ -57,6 +57,8 @@ pub struct State {
     pub model: Option<watch::Receiver<Arc<Model>>>,
     /// Once cancelled, no records are taken any more, while the page goes on.
     pub draining: CancellationToken,
+    /// Cancelled by [`serve`] once all that was taken is on the bus, after `draining`.
+    pub taken: CancellationToken,
 }
 
 /// The bus as the page watches it.
@@ -140,6 +142,7 @@ pub async fn serve(
     state: State,
     stop: CancellationToken,
 ) -> Result<(), DashboardError> {
+    let taken = state.taken.drop_guard();
     let address = listener.local_addr()?;
     let token = admit(&state.config, address)?;
     tracing::info!(url = %format_args!("http://{address}"), "page");
@@ -167,11 +170,21 @@ pub async fn serve(
         Arc::clone(&desk),
         guard::Lock::new(token, address.ip().is_loopback()),
     );
-    listen::listen(listener, app, &desk.config, &stop).await;
+    let serving = listen::listen(listener, app, &desk.config, &stop);
+    tokio::join!(serving, close_gate(&desk, taken));
+    Ok(())
+}
+
+/// Lets nothing more in once the process drains, and says when all that was let in is on the bus.
+async fn close_gate(desk: &Desk, taken: DropGuard) {
+    tokio::select! {
+        () = desk.draining.cancelled() => {}
+        () = desk.stop.cancelled() => {}
+    }
     if let Some(gate) = &desk.ingest {
         gate.close().await;
     }
-    Ok(())
+    drop(taken);
 }
 
 fn router(desk: Arc<Desk>, lock: guard::Lock) -> Router {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Pipeline, Role};
 use crate::{
-    bus::{Topic, Topology},
+    bus::{Link, Topic, Topology},
     message::{Body, Features, Prediction, Truth},
 };
 
@@ -20,25 +20,37 @@ const DEPTH_POLL: Duration = Duration::from_millis(10);
 impl Pipeline {
     /// Stops the services along the flow of data, each once nothing is left for it.
     pub(super) async fn drain(&mut self) -> Result<()> {
-        if let Some(page) = &self.page {
-            page.draining.cancel();
-        }
         let drained = tokio::time::timeout(DRAIN_MAX, self.drain_in_order()).await;
-        if drained.is_err() {
+        let drained = drained.unwrap_or_else(|_| {
             self.crew.abort();
-        }
+            Err(self.not_drained())
+        });
+        let closed = match &self.bus {
+            Some(bus) => bus.close().await.map_err(Into::into),
+            None => Ok(()),
+        };
         if let Some(page) = self.page.take() {
             page.stop.cancel();
             page.serving.await.context("the page broke down")?;
         }
-        drained.unwrap_or_else(|_| {
-            Err(anyhow!(
-                "could not drain within {DRAIN_MAX:?}; the bus keeps the rest"
-            ))
-        })
+        drained.and(closed)
+    }
+
+    fn not_drained(&self) -> anyhow::Error {
+        let link = self.bus.as_ref().map(|bus| bus.link().borrow().clone());
+        match link {
+            Some(Link::Down { reason, .. }) => anyhow!(
+                "could not drain within {DRAIN_MAX:?}: the broker is unreachable ({reason}); what it has not confirmed is not on it"
+            ),
+            _ => anyhow!("could not drain within {DRAIN_MAX:?}; the bus keeps the rest"),
+        }
     }
 
     async fn drain_in_order(&mut self) -> Result<()> {
+        if let Some(page) = &self.page {
+            page.draining.cancel();
+            page.taken.cancelled().await;
+        }
         let mut outcome = Ok(());
         for role in Role::ALL {
             if !self.broken {
@@ -46,9 +58,6 @@ impl Pipeline {
             }
             let stopped = self.crew.stop(role).await;
             outcome = outcome.and(stopped);
-        }
-        if let Some(bus) = &self.bus {
-            outcome = outcome.and(bus.close().await.map_err(Into::into));
         }
         outcome
     }

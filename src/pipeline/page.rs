@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Pipeline, picture};
 use crate::{
-    bus::{self, Bus, Topology},
+    bus::{self, Bus},
     clock::UnixMs,
     dashboard::{self, BusPort, Ingest, Ledger, LogLoss, LossFigure, State},
     message::{Body, Features, Prediction, Truth},
@@ -22,6 +22,8 @@ use crate::{
 pub(super) struct Page {
     /// No records are taken over HTTP any more.
     pub(super) draining: CancellationToken,
+    /// All that was taken before is on the bus.
+    pub(super) taken: CancellationToken,
     pub(super) stop: CancellationToken,
     pub(super) serving: JoinHandle<()>,
 }
@@ -37,7 +39,7 @@ impl Pipeline {
     ) -> Result<()> {
         let is_local = listener.local_addr()?.ip().is_loopback();
         let has_token = dashboard::admit(&self.config.dashboard, listener.local_addr()?)?.is_some();
-        let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
+        let [draining, taken, stop] = std::array::from_fn(|_| CancellationToken::new());
         let metrics = telemetry.clone();
         let clock = self.clock;
         let (progress, roster) = (self.progress.clone(), self.crew.roster());
@@ -61,6 +63,7 @@ impl Pipeline {
             },
             model,
             draining: draining.clone(),
+            taken: taken.clone(),
         };
         let until = stop.clone();
         let serving = tokio::spawn(async move {
@@ -70,6 +73,7 @@ impl Pipeline {
         });
         self.page = Some(Page {
             draining,
+            taken,
             stop,
             serving,
         });
@@ -77,16 +81,9 @@ impl Pipeline {
     }
 
     fn bus_port(&self, bus: Arc<dyn Bus>) -> BusPort {
-        let topics = self
-            .topology
-            .topics
-            .iter()
-            .filter(|topic| !topic.is_dead_letters())
-            .cloned()
-            .collect();
         BusPort {
             bus,
-            topology: Topology { topics },
+            topology: self.topology.clone(),
             url: bus::redact(&self.config.bus.url),
         }
     }

@@ -16,7 +16,7 @@ use residual::{
 use serde_json::json;
 use tokio::sync::watch;
 
-use house::{Full, HEADER, House, OnlyLink, Plan, rows};
+use house::{Full, HEADER, Held, House, LET_GO, OnlyLink, Plan, rows};
 
 fn with_rows(count: u32) -> Plan {
     Plan::with_log(format!("{HEADER}{}", rows(0..count)))
@@ -470,6 +470,40 @@ async fn a_draining_house_takes_nothing_but_still_shows() {
     );
     assert_eq!(house.status("/readyz").await, 503);
     assert_eq!(house.status("/").await, 200);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_draining_house_says_when_all_that_it_took_is_confirmed() {
+    let house = Plan {
+        publisher: || Box::new(Held),
+        ..Plan::default()
+    }
+    .build()
+    .await;
+    house.draining.cancel();
+    let soon = tokio::time::timeout(Duration::from_millis(200), house.taken.cancelled());
+    assert!(soon.await.is_err(), "three publishers wait for a word");
+    LET_GO.add_permits(3);
+    house.taken.cancelled().await;
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_bus_without_room_holds_up_no_draining() {
+    let config = Config {
+        confirm_ms: 300,
+        ..Config::default()
+    };
+    let house = Plan {
+        config,
+        publisher: || Box::new(Held),
+        ..Plan::default()
+    }
+    .build()
+    .await;
+    house.draining.cancel();
+    house.taken.cancelled().await;
     house.end().await;
 }
 

@@ -231,6 +231,16 @@ fn a_signal_drains_what_was_sent() {
 }
 
 #[test]
+fn a_run_with_a_page_that_ends_well_warns_of_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut args = SEQUENTIAL;
+    args[8] = "127.0.0.1:0";
+    assert_eq!(args[7], "--listen");
+    let ended = Residual::new(folder.path(), &args).output().success();
+    assert_eq!(ended.stderr(), "");
+}
+
+#[test]
 fn one_event_can_be_followed_by_its_id() {
     let folder = tempfile::tempdir().unwrap();
     let args = [

@@ -23,7 +23,11 @@ use residual::{
     stats::live::View,
 };
 use tempfile::TempDir;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::http::Client;
@@ -35,6 +39,8 @@ pub(super) struct House {
     pub(super) client: Client,
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) draining: CancellationToken,
+    /// Cancelled by the page.
+    pub(super) taken: CancellationToken,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     pub(super) page: JoinHandle<Result<(), dashboard::DashboardError>>,
@@ -263,6 +269,7 @@ impl House {
             "127.0.0.1"
         };
         let state = state(folder.path(), config, ports, view.clone(), draining.clone());
+        let taken = state.taken.clone();
         let listener = TcpListener::bind((host, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let client = Client(SocketAddr::from(([127, 0, 0, 1], port)));
@@ -272,6 +279,7 @@ impl House {
             client,
             view,
             draining,
+            taken,
             stop,
             tasks,
             page,
@@ -356,6 +364,7 @@ fn state(
         ingest: Some(ports.ingest),
         model: ports.model,
         draining,
+        taken: CancellationToken::new(),
     }
 }
 
@@ -396,6 +405,28 @@ impl Publisher for Full {
     }
 
     async fn close(self: Box<Self>) -> Result<(), BusError> {
+        Ok(())
+    }
+}
+
+/// How many publishers of [`Held`] may close.
+pub(super) static LET_GO: Semaphore = Semaphore::const_new(0);
+
+/// Confirms when it is let go.
+pub(super) struct Held;
+
+#[async_trait]
+impl Publisher for Held {
+    async fn publish(&mut self, _: Vec<Message>) -> Result<Receipt, BusError> {
+        std::future::pending().await
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), BusError> {
+        LET_GO
+            .acquire()
+            .await
+            .map_err(|_| BusError::Closed)?
+            .forget();
         Ok(())
     }
 }
