@@ -158,7 +158,7 @@ prepare() {
   # Any free port: the user's own pipeline may run beside this.
   export RESIDUAL_PORT=0 RABBITMQ_PORT=0 RABBITMQ_UI_PORT=0 NATS_PORT=0 NATS_MONITOR_PORT=0
   # On this level every id is told, also those of a burst after an outage.
-  export RESIDUAL_LOG_LEVEL=info,residual=debug,lapin=warn,async_nats=warn
+  export RESIDUAL_LOG_LEVEL=info,residual=debug
 }
 
 first_life() {

@@ -24,8 +24,6 @@ mod witness;
 use std::{
     collections::BTreeMap,
     fs,
-    io::{Read, Write},
-    net::TcpStream,
     path::Path,
     process::Stdio,
     sync::{Arc, Mutex},
@@ -41,7 +39,10 @@ use self::{
     verdict::{Logs, Offline},
     witness::{Seen, Sight, Witness},
 };
-use crate::conformance::servers::{NatsServer, RabbitServer, free_port};
+use crate::{
+    conformance::servers::{NatsServer, RabbitServer, free_port},
+    residual::metrics,
+};
 
 const FOUR: [Actor; 5] = [
     Actor::Broker,
@@ -339,13 +340,7 @@ fn nothing_is_unaccounted_for(counters: &BTreeMap<String, u64>, logs: &Logs) {
 
 /// `pending`, `received` and every state of the ledger; nothing while nobody answers.
 fn gauges(address: &str) -> BTreeMap<String, u64> {
-    let Ok(mut stream) = TcpStream::connect(address) else {
-        return BTreeMap::new();
-    };
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
+    let text = metrics(address);
     let ledger = text
         .lines()
         .filter_map(|line| line.strip_prefix("residual_ledger_"));

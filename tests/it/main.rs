@@ -13,6 +13,7 @@ mod conformance;
 mod dashboard;
 mod fuzz;
 mod ledger;
+mod outage;
 mod parity;
 mod picture;
 mod picture_flags;

@@ -324,7 +324,7 @@ fn accepts(port: u16) -> bool {
 
 impl RabbitServer {
     /// Not started yet.
-    pub(super) fn absent() -> Self {
+    pub(crate) fn absent() -> Self {
         Self::watched(Watch::Test)
     }
 
