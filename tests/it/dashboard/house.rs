@@ -465,8 +465,9 @@ impl Bus for OnlyLink {
         Ok(Depth {
             ready: 7,
             in_flight: 3,
+            // Two of the seven are in the hands of others.
+            elsewhere: Some(2),
             dead: 1,
-            ..Depth::default()
         })
     }
 
