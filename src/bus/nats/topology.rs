@@ -4,7 +4,8 @@
 //! which it then never delivers again (seen after most `kill -9` of server 2.9.10 under load). So a consumer lives as
 //! long as a run of its server: its name ends with the server's id, which is another one after each start. Whoever
 //! comes first in a new run makes the new consumer, which begins with everything that is stored, and only then removes
-//! the old one; whoever comes at the same time does the same, to the same end. In a cluster, where others keep the state and each server has its own id, the name is the group's alone.
+//! the old one; whoever comes at the same time does the same, to the same end. In a cluster, where others keep the state
+//! and each server has its own id, the name is the group's alone.
 
 use std::time::Duration;
 

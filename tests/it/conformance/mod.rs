@@ -13,6 +13,7 @@
 )]
 
 mod authority;
+mod clients;
 mod ctx;
 mod embedded;
 mod encrypted;
