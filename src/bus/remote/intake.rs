@@ -81,6 +81,14 @@ impl Intake {
     }
 
     pub(super) async fn run(mut self) {
+        self.take_in_and_settle().await;
+        // A command that is on its way into a channel whose receiver is dropped stays there, and its asker waits for
+        // ever. A closed channel waits for it.
+        self.commands.close();
+        while self.commands.recv().await.is_some() {}
+    }
+
+    async fn take_in_and_settle(&mut self) {
         loop {
             let Some(life) = self.await_life().await else {
                 return;

@@ -283,7 +283,12 @@ impl Engine {
                 self.unsent.append(&mut self.sent);
             }
         }
-        self.incoming.is_empty() && self.unsent.is_empty() && self.sent.is_empty()
+        // As with an intake's commands: what is on its way into the channel is waited for, so that its receipt is told.
+        self.incoming.close();
+        while let Some(pending) = self.incoming.recv().await {
+            self.accept(Some(pending));
+        }
+        self.unsent.is_empty() && self.sent.is_empty()
     }
 
     /// The next session; none once there is no more work for one, or the link is closed.

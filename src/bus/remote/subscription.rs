@@ -70,3 +70,41 @@ impl Subscription for RemoteSubscription {
         self.ask(Command::Close).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Dial, Session, Trouble, backoff::Backoff, gauge::Gauges},
+        *,
+    };
+
+    struct Nobody;
+
+    #[async_trait]
+    impl Dial for Nobody {
+        async fn dial(&self) -> Result<Box<dyn Session>, Trouble> {
+            Err(Trouble::Passing("nobody is there".to_owned()))
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_the_intake_ends_is_told() {
+        let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1), 1);
+        let link = Link::start(Nobody, backoff).await.unwrap();
+        let membership = Membership {
+            topic: "t".to_owned(),
+            group: "g".to_owned(),
+            window: 1,
+            lease: Duration::from_secs(1),
+        };
+        let gauge = Gauges::default().of("t", "g");
+        let subscription = RemoteSubscription::open(link.clone(), membership, gauge);
+        let on_its_way = subscription.commands.reserve().await.unwrap();
+        link.close().await;
+        subscription.commands.closed().await;
+        let (reply, answer) = oneshot::channel();
+        on_its_way.send(Command::Close(reply));
+        let told = tokio::time::timeout(Duration::from_secs(1), answer).await;
+        assert!(told.is_ok(), "it would wait for ever");
+    }
+}
