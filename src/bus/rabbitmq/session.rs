@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::{inlet::RabbitInlet, outlet::RabbitOutlet, topology};
 use crate::bus::{
     BrokerInfo, Topology,
-    remote::{Inlet, Outlet, Session, Stock, Trouble},
+    remote::{EXCHANGE_TIMEOUT, Inlet, Outlet, Session, Stock, Trouble, unanswered},
 };
 
 /// How often to look at a connection whose end came without an event.
@@ -63,8 +63,16 @@ impl Session for RabbitSession {
 
     async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, String> {
         let exchange = topology::exchange(&self.prefix, topic);
-        let outlet = RabbitOutlet::open(&self.publishing, &exchange, routed).await?;
-        Ok(Box::new(outlet))
+        let opening = RabbitOutlet::open(&self.publishing, &exchange, routed);
+        tokio::pin!(opening);
+        loop {
+            match timeout(EXCHANGE_TIMEOUT, &mut opening).await {
+                Ok(outlet) => return Ok(Box::new(outlet?)),
+                // A broker that is short of resources answers nobody who publishes.
+                Err(_) if self.publishing.status().blocked() => {}
+                Err(_) => return Err(unanswered("open a channel")),
+            }
+        }
     }
 
     async fn inlet(

@@ -5,10 +5,11 @@ use lapin::{
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
+use tokio::time::timeout;
 
 use crate::bus::{
     ATTEMPTS_MAX, Topic, Topology,
-    remote::{Trouble, within},
+    remote::{EXCHANGE_TIMEOUT, Trouble, unanswered, within},
 };
 
 /// Deliveries after which the broker itself drops a message. Only a backstop: ours is below.
@@ -63,7 +64,7 @@ async fn declare_topic(channel: &Channel, prefix: &str, topic: &Topic) -> Result
         options,
         FieldTable::default(),
     );
-    settled(&exchange, declared.await)?;
+    settled(&exchange, declared).await?;
     for group in &topic.groups {
         let queue = queue(prefix, &topic.name, group);
         let queue_name = short(&queue).map_err(long_name)?;
@@ -72,7 +73,7 @@ async fn declare_topic(channel: &Channel, prefix: &str, topic: &Topic) -> Result
             ..QueueDeclareOptions::default()
         };
         let declared = channel.queue_declare(queue_name.clone(), options, queue_arguments(topic));
-        settled(&queue, declared.await)?;
+        settled(&queue, declared).await?;
         let bound = channel.queue_bind(
             queue_name,
             name.clone(),
@@ -80,7 +81,7 @@ async fn declare_topic(channel: &Channel, prefix: &str, topic: &Topic) -> Result
             QueueBindOptions::default(),
             FieldTable::default(),
         );
-        settled(&queue, bound.await)?;
+        settled(&queue, bound).await?;
     }
     Ok(())
 }
@@ -106,13 +107,24 @@ fn long_name(reason: String) -> Trouble {
     Trouble::refused(reason, "choose a shorter `bus.prefix`")
 }
 
-fn settled<T>(name: &str, declared: lapin::Result<T>) -> Result<(), Trouble> {
-    let Err(error) = declared else { return Ok(()) };
+/// Bounded in time: a broker whose connection lives need not answer.
+async fn settled<T>(
+    name: &str,
+    declaring: impl Future<Output = lapin::Result<T>>,
+) -> Result<(), Trouble> {
+    match timeout(EXCHANGE_TIMEOUT, declaring).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(trouble(name, &error)),
+        Err(_) => Err(Trouble::Passing(unanswered(&format!("declare `{name}`")))),
+    }
+}
+
+fn trouble(name: &str, error: &lapin::Error) -> Trouble {
     let reason = error.to_string();
     let ErrorKind::ProtocolError(amqp) = error.kind() else {
-        return Err(Trouble::Passing(reason));
+        return Trouble::Passing(reason);
     };
-    Err(match amqp.get_id() {
+    match amqp.get_id() {
         405 | 406 => Trouble::conflict(
             name,
             reason,
@@ -123,7 +135,7 @@ fn settled<T>(name: &str, declared: lapin::Result<T>) -> Result<(), Trouble> {
             "allow this user to configure, write and read it with `rabbitmqctl set_permissions`",
         ),
         _ => Trouble::Passing(reason),
-    })
+    }
 }
 
 /// Whether everything is still there.

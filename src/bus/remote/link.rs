@@ -150,7 +150,12 @@ impl Link {
         let mut epoch = 0;
         loop {
             let life = self.life_after(epoch).await?;
-            match life.session.declare(topology).await {
+            let declared = tokio::select! {
+                biased;
+                declared = life.session.declare(topology) => declared,
+                reason = life.ended() => Err(Trouble::Passing(reason)),
+            };
+            match declared {
                 Ok(()) => {
                     self.remember(topology);
                     return Ok(());

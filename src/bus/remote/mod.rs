@@ -250,9 +250,12 @@ pub(in crate::bus) async fn within<T, E: std::fmt::Display>(
     match tokio::time::timeout(EXCHANGE_TIMEOUT, exchange).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(format!("{what} failed: {error}")),
-        Err(_) => Err(format!(
-            "{what} was not answered within {} s",
-            EXCHANGE_TIMEOUT.as_secs()
-        )),
+        Err(_) => Err(unanswered(what)),
     }
+}
+
+/// What is said of an exchange that took longer than [`EXCHANGE_TIMEOUT`].
+pub(in crate::bus) fn unanswered(what: &str) -> String {
+    let limit_s = EXCHANGE_TIMEOUT.as_secs();
+    format!("{what} was not answered within {limit_s} s")
 }

@@ -19,6 +19,9 @@ pub(super) const SMALL_BYTES: u64 = 64 << 10;
 /// The longest that a law may take.
 const LAW_MAX: Duration = Duration::from_secs(200);
 
+/// How long a broker that is there may take to begin with: longer than a declaration that has to be made again.
+const BEGIN_MAX: Duration = Duration::from_secs(60);
+
 /// How a backend is set up, reached and hurt.
 #[async_trait]
 pub(super) trait Fixture: Send + Sync {
@@ -88,8 +91,10 @@ impl Ctx {
     pub(super) async fn bus_with(&self, change: impl FnOnce(&mut Config) + Send) -> Arc<dyn Bus> {
         let mut config = self.fixture.config();
         change(&mut config);
-        let bus = self.fixture.connect(config).await.expect("connect");
-        bus.declare(&topology()).await.expect("declare");
+        let bus = within(BEGIN_MAX, self.fixture.connect(config)).await;
+        let bus = bus.expect("connect");
+        let declared = within(BEGIN_MAX, bus.declare(&topology())).await;
+        declared.expect("declare");
         bus
     }
 

@@ -1,6 +1,6 @@
 //! What only RabbitMQ can get wrong, and what it says then.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
@@ -8,12 +8,12 @@ use lapin::{
     types::FieldTable,
 };
 use residual::{
-    bus::{Bus, BusError, Config, Topic, Topology, connect},
+    bus::{Bus, BusError, Config, Link, Topic, Topology, connect},
     clock::Clock,
 };
 
 use super::{
-    ctx::{G, SOLO, consumer, hurried},
+    ctx::{G, SOLO, consumer, hurried, within},
     ledger::recv_one,
     servers::{RabbitServer, SharedRabbit},
 };
@@ -119,4 +119,25 @@ async fn a_message_of_somebody_else_is_taken_as_it_is() {
     assert_eq!(delivery.message.content_type, "");
     assert_eq!(delivery.attempt, 1);
     assert!(!delivery.message.id.is_nil());
+}
+
+/// The connection lives, heartbeats and all, while no queue is made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_declaration_that_is_not_answered_is_made_again() {
+    let server = RabbitServer::started();
+    let config = config(server.port, "", "");
+    let bus = connect(&config, Clock::system()).await.expect("connected");
+    server.control(&["eval", "sys:suspend(ra_server_sup_sup)."]);
+    let mut link = bus.link();
+    let declaring = tokio::spawn(async move { bus.declare(&topology()).await });
+    let limit = Duration::from_secs(30);
+    let down = link.wait_for(
+        |link| matches!(link, Link::Down { reason, .. } if reason.contains("was not answered")),
+    );
+    within(limit, down).await.expect("it says so");
+    server.control(&["eval", "sys:resume(ra_server_sup_sup)."]);
+    within(limit, declaring)
+        .await
+        .expect("joined")
+        .expect("declared");
 }
