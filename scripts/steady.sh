@@ -13,7 +13,7 @@ filter='(test(/^conformance::/) | test(_nats) | test(_rabbitmq)) & not test(/^ch
 failed=0
 for run in $(seq "$runs"); do
   log=$folder/run-$run.log
-  cargo nextest run --locked -j4 -E "$filter" "$@" >"$log" 2>&1 || failed=$((failed + 1))
+  cargo nextest run --locked -j6 -E "$filter" "$@" >"$log" 2>&1 || failed=$((failed + 1))
   # A run without a summary did not build; its last line says why.
   echo "run $run of $runs, $failed failed so far: $(grep -E '^ +Summary' "$log" || tail -n 1 "$log")"
 done
