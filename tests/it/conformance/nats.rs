@@ -114,7 +114,14 @@ impl Server for NatsFixture {
         let jetstream = self.jetstream().await;
         let stream = jetstream.get_stream(stream).await.expect("found");
         let name = consumer_name(&jetstream, group);
-        stream.delete_consumer(&name).await.expect("deleted");
+        let before = stream.consumer_info(&name).await.expect("found").created;
+        // Server 2.9.10 may write a consumer's state while it removes its folder: then it says that it failed, though the
+        // consumer is gone and the bus has perhaps made another.
+        if let Err(error) = stream.delete_consumer(&name).await
+            && let Ok(found) = stream.consumer_info(&name).await
+        {
+            assert_ne!(found.created, before, "{error}");
+        }
     }
 
     async fn absent(&self) -> (Config, Box<dyn Server>) {

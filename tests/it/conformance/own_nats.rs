@@ -348,8 +348,9 @@ async fn a_consumer_ahead_of_its_stream_starts_anew() {
     publish(&bus, SOLO, 20..25).await;
     let mut second = consumer(&bus, SOLO, G, 16).await;
     let mut ledger = Ledger::default();
-    ledger.drain(&mut *second, 5).await;
-    assert!(ids(20..25).is_subset(&ledger.ids()));
+    // What came back with the backup is delivered again, and may come in a batch of its own.
+    ledger.drain(&mut *second, 10).await;
+    assert_eq!(ledger.ids(), &ids(0..5) | &ids(20..25));
 }
 
 fn copy_files(from: &std::path::Path, to: &std::path::Path) {
