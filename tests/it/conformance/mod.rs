@@ -14,6 +14,7 @@
 
 mod authority;
 mod clients;
+mod cluster_nats;
 mod ctx;
 mod embedded;
 mod encrypted;

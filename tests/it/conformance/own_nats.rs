@@ -310,11 +310,7 @@ async fn a_consumer_ahead_of_its_stream_starts_anew() {
     let bus = open(&config(&server, "")).await.expect("declared");
     publish(&bus, SOLO, 0..5).await;
     server.stop();
-    let messages = server
-        .store()
-        .join("jetstream/$G/streams")
-        .join(SOLO)
-        .join("msgs");
+    let messages = server.stored(SOLO);
     let backup = server.store().join("backup");
     copy_files(&messages, &backup);
     server.start();
@@ -353,7 +349,7 @@ async fn a_consumer_ahead_of_its_stream_starts_anew() {
     assert_eq!(ledger.ids(), &ids(0..5) | &ids(20..25));
 }
 
-fn copy_files(from: &std::path::Path, to: &std::path::Path) {
+pub(super) fn copy_files(from: &std::path::Path, to: &std::path::Path) {
     fs::create_dir_all(to).expect("a directory");
     for entry in fs::read_dir(from).expect("a directory") {
         let entry = entry.expect("an entry");

@@ -228,6 +228,12 @@ impl NatsServer {
         self.file("store")
     }
 
+    /// Where it stores the messages of a stream.
+    pub(super) fn stored(&self, stream: &str) -> PathBuf {
+        let streams = self.store().join("jetstream/$G/streams");
+        streams.join(stream).join("msgs")
+    }
+
     pub(crate) fn configure(&self, settings: &str) {
         let text = format!("listen: \"127.0.0.1:{}\"\n{settings}\n", self.port);
         fs::write(self.file("nats.conf"), text).expect("written");
