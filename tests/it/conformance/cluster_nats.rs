@@ -9,17 +9,13 @@ use std::{
     time::Duration,
 };
 
-use async_nats::jetstream;
-use residual::{
-    bus::{Bus, Config, Consumer, Publisher, Topic, Topology, Verdict, connect},
-    clock::Clock,
-};
+use residual::bus::{Bus, Consumer, Delivery, Publisher, Verdict};
 use tokio::{sync::oneshot, task::block_in_place};
 
 use super::{
-    ctx::{G, SOLO, consumer, hurried, publisher, within},
-    ledger::{LINGER, Ledger, SOON, hold, ids, messages, number, publish, recv},
-    own_nats::copy_files,
+    ctx::{G, SOLO, consumer, publisher, within},
+    ledger::{LINGER, SOON, messages, number, recv},
+    own_nats::{assert_starts_anew, config, open, put_consumer_ahead},
     servers::{NatsServer, free_port},
 };
 
@@ -47,36 +43,9 @@ impl Cluster {
         }
     }
 
-    fn config(&self) -> Config {
-        hurried(&format!("nats://127.0.0.1:{}", self.servers[0].port))
-    }
-
     async fn open(&self) -> Arc<dyn Bus> {
-        let config = self.config();
-        let bus = within(SOON, connect(&config, Clock::system()))
-            .await
-            .expect("connected");
-        let topology = Topology::with_dead_letters(vec![Topic::new(SOLO, &[G])]);
-        let declared = within(SOON * 2, bus.declare(&topology)).await;
-        declared.expect("declared");
-        bus
-    }
-
-    /// The stream, as soon as the cluster knows it again.
-    async fn stream(&self) -> jetstream::stream::Stream {
-        let url = format!("nats://127.0.0.1:{}", self.servers[0].port);
-        let jetstream = jetstream::new(async_nats::connect(url).await.expect("connected"));
-        within(SOON, async {
-            loop {
-                if let Ok(stream) = jetstream.get_stream(SOLO).await
-                    && stream.consumer_info(G).await.is_ok()
-                {
-                    return stream;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        })
-        .await
+        let opened = within(SOON * 2, open(&config(&self.servers[0], ""))).await;
+        opened.expect("declared")
     }
 
     /// Whoever stores the stream.
@@ -114,11 +83,15 @@ async fn take_until(
             _ = &mut stop => return (consumer, seen),
             batch = consumer.recv(16, LINGER) => batch.expect("received"),
         };
-        seen.extend(batch.iter().map(number));
-        let acks = batch.into_iter().map(|d| (d.token, Verdict::Ack));
-        // Those of a session that is lost are stale.
-        consumer.settle(acks.collect()).await.expect("settled");
+        take(&mut *consumer, batch, &mut seen).await;
     }
+}
+
+async fn take(consumer: &mut dyn Consumer, batch: Vec<Delivery>, seen: &mut BTreeSet<u64>) {
+    seen.extend(batch.iter().map(number));
+    let acks = batch.into_iter().map(|d| (d.token, Verdict::Ack));
+    // Those of a session that is lost are stale.
+    consumer.settle(acks.collect()).await.expect("settled");
 }
 
 async fn until_confirmed(confirmed: &AtomicU64, more: u64) {
@@ -156,9 +129,7 @@ async fn three_servers_are_killed_in_turn_and_nothing_is_lost() {
     let all: BTreeSet<_> = (0..confirmed.load(Ordering::Relaxed)).collect();
     while seen != all {
         let batch = recv(&mut *consumer, 16).await;
-        seen.extend(batch.iter().map(number));
-        let acks = batch.into_iter().map(|d| (d.token, Verdict::Ack));
-        consumer.settle(acks.collect()).await.expect("settled");
+        take(&mut *consumer, batch, &mut seen).await;
     }
 }
 
@@ -167,39 +138,10 @@ async fn three_servers_are_killed_in_turn_and_nothing_is_lost() {
 async fn a_consumer_ahead_of_its_stream_is_made_anew() {
     let cluster = block_in_place(Cluster::started);
     let bus = cluster.open().await;
-    publish(&bus, SOLO, 0..5).await;
-    let holder = cluster.holder();
-    let (stored, backup) = (holder.stored(SOLO), holder.store().join("backup"));
-    block_in_place(|| holder.stop());
-    copy_files(&stored, &backup);
-    block_in_place(|| holder.start());
-    cluster.stream().await;
-    let mut first = consumer(&bus, SOLO, G, 16).await;
-    Ledger::default().drain(&mut *first, 5).await;
-    publish(&bus, SOLO, 5..10).await;
-    // Delivered and not acked: the server mends what was acked by itself.
-    let held = hold(&mut *first, 5).await;
-    block_in_place(|| holder.stop());
-    drop(held);
-    drop(first);
-    bus.close().await.expect("closed");
-    std::fs::remove_dir_all(&stored).expect("removed");
-    copy_files(&backup, &stored);
-    block_in_place(|| holder.start());
-    let stream = cluster.stream().await;
-    let last = stream.cached_info().state.last_sequence;
-    let before = stream.consumer_info(G).await.expect("found");
-    let delivered = before.delivered.stream_sequence;
-    assert!(
-        delivered > last,
-        "the fault was not made: {delivered} of {last}"
-    );
+    let (client, holder) = (&cluster.servers[0], cluster.holder());
+    let (stream, before) = put_consumer_ahead(bus, client, holder, |_| G.to_owned()).await;
     let bus = cluster.open().await;
     let after = stream.consumer_info(G).await.expect("found");
     assert_ne!(after.created, before.created);
-    publish(&bus, SOLO, 20..25).await;
-    let mut second = consumer(&bus, SOLO, G, 16).await;
-    let mut ledger = Ledger::default();
-    ledger.drain(&mut *second, 10).await;
-    assert_eq!(ledger.ids(), &ids(0..5) | &ids(20..25));
+    assert_starts_anew(&bus).await;
 }

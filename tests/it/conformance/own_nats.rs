@@ -15,11 +15,12 @@ use residual::{
 };
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::task::block_in_place;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::{
-    ctx::{G, SOLO, consumer, hurried},
-    ledger::{Ledger, hold, ids, publish},
+    ctx::{G, SOLO, consumer, hurried, within},
+    ledger::{Ledger, SOON, hold, ids, publish},
     nats::consumer_name,
     servers::NatsServer,
 };
@@ -28,11 +29,11 @@ fn topology() -> Topology {
     Topology::with_dead_letters(vec![Topic::new(SOLO, &[G])])
 }
 
-fn config(server: &NatsServer, login: &str) -> Config {
+pub(super) fn config(server: &NatsServer, login: &str) -> Config {
     hurried(&format!("nats://{login}127.0.0.1:{}", server.port))
 }
 
-async fn open(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
+pub(super) async fn open(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
     let bus = connect(config, Clock::system()).await?;
     bus.declare(&topology()).await?;
     Ok(bus)
@@ -308,48 +309,76 @@ async fn a_consumer_that_gives_up_is_a_conflict() {
 async fn a_consumer_ahead_of_its_stream_starts_anew() {
     let server = NatsServer::with_jetstream();
     let bus = open(&config(&server, "")).await.expect("declared");
+    let named = |jetstream: &_| consumer_name(jetstream, G);
+    put_consumer_ahead(bus, &server, &server, named).await;
+    let bus = open(&config(&server, "")).await.expect("declared");
+    assert_starts_anew(&bus).await;
+}
+
+/// Takes the end of the stream from the server that holds it, and not its consumer; who talks to `client` sees it so.
+/// `named` is the consumer's name at that time.
+pub(super) async fn put_consumer_ahead(
+    bus: Arc<dyn Bus>,
+    client: &NatsServer,
+    holder: &NatsServer,
+    named: impl Fn(&jetstream::Context) -> String,
+) -> (stream::Stream, consumer::Info) {
     publish(&bus, SOLO, 0..5).await;
-    server.stop();
-    let messages = server.stored(SOLO);
-    let backup = server.store().join("backup");
-    copy_files(&messages, &backup);
-    server.start();
-    let name = consumer_name(&jetstream_of(&server).await, G);
+    let (stored, backup) = (holder.stored(SOLO), holder.store().join("backup"));
+    block_in_place(|| holder.stop());
+    copy_files(&stored, &backup);
+    block_in_place(|| holder.start());
+    let name = named(&jetstream_of(client).await);
+    info_of(client, &name).await;
     let mut first = consumer(&bus, SOLO, G, 16).await;
     Ledger::default().drain(&mut *first, 5).await;
     publish(&bus, SOLO, 5..10).await;
     // Delivered and not acked: the server mends what was acked by itself.
     let held = hold(&mut *first, 5).await;
-    server.stop();
+    block_in_place(|| holder.stop());
     drop(held);
     drop(first);
     bus.close().await.expect("closed");
-    fs::remove_dir_all(&messages).expect("removed");
-    copy_files(&backup, &messages);
-    server.start();
-    let jetstream = jetstream_of(&server).await;
-    let stream = jetstream.get_stream(SOLO).await.expect("found");
+    fs::remove_dir_all(&stored).expect("removed");
+    copy_files(&backup, &stored);
+    block_in_place(|| holder.start());
+    let (stream, info) = info_of(client, &name).await;
     let last = stream.cached_info().state.last_sequence;
-    let delivered = stream
-        .consumer_info(&name)
-        .await
-        .expect("found")
-        .delivered
-        .stream_sequence;
+    let delivered = info.delivered.stream_sequence;
     assert!(
         delivered > last,
         "the fault was not made: {delivered} of {last}"
     );
-    let bus = open(&config(&server, "")).await.expect("declared");
-    publish(&bus, SOLO, 20..25).await;
-    let mut second = consumer(&bus, SOLO, G, 16).await;
+    (stream, info)
+}
+
+/// The stream and its consumer, as soon as the server, or the cluster, knows them again.
+async fn info_of(server: &NatsServer, name: &str) -> (stream::Stream, consumer::Info) {
+    let jetstream = jetstream_of(server).await;
+    within(SOON, async {
+        loop {
+            if let Ok(stream) = jetstream.get_stream(SOLO).await
+                && let Ok(info) = stream.consumer_info(name).await
+            {
+                return (stream, info);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+}
+
+/// After [`put_consumer_ahead`]: nothing is skipped.
+pub(super) async fn assert_starts_anew(bus: &Arc<dyn Bus>) {
+    publish(bus, SOLO, 20..25).await;
+    let mut second = consumer(bus, SOLO, G, 16).await;
     let mut ledger = Ledger::default();
     // What came back with the backup is delivered again, and may come in a batch of its own.
     ledger.drain(&mut *second, 10).await;
     assert_eq!(ledger.ids(), &ids(0..5) | &ids(20..25));
 }
 
-pub(super) fn copy_files(from: &std::path::Path, to: &std::path::Path) {
+fn copy_files(from: &std::path::Path, to: &std::path::Path) {
     fs::create_dir_all(to).expect("a directory");
     for entry in fs::read_dir(from).expect("a directory") {
         let entry = entry.expect("an entry");
