@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::{inlet::RabbitInlet, outlet::RabbitOutlet, topology};
 use crate::bus::{
     BrokerInfo, Topology,
-    remote::{EXCHANGE_TIMEOUT, Inlet, Outlet, Session, Stock, Trouble, unanswered},
+    remote::{Inlet, Outlet, Session, Stock, Trouble, answered},
 };
 
 /// How often to look at a connection whose end came without an event.
@@ -66,11 +66,11 @@ impl Session for RabbitSession {
         let opening = RabbitOutlet::open(&self.publishing, &exchange, routed);
         tokio::pin!(opening);
         loop {
-            match timeout(EXCHANGE_TIMEOUT, &mut opening).await {
+            match answered("open a channel", &mut opening).await {
                 Ok(outlet) => return Ok(Box::new(outlet?)),
                 // A broker that is short of resources answers nobody who publishes.
                 Err(_) if self.publishing.status().blocked() => {}
-                Err(_) => return Err(unanswered("open a channel")),
+                Err(reason) => return Err(reason),
             }
         }
     }

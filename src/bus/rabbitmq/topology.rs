@@ -5,11 +5,10 @@ use lapin::{
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
-use tokio::time::timeout;
 
 use crate::bus::{
     ATTEMPTS_MAX, Topic, Topology,
-    remote::{EXCHANGE_TIMEOUT, Trouble, unanswered, within},
+    remote::{Trouble, answered, within},
 };
 
 /// Deliveries after which the broker itself drops a message. Only a backstop: ours is below.
@@ -112,10 +111,10 @@ async fn settled<T>(
     name: &str,
     declaring: impl Future<Output = lapin::Result<T>>,
 ) -> Result<(), Trouble> {
-    match timeout(EXCHANGE_TIMEOUT, declaring).await {
+    match answered(&format!("declare `{name}`"), declaring).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(trouble(name, &error)),
-        Err(_) => Err(Trouble::Passing(unanswered(&format!("declare `{name}`")))),
+        Err(reason) => Err(Trouble::Passing(reason)),
     }
 }
 

@@ -234,7 +234,7 @@ impl From<Lasting> for BusError {
 }
 
 /// How long a single exchange with the broker may take before the session counts as lost.
-pub(in crate::bus) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The first two numbers of a broker's version, where they are numbers.
 pub(in crate::bus) fn major_minor(version: &str) -> [Option<u32>; 2] {
@@ -247,15 +247,16 @@ pub(in crate::bus) async fn within<T, E: std::fmt::Display>(
     what: &str,
     exchange: impl Future<Output = Result<T, E>>,
 ) -> Result<T, String> {
-    match tokio::time::timeout(EXCHANGE_TIMEOUT, exchange).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(format!("{what} failed: {error}")),
-        Err(_) => Err(unanswered(what)),
-    }
+    let answer = answered(what, exchange).await?;
+    answer.map_err(|error| format!("{what} failed: {error}"))
 }
 
-/// What is said of an exchange that took longer than [`EXCHANGE_TIMEOUT`].
-pub(in crate::bus) fn unanswered(what: &str) -> String {
+/// Bounds one exchange in time, and leaves the answer, even a refusal, to the caller.
+pub(in crate::bus) async fn answered<T>(
+    what: &str,
+    exchange: impl Future<Output = T>,
+) -> Result<T, String> {
+    let answer = tokio::time::timeout(EXCHANGE_TIMEOUT, exchange).await;
     let limit_s = EXCHANGE_TIMEOUT.as_secs();
-    format!("{what} was not answered within {limit_s} s")
+    answer.map_err(|_| format!("{what} was not answered within {limit_s} s"))
 }
