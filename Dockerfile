@@ -4,16 +4,19 @@ FROM rust:1-slim-trixie AS build
 WORKDIR /build
 # Dependencies are a layer of their own: they are built again only when the manifest changes.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it benches \
+COPY crates/residual-model/Cargo.toml crates/residual-model/
+RUN mkdir -p src tests/it benches crates/residual-model/src crates/residual-model/tests/parity \
  && benches=$(sed -n '/^\[\[bench\]\]/{n;s/^name = "\(.*\)"/benches\/\1.rs/p}' Cargo.toml) \
  && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs $benches >/dev/null \
+ && (cd crates/residual-model && touch src/lib.rs tests/fuzz.rs tests/parity/main.rs) \
  && touch src/lib.rs \
  && cargo build --release --locked --bin residual
 COPY data data
 COPY model/myfile.safetensors model/
+COPY crates/residual-model/src crates/residual-model/src
 COPY src src
 # Newer than the stand-ins above, whatever the times in the checkout are.
-RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin residual
+RUN touch src/main.rs src/lib.rs crates/residual-model/src/lib.rs && cargo build --release --locked --bin residual
 
 FROM debian:trixie-slim
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin residual \

@@ -44,6 +44,7 @@ install_nextest
 say "format"
 cargo fmt --check
 cargo fmt --check --manifest-path fuzz/Cargo.toml
+cargo fmt --check --manifest-path crates/residual-model/fuzz/Cargo.toml
 say "lint"
 cargo clippy --locked --all-targets -- -D warnings
 # Each broker is a feature: neither may lean on the other.

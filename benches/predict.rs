@@ -7,12 +7,11 @@
     reason = "a benchmark that cannot go on should stop there"
 )]
 
+use residual_model::{Model, Rows};
 use std::fs;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-use residual::model::{self, Model, Rows};
 
 /// Time spent on one row of the table.
 const BUDGET: Duration = Duration::from_millis(300);
@@ -60,7 +59,7 @@ fn measure(name: &str, model: &Model) {
 
 fn main() {
     let Some(folder) = std::env::var_os("RESIDUAL_BENCH") else {
-        return measure("bundled", &model::bundled().unwrap());
+        return measure("bundled", &residual::bundled::model().unwrap());
     };
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
@@ -70,7 +69,7 @@ fn main() {
     for file in files {
         measure(
             &file.file_stem().unwrap().to_string_lossy(),
-            &model::open(&file).unwrap(),
+            &residual_model::open(&file).unwrap(),
         );
     }
 }

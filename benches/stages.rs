@@ -15,13 +15,13 @@ use residual::{
     clock::Clock,
     message::{Encoding, Features, IdSource, Record, RunTag, Truth, decode, encode},
     metric_log::{RealDisk, Row},
-    model::{self, Rows},
     services::metric::{
         Config, Kind,
         ledger::{Flush, Ledger},
     },
     stats::{Distribution, View},
 };
+use residual_model::Rows;
 
 const ROWS: usize = 256;
 const WIDTH: usize = 10;
@@ -81,7 +81,7 @@ fn codec(criterion: &mut Criterion, ids: &mut IdSource) {
 
 fn predict(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("predict");
-    let model = model::bundled().unwrap();
+    let model = residual::bundled::model().unwrap();
     for rows in [1, ROWS, 4_096] {
         group.throughput(Throughput::Elements(rows as u64));
         let rows = Rows::new(WIDTH, vec![0.038_075_906_433_423_026; rows * WIDTH]).unwrap();

@@ -22,7 +22,7 @@ from sklearn.linear_model import LinearRegression
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA = ROOT / "data" / "diabetes.csv"
 MODEL = ROOT / "model" / "myfile.pkl"
-REFERENCE = ROOT / "tests" / "fixtures" / "models" / "diabetes_linear.csv"
+REFERENCE = ROOT / "tests" / "fixtures" / "diabetes_linear.csv"
 
 
 def write_csv(path, header, rows):

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bus, chart, dashboard, dataset,
     services::{features, metric, plot, predictor},
-    task::{Labels, TaskChoice},
+    task::{self, Labels, TaskChoice},
     telemetry,
 };
 
@@ -204,7 +204,7 @@ impl Config {
             .filter(|(_, value)| *value == 0)
             .map(|(key, _)| setting(key, "is 0, expected at least 1"))
             .collect();
-        if let Err(reason) = self.labels.check() {
+        if let Err(reason) = task::check_labels(&self.labels) {
             bad.push(setting("labels", &reason));
         }
         if !self.labels.is_empty() && self.task == TaskChoice::Regression {

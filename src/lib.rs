@@ -10,6 +10,7 @@
 //! A module imports only from modules above it; `tests/it/tidy.rs` holds the table and fails on any other arrow.
 //! This file has no logic.
 
+pub mod bundled;
 pub mod clock;
 pub mod message;
 pub mod shutdown;
@@ -21,7 +22,6 @@ pub mod bus;
 pub mod chart;
 pub mod dataset;
 pub mod metric_log;
-pub mod model;
 
 pub mod dashboard;
 pub mod services;

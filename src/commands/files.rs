@@ -14,10 +14,10 @@ use crate::{
     clock::Clock,
     config::Config,
     dataset::{Kind, Table},
-    model::{self, Model, Rows},
     pipeline::{self, inputs},
     services::{metric, plot},
 };
+use residual_model::{Model, Rows};
 
 /// Rows scored in one go: enough to hide candle's fixed cost, and a bound on memory.
 const SCORE_ROWS: usize = 4_096;
@@ -47,13 +47,13 @@ pub(super) fn convert(input: &Path, output: Option<PathBuf>) -> Result<()> {
     }
     let bytes =
         std::fs::read(input).with_context(|| format!("cannot read `{}`", input.display()))?;
-    let converted = model::convert(&bytes, &input.display().to_string())?;
+    let converted = residual_model::convert(&bytes, &input.display().to_string())?;
     replace(&output, &converted).with_context(|| format!("cannot write `{}`", output.display()))?;
     print(&format_args!(
         "{} -> {}\n{}",
         input.display(),
         output.display(),
-        model::inspect(&output)?
+        residual_model::inspect(&output)?
     ))
 }
 
@@ -65,7 +65,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 pub(super) fn inspect(file: &Path) -> Result<()> {
-    print(&model::inspect(file)?)
+    print(&residual_model::inspect(file)?)
 }
 
 pub(super) fn verify(config: &Config) -> Result<()> {
@@ -113,7 +113,7 @@ pub(super) fn plot_once(config: &Config, input: Option<PathBuf>) -> Result<()> {
 }
 
 pub(super) fn predict(model: &Path, input: &Path) -> Result<()> {
-    let model = model::open(model)?;
+    let model = residual_model::open(model)?;
     let name = input.display().to_string();
     let rows: Box<dyn Read> = match name.as_str() {
         "-" => Box::new(io::stdin()),

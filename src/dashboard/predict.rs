@@ -14,10 +14,8 @@ use super::{
     ingest::{check_widths, decode, read},
     serve::Desk,
 };
-use crate::{
-    message::{self, Body as _, Encoding, Features, Prediction, Probabilities, Record},
-    model::{Model, Rows},
-};
+use crate::message::{self, Body as _, Encoding, Features, Prediction, Probabilities, Record};
+use residual_model::{Model, Rows};
 
 /// Answers one record with one, and an array with an array, in the same order.
 pub(super) async fn post(

@@ -24,9 +24,9 @@ use crate::{
     chart,
     clock::Clock,
     message::{Features, Prediction, Truth},
-    model::Model,
     stats::live::View,
 };
+use residual_model::Model;
 
 /// Tells how something is right now; it must return at once.
 pub type Provider<T> = Arc<dyn Fn() -> T + Send + Sync>;

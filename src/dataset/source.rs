@@ -13,8 +13,6 @@ use tokio::sync::{mpsc, oneshot};
 use super::{BUNDLED, Config, DatasetError, Order, Sample, Table, table::Kind};
 use crate::task::Judge;
 
-static DIABETES: &str = include_str!("../../data/diabetes.csv");
-
 /// Rows that the reading thread may be ahead of the stream.
 const READ_AHEAD: usize = 1_024;
 
@@ -57,7 +55,7 @@ impl Origin {
 
     fn open(&self) -> Result<Table<Box<dyn Read + Send>>, DatasetError> {
         let input: Box<dyn Read + Send> = match self {
-            Self::Bundled => Box::new(Cursor::new(DIABETES)),
+            Self::Bundled => Box::new(Cursor::new(crate::bundled::ROWS)),
             Self::Stdin => Box::new(io::stdin()),
             Self::File(path) => {
                 let file = File::open(path).and_then(refuse_folder);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{Disk, LogError};
-use crate::task::Judge;
+use crate::task::{self, Judge};
 
 /// The file's name.
 const NAME: &str = "task.json";
@@ -78,7 +78,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Judge, LogError> {
     };
     let judge: Judge = serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))?;
     match &judge.labels {
-        Some(labels) => labels.check().map_err(bad).map(|()| judge),
+        Some(labels) => task::check_labels(labels).map_err(bad).map(|()| judge),
         None => Ok(judge),
     }
 }

@@ -11,14 +11,10 @@ use tokio::net::TcpListener;
 
 use super::{Role, judge};
 use crate::{
-    config::Config,
-    dashboard,
-    dataset::Dataset,
-    metric_log::LogError,
-    model::{self, Model},
-    services::predictor,
+    config::Config, dashboard, dataset::Dataset, metric_log::LogError, services::predictor,
     task::Judge,
 };
+use residual_model::Model;
 
 /// Model and rows, as far as the roles need them.
 pub(super) struct Inputs {
@@ -51,9 +47,9 @@ pub(super) async fn open(config: &Config, roles: &[Role]) -> Result<Inputs> {
 /// When the file cannot be read or is no model that we know.
 pub fn open_model(path: &str) -> Result<Model> {
     if path == predictor::DEFAULT_MODEL && !Path::new(path).exists() {
-        return Ok(model::bundled()?);
+        return Ok(crate::bundled::model()?);
     }
-    Ok(model::open(Path::new(path))?)
+    Ok(residual_model::open(Path::new(path))?)
 }
 
 /// Opens the configured rows, their columns in the order of the model.

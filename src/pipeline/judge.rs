@@ -5,10 +5,10 @@ use anyhow::{Result, bail};
 use crate::{
     config::Config,
     metric_log::{read_task, task_file},
-    model::Model,
     services::metric::{MetricError, Windows},
-    task::{Judge, Task},
+    task::{self, Judge, Task},
 };
+use residual_model::Model;
 
 /// How rows are judged in this process; none where neither a model nor a setting says it.
 pub(super) fn settle(config: &Config, model: Option<&Model>) -> Result<Option<Judge>> {
@@ -19,10 +19,10 @@ pub(super) fn settle(config: &Config, model: Option<&Model>) -> Result<Option<Ju
 }
 
 pub(super) fn of_model(config: &Config, model: &Model) -> Result<Judge> {
-    let judge = model.info().judge();
+    let judge = Judge::of_model(model.info());
     let class = &model.info().class;
     if let Some(labels) = &judge.labels
-        && let Err(reason) = labels.check()
+        && let Err(reason) = task::check_labels(labels)
     {
         bail!("`{}` cannot be judged: {reason}", config.predictor.model);
     }

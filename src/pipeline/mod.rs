@@ -15,12 +15,12 @@ use crate::{
     clock::Clock,
     config::Config,
     message::{Body, Features, Prediction, Truth},
-    model::Model,
     services::{metric, predictor},
     stats::live::View,
     task::Judge,
     telemetry::Telemetry,
 };
+use residual_model::Model;
 
 mod crew;
 mod drain;

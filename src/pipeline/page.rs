@@ -12,11 +12,11 @@ use crate::{
     clock::UnixMs,
     dashboard::{self, BusPort, Ingest, Ledger, LogLoss, LossFigure, State},
     message::{Body, Features, Prediction, Truth},
-    model::Model,
     services::metric::Progress,
     stats::{self, LossBrief},
     telemetry::Telemetry,
 };
+use residual_model::Model;
 
 /// The running page.
 pub(super) struct Page {

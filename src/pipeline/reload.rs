@@ -13,10 +13,8 @@ use tokio::{
 };
 
 use super::inputs;
-use crate::{
-    clock::Period,
-    model::{Model, Rows},
-};
+use crate::{clock::Period, task::Judge};
+use residual_model::{Model, Rows};
 
 /// Follows the file at `path` for ever; cancel by dropping. `every` is the time between looks at it, zero for none.
 pub(super) async fn follow(path: String, every: Period, current: watch::Sender<Arc<Model>>) {
@@ -71,7 +69,7 @@ fn load(path: &str, old: &Model) -> Result<Model> {
             "it takes {after} features, the running one {before}; restart the predictor if the stream has changed too"
         );
     }
-    let (judged, judges) = (old.info().judge(), model.info().judge());
+    let (judged, judges) = (Judge::of_model(old.info()), Judge::of_model(model.info()));
     if judged != judges {
         bail!(
             "it is a {judges}, the running one a {judged}; one log holds one kind of answer: restart with another logs folder"

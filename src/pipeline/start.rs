@@ -21,11 +21,11 @@ use crate::{
     config::Config,
     dataset::Source,
     message::{Body, Features, IdSource, Prediction, RunTag, Truth},
-    model::Model,
     services::{features, metric, plot, predictor},
     stats::live::View,
     telemetry::Telemetry,
 };
+use residual_model::Model;
 
 /// The sending ends that services fill.
 struct Feeds {

@@ -18,8 +18,8 @@ use crate::{
     },
     clock::Period,
     message::{self, Body, Decoded, Encoding, Features, Frame, Prediction, Probabilities, Record},
-    model::{Answers, Model, Rows},
 };
+use residual_model::{Answers, Model, Rows};
 
 /// The group that consumes `features`.
 pub const GROUP: &str = "predictor";

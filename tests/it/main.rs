@@ -5,16 +5,22 @@
     reason = "a test that cannot go on should stop there"
 )]
 
+#[path = "../../crates/residual-model/tests/parity/agreement.rs"]
+mod agreement;
 mod bench;
+mod bundled;
 mod chaos;
 mod classify;
 mod cli;
 mod conformance;
 mod dashboard;
+#[path = "../../crates/residual-model/tests/parity/fixtures.rs"]
+mod fixtures;
 mod fuzz;
+mod hostile_models;
 mod ledger;
+mod live;
 mod outage;
-mod parity;
 mod picture;
 mod picture_flags;
 mod pipeline;

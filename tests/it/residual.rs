@@ -176,7 +176,7 @@ pub(crate) fn read_log(path: &Path) -> BTreeMap<String, LogRow> {
 }
 
 /// scikit-learn's predictions for the bundled rows, made by `model/make.py`: one column, `y_pred`.
-pub(crate) const REFERENCE: &str = "tests/fixtures/models/diabetes_linear.csv";
+pub(crate) const REFERENCE: &str = "tests/fixtures/diabetes_linear.csv";
 
 /// A file of the repository.
 pub(crate) fn repository(path: &str) -> PathBuf {

@@ -7,7 +7,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{config::Config, metric_log::Reader, model::Rows, pipeline::inputs};
+use residual_model::Rows;
+
+use crate::{config::Config, metric_log::Reader, pipeline::inputs};
 
 /// Rows that are computed in one go.
 const BATCH_ROWS: usize = 4_096;

@@ -6,10 +6,8 @@ use std::{
     path::Path,
 };
 
-use residual::{
-    metric_log::{RealDisk, Series},
-    model::{self, Rows},
-};
+use residual::metric_log::{RealDisk, Series};
+use residual_model::Rows;
 
 use super::{
     journal::Journal,
@@ -35,7 +33,7 @@ impl Offline {
             truths.push(row.pop().unwrap());
             values.extend(row);
         }
-        let model = model::bundled().unwrap();
+        let model = residual::bundled::model().unwrap();
         let answers = model.predict(&Rows::new(model.info().n_features, values).unwrap());
         let rows = truths.into_iter().zip(answers.unwrap()).collect();
         Self { rows }

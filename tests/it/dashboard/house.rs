@@ -18,10 +18,10 @@ use residual::{
     chart,
     clock::{Clock, Period},
     dashboard::{self, BusPort, Config, Ingest, Ledger, Service, State},
-    model::{self, Model},
     services::{metric, plot, predictor},
     stats::live::View,
 };
+use residual_model::Model;
 use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
@@ -148,7 +148,7 @@ impl Plan {
             .map(|ledger| -> dashboard::Provider<Ledger> { Arc::new(move || ledger.clone()) });
         let model = self
             .model
-            .then(|| watch::channel(Arc::new(model::bundled().unwrap())).1);
+            .then(|| watch::channel(Arc::new(residual::bundled::model().unwrap())).1);
         Ports {
             ingest,
             model,
@@ -180,7 +180,7 @@ impl House {
         let bus = bus::connect(&bus::Config::default(), clock).await.unwrap();
         bus.declare(&topology()).await.unwrap();
         let stop = CancellationToken::new();
-        let (model_sender, model) = watch::channel(Arc::new(model::bundled().unwrap()));
+        let (model_sender, model) = watch::channel(Arc::new(residual::bundled::model().unwrap()));
         let folder = tempfile::tempdir().unwrap();
         let (progress_sender, progress) = watch::channel(metric::Progress::default());
         let predictor = predictor::Ports {

@@ -1,0 +1,296 @@
+//! Classifiers behind other classifiers' scores: calibration and one-vs-rest; and the isotonic curve.
+
+use super::super::form::Outside;
+use super::super::labels::Labels;
+use super::super::{Estimator, ModelError, Rows};
+use super::ensemble::match_classes;
+use super::proba::{argmax, normalise, sigmoid};
+
+/// A rising or falling curve through points, straight between them.
+#[derive(Debug)]
+pub(super) struct Curve {
+    x: Vec<f64>,
+    y: Vec<f64>,
+    outside: Outside,
+}
+
+impl Curve {
+    pub(super) fn new(x: &[f64], y: &[f64], outside: Outside) -> Result<Self, ModelError> {
+        if x.is_empty() || x.len() != y.len() || !x.is_sorted() {
+            return Err(ModelError::store("the points of a curve do not rise"));
+        }
+        Ok(Self {
+            x: x.to_vec(),
+            y: y.to_vec(),
+            outside,
+        })
+    }
+
+    fn at(&self, x: f64) -> Option<f64> {
+        let last = self.x.len() - 1;
+        if x < self.x[0] || x > self.x[last] {
+            return match self.outside {
+                Outside::Clip => Some(self.y[if x < self.x[0] { 0 } else { last }]),
+                Outside::Nan => Some(f64::NAN),
+                Outside::Refuse => None,
+            };
+        }
+        let after = self
+            .x
+            .partition_point(|left| *left < x)
+            .clamp(1, last.max(1));
+        if last == 0 {
+            return Some(self.y[0]);
+        }
+        let (x0, x1, y0, y1) = (
+            self.x[after - 1],
+            self.x[after],
+            self.y[after - 1],
+            self.y[after],
+        );
+        Some((y1 - y0) / (x1 - x0) * (x - x0) + y0)
+    }
+}
+
+/// `IsotonicRegression`.
+#[derive(Debug)]
+pub(super) struct Isotonic {
+    pub(super) curve: Curve,
+}
+
+impl Estimator for Isotonic {
+    fn n_features(&self) -> usize {
+        1
+    }
+
+    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
+        rows.require_finite()?;
+        let value = |(row, x): (usize, &f64)| {
+            let problem = || {
+                format!(
+                    "{x} is outside what the curve was fitted on, and the model says to refuse that"
+                )
+            };
+            self.curve.at(*x).ok_or_else(|| ModelError::Value {
+                row,
+                feature: 0,
+                problem: problem(),
+            })
+        };
+        rows.as_slice().iter().enumerate().map(value).collect()
+    }
+}
+
+/// From a score to a probability.
+#[derive(Debug)]
+pub(super) enum Calibrator {
+    Sigmoid { a: f64, b: f64 },
+    Isotonic(Curve),
+}
+
+impl Calibrator {
+    fn at(&self, score: f64) -> f64 {
+        match self {
+            Self::Sigmoid { a, b } => sigmoid(-(a * score + b)),
+            Self::Isotonic(curve) => curve.at(score).unwrap_or(f64::NAN),
+        }
+    }
+}
+
+/// Scores of a classifier: its decisions, else its probabilities; one column for two classes.
+fn scores(estimator: &dyn Estimator, rows: &Rows) -> Result<(Rows, bool), ModelError> {
+    if let Some(decisions) = estimator.decision_function(rows) {
+        return Ok((decisions?, true));
+    }
+    let proba = estimator
+        .predict_proba(rows)
+        .ok_or_else(|| ModelError::store("a member has neither scores nor probabilities"))??;
+    Ok((
+        if proba.n_features() == 2 {
+            proba.select(&[1])
+        } else {
+            proba
+        },
+        false,
+    ))
+}
+
+/// `CalibratedClassifierCV`.
+#[derive(Debug)]
+pub(super) struct Calibrated {
+    width: usize,
+    members: Vec<CalibratedPart>,
+    classes: Labels,
+}
+
+/// A classifier, where its classes stand, and their calibrators.
+type CalibratedPart = (Box<dyn Estimator>, Vec<usize>, Vec<Calibrator>);
+
+impl Calibrated {
+    pub(super) fn new(
+        width: usize,
+        members: Vec<(Box<dyn Estimator>, Vec<Calibrator>)>,
+        classes: Labels,
+    ) -> Result<Self, ModelError> {
+        let mut parts = vec![];
+        for (estimator, calibrators) in members {
+            let matched = match_classes(
+                estimator
+                    .classes()
+                    .ok_or_else(|| ModelError::store("a member is no classifier"))?,
+                &classes,
+            )?;
+            // Two classes have one score, for the second.
+            let places = if classes.len() == 2 { vec![1] } else { matched };
+            if places.len() != calibrators.len() {
+                return Err(ModelError::store("the calibrators do not fit the classes"));
+            }
+            parts.push((estimator, places, calibrators));
+        }
+        if parts.is_empty() || classes.len() < 2 {
+            return Err(ModelError::store("there is nothing to calibrate"));
+        }
+        Ok(Self {
+            width,
+            members: parts,
+            classes,
+        })
+    }
+
+    fn proba(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        let count = self.classes.len();
+        let mut mean = Rows::zeros(rows.n_rows(), count);
+        for (estimator, places, calibrators) in &self.members {
+            let (scores, _) = scores(estimator.as_ref(), rows)?;
+            for (index, scores) in scores.iter().enumerate() {
+                let mut row = vec![0.0; count];
+                for ((score, place), calibrator) in scores.iter().zip(places).zip(calibrators) {
+                    row[*place] = calibrator.at(*score);
+                }
+                if count == 2 {
+                    row[0] = 1.0 - row[1];
+                } else if row.iter().all(|p| *p == 0.0) {
+                    row.fill(1.0);
+                    normalise(&mut row);
+                } else {
+                    normalise(&mut row);
+                }
+                mean.row_mut(index)
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(sum, p)| *sum += if p > 1.0 && p <= 1.0 + 1e-5 { 1.0 } else { p });
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a number of members")]
+        let members = self.members.len() as f64;
+        mean.as_mut_slice()
+            .iter_mut()
+            .for_each(|value| *value /= members);
+        Ok(mean)
+    }
+}
+
+impl Estimator for Calibrated {
+    fn n_features(&self) -> usize {
+        self.width
+    }
+
+    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
+        Ok(self
+            .proba(rows)?
+            .iter()
+            .map(|row| self.classes.value(argmax(row)))
+            .collect())
+    }
+
+    fn classes(&self) -> Option<&Labels> {
+        Some(&self.classes)
+    }
+
+    fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        Some(self.proba(rows))
+    }
+}
+
+/// `OneVsRestClassifier`.
+#[derive(Debug)]
+pub(super) struct OneVsRest {
+    width: usize,
+    members: Vec<Box<dyn Estimator>>,
+    classes: Labels,
+}
+
+impl OneVsRest {
+    pub(super) fn new(
+        width: usize,
+        members: Vec<Box<dyn Estimator>>,
+        classes: Labels,
+    ) -> Result<Self, ModelError> {
+        let binary = members
+            .iter()
+            .all(|member| member.classes().is_some_and(|classes| classes.len() == 2));
+        let expected = if classes.len() == 2 { 1 } else { classes.len() };
+        if !binary || classes.len() < 2 || members.len() != expected {
+            return Err(ModelError::store("the members do not fit the classes"));
+        }
+        Ok(Self {
+            width,
+            members,
+            classes,
+        })
+    }
+}
+
+impl Estimator for OneVsRest {
+    fn n_features(&self) -> usize {
+        self.width
+    }
+
+    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
+        let answers = self
+            .members
+            .iter()
+            .map(|member| scores(member.as_ref(), rows))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let [(scores, decides)] = answers.as_slice() {
+            let threshold = if *decides { 0.0 } else { 0.5 };
+            return Ok(scores
+                .as_slice()
+                .iter()
+                .map(|score| self.classes.value(usize::from(*score > threshold)))
+                .collect());
+        }
+        let columns: Vec<Rows> = answers.into_iter().map(|(scores, _)| scores).collect();
+        Ok(Rows::beside(rows.n_rows(), &columns)
+            .iter()
+            .map(|row| self.classes.value(argmax(row)))
+            .collect())
+    }
+
+    fn classes(&self) -> Option<&Labels> {
+        Some(&self.classes)
+    }
+
+    fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        let mut columns = vec![];
+        for member in &self.members {
+            match member.predict_proba(rows)? {
+                Ok(proba) => columns.push(proba.select(&[1])),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        if let [column] = columns.as_slice() {
+            return Some(Rows::new(
+                2,
+                column
+                    .as_slice()
+                    .iter()
+                    .flat_map(|p| [1.0 - p, *p])
+                    .collect(),
+            ));
+        }
+        let mut proba = Rows::beside(rows.n_rows(), &columns);
+        (0..proba.n_rows()).for_each(|row| normalise(proba.row_mut(row)));
+        Some(Ok(proba))
+    }
+}

@@ -1,0 +1,427 @@
+//! Estimators made of other estimators: averages, votes, stacks, boosted votes.
+
+use super::super::form::{Average as By, Method};
+use super::super::labels::Labels;
+use super::super::{Estimator, ModelError, Rows};
+use super::proba::{argmax, argmax_labels, softmax};
+
+/// Place of each of `part`'s classes among `whole`.
+pub(super) fn match_classes(part: &Labels, whole: &Labels) -> Result<Vec<usize>, ModelError> {
+    let place = |index: usize| match (part, whole) {
+        (Labels::Text(part), Labels::Text(whole)) => {
+            whole.iter().position(|label| *label == part[index])
+        }
+        // Members of an ensemble are often fitted on 0, 1, 2, ... instead of the text.
+        (Labels::Numbers(part), Labels::Text(whole)) => {
+            (0..whole.len()).find(|place| same(*place, part[index]))
+        }
+        _ => whole.index(part.value(index)),
+    };
+    let places: Option<Vec<_>> = (0..part.len()).map(place).collect();
+    // Numbers may be encoded as well: then they are indices.
+    let encoded = || {
+        (0..part.len())
+            .map(|index| (0..whole.len()).find(|place| same(*place, part.value(index))))
+            .collect::<Option<Vec<_>>>()
+    };
+    places
+        .or_else(encoded)
+        .ok_or_else(|| ModelError::store("the classes of a member are not those of the whole"))
+}
+
+/// Place of each class of a member fitted on 0, 1, 2, ...
+fn encoded_places(part: &Labels, whole: &Labels) -> Result<Vec<usize>, ModelError> {
+    let place = |index: usize| (0..whole.len()).find(|place| same(*place, part.value(index)));
+    let places: Option<Vec<_>> = (0..part.len()).map(place).collect();
+    places.ok_or_else(|| ModelError::store("the classes of a member are not encoded"))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
+fn same(place: usize, value: f64) -> bool {
+    value >= 0.0 && value.fract() == 0.0 && (value - place as f64).abs() < 0.5
+}
+
+/// A member, the columns it sees and where its classes stand.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) columns: Option<Vec<usize>>,
+    pub(super) estimator: Box<dyn Estimator>,
+    places: Vec<usize>,
+}
+
+impl Part {
+    /// A member fitted on the encoded labels, if there are any.
+    pub(super) fn new(
+        columns: Option<Vec<usize>>,
+        estimator: Box<dyn Estimator>,
+        classes: Option<&Labels>,
+    ) -> Result<Self, ModelError> {
+        let places = match (estimator.classes(), classes) {
+            (Some(part), Some(whole)) => encoded_places(part, whole)?,
+            (None, None) => vec![],
+            _ => return Err(ModelError::store("a regressor and a classifier are mixed")),
+        };
+        Ok(Self {
+            columns,
+            estimator,
+            places,
+        })
+    }
+
+    fn ask<T>(&self, rows: &Rows, ask: impl FnOnce(&dyn Estimator, &Rows) -> T) -> T {
+        match &self.columns {
+            Some(columns) => ask(self.estimator.as_ref(), &rows.select(columns)),
+            None => ask(self.estimator.as_ref(), rows),
+        }
+    }
+
+    /// Place of each row's label.
+    fn labels(&self, rows: &Rows) -> Result<Vec<usize>, ModelError> {
+        let own = self
+            .estimator
+            .classes()
+            .ok_or_else(|| ModelError::store("a member is no classifier"))?;
+        let labels = self.ask(rows, |estimator, rows| estimator.predict(rows))?;
+        let place = |label: f64| own.index(label).map(|index| self.places[index]);
+        labels
+            .into_iter()
+            .map(place)
+            .collect::<Option<_>>()
+            .ok_or_else(|| ModelError::store("a member gives an unknown label"))
+    }
+}
+
+/// Voting and bagging.
+#[derive(Debug)]
+pub(super) struct Average {
+    pub(super) width: usize,
+    pub(super) parts: Vec<Part>,
+    pub(super) weights: Vec<f64>,
+    pub(super) by: By,
+    pub(super) classes: Option<Labels>,
+}
+
+impl Average {
+    /// Weighted sum over the members, `[n, 1]` or `[n, classes]`.
+    fn sum(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        let columns = self.classes.as_ref().map_or(1, Labels::len);
+        let mut sum = Rows::zeros(rows.n_rows(), columns);
+        for (part, weight) in self.parts.iter().zip(&self.weights) {
+            let proba = if self.by == By::Proba {
+                part.ask(rows, |estimator, rows| estimator.predict_proba(rows))
+            } else {
+                None
+            };
+            if self.by == By::Mean {
+                let values = part.ask(rows, |estimator, rows| estimator.predict(rows))?;
+                sum.as_mut_slice()
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(sum, value)| *sum += value * weight);
+            } else if let Some(proba) = proba {
+                for (index, proba) in proba?.iter().enumerate() {
+                    let row = sum.row_mut(index);
+                    proba
+                        .iter()
+                        .zip(&part.places)
+                        .for_each(|(p, place)| row[*place] += p * weight);
+                }
+            } else {
+                for (index, place) in part.labels(rows)?.into_iter().enumerate() {
+                    sum.row_mut(index)[place] += weight;
+                }
+            }
+        }
+        Ok(sum)
+    }
+
+    fn mean(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        let mut mean = self.sum(rows)?;
+        let total: f64 = self.weights.iter().sum();
+        mean.as_mut_slice()
+            .iter_mut()
+            .for_each(|value| *value /= total);
+        Ok(mean)
+    }
+}
+
+impl Estimator for Average {
+    fn n_features(&self) -> usize {
+        self.width
+    }
+
+    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
+        let mean = self.mean(rows)?;
+        Ok(match &self.classes {
+            Some(classes) => mean.iter().map(|row| classes.value(argmax(row))).collect(),
+            None => mean.into_values(),
+        })
+    }
+
+    fn classes(&self) -> Option<&Labels> {
+        self.classes.as_ref()
+    }
+
+    fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        (self.by == By::Proba).then(|| self.mean(rows))
+    }
+}
+
+/// Stacking.
+#[derive(Debug)]
+pub(super) struct Stacking {
+    pub(super) width: usize,
+    pub(super) members: Vec<(Box<dyn Estimator>, Method)>,
+    pub(super) passthrough: bool,
+    pub(super) last: Box<dyn Estimator>,
+    pub(super) classes: Option<Labels>,
+}
+
+/// Columns a member gives to the last estimator.
+pub(super) fn stacked_width(member: &dyn Estimator, method: Method) -> usize {
+    let classes = member.classes().map_or(0, Labels::len);
+    match method {
+        Method::Predict => 1,
+        Method::PredictProba | Method::DecisionFunction if classes == 2 => 1,
+        Method::PredictProba | Method::DecisionFunction => classes,
+    }
+}
+
+impl Stacking {
+    fn stacked(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        let missing = || ModelError::store("a member cannot answer as it was asked when stacked");
+        let mut parts = vec![];
+        for (member, method) in &self.members {
+            parts.push(match method {
+                Method::Predict => Rows::new(1, member.predict(rows)?)?,
+                Method::DecisionFunction => {
+                    member.decision_function(rows).ok_or_else(missing)??
+                }
+                Method::PredictProba => {
+                    let proba = member.predict_proba(rows).ok_or_else(missing)??;
+                    // Of two probabilities one says it all.
+                    if proba.n_features() == 2 {
+                        proba.select(&[1])
+                    } else {
+                        proba
+                    }
+                }
+            });
+        }
+        if self.passthrough {
+            parts.push(rows.clone());
+        }
+        Ok(Rows::beside(rows.n_rows(), &parts))
+    }
+}
+
+impl Estimator for Stacking {
+    fn n_features(&self) -> usize {
+        self.width
+    }
+
+    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
+        let predictions = self.last.predict(&self.stacked(rows)?)?;
+        let (Some(classes), Some(own)) = (&self.classes, self.last.classes()) else {
+            return Ok(predictions);
+        };
+        Ok(predictions
+            .into_iter()
+            .map(|label| {
+                own.index(label)
+                    .map_or(f64::NAN, |index| classes.value(index))
+            })
+            .collect())
+    }
+
+    fn classes(&self) -> Option<&Labels> {
+        self.classes.as_ref()
+    }
+
+    fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        match self.stacked(rows) {
+            Ok(rows) => self.last.predict_proba(&rows),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    fn decision_function(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        match self.stacked(rows) {
+            Ok(rows) => self.last.decision_function(&rows),
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+/// `AdaBoostRegressor`.
+#[derive(Debug)]
+pub(super) struct Median {
+    pub(super) width: usize,
+    pub(super) members: Vec<Box<dyn Estimator>>,
+    pub(super) weights: Vec<f64>,
+}
+
+impl Estimator for Median {
+    fn n_features(&self) -> usize {
+        self.width
+    }
+
+    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
+        let predictions = self
+            .members
+            .iter()
+            .map(|member| member.predict(rows))
+            .collect::<Result<Vec<_>, _>>()?;
+        let total: f64 = self.weights.iter().sum();
+        let median = |row: usize| {
+            let mut order: Vec<usize> = (0..predictions.len()).collect();
+            order.sort_by(|a, b| predictions[*a][row].total_cmp(&predictions[*b][row]));
+            let mut sum = 0.0;
+            let found = order.iter().find(|member| {
+                sum += self.weights[**member];
+                sum >= 0.5 * total
+            });
+            predictions[*found.unwrap_or(&order[order.len() - 1])][row]
+        };
+        Ok((0..rows.n_rows()).map(median).collect())
+    }
+}
+
+/// `AdaBoostClassifier`.
+#[derive(Debug)]
+pub(super) struct AdaBoost {
+    width: usize,
+    members: Vec<(Box<dyn Estimator>, Vec<usize>)>,
+    weights: Vec<f64>,
+    real: bool,
+    penalty: bool,
+    classes: Labels,
+}
+
+impl AdaBoost {
+    pub(super) fn new(
+        width: usize,
+        members: Vec<Box<dyn Estimator>>,
+        weights: Vec<f64>,
+        (real, penalty): (bool, bool),
+        classes: Labels,
+    ) -> Result<Self, ModelError> {
+        let mut parts = vec![];
+        for member in members {
+            let places = match_classes(
+                member
+                    .classes()
+                    .ok_or_else(|| ModelError::store("a member is no classifier"))?,
+                &classes,
+            )?;
+            if real && places.len() != classes.len() {
+                return Err(ModelError::store("a member does not know all classes"));
+            }
+            parts.push((member, places));
+        }
+        if classes.len() < 2 {
+            return Err(ModelError::store("boosting needs two classes"));
+        }
+        Ok(Self {
+            width,
+            members: parts,
+            weights,
+            real,
+            penalty,
+            classes,
+        })
+    }
+
+    /// One score a class, or a single one for two.
+    fn decisions(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        let count = self.classes.len();
+        let mut sum = Rows::zeros(rows.n_rows(), count);
+        for ((member, places), weight) in self.members.iter().zip(&self.weights) {
+            if self.real {
+                let proba = member
+                    .predict_proba(rows)
+                    .ok_or_else(|| ModelError::store("a member has no probabilities"))??;
+                for (index, proba) in proba.iter().enumerate() {
+                    add_real(proba, places, sum.row_mut(index));
+                }
+                continue;
+            }
+            let own = member
+                .classes()
+                .ok_or_else(|| ModelError::store("a member is no classifier"))?;
+            #[expect(clippy::cast_precision_loss, reason = "a number of classes")]
+            let against = if self.penalty {
+                -1.0 / (count as f64 - 1.0) * weight
+            } else {
+                0.0
+            };
+            for (index, label) in member.predict(rows)?.into_iter().enumerate() {
+                let place = own.index(label).map(|own| places[own]);
+                for (class, sum) in sum.row_mut(index).iter_mut().enumerate() {
+                    *sum += if Some(class) == place {
+                        *weight
+                    } else {
+                        against
+                    };
+                }
+            }
+        }
+        let total: f64 = self.weights.iter().sum();
+        sum.as_mut_slice()
+            .iter_mut()
+            .for_each(|value| *value /= total);
+        if count == 2 {
+            return Rows::new(1, sum.iter().map(|row| row[1] - row[0]).collect());
+        }
+        Ok(sum)
+    }
+}
+
+/// The term of SAMME.R: log-probabilities less their mean.
+fn add_real(proba: &[f64], places: &[usize], sum: &mut [f64]) {
+    #[expect(clippy::cast_precision_loss, reason = "a number of classes")]
+    let count = sum.len() as f64;
+    let logs: Vec<f64> = proba.iter().map(|p| p.max(f64::EPSILON).ln()).collect();
+    let mean = 1.0 / count * logs.iter().sum::<f64>();
+    logs.iter()
+        .zip(places)
+        .for_each(|(log, place)| sum[*place] += (count - 1.0) * (log - mean));
+}
+
+impl Estimator for AdaBoost {
+    fn n_features(&self) -> usize {
+        self.width
+    }
+
+    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
+        Ok(argmax_labels(&self.decisions(rows)?, &self.classes))
+    }
+
+    fn classes(&self) -> Option<&Labels> {
+        Some(&self.classes)
+    }
+
+    fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        let count = self.classes.len();
+        #[expect(clippy::cast_precision_loss, reason = "a number of classes")]
+        let scale = count as f64 - 1.0;
+        Some(self.decisions(rows).and_then(|decisions| {
+            let scores = if count == 2 {
+                decisions
+                    .as_slice()
+                    .iter()
+                    .flat_map(|d| [-d / 2.0, d / 2.0])
+                    .collect()
+            } else {
+                decisions.as_slice().iter().map(|d| d / scale).collect()
+            };
+            let mut proba = Rows::new(count, scores)?;
+            (0..proba.n_rows()).for_each(|row| softmax(proba.row_mut(row)));
+            Ok(proba)
+        }))
+    }
+
+    fn decision_function(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        Some(self.decisions(rows))
+    }
+}

@@ -1,0 +1,327 @@
+//! Support vector machines and kernel ridge regression.
+
+use super::super::form::Kernel;
+use super::super::info::Task;
+use super::super::labels::Labels;
+use super::super::tensors::Matrix;
+use super::super::{Estimator, ModelError, Rows};
+use super::blocks::in_blocks;
+use super::dense::Dense;
+use super::proba::argmax;
+
+/// Rows compared with all support vectors.
+#[derive(Debug)]
+pub(super) struct Support {
+    kernel: Kernel,
+    /// Products with the support vectors.
+    dense: Dense,
+    vectors: Vec<f64>,
+}
+
+impl Support {
+    pub(super) fn new(vectors: Matrix<'_>, kernel: Kernel) -> Result<Self, ModelError> {
+        let dense = Dense::from_parts(
+            vectors.columns,
+            vectors.values.to_vec(),
+            vec![0.0; vectors.rows],
+        )?;
+        Ok(Self {
+            kernel,
+            dense,
+            vectors: vectors.values.to_vec(),
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.dense.outputs()
+    }
+
+    /// `dual` of the similarities of each row, `[n, dual.outputs()]`.
+    fn weighed(&self, rows: &Rows, dual: &Dense) -> Result<Rows, ModelError> {
+        let work = self.dense.len() + dual.len();
+        in_blocks(rows, work, |rows| dual.apply(&self.similarities(rows)?))
+    }
+
+    /// `[n, vectors]`.
+    fn similarities(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        rows.require_finite()?;
+        if let Kernel::Rbf { gamma } = self.kernel {
+            // Differences and not |x|^2 - 2 x s + |s|^2, which cancels for points that lie close.
+            let mut output = Rows::zeros(rows.n_rows(), self.len());
+            for (index, row) in rows.iter().enumerate() {
+                for (out, vector) in output
+                    .row_mut(index)
+                    .iter_mut()
+                    .zip(self.vectors.chunks_exact(row.len()))
+                {
+                    let squared: f64 = row.iter().zip(vector).map(|(x, s)| (x - s) * (x - s)).sum();
+                    *out = (-gamma * squared).exp();
+                }
+            }
+            return Ok(output);
+        }
+        let mut output = self.dense.apply(rows)?;
+        for value in output.as_mut_slice() {
+            *value = match self.kernel {
+                Kernel::Poly {
+                    gamma,
+                    coef0,
+                    degree,
+                } => (gamma * *value + coef0).powf(degree),
+                Kernel::Sigmoid { gamma, coef0 } => (gamma * *value + coef0).tanh(),
+                Kernel::Linear {} | Kernel::Rbf { .. } => *value,
+            };
+        }
+        Ok(output)
+    }
+}
+
+/// One weight a support vector: regression, or outlier detection by the sign.
+#[derive(Debug)]
+pub(super) struct KernelRegressor {
+    pub(super) support: Support,
+    pub(super) dual: Dense,
+    pub(super) outliers: bool,
+}
+
+impl Estimator for KernelRegressor {
+    fn n_features(&self) -> usize {
+        self.support.dense.inputs()
+    }
+
+    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
+        let scores = self.support.weighed(rows, &self.dual)?.into_values();
+        if !self.outliers {
+            return Ok(scores);
+        }
+        Ok(scores
+            .into_iter()
+            .map(|score| if score > 0.0 { 1.0 } else { -1.0 })
+            .collect())
+    }
+
+    fn task(&self) -> Task {
+        if self.outliers {
+            Task::OutlierDetection
+        } else {
+            Task::Regression
+        }
+    }
+}
+
+/// One machine for each pair of classes.
+#[derive(Debug)]
+pub(super) struct KernelClassifier {
+    pub(super) support: Support,
+    /// `[pairs, vectors]`: zero where a vector belongs to neither class.
+    pub(super) pairs: Dense,
+    pub(super) classes: Labels,
+    pub(super) break_ties: bool,
+    pub(super) platt: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+/// Pairs of classes in the order of the machines.
+fn pairs(classes: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..classes).flat_map(move |first| (first + 1..classes).map(move |second| (first, second)))
+}
+
+impl KernelClassifier {
+    /// Spreads `dual` `[classes - 1, vectors]` over one row a pair.
+    pub(super) fn spread(
+        dual: Matrix<'_>,
+        counts: &[u32],
+        intercept: &[f64],
+    ) -> Result<Dense, ModelError> {
+        let classes = counts.len();
+        let total = counts
+            .iter()
+            .try_fold(0_usize, |sum, count| sum.checked_add(*count as usize));
+        let expected = classes
+            .checked_mul(classes.saturating_sub(1))
+            .map(|twice| twice / 2);
+        if classes < 2
+            || dual.rows != classes - 1
+            || total != Some(dual.columns)
+            || expected != Some(intercept.len())
+        {
+            return Err(ModelError::store(
+                "the support vectors do not fit the classes",
+            ));
+        }
+        let size = dual
+            .columns
+            .checked_mul(intercept.len())
+            .filter(|size| *size <= 1 << 25);
+        let mut weights =
+            vec![0.0; size.ok_or_else(|| ModelError::store("too many pairs of classes"))?];
+        let starts: Vec<usize> = counts
+            .iter()
+            .scan(0, |start, count| {
+                Some(std::mem::replace(start, *start + *count as usize))
+            })
+            .collect();
+        for (row, (first, second)) in weights
+            .chunks_exact_mut(dual.columns.max(1))
+            .zip(pairs(classes))
+        {
+            for (class, line) in [(first, second - 1), (second, first)] {
+                let range = starts[class]..starts[class] + counts[class] as usize;
+                row[range.clone()].copy_from_slice(
+                    &dual.values[line * dual.columns..(line + 1) * dual.columns][range],
+                );
+            }
+        }
+        Dense::from_parts(dual.columns, weights, intercept.to_vec())
+    }
+
+    /// libsvm's decision for each pair; positive speaks for the first class.
+    fn decisions(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        self.support.weighed(rows, &self.pairs)
+    }
+
+    fn votes(&self, decisions: &[f64]) -> Vec<f64> {
+        let mut votes = vec![0.0; self.classes.len()];
+        for (decision, (first, second)) in decisions.iter().zip(pairs(self.classes.len())) {
+            votes[if *decision > 0.0 { first } else { second }] += 1.0;
+        }
+        votes
+    }
+
+    /// Votes, with the confidences squeezed below half a vote.
+    fn one_against_rest(&self, decisions: &[f64]) -> Vec<f64> {
+        let mut confidence = vec![0.0; self.classes.len()];
+        let mut votes = vec![0.0; self.classes.len()];
+        for (decision, (first, second)) in decisions.iter().zip(pairs(self.classes.len())) {
+            confidence[first] += decision;
+            confidence[second] -= decision;
+            votes[if *decision < 0.0 { second } else { first }] += 1.0;
+        }
+        votes
+            .iter()
+            .zip(confidence)
+            .map(|(votes, sum)| votes + sum / (3.0 * (sum.abs() + 1.0)))
+            .collect()
+    }
+
+    fn probabilities(&self, decisions: &[f64], (a, b): (&[f64], &[f64])) -> Vec<f64> {
+        let count = self.classes.len();
+        let mut pairwise = vec![0.0; count * count];
+        for (index, (first, second)) in pairs(count).enumerate() {
+            let p = platt(decisions[index], a[index], b[index]).clamp(1e-7, 1.0 - 1e-7);
+            pairwise[first * count + second] = p;
+            pairwise[second * count + first] = 1.0 - p;
+        }
+        couple(count, &pairwise)
+    }
+}
+
+/// Platt's sigmoid, without overflow.
+fn platt(decision: f64, a: f64, b: f64) -> f64 {
+    let x = decision * a + b;
+    if x >= 0.0 {
+        (-x).exp() / (1.0 + (-x).exp())
+    } else {
+        1.0 / (1.0 + x.exp())
+    }
+}
+
+/// Pairwise coupling by Wu, Lin and Weng (2004), second method, stopped where libsvm stops.
+fn couple(count: usize, r: &[f64]) -> Vec<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "a number of classes")]
+    let k = count as f64;
+    let mut q = vec![0.0; count * count];
+    for t in 0..count {
+        for j in (0..count).filter(|j| *j != t) {
+            q[t * count + t] += r[j * count + t] * r[j * count + t];
+            q[t * count + j] = -r[j * count + t] * r[t * count + j];
+        }
+    }
+    let mut p = vec![1.0 / k; count];
+    for _ in 0..count.max(100) {
+        let mut qp: Vec<f64> = q
+            .chunks_exact(count)
+            .map(|row| row.iter().zip(&p).map(|(q, p)| q * p).sum())
+            .collect();
+        let mut pqp: f64 = p.iter().zip(&qp).map(|(p, qp)| p * qp).sum();
+        if qp
+            .iter()
+            .fold(0.0, |max: f64, qp| max.max((qp - pqp).abs()))
+            < 0.005 / k
+        {
+            break;
+        }
+        for t in 0..count {
+            let diff = (pqp - qp[t]) / q[t * count + t];
+            p[t] += diff;
+            pqp = (pqp + diff * (diff * q[t * count + t] + 2.0 * qp[t]))
+                / (1.0 + diff)
+                / (1.0 + diff);
+            for j in 0..count {
+                qp[j] = (qp[j] + diff * q[t * count + j]) / (1.0 + diff);
+                p[j] /= 1.0 + diff;
+            }
+        }
+    }
+    p
+}
+
+impl Estimator for KernelClassifier {
+    fn n_features(&self) -> usize {
+        self.support.dense.inputs()
+    }
+
+    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
+        let decisions = self.decisions(rows)?;
+        let best = |row: &[f64]| {
+            argmax(&if self.break_ties && self.classes.len() > 2 {
+                self.one_against_rest(row)
+            } else {
+                self.votes(row)
+            })
+        };
+        Ok(decisions
+            .iter()
+            .map(|row| self.classes.value(best(row)))
+            .collect())
+    }
+
+    fn classes(&self) -> Option<&Labels> {
+        Some(&self.classes)
+    }
+
+    fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        let (a, b) = self.platt.as_ref()?;
+        let proba = |decisions: Rows| {
+            Rows::new(
+                self.classes.len(),
+                decisions
+                    .iter()
+                    .flat_map(|row| self.probabilities(row, (a, b)))
+                    .collect(),
+            )
+        };
+        Some(self.decisions(rows).and_then(proba))
+    }
+
+    fn decision_function(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        Some(self.decisions(rows).and_then(|decisions| {
+            match self.classes.len() {
+                2 => Rows::new(
+                    1,
+                    decisions
+                        .as_slice()
+                        .iter()
+                        .map(|decision| -decision)
+                        .collect(),
+                ),
+                count => Rows::new(
+                    count,
+                    decisions
+                        .iter()
+                        .flat_map(|row| self.one_against_rest(row))
+                        .collect(),
+                ),
+            }
+        }))
+    }
+}

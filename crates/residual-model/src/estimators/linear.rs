@@ -1,0 +1,84 @@
+//! Linear regressors and classifiers.
+
+use super::super::form::{Link, Proba};
+use super::super::labels::Labels;
+use super::super::{Estimator, ModelError, Rows};
+use super::dense::Dense;
+use super::proba::{argmax_labels, probabilities};
+
+/// One target.
+#[derive(Debug)]
+pub(super) struct LinearRegressor {
+    pub(super) dense: Dense,
+    pub(super) link: Link,
+}
+
+impl Estimator for LinearRegressor {
+    fn n_features(&self) -> usize {
+        self.dense.inputs()
+    }
+
+    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
+        rows.require_finite()?;
+        let mut values = self.dense.apply(rows)?.into_values();
+        if self.link == Link::Exp {
+            for value in &mut values {
+                *value = value.exp();
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// One score a class, or a single one for two.
+#[derive(Debug)]
+pub(super) struct LinearClassifier {
+    pub(super) dense: Dense,
+    pub(super) classes: Labels,
+    pub(super) proba: Proba,
+}
+
+impl LinearClassifier {
+    pub(super) fn new(dense: Dense, classes: Labels, proba: Proba) -> Result<Self, ModelError> {
+        let single = classes.len() == 2 && dense.outputs() == 1;
+        if classes.len() < 2 || !(single || dense.outputs() == classes.len()) {
+            return Err(ModelError::store(format!(
+                "{} scores do not fit {} classes",
+                dense.outputs(),
+                classes.len()
+            )));
+        }
+        Ok(Self {
+            dense,
+            classes,
+            proba,
+        })
+    }
+
+    fn scores(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        rows.require_finite()?;
+        self.dense.apply(rows)
+    }
+}
+
+impl Estimator for LinearClassifier {
+    fn n_features(&self) -> usize {
+        self.dense.inputs()
+    }
+
+    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
+        Ok(argmax_labels(&self.scores(rows)?, &self.classes))
+    }
+
+    fn classes(&self) -> Option<&Labels> {
+        Some(&self.classes)
+    }
+
+    fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        (self.proba != Proba::None).then(|| Ok(probabilities(&self.scores(rows)?, self.proba)))
+    }
+
+    fn decision_function(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        Some(self.scores(rows))
+    }
+}

@@ -1,0 +1,161 @@
+//! Nearest neighbours, by comparing with every point.
+
+use super::super::form::Metric;
+use super::super::labels::Labels;
+use super::super::{Estimator, ModelError, Rows};
+use super::blocks::in_blocks;
+use super::proba::{argmax, normalise};
+
+/// `KNeighborsRegressor` and `KNeighborsClassifier`.
+#[derive(Debug)]
+pub(super) struct Neighbors {
+    pub(super) points: Rows,
+    /// A target a point: a number, or the index of a class.
+    pub(super) targets: Vec<f64>,
+    pub(super) count: usize,
+    pub(super) metric: Metric,
+    pub(super) by_distance: bool,
+    pub(super) classes: Option<Labels>,
+}
+
+fn distance(metric: Metric, a: &[f64], b: &[f64]) -> f64 {
+    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    match metric {
+        Metric::Euclidean {} => differences.map(|d| d * d).sum::<f64>().sqrt(),
+        Metric::Manhattan {} => differences.sum(),
+        Metric::Chebyshev {} => differences.fold(0.0, f64::max),
+        Metric::Minkowski { p } => differences.map(|d| d.powf(p)).sum::<f64>().powf(1.0 / p),
+    }
+}
+
+/// Whether a target is the index of one of `count` classes.
+#[expect(clippy::cast_precision_loss, reason = "a number of classes")]
+fn whole_below(target: f64, count: usize) -> bool {
+    target.fract() == 0.0 && target >= 0.0 && target < count as f64
+}
+
+impl Neighbors {
+    pub(super) fn new(
+        points: Rows,
+        targets: &[f64],
+        count: usize,
+        metric: Metric,
+        by_distance: bool,
+        classes: Option<Labels>,
+    ) -> Result<Self, ModelError> {
+        let is_index = |target: &f64| {
+            classes
+                .as_ref()
+                .is_none_or(|classes| whole_below(*target, classes.len()))
+        };
+        if targets.len() != points.n_rows()
+            || count == 0
+            || count > targets.len()
+            || !targets.iter().all(is_index)
+        {
+            return Err(ModelError::store("the neighbours do not fit their targets"));
+        }
+        Ok(Self {
+            points,
+            targets: targets.to_vec(),
+            count,
+            metric,
+            by_distance,
+            classes,
+        })
+    }
+
+    /// Target and weight of the nearest points, nearest first, of equals the first.
+    fn nearest(&self, row: &[f64]) -> Vec<(f64, f64)> {
+        let mut all: Vec<(f64, usize)> = self
+            .points
+            .iter()
+            .map(|point| distance(self.metric, row, point))
+            .zip(0..)
+            .collect();
+        let order = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+        all.select_nth_unstable_by(self.count - 1, order);
+        all.truncate(self.count);
+        all.sort_by(order);
+        let at_point = all[0].0 == 0.0;
+        let weight = |distance: f64| match self.by_distance {
+            false => 1.0,
+            // Exactly on a point, only the points there count.
+            true if at_point => f64::from(u8::from(distance == 0.0)),
+            true => 1.0 / distance,
+        };
+        all.into_iter()
+            .map(|(distance, index)| (self.targets[index], weight(distance)))
+            .collect()
+    }
+
+    /// The weighted mean of the targets of the nearest.
+    fn mean(&self, row: &[f64]) -> f64 {
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for (target, weight) in self.nearest(row) {
+            sum += target * weight;
+            weights += weight;
+        }
+        sum / weights
+    }
+
+    fn shares(&self, row: &[f64], classes: usize) -> Vec<f64> {
+        let mut shares = vec![0.0; classes];
+        for (target, weight) in self.nearest(row) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "checked to be an index when built"
+            )]
+            let index = target as usize;
+            shares[index] += weight;
+        }
+        shares
+    }
+
+    /// A mean, or a share for each class, a row.
+    fn answers(&self, rows: &Rows) -> Result<Rows, ModelError> {
+        let work = self.points.as_slice().len();
+        in_blocks(rows, work, |rows| {
+            rows.require_finite()?;
+            match &self.classes {
+                None => Rows::new(1, rows.iter().map(|row| self.mean(row)).collect()),
+                Some(classes) => Rows::new(
+                    classes.len(),
+                    rows.iter()
+                        .flat_map(|row| self.shares(row, classes.len()))
+                        .collect(),
+                ),
+            }
+        })
+    }
+}
+
+impl Estimator for Neighbors {
+    fn n_features(&self) -> usize {
+        self.points.n_features()
+    }
+
+    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
+        let answers = self.answers(rows)?;
+        Ok(match &self.classes {
+            Some(classes) => answers
+                .iter()
+                .map(|shares| classes.value(argmax(shares)))
+                .collect(),
+            None => answers.into_values(),
+        })
+    }
+
+    fn classes(&self) -> Option<&Labels> {
+        self.classes.as_ref()
+    }
+
+    fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        self.classes.as_ref()?;
+        Some(self.answers(rows).map(|mut shares| {
+            (0..shares.n_rows()).for_each(|row| normalise(shares.row_mut(row)));
+            shares
+        }))
+    }
+}

@@ -1,0 +1,103 @@
+//! From scores to labels and probabilities.
+
+use super::super::Rows;
+use super::super::form::Proba;
+use super::super::labels::Labels;
+
+/// The label of the highest score, the first of equals; a single score decides between two classes by its sign.
+pub(super) fn argmax_labels(scores: &Rows, classes: &Labels) -> Vec<f64> {
+    scores
+        .iter()
+        .map(|row| {
+            classes.value(if let &[score] = row {
+                usize::from(score > 0.0)
+            } else {
+                argmax(row)
+            })
+        })
+        .collect()
+}
+
+/// Index of the highest value, the first of equals; NaN is never the highest.
+pub(super) fn argmax(row: &[f64]) -> usize {
+    let mut best = 0;
+    for (index, value) in row.iter().enumerate() {
+        if *value > row[best] {
+            best = index;
+        }
+    }
+    best
+}
+
+/// The logistic function.
+pub(super) fn sigmoid(x: f64) -> f64 {
+    if x >= 0.0 {
+        1.0 / (1.0 + (-x).exp())
+    } else {
+        let e = x.exp();
+        e / (1.0 + e)
+    }
+}
+
+/// Softmax in place, shifted by the maximum.
+pub(super) fn softmax(row: &mut [f64]) {
+    let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    for value in row.iter_mut() {
+        *value = (*value - max).exp();
+    }
+    normalise(row);
+}
+
+/// Divides by the sum.
+pub(super) fn normalise(row: &mut [f64]) {
+    let sum: f64 = row.iter().sum();
+    for value in row {
+        *value /= sum;
+    }
+}
+
+/// One column a class.
+pub(super) fn probabilities(scores: &Rows, proba: Proba) -> Rows {
+    if scores.n_features() == 1 {
+        let mut output = Rows::zeros(scores.n_rows(), 2);
+        for (index, score) in scores.as_slice().iter().enumerate() {
+            let row = output.row_mut(index);
+            if proba == Proba::Softmax {
+                row.copy_from_slice(&[-score, *score]);
+                softmax(row);
+            } else {
+                let p = if proba == Proba::ModifiedHuber {
+                    f64::midpoint(score.clamp(-1.0, 1.0), 1.0)
+                } else {
+                    sigmoid(*score)
+                };
+                row.copy_from_slice(&[1.0 - p, p]);
+            }
+        }
+        return output;
+    }
+    let mut output = scores.clone();
+    for index in 0..output.n_rows() {
+        let row = output.row_mut(index);
+        match proba {
+            Proba::Softmax => softmax(row),
+            Proba::ModifiedHuber => {
+                for value in row.iter_mut() {
+                    *value = f64::midpoint(value.clamp(-1.0, 1.0), 1.0);
+                }
+                // All classes rejected: every one is as likely.
+                if row.iter().all(|value| *value == 0.0) {
+                    row.fill(1.0);
+                }
+                normalise(row);
+            }
+            Proba::Sigmoid | Proba::None => {
+                for value in row.iter_mut() {
+                    *value = sigmoid(*value);
+                }
+                normalise(row);
+            }
+        }
+    }
+    output
+}

@@ -1,0 +1,154 @@
+//! Which globals a model may name.
+//!
+//! Nothing is ever called, so the list is not what makes loading safe; it is what makes a hostile file loud. A name on it
+//! stays an inert label until an extractor knows what it means.
+
+use super::arena::Global;
+
+/// Whole packages whose classes a fitted model may drag along: estimators, arrays, random states, loss functions.
+const PACKAGES: &[&str] = &[
+    "sklearn",
+    "_loss",
+    "scipy.sparse",
+    "scipy.interpolate",
+    "scipy.stats",
+    "pandas.core",
+    "pandas._libs",
+    "pandas.indexes",
+];
+
+/// numpy's modules that hold data, not tools.
+const NUMPY: &[&str] = &[
+    "numpy.core.multiarray",
+    "numpy.core.numeric",
+    "numpy.core._multiarray_umath",
+    "numpy.core._internal",
+    "numpy.ma",
+    "numpy.ma.core",
+    "numpy.dtypes",
+    "numpy.random._pickle",
+    "numpy.random._mt19937",
+    "numpy.random._pcg64",
+    "numpy.random._philox",
+    "numpy.random._sfc64",
+    "numpy.random._generator",
+    "numpy.random.mtrand",
+    "numpy.random.bit_generator",
+];
+
+/// Single names.
+const NAMES: &[(&str, &[&str])] = &[
+    (
+        "builtins",
+        &[
+            "bool",
+            "bytearray",
+            "bytes",
+            "complex",
+            "dict",
+            "float",
+            "frozenset",
+            "int",
+            "list",
+            "object",
+            "range",
+            "set",
+            "slice",
+            "str",
+            "tuple",
+            "type",
+        ],
+    ),
+    ("collections", &["OrderedDict", "defaultdict", "deque"]),
+    ("copyreg", &["_reconstructor", "__newobj__"]),
+    ("_codecs", &["encode"]),
+    ("functools", &["partial"]),
+    ("joblib.numpy_pickle", &["NumpyArrayWrapper"]),
+    ("numpy.core", &["_ufunc_reconstruct"]),
+];
+
+/// Names in numpy itself that are tools: loading or running files.
+const NUMPY_TOOLS: &[&str] = &[
+    "load",
+    "save",
+    "savez",
+    "loadtxt",
+    "fromfile",
+    "genfromtxt",
+    "memmap",
+    "fromregex",
+    "savetxt",
+    "frombuffer",
+    "apply_along_axis",
+    "vectorize",
+    "fromfunction",
+    "frompyfunc",
+    "piecewise",
+];
+
+/// Whether a model may name it.
+pub(crate) fn is_allowed(global: &Global) -> bool {
+    let (module, name) = (global.module.as_str(), global.name.as_str());
+    // A dotted name walks attributes: `sklearn.base` `os.system` would be one hop from anything.
+    if name.contains('.') {
+        return false;
+    }
+    let inside = |package: &str| {
+        module
+            .strip_prefix(package)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    PACKAGES.iter().any(|package| inside(package))
+        || NUMPY.contains(&module)
+        || (module == "numpy" && !NUMPY_TOOLS.contains(&name))
+        || NAMES
+            .iter()
+            .any(|(known, names)| *known == module && names.contains(&name))
+}
+
+/// The class whose array follows in the stream.
+pub(super) fn is_joblib_wrapper(global: &Global) -> bool {
+    global.is("joblib.numpy_pickle", "NumpyArrayWrapper")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_runners_are_refused_and_what_models_hold_is_not() {
+        for (module, name) in [
+            ("os", "system"),
+            ("posix", "system"),
+            ("nt", "system"),
+            ("subprocess", "Popen"),
+            ("builtins", "eval"),
+            ("__builtin__", "exec"),
+            ("builtins", "getattr"),
+            ("builtins", "__import__"),
+            ("__main__", "f"),
+            ("sklearn.base", "os.system"),
+            ("sklearnx", "y"),
+            ("numpy", "load"),
+            ("numpy.testing._private.utils", "runstring"),
+            ("joblib", "load"),
+            ("cloudpickle.cloudpickle", "_make_function"),
+            ("xgboost.sklearn", "XGBRegressor"),
+            ("functools", "reduce"),
+            ("pandas", "read_pickle"),
+        ] {
+            assert!(!is_allowed(&Global::new(module, name)), "{module}.{name}");
+        }
+        for (module, name) in [
+            ("sklearn.linear_model._base", "LinearRegression"),
+            ("numpy._core.multiarray", "_reconstruct"),
+            ("numpy", "float64"),
+            ("__builtin__", "set"),
+            ("_loss", "CyHalfSquaredError"),
+            ("copy_reg", "_reconstructor"),
+            ("joblib.numpy_pickle", "NumpyArrayWrapper"),
+        ] {
+            assert!(is_allowed(&Global::new(module, name)), "{module}.{name}");
+        }
+    }
+}

@@ -1,0 +1,507 @@
+//! One fitted scikit-learn object inside a pickle: typed access to its attributes, with every error naming the place.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::super::ModelError;
+use super::super::labels::Labels;
+use super::super::pickle::numpy::{self, Array};
+use super::super::pickle::{Global, Graph, Id, Node};
+use super::super::tensors::{Data, Key, Tensors};
+use super::supported;
+
+/// Version of scikit-learn, major and minor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version(pub(super) u32, pub(super) u32);
+
+impl Version {
+    /// Reads `1.5.2`, `0.24.dev0` and the like.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        Some(Self(
+            parts.next()?.parse().ok()?,
+            parts.next()?.parse().ok()?,
+        ))
+    }
+}
+
+/// Estimators inside each other, at most.
+const DEPTH_MAX: usize = 24;
+/// Estimators in one file, at most. A shared object counts each time it is met.
+const VISITS_MAX: usize = 50_000;
+
+/// Attributes of all estimators met, at most, beyond four for each object of the pickle.
+const WORK_MAX: usize = 4_000_000;
+
+/// What an extraction has written and may still write.
+#[derive(Debug)]
+pub(super) struct Extraction {
+    pub(super) tensors: Tensors,
+    visits: usize,
+    bytes_left: usize,
+    bytes_max: usize,
+}
+
+impl Extraction {
+    /// Room in proportion to the pickle: every number in it may widen eightfold, a shared one be written a few times.
+    pub(super) fn new(input_len: usize) -> Self {
+        let bytes_max = (16 << 20) + 16 * input_len;
+        Self {
+            tensors: Tensors::default(),
+            visits: 0,
+            bytes_left: bytes_max,
+            bytes_max,
+        }
+    }
+
+    /// Counts one estimator.
+    pub(super) fn visit(&mut self) -> Result<(), ModelError> {
+        self.visits += 1;
+        if self.visits > VISITS_MAX {
+            return Err(ModelError::Limit {
+                what: "estimators",
+                max: VISITS_MAX as u64,
+            });
+        }
+        Ok(())
+    }
+
+    /// Counts bytes about to be copied out of the pickle.
+    pub(super) fn spend(&mut self, bytes: usize) -> Result<(), ModelError> {
+        self.bytes_left = self
+            .bytes_left
+            .checked_sub(bytes)
+            .ok_or(ModelError::Limit {
+                what: "bytes of numbers",
+                max: self.bytes_max as u64,
+            })?;
+        Ok(())
+    }
+
+    /// Writes a tensor named after the place it comes from.
+    pub(super) fn put(
+        &mut self,
+        fitted: &Fitted<'_>,
+        name: &str,
+        shape: Vec<usize>,
+        data: Data,
+    ) -> Key {
+        self.tensors.put(fitted.place(name), shape, data)
+    }
+
+    pub(super) fn put_vector(&mut self, fitted: &Fitted<'_>, name: &str, values: Vec<f64>) -> Key {
+        self.tensors.put_vector(fitted.place(name), values)
+    }
+}
+
+/// A fitted object.
+#[derive(Clone, Debug)]
+pub(super) struct Fitted<'g> {
+    pub(super) graph: &'g Graph<'g>,
+    pub(super) id: Id,
+    pub(super) class: &'g Global,
+    pub(super) path: String,
+    pub(super) version: Version,
+    depth: usize,
+    /// Attributes looked through so far, shared by the whole pickle.
+    work: Rc<Cell<usize>>,
+}
+
+impl<'g> Fitted<'g> {
+    /// The outermost object of a pickle.
+    pub(super) fn root(graph: &'g Graph<'g>) -> Result<Self, ModelError> {
+        let id = graph.root();
+        let class = graph.class(id).ok_or_else(|| ModelError::NotAModel {
+            found: format!(
+                "the pickle holds {}, not a fitted model",
+                graph.describe(id)
+            ),
+        })?;
+        let version = Version(0, 0);
+        let mut root = Self {
+            graph,
+            id,
+            class,
+            path: String::new(),
+            version,
+            depth: 0,
+            work: Rc::default(),
+        };
+        root.require_library()?;
+        let text = root.optional_text("_sklearn_version").ok_or_else(|| {
+            root.unsupported("it has no `_sklearn_version`, so it is not an estimator or was written before scikit-learn 0.18")
+        })?;
+        root.version = Version::parse(&text)
+            .ok_or_else(|| root.fail(format!("version '{text}' cannot be read")))?;
+        if root.version < Version(0, 23) {
+            return Err(root.unsupported(format!(
+                "scikit-learn {text} is too old; 0.24 to today are read. Fit it again"
+            )));
+        }
+        Ok(root)
+    }
+
+    /// The object at `id`, named `path` from here.
+    pub(super) fn child(&self, id: Id, path: &str) -> Result<Self, ModelError> {
+        let path = self.place(path);
+        let Some(class) = self.graph.class(id) else {
+            return Err(self.fail(format!(
+                "{path} is {}, not an estimator",
+                self.graph.describe(id)
+            )));
+        };
+        if self.depth >= DEPTH_MAX {
+            return Err(ModelError::Limit {
+                what: "estimators inside each other",
+                max: DEPTH_MAX as u64,
+            });
+        }
+        let max = WORK_MAX + 4 * self.graph.len();
+        let attributes = self.graph.attributes(id).map_or(0, <[_]>::len);
+        self.work.set(self.work.get() + 16 + attributes);
+        if self.work.get() > max {
+            return Err(ModelError::Limit {
+                what: "attributes",
+                max: max as u64,
+            });
+        }
+        let mut child = Self {
+            graph: self.graph,
+            id,
+            class,
+            path,
+            version: self.version,
+            depth: self.depth + 1,
+            work: Rc::clone(&self.work),
+        };
+        child.require_library()?;
+        if let Some(version) = child
+            .optional_text("_sklearn_version")
+            .and_then(|text| Version::parse(&text))
+        {
+            child.version = version;
+        }
+        Ok(child)
+    }
+
+    /// The estimator in an attribute.
+    pub(super) fn attribute(&self, name: &str) -> Result<Self, ModelError> {
+        self.child(self.need(name)?, name)
+    }
+
+    fn require_library(&self) -> Result<(), ModelError> {
+        if self.class.module == "sklearn" || self.class.module.starts_with("sklearn.") {
+            return Ok(());
+        }
+        Err(self.unsupported("it does not come from scikit-learn"))
+    }
+
+    /// Name of something here, seen from the outermost object.
+    pub(super) fn place(&self, name: &str) -> String {
+        match (self.path.is_empty(), name.is_empty()) {
+            (true, _) => name.to_owned(),
+            (_, true) => self.path.clone(),
+            _ => format!("{}.{name}", self.path),
+        }
+    }
+
+    fn shown_path(&self) -> String {
+        if self.path.is_empty() {
+            "the top".to_owned()
+        } else {
+            self.path.clone()
+        }
+    }
+
+    /// An error about an attribute here.
+    pub(super) fn fail(&self, problem: impl Into<String>) -> ModelError {
+        ModelError::Attribute {
+            class: self.class.to_string(),
+            path: self.shown_path(),
+            problem: problem.into(),
+        }
+    }
+
+    /// An error about the whole object.
+    pub(super) fn unsupported(&self, reason: impl Into<String>) -> ModelError {
+        ModelError::Unsupported {
+            class: self.class.to_string(),
+            path: self.shown_path(),
+            reason: reason.into(),
+            supported: supported::list(),
+        }
+    }
+
+    /// An error about a model that answers with more than one value a row.
+    pub(super) fn several_targets(&self) -> ModelError {
+        self.unsupported("it predicts several targets at once; fit one model a target")
+    }
+
+    /// The attribute, `None` also for Python's `None`.
+    pub(super) fn get(&self, name: &str) -> Option<Id> {
+        let attributes = self.graph.attributes(self.id)?;
+        let found = attributes
+            .iter()
+            .rev()
+            .find(|(key, _)| self.graph.text(*key) == Some(name));
+        found
+            .map(|(_, value)| *value)
+            .filter(|value| !matches!(self.graph.node(*value), Node::None))
+    }
+
+    pub(super) fn need(&self, name: &str) -> Result<Id, ModelError> {
+        self.get(name).ok_or_else(|| {
+            let problem = if name.ends_with('_') {
+                "is missing: was the model fitted before it was saved?"
+            } else {
+                "is missing"
+            };
+            self.fail(format!("attribute `{name}` {problem}"))
+        })
+    }
+
+    fn wrong(&self, name: &str, id: Id, wanted: &str) -> ModelError {
+        self.fail(format!(
+            "attribute `{name}` is {}, not {wanted}",
+            self.graph.describe(id)
+        ))
+    }
+
+    pub(super) fn f64(&self, name: &str) -> Result<f64, ModelError> {
+        let id = self.need(name)?;
+        numpy::number(self.graph, id).ok_or_else(|| self.wrong(name, id, "a number"))
+    }
+
+    pub(super) fn usize(&self, name: &str) -> Result<usize, ModelError> {
+        let id = self.need(name)?;
+        whole(self.f64(name)?).ok_or_else(|| self.wrong(name, id, "a count"))
+    }
+
+    /// A flag; absent means `default`.
+    pub(super) fn bool_or(&self, name: &str, default: bool) -> bool {
+        self.get(name)
+            .and_then(|id| numpy::number(self.graph, id))
+            .map_or(default, |value| value != 0.0)
+    }
+
+    pub(super) fn optional_text(&self, name: &str) -> Option<String> {
+        numpy::text(self.graph, self.get(name)?)
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<String, ModelError> {
+        let id = self.need(name)?;
+        numpy::text(self.graph, id).ok_or_else(|| self.wrong(name, id, "text"))
+    }
+
+    /// The array `id` is; `name` is for messages.
+    pub(super) fn array_at(&self, id: Id, name: &str) -> Result<Array<'g>, ModelError> {
+        match Array::read(self.graph, id) {
+            Some(array) => array.map_err(|problem| self.fail(format!("attribute `{name}`: {problem}"))),
+            None if self.graph.class(id).is_some_and(|class| class.module.starts_with("scipy.sparse")) => {
+                Err(self.unsupported(format!("attribute `{name}` is a sparse matrix; call `densify()`, or fit on a dense array")))
+            }
+            None => Err(self.wrong(name, id, "an array")),
+        }
+    }
+
+    pub(super) fn array(&self, name: &str) -> Result<Array<'g>, ModelError> {
+        self.array_at(self.need(name)?, name)
+    }
+
+    /// Shape and elements of a number, an array of numbers or a list of numbers.
+    pub(super) fn numbers_at(
+        &self,
+        extraction: &mut Extraction,
+        id: Id,
+        name: &str,
+    ) -> Result<(Vec<usize>, Vec<f64>), ModelError> {
+        if let Some(items) = self.graph.items(id) {
+            extraction.spend(items.len() * 8)?;
+            let values: Option<Vec<_>> = items
+                .iter()
+                .map(|id| numpy::number(self.graph, *id))
+                .collect();
+            let values = values.ok_or_else(|| self.wrong(name, id, "a list of numbers"))?;
+            return Ok((vec![values.len()], values));
+        }
+        if let (None, Some(value)) = (Array::read(self.graph, id), numpy::number(self.graph, id)) {
+            return Ok((vec![], vec![value]));
+        }
+        let array = self.array_at(id, name)?;
+        extraction.spend(array.len() * 8)?;
+        let values = array
+            .f64s()
+            .map_err(|problem| self.fail(format!("attribute `{name}`: {problem}")))?;
+        Ok((array.shape, values))
+    }
+
+    pub(super) fn numbers(
+        &self,
+        extraction: &mut Extraction,
+        name: &str,
+    ) -> Result<(Vec<usize>, Vec<f64>), ModelError> {
+        self.numbers_at(extraction, self.need(name)?, name)
+    }
+
+    /// Numbers in one axis, or a single one.
+    pub(super) fn vector(
+        &self,
+        extraction: &mut Extraction,
+        name: &str,
+    ) -> Result<Vec<f64>, ModelError> {
+        let (shape, values) = self.numbers(extraction, name)?;
+        if shape.iter().filter(|&&len| len != 1).count() <= 1 {
+            return Ok(values);
+        }
+        Err(self.fail(format!(
+            "attribute `{name}` has shape {shape:?}, not one axis"
+        )))
+    }
+
+    /// Numbers in two axes; one axis counts as one row.
+    pub(super) fn matrix(
+        &self,
+        extraction: &mut Extraction,
+        name: &str,
+    ) -> Result<(usize, usize, Vec<f64>), ModelError> {
+        let (shape, values) = self.numbers(extraction, name)?;
+        match *shape.as_slice() {
+            [columns] => Ok((1, columns, values)),
+            [rows, columns] => Ok((rows, columns, values)),
+            _ => Err(self.fail(format!(
+                "attribute `{name}` has shape {shape:?}, not two axes"
+            ))),
+        }
+    }
+
+    /// A vector copied into a tensor.
+    pub(super) fn put_vector(
+        &self,
+        extraction: &mut Extraction,
+        name: &str,
+    ) -> Result<Key, ModelError> {
+        let values = self.vector(extraction, name)?;
+        Ok(extraction.put_vector(self, name, values))
+    }
+
+    /// A vector copied into a tensor, if it is there.
+    pub(super) fn put_optional(
+        &self,
+        extraction: &mut Extraction,
+        name: &str,
+    ) -> Result<Option<Key>, ModelError> {
+        self.get(name)
+            .map(|_| self.put_vector(extraction, name))
+            .transpose()
+    }
+
+    /// A matrix copied into a tensor.
+    pub(super) fn put_matrix(
+        &self,
+        extraction: &mut Extraction,
+        name: &str,
+    ) -> Result<Key, ModelError> {
+        let (rows, columns, values) = self.matrix(extraction, name)?;
+        Ok(extraction.put(self, name, vec![rows, columns], Data::F64(values)))
+    }
+
+    /// Items of a list, a tuple or an object array, with its shape.
+    pub(super) fn list_at(&self, id: Id, name: &str) -> Result<(Vec<usize>, Vec<Id>), ModelError> {
+        if let Some(items) = self.graph.items(id) {
+            return Ok((vec![items.len()], items.to_vec()));
+        }
+        let array = self.array_at(id, name)?;
+        let items = array
+            .objects()
+            .map_err(|problem| self.fail(format!("attribute `{name}`: {problem}")))?;
+        Ok((array.shape, items))
+    }
+
+    pub(super) fn list(&self, name: &str) -> Result<Vec<Id>, ModelError> {
+        Ok(self.list_at(self.need(name)?, name)?.1)
+    }
+
+    /// The estimators in a list.
+    pub(super) fn children(&self, name: &str) -> Result<Vec<Self>, ModelError> {
+        let ids = self.list(name)?;
+        ids.into_iter()
+            .enumerate()
+            .map(|(index, id)| self.child(id, &format!("{name}[{index}]")))
+            .collect()
+    }
+
+    /// Texts of an array or a list.
+    pub(super) fn texts_at(
+        &self,
+        extraction: &mut Extraction,
+        id: Id,
+        name: &str,
+    ) -> Result<Vec<String>, ModelError> {
+        let texts = if let Some(items) = self.graph.items(id) {
+            let texts = items.iter().map(|id| numpy::text(self.graph, *id));
+            texts
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(|| self.wrong(name, id, "a list of text"))?
+        } else {
+            self.array_at(id, name)?
+                .texts()
+                .map_err(|problem| self.fail(format!("attribute `{name}`: {problem}")))?
+        };
+        extraction.spend(texts.iter().map(|text| 24 + text.len()).sum())?;
+        Ok(texts)
+    }
+
+    /// The labels of a classifier; `None` for a regressor.
+    pub(super) fn classes(
+        &self,
+        extraction: &mut Extraction,
+    ) -> Result<Option<Labels>, ModelError> {
+        let is_classifier = self.class.name.ends_with("Classifier");
+        is_classifier
+            .then(|| self.labels(extraction, "classes_"))
+            .transpose()
+    }
+
+    /// Class labels.
+    pub(super) fn labels(
+        &self,
+        extraction: &mut Extraction,
+        name: &str,
+    ) -> Result<Labels, ModelError> {
+        let id = self.need(name)?;
+        if self.graph.items(id).is_some() {
+            return Err(self.unsupported(format!(
+                "`{name}` is a list: models of several targets are not read"
+            )));
+        }
+        let array = self.array_at(id, name)?;
+        if array.is_text() {
+            return Ok(Labels::Text(self.texts_at(extraction, id, name)?));
+        }
+        let values = self.numbers_at(extraction, id, name)?.1;
+        if array.shape.len() != 1
+            || values
+                .iter()
+                .any(|value| !value.is_finite() || value.abs() > 9.0e15)
+        {
+            return Err(self.fail(format!("`{name}` are not plain labels")));
+        }
+        Ok(Labels::Numbers(values))
+    }
+}
+
+/// A whole number that is not negative.
+#[expect(clippy::float_cmp, reason = "a value is whole or it is not")]
+pub(super) fn whole(value: f64) -> Option<usize> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked on the line below"
+    )]
+    let count = value as usize;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a value that loses precision is refused"
+    )]
+    (count as f64 == value && value < 9.0e15).then_some(count)
+}

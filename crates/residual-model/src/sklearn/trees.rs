@@ -1,0 +1,220 @@
+//! Decision trees and their averages: forests, isolation forests; and the dummies that stand beside them.
+
+use super::super::ModelError;
+use super::super::form::Form;
+use super::super::labels::Labels;
+use super::fitted::{Extraction, Fitted, Version, whole};
+use super::grove::{Grove, real};
+
+/// Whether this version of this class takes NaN for a missing value.
+fn takes_missing(fitted: &Fitted<'_>, tree: &Fitted<'_>) -> bool {
+    let since = match fitted.class.name.as_str() {
+        name if name.starts_with("Decision") => Version(1, 3),
+        name if name.starts_with("Random") => Version(1, 4),
+        _ => Version(1, 6),
+    };
+    let splitter = tree.optional_text("splitter");
+    let by_splitter = fitted.version >= Version(1, 6) || splitter.as_deref() == Some("best");
+    let criterion = tree.optional_text("criterion").unwrap_or_default();
+    fitted.version >= since && by_splitter && criterion != "absolute_error"
+}
+
+/// A single decision tree.
+pub(super) fn tree(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
+    forest_of(extraction, fitted, std::slice::from_ref(fitted))
+}
+
+/// A forest.
+pub(super) fn forest(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
+    let trees = fitted.children("estimators_")?;
+    if trees.is_empty() {
+        return Err(fitted.fail("`estimators_` is empty"));
+    }
+    forest_of(extraction, fitted, &trees)
+}
+
+fn forest_of(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+    trees: &[Fitted<'_>],
+) -> Result<Form, ModelError> {
+    let classes = fitted.classes(extraction)?;
+    let mut grove = Grove::default();
+    for tree in trees {
+        grove.add(
+            extraction,
+            tree,
+            classes.is_some() && fitted.version < Version(1, 4),
+        )?;
+    }
+    let missing = takes_missing(fitted, &trees[0]);
+    Ok(Form::Forest {
+        trees: grove.put(extraction, fitted, true, missing, None),
+        classes,
+    })
+}
+
+/// `IsolationForest`: leaves become path lengths, features become columns of the whole.
+pub(super) fn isolation(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Form, ModelError> {
+    let trees = fitted.children("estimators_")?;
+    let features = fitted.list("estimators_features_")?;
+    if trees.is_empty() || features.len() != trees.len() {
+        return Err(fitted.fail("`estimators_` and `estimators_features_` do not fit"));
+    }
+    let mut grove = Grove::default();
+    for (index, (tree, features)) in trees.iter().zip(features).enumerate() {
+        let before = grove.left.len();
+        let size = grove.add(extraction, tree, false)?;
+        let columns = fitted
+            .numbers_at(extraction, features, "estimators_features_")?
+            .1;
+        for feature in &mut grove.feature[before..] {
+            let column = usize::try_from(*feature)
+                .ok()
+                .and_then(|feature| columns.get(feature))
+                .copied();
+            *feature = column
+                .and_then(whole)
+                .and_then(|column| i32::try_from(column).ok())
+                .unwrap_or(-1);
+        }
+        let lengths = path_lengths(
+            extraction,
+            fitted,
+            tree,
+            index,
+            &grove.left[before..],
+            &grove.right[before..],
+        )?;
+        if grove.outputs != 1 || lengths.len() != size {
+            return Err(tree.fail("its leaves are not of one value"));
+        }
+        grove.values.truncate(before);
+        grove.values.extend(lengths);
+    }
+    let samples = fitted
+        .f64("_max_samples")
+        .or_else(|_| fitted.f64("max_samples_"))?;
+    #[expect(clippy::cast_precision_loss, reason = "a number of trees")]
+    let normaliser = average_path_length(samples) * trees.len() as f64;
+    let offset = fitted.put_vector(extraction, "offset_")?;
+    let missing = fitted.version >= Version(1, 6);
+    let trees = grove.put(extraction, fitted, true, missing, None);
+    Ok(Form::Isolation {
+        trees,
+        normaliser: extraction.put_vector(fitted, "normaliser", vec![normaliser]),
+        offset,
+    })
+}
+
+/// For every node its depth, and the mean depth of what an unfinished leaf would still hold.
+fn path_lengths(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+    tree: &Fitted<'_>,
+    index: usize,
+    left: &[i32],
+    right: &[i32],
+) -> Result<Vec<f64>, ModelError> {
+    let mut depths = vec![1.0; left.len()];
+    for node in 0..left.len() {
+        // A child that does not follow its parent is refused when the trees are built.
+        for child in [left[node], right[node]]
+            .into_iter()
+            .filter_map(|child| usize::try_from(child).ok())
+        {
+            if child > node && child < depths.len() {
+                depths[child] = depths[node] + 1.0;
+            }
+        }
+    }
+    let average = if let Some(id) = fitted.get("_average_path_length_per_tree") {
+        let (_, lists) = fitted.list_at(id, "_average_path_length_per_tree")?;
+        let id = lists
+            .get(index)
+            .copied()
+            .ok_or_else(|| fitted.fail("`_average_path_length_per_tree` is too short"))?;
+        fitted
+            .numbers_at(extraction, id, "_average_path_length_per_tree")?
+            .1
+    } else {
+        let tree = tree.attribute("tree_")?;
+        let nodes = tree.array("nodes")?;
+        real(&tree, &nodes, "n_node_samples")?
+            .into_iter()
+            .map(average_path_length)
+            .collect()
+    };
+    Ok(depths
+        .iter()
+        .zip(average)
+        .map(|(depth, average)| depth + average - 1.0)
+        .collect())
+}
+
+/// Mean depth of an unsuccessful search in a binary search tree of `count` keys.
+fn average_path_length(count: f64) -> f64 {
+    /// The Euler-Mascheroni constant.
+    const EULER: f64 = 0.577_215_664_901_532_9;
+    if count <= 1.0 {
+        0.0
+    } else if count <= 2.0 {
+        1.0
+    } else {
+        2.0 * ((count - 1.0).ln() + EULER) - 2.0 * (count - 1.0) / count
+    }
+}
+
+/// `DummyRegressor` and `DummyClassifier`, as trees of one leaf would be.
+pub(super) fn dummy(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
+    if fitted.class.name == "DummyRegressor" {
+        let constant = fitted.vector(extraction, "constant_")?;
+        if constant.len() != 1 {
+            return Err(fitted.several_targets());
+        }
+        return Ok(Form::Constant {
+            values: extraction.put_vector(fitted, "constant_", constant),
+            classes: None,
+        });
+    }
+    let classes = fitted.labels(extraction, "classes_")?;
+    match fitted.text("strategy")?.as_str() {
+        "prior" => Ok(Form::Constant {
+            values: fitted.put_vector(extraction, "class_prior_")?,
+            classes: Some(classes),
+        }),
+        "most_frequent" => {
+            let prior = fitted.vector(extraction, "class_prior_")?;
+            let best =
+                prior.iter().enumerate().fold(
+                    0,
+                    |best, (index, value)| if *value > prior[best] { index } else { best },
+                );
+            let values = (0..prior.len())
+                .map(|index| f64::from(u8::from(index == best)))
+                .collect();
+            Ok(Form::Constant {
+                values: extraction.put_vector(fitted, "class_prior_", values),
+                classes: Some(classes),
+            })
+        }
+        "constant" => {
+            let Labels::Numbers(numbers) = &classes else {
+                return Err(fitted.unsupported("strategy 'constant' of text is not read"));
+            };
+            let constant = fitted.f64("constant")?;
+            let values = numbers
+                .iter()
+                .map(|label| f64::from(u8::from(label.to_bits() == constant.to_bits())))
+                .collect();
+            Ok(Form::Constant {
+                values: extraction.put_vector(fitted, "constant", values),
+                classes: Some(classes),
+            })
+        }
+        other => Err(fitted.unsupported(format!("strategy '{other}' gives a random answer"))),
+    }
+}

@@ -1,4 +1,0 @@
-//! The input is a file of joblib, compressed or not.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| residual_fuzz::joblib(bytes));

@@ -1,4 +1,0 @@
-//! The input is a pickle.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| residual_fuzz::pickle(bytes));
