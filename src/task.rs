@@ -108,7 +108,7 @@ pub fn check_labels(labels: &Labels) -> Result<(), String> {
 
 /// How the rows of one log are judged.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Judge {
+pub struct TaskSpec {
     /// The task.
     pub task: Task,
     /// A classification's labels, where they are known.
@@ -116,7 +116,7 @@ pub struct Judge {
     pub labels: Option<Labels>,
 }
 
-impl Judge {
+impl TaskSpec {
     /// Labels, known ones or not.
     #[must_use]
     pub fn of_labels(labels: Option<Labels>) -> Self {
@@ -174,7 +174,7 @@ impl Judge {
 }
 
 /// Such as ``classification of `setosa`, `versicolor` ``.
-impl fmt::Display for Judge {
+impl fmt::Display for TaskSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.labels {
             Some(labels) => write!(f, "{} of {labels}", self.task),
@@ -212,18 +212,18 @@ mod tests {
 
     #[test]
     fn a_judge_names_labels_and_knows_their_classes() {
-        let judge = Judge::of_labels(Some(text()));
+        let spec = TaskSpec::of_labels(Some(text()));
         assert_eq!(
-            (judge.name(1.0), judge.class(1.0)),
+            (spec.name(1.0), spec.class(1.0)),
             ("yes".to_owned(), Some(1))
         );
-        assert_eq!((judge.name(5.0), judge.class(5.0)), ("5".to_owned(), None));
-        let bare = Judge::of_labels(None);
+        assert_eq!((spec.name(5.0), spec.class(5.0)), ("5".to_owned(), None));
+        let bare = TaskSpec::of_labels(None);
         assert_eq!(
             (bare.class(3.0), bare.class(0.5), bare.class(-1.0)),
             (Some(3), None, None)
         );
-        assert!(judge.agrees(&bare) && !judge.agrees(&Judge::default()));
+        assert!(spec.agrees(&bare) && !spec.agrees(&TaskSpec::default()));
     }
 
     #[test]

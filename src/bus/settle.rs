@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use self::{consumer::SettlingConsumer, dead::Graveyard};
+use self::{consumer::SettlingConsumer, dead::DeadLetterWriter};
 use super::{
     BrokerInfo, Bus, BusError, Capabilities, Config, Consumer, Depth, Link, Publisher, Topology,
     backend::Backend,
@@ -74,13 +74,15 @@ impl Settling {
     }
 
     /// Where the dead letters of the group go. Dead letters themselves have no such place.
-    fn graveyard(&self, topic: &str, group: &str) -> Result<Option<Graveyard>, BusError> {
+    fn dead_letters(&self, topic: &str, group: &str) -> Result<Option<DeadLetterWriter>, BusError> {
         if group == DEAD_GROUP {
             return Ok(None);
         }
         self.check_group(&dead_topic(topic, group), DEAD_GROUP)?;
         let backend = Arc::clone(&self.backend);
-        Ok(Some(Graveyard::new(backend, topic, group, self.clock)))
+        Ok(Some(DeadLetterWriter::new(
+            backend, topic, group, self.clock,
+        )))
     }
 }
 
@@ -128,7 +130,7 @@ impl Bus for Settling {
         window: usize,
     ) -> Result<Box<dyn Consumer>, BusError> {
         self.check_group(topic, group)?;
-        let graveyard = self.graveyard(topic, group)?;
+        let dead_letters = self.dead_letters(topic, group)?;
         let source = consumer::Source {
             backend: Arc::clone(&self.backend),
             topic: topic.to_owned(),
@@ -136,7 +138,9 @@ impl Bus for Settling {
             window: window.max(1),
             attempts_max: self.attempts_max,
         };
-        Ok(Box::new(SettlingConsumer::open(source, graveyard).await?))
+        Ok(Box::new(
+            SettlingConsumer::open(source, dead_letters).await?,
+        ))
     }
 
     async fn depth(&self, topic: &str, group: &str) -> Result<Depth, BusError> {

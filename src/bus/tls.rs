@@ -72,7 +72,7 @@ fn refused(reason: String, mend: &str) -> BusError {
 #[cfg(all(not(feature = "tls"), any(feature = "rabbitmq", feature = "nats")))]
 pub(in crate::bus) fn refusal(
     _error: &(dyn std::error::Error + 'static),
-) -> Option<super::remote::Trouble> {
+) -> Option<super::remote::ConnectError> {
     None
 }
 

@@ -4,8 +4,8 @@ use plotters::prelude::DrawingBackend;
 
 use super::{
     ChartError, Color,
-    panel::{LABEL, Panel, Scale, WHITE, height, snap},
-    pen::{Anchor, BLACK, Pen},
+    axes::{Axes, LABEL, Scale, WHITE, height, snap},
+    canvas::{Anchor, BLACK, Canvas},
 };
 use crate::stats::ClassShape;
 
@@ -23,35 +23,35 @@ const NAME_LETTERS_MAX: usize = 14;
 
 /// Draws the classes on the axes of `panel`.
 pub(super) fn draw<B: DrawingBackend>(
-    panel: &Panel<'_>,
-    pen: &Pen<B>,
+    axes: &Axes<'_>,
+    canvas: &Canvas<B>,
     classes: &ClassShape,
 ) -> Result<(), ChartError> {
     let bars = classes.confusion.right_and_wrong();
     let tallest = bars.iter().map(|(_, right, wrong)| right + wrong).max();
     let Some(tallest) = tallest.filter(|tallest| *tallest > 0) else {
-        return panel.without_rows(pen, "true class");
+        return axes.without_rows(canvas, "true class");
     };
     let scale = Scale::of_counts(
-        panel.frame,
+        axes.frame,
         (-0.5, place(bars.len()) - 0.5),
         height(tallest) * HEADROOM,
-        panel.config.counts,
+        axes.config.counts,
     );
     for (index, (_, right, wrong)) in bars.iter().enumerate() {
-        bar(panel, pen, &scale, index, (0, *right), panel.config.color)?;
-        bar(panel, pen, &scale, index, (*right, right + wrong), WRONG)?;
+        bar(axes, canvas, &scale, index, (0, *right), axes.config.color)?;
+        bar(axes, canvas, &scale, index, (*right, right + wrong), WRONG)?;
     }
-    names(panel, pen, &scale, &bars)?;
-    let label_width = panel.y_axis(pen, &scale)?;
-    panel.labels(pen, "true class", label_width)?;
-    panel.spines(pen)?;
-    legend(panel, pen, classes)
+    names(axes, canvas, &scale, &bars)?;
+    let label_width = axes.y_axis(canvas, &scale)?;
+    axes.labels(canvas, "true class", label_width)?;
+    axes.spines(canvas)?;
+    legend(axes, canvas, classes)
 }
 
 fn bar<B: DrawingBackend>(
-    panel: &Panel<'_>,
-    pen: &Pen<B>,
+    axes: &Axes<'_>,
+    canvas: &Canvas<B>,
     scale: &Scale,
     index: usize,
     (from, to): (u64, u64),
@@ -60,39 +60,39 @@ fn bar<B: DrawingBackend>(
     if from == to {
         return Ok(());
     }
-    let bottom = snap(panel.frame.bottom);
+    let bottom = snap(axes.frame.bottom);
     let level = |count: u64| match count {
         0 => bottom,
-        count => snap(scale.y(height(count)).clamp(panel.frame.top, bottom)),
+        count => snap(scale.y(height(count)).clamp(axes.frame.top, bottom)),
     };
     let left = snap(scale.x(place(index) - BAR / 2.0));
     let right = snap(scale.x(place(index) + BAR / 2.0));
     let (upper_left, lower_right) = ((left, level(to)), (right, level(from)));
-    pen.rectangle(upper_left, lower_right, color, 0.5)?;
-    pen.outline(upper_left, lower_right, pen.points(0.8), BLACK)
+    canvas.rectangle(upper_left, lower_right, color, 0.5)?;
+    canvas.outline(upper_left, lower_right, canvas.points(0.8), BLACK)
 }
 
 /// As many names as fit side by side.
 fn names<B: DrawingBackend>(
-    panel: &Panel<'_>,
-    pen: &Pen<B>,
+    axes: &Axes<'_>,
+    canvas: &Canvas<B>,
     scale: &Scale,
     bars: &[(&str, u64, u64)],
 ) -> Result<(), ChartError> {
     let short = |name: &str| -> String { name.chars().take(NAME_LETTERS_MAX).collect() };
     let names: Vec<_> = bars.iter().map(|(name, _, _)| short(name)).collect();
-    let widths = names.iter().map(|name| pen.text_width(name, LABEL));
-    let widest = widths.fold(1.0, f64::max) + pen.points(4.0);
+    let widths = names.iter().map(|name| canvas.text_width(name, LABEL));
+    let widest = widths.fold(1.0, f64::max) + canvas.points(4.0);
     let room = scale.x(1.0) - scale.x(0.0);
     let mut free_from = f64::NEG_INFINITY;
-    let bottom = panel.frame.bottom;
+    let bottom = axes.frame.bottom;
     for (index, name) in names.iter().enumerate() {
         let x = snap(scale.x(place(index)));
-        let notch = [(x, bottom), (x, bottom + pen.points(3.5))];
-        pen.line(&notch, pen.points(0.8), BLACK)?;
+        let notch = [(x, bottom), (x, bottom + canvas.points(3.5))];
+        canvas.line(&notch, canvas.points(0.8), BLACK)?;
         if room >= widest || x - widest / 2.0 >= free_from {
-            let baseline = bottom + pen.points(7.5 + 0.729 * LABEL);
-            pen.text(name, (x, baseline), LABEL, Anchor::Centre)?;
+            let baseline = bottom + canvas.points(7.5 + 0.729 * LABEL);
+            canvas.text(name, (x, baseline), LABEL, Anchor::Centre)?;
             free_from = x + widest / 2.0;
         }
     }
@@ -101,35 +101,35 @@ fn names<B: DrawingBackend>(
 
 /// What the colours mean, in the headroom.
 fn legend<B: DrawingBackend>(
-    panel: &Panel<'_>,
-    pen: &Pen<B>,
+    axes: &Axes<'_>,
+    canvas: &Canvas<B>,
     classes: &ClassShape,
 ) -> Result<(), ChartError> {
     let score = &classes.score;
     let entries = [
-        (panel.config.color, format!("right {}", score.right)),
+        (axes.config.color, format!("right {}", score.right)),
         (WRONG, format!("wrong {}", score.n - score.right)),
     ];
-    let (inside, side) = (pen.points(0.5 * LABEL), pen.points(LABEL));
+    let (inside, side) = (canvas.points(0.5 * LABEL), canvas.points(LABEL));
     let widths = entries
         .iter()
-        .map(|(_, text)| pen.text_width(text, LABEL) + side + 2.0 * inside);
+        .map(|(_, text)| canvas.text_width(text, LABEL) + side + 2.0 * inside);
     let width: f64 = widths.clone().sum::<f64>() + inside;
     let (left, top) = (
-        snap(panel.frame.right - inside - width),
-        snap(panel.frame.top + inside),
+        snap(axes.frame.right - inside - width),
+        snap(axes.frame.top + inside),
     );
     let corner = (snap(left + width), snap(top + side + 2.0 * inside));
-    pen.rectangle((left, top), corner, WHITE, 0.8)?;
-    pen.outline((left, top), corner, 1.0, Color(204, 204, 204))?;
+    canvas.rectangle((left, top), corner, WHITE, 0.8)?;
+    canvas.outline((left, top), corner, 1.0, Color(204, 204, 204))?;
     let mut x = left + inside;
     for ((color, text), width) in entries.iter().zip(widths) {
         let upper_left = (snap(x), snap(top + inside));
         let lower_right = (snap(x + side), snap(top + inside + side));
-        pen.rectangle(upper_left, lower_right, *color, 0.5)?;
-        pen.outline(upper_left, lower_right, pen.points(0.8), BLACK)?;
+        canvas.rectangle(upper_left, lower_right, *color, 0.5)?;
+        canvas.outline(upper_left, lower_right, canvas.points(0.8), BLACK)?;
         let baseline = top + inside + 0.86 * side;
-        pen.text(text, (x + side + inside, baseline), LABEL, Anchor::Left)?;
+        canvas.text(text, (x + side + inside, baseline), LABEL, Anchor::Left)?;
         x += width;
     }
     Ok(())

@@ -7,11 +7,11 @@ use plotters::{
 
 use super::{
     ChartError, Config, Format,
+    axes::{Axes, Frame},
     axis::significant,
+    canvas::{Anchor, Canvas, SUB},
     classes,
     font::Typeface,
-    panel::{Frame, Panel},
-    pen::{Anchor, Pen, SUB},
     raster::Raster,
 };
 use crate::stats::{ErrorKind, Report, Snapshot};
@@ -84,16 +84,16 @@ fn draw<B: DrawingBackend>(
     config: &Config,
     typeface: &Typeface,
 ) -> Result<(), ChartError> {
-    let pen = Pen::new(backend.into_drawing_area(), typeface, config.dpi);
+    let canvas = Canvas::new(backend.into_drawing_area(), typeface, config.dpi);
     let size = (f64::from(config.width), f64::from(config.height));
-    pen.rectangle((0.0, 0.0), size, super::Color(255, 255, 255), 1.0)?;
+    canvas.rectangle((0.0, 0.0), size, super::Color(255, 255, 255), 1.0)?;
     let kinds = match &snapshot.classes {
         Some(_) => &[ErrorKind::Absolute],
         None => config.view.kinds(),
     };
     let frames = Frame::side_by_side(size, kinds.len());
     for (&kind, &frame) in kinds.iter().zip(&frames) {
-        let panel = Panel {
+        let axes = Axes {
             frame,
             kind,
             shape: snapshot.shape(kind),
@@ -101,8 +101,8 @@ fn draw<B: DrawingBackend>(
             config,
         };
         match &snapshot.classes {
-            Some(labelled) => classes::draw(&panel, &pen, labelled)?,
-            None => panel.draw(&pen)?,
+            Some(labelled) => classes::draw(&axes, &canvas, labelled)?,
+            None => axes.draw(&canvas)?,
         }
     }
     if config.title
@@ -110,11 +110,11 @@ fn draw<B: DrawingBackend>(
     {
         let at = (
             f64::midpoint(first.left, last.right),
-            first.top - pen.points(6.0),
+            first.top - canvas.points(6.0),
         );
-        pen.text(&title(snapshot), at, 12.0, Anchor::Centre)?;
+        canvas.text(&title(snapshot), at, 12.0, Anchor::Centre)?;
     }
-    pen.present()
+    canvas.present()
 }
 
 /// Such as `n = 442, MAE = 43.28 (95 %: 40.34 to 46.21)`, or `n = 150, accuracy = 0.9733`.

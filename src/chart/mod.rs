@@ -18,14 +18,14 @@
 //!
 //! The look is matplotlib's, whose pictures this one stands beside: same margins, same ticks, same font.
 
+mod axes;
 mod axis;
+mod canvas;
 mod classes;
 mod color;
 mod config;
 mod figure;
 mod font;
-mod panel;
-mod pen;
 mod raster;
 
 pub use color::Color;

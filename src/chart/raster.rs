@@ -10,8 +10,8 @@ use plotters_backend::{
 };
 
 use super::{
+    canvas::{BASELINE, SUB, SVG_SIZE},
     font::Typeface,
-    pen::{BASELINE, SUB, SVG_SIZE},
 };
 
 /// Pixels, 3 bytes each, white at first.

@@ -39,9 +39,9 @@ fn model(config: &Config) -> Result<String> {
     let path = &config.predictor.model;
     let model = inputs::open_model(path)?;
     let info = model.info();
-    let judge = pipeline::judged_by(config, &model)?;
+    let spec = pipeline::with_task(config, &model)?;
     Ok(format!(
-        "{path} is a {} of {} features, a {judge}",
+        "{path} is a {} of {} features, a {spec}",
         info.class, info.n_features
     ))
 }

@@ -10,21 +10,21 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{LinkState, answer::Refusal, gauges, moment::Moment, serve::Desk};
+use super::{LinkState, answer::Refusal, gauges, serve::AppState, snapshot::StatusSnapshot};
 use crate::chart::{self, Format};
 
-pub(super) async fn summary(State(desk): State<Arc<Desk>>) -> Json<Moment> {
-    Json(desk.moment())
+pub(super) async fn summary(State(state): State<Arc<AppState>>) -> Json<StatusSnapshot> {
+    Json(state.snapshot())
 }
 
 /// The picture as the plot service last drew it; drawn anew where that one is no PNG.
-pub(super) async fn png(State(desk): State<Arc<Desk>>) -> Result<Response, Refusal> {
-    let path = desk.picture.clone();
+pub(super) async fn png(State(state): State<Arc<AppState>>) -> Result<Response, Refusal> {
+    let path = state.picture.clone();
     let is_png = path
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
     if !is_png {
-        return drawn(&desk, Format::Png).await;
+        return drawn(&state, Format::Png).await;
     }
     let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
     match read {
@@ -37,19 +37,19 @@ pub(super) async fn png(State(desk): State<Arc<Desk>>) -> Result<Response, Refus
 }
 
 /// The picture, drawn from what is known now.
-pub(super) async fn svg(State(desk): State<Arc<Desk>>) -> Result<Response, Refusal> {
-    drawn(&desk, Format::Svg).await
+pub(super) async fn svg(State(state): State<Arc<AppState>>) -> Result<Response, Refusal> {
+    drawn(&state, Format::Svg).await
 }
 
-async fn drawn(desk: &Desk, format: Format) -> Result<Response, Refusal> {
-    let snapshot = desk.view.borrow().distribution.clone();
+async fn drawn(state: &AppState, format: Format) -> Result<Response, Refusal> {
+    let snapshot = state.view.borrow().distribution.clone();
     let Some(snapshot) = snapshot else {
         return Err(Refusal::new(
             StatusCode::NOT_FOUND,
             "no picture yet: it comes with the second row",
         ));
     };
-    let style = desk.style.clone();
+    let style = state.style.clone();
     let drawn = tokio::task::spawn_blocking(move || chart::render(&snapshot, &style, format)).await;
     match drawn {
         Ok(Ok(bytes)) => Ok(([(header::CONTENT_TYPE, format.media_type())], bytes).into_response()),
@@ -60,10 +60,10 @@ async fn drawn(desk: &Desk, format: Format) -> Result<Response, Refusal> {
     }
 }
 
-pub(super) async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
-    gauges::set(&desk.moment());
+pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Response {
+    gauges::set(&state.snapshot());
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], (desk.metrics)()).into_response()
+    ([(header::CONTENT_TYPE, kind)], (state.metrics)()).into_response()
 }
 
 /// The process answers, so it lives.
@@ -72,8 +72,8 @@ pub(super) async fn healthz() -> &'static str {
 }
 
 /// Whether the process can do its work now.
-pub(super) async fn readyz(State(desk): State<Arc<Desk>>) -> Response {
-    let reason = not_ready(&desk);
+pub(super) async fn readyz(State(state): State<Arc<AppState>>) -> Response {
+    let reason = not_ready(&state);
     let status = if reason.is_none() {
         StatusCode::OK
     } else {
@@ -86,11 +86,11 @@ pub(super) async fn readyz(State(desk): State<Arc<Desk>>) -> Response {
         .into_response()
 }
 
-fn not_ready(desk: &Desk) -> Option<String> {
-    if desk.draining.is_cancelled() || desk.stop.is_cancelled() {
+fn not_ready(state: &AppState) -> Option<String> {
+    if state.draining.is_cancelled() || state.stop.is_cancelled() {
         return Some("stopping".to_owned());
     }
-    let bus = desk.bus.borrow();
+    let bus = state.bus.borrow();
     match bus.as_ref().map(|bus| &bus.link) {
         // Strangers ask here too, so the broker's own words stay inside.
         Some(LinkState::Down { tries, .. }) => Some(format!("broker away after {tries} tries")),

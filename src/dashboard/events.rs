@@ -18,22 +18,22 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{answer::Refusal, page, serve::Desk};
+use super::{answer::Refusal, page, serve::AppState};
 
 /// How soon a browser tries again after it lost the stream.
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) async fn stream(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AppState>>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
-    let Ok(permit) = Arc::clone(&desk.streams).try_acquire_owned() else {
+    let Ok(permit) = Arc::clone(&state.streams).try_acquire_owned() else {
         let error = "too many pages are open; close one or raise `dashboard.streams_max`";
         return Err(Refusal::busy(StatusCode::SERVICE_UNAVAILABLE, error, 5));
     };
-    let mut ticks = interval(Duration::from_millis(desk.config.update_ms.max(50)));
+    let mut ticks = interval(Duration::from_millis(state.config.update_ms.max(50)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watcher = Watcher {
-        desk,
+        state,
         ticks,
         sent: BTreeMap::new(),
         _permit: permit,
@@ -47,7 +47,7 @@ pub(super) async fn stream(
 
 /// One open page.
 struct Watcher {
-    desk: Arc<Desk>,
+    state: Arc<AppState>,
     ticks: Interval,
     sent: BTreeMap<&'static str, String>,
     _permit: OwnedSemaphorePermit,
@@ -56,7 +56,7 @@ struct Watcher {
 impl Watcher {
     /// The next change; nothing after the stop.
     async fn next(&mut self) -> Option<Event> {
-        let stop = self.desk.stop.clone();
+        let stop = self.state.stop.clone();
         loop {
             stop.run_until_cancelled(self.ticks.tick()).await?;
             let changed = self.changed();
@@ -67,7 +67,7 @@ impl Watcher {
     }
 
     fn changed(&mut self) -> BTreeMap<&'static str, String> {
-        let parts = page::parts(&self.desk.moment());
+        let parts = page::parts(&self.state.snapshot());
         let changed: BTreeMap<_, _> = parts
             .into_iter()
             .filter(|(name, html)| self.sent.get(name) != Some(html))

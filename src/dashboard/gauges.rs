@@ -2,17 +2,21 @@
 
 use metrics::gauge;
 
-use super::{BusState, Ledger, LinkState, moment::Moment};
+use super::{BusState, Ledger, LinkState, snapshot::StatusSnapshot};
 use crate::stats::{Average, Report, Score};
 
 /// Sets every gauge to this moment.
-pub(super) fn set(moment: &Moment) {
-    let view = &moment.view;
+pub(super) fn set(snapshot: &StatusSnapshot) {
+    let view = &snapshot.view;
     gauge!("residual_log_rows").set(as_f64(view.rows));
     gauge!("residual_rows_per_second").set(view.rows_per_second);
-    gauge!("residual_last_row_age_seconds").set(or_nan(moment.silent_ms.map(seconds)));
+    gauge!("residual_last_row_age_seconds").set(or_nan(snapshot.silent_ms.map(seconds)));
     gauge!("residual_error_changes").set(as_f64(view.changes_seen));
-    gauge!("residual_alert", "alert" => "mae").set(if moment.alert.is_some() { 1.0 } else { 0.0 });
+    gauge!("residual_alert", "alert" => "mae").set(if snapshot.alert.is_some() {
+        1.0
+    } else {
+        0.0
+    });
     quality("all", &view.all_time);
     quality("rows", &view.last_rows.report);
     quality("time", &view.recent.report);
@@ -21,10 +25,10 @@ pub(super) fn set(moment: &Moment) {
         score("rows", &labels.last_rows);
         score("time", &labels.recent);
     }
-    if let Some(ledger) = &moment.ledger {
+    if let Some(ledger) = &snapshot.ledger {
         set_ledger(ledger);
     }
-    if let Some(bus) = &moment.bus {
+    if let Some(bus) = &snapshot.bus {
         set_bus(bus);
     }
 }
@@ -130,12 +134,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        dashboard::{LogLoss, Queue, moment::Alert},
+        dashboard::{LogLoss, Queue, snapshot::Alert},
         stats::live::{Judged, Limits, Live},
-        task::Judge,
+        task::TaskSpec,
     };
 
-    fn full_moment() -> Moment {
+    fn full_moment() -> StatusSnapshot {
         let mut live = Live::new(Limits::default());
         for (y_true, y_pred) in [(1.0, 2.0), (3.0, 5.0)] {
             live.push(&Judged {
@@ -156,7 +160,7 @@ mod tests {
             link: LinkState::Up,
             queues: vec![queue],
         };
-        Moment {
+        StatusSnapshot {
             view: Arc::new(live.view(0)),
             ledger: Some(Ledger {
                 late: 3,
@@ -168,25 +172,25 @@ mod tests {
                 mae_max: 1.0,
                 rows: 2,
             }),
-            ..Moment::nothing_yet()
+            ..StatusSnapshot::nothing_yet()
         }
     }
 
-    fn moment_of_labels() -> Moment {
-        let mut live = Live::judged_by(Limits::default(), &Judge::of_labels(None));
+    fn moment_of_labels() -> StatusSnapshot {
+        let mut live = Live::with_task(Limits::default(), &TaskSpec::of_labels(None));
         live.push(&Judged {
             id: "secret-id",
             y_true: 1.0,
             y_pred: 1.0,
             at_ms: None,
         });
-        Moment {
+        StatusSnapshot {
             view: Arc::new(live.view(0)),
             ledger: Some(Ledger {
                 log_loss: Some(LogLoss::default()),
                 ..Ledger::default()
             }),
-            ..Moment::nothing_yet()
+            ..StatusSnapshot::nothing_yet()
         }
     }
 

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::{
     Config,
     answer::{BadRecord, Refusal},
-    serve::Desk,
+    serve::AppState,
 };
 use crate::{
     bus::{BusError, Link, Message, Publisher, Unconfirmed},
@@ -185,20 +185,20 @@ fn refusal(error: &PublishError) -> Refusal {
 
 /// Takes one record or an array.
 pub(super) async fn post<B: Body>(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let Some(gate) = &desk.ingest else {
+    let Some(gate) = &state.ingest else {
         let error = "this process has no bus to put records on";
         return Err(Refusal::new(StatusCode::NOT_FOUND, error));
     };
-    if desk.draining.is_cancelled() {
+    if state.draining.is_cancelled() {
         return Err(away("the process is stopping; nothing was taken"));
     }
-    let (encoding, body) = read(request, desk.config.body_bytes_max).await?;
+    let (encoding, body) = read(request, state.config.body_bytes_max).await?;
     let records = decode::<B>(encoding, &body)?;
     if B::TOPIC == Features::TOPIC
-        && let Some(model) = &desk.model
+        && let Some(model) = &state.model
     {
         let expected = model.borrow().info().n_features;
         check_widths(&records, expected)?;

@@ -25,21 +25,21 @@ mod answer;
 mod api;
 mod depth;
 mod events;
+mod format;
 mod gauges;
 mod guard;
 mod ingest;
 mod listen;
-mod moment;
-mod number;
 mod page;
 mod predict;
 mod serve;
+mod snapshot;
 mod svg;
 mod token;
 
 pub use ingest::Ingest;
-pub use moment::{BusState, Ledger, LinkState, LogLoss, LossFigure, Queue, Service};
 pub use serve::{BusPort, DashboardError, Provider, State, admit, serve};
+pub use snapshot::{BusState, Ledger, LinkState, LogLoss, LossFigure, Queue, Service};
 pub use token::Token;
 
 /// Settings of the page.
@@ -103,7 +103,7 @@ impl Config {
     pub fn check(&self) -> Result<(), String> {
         match self.mae_max {
             Some(limit) if !(limit > 0.0 && limit.is_finite()) => {
-                Err(format!("is {limit}, expected a number above 0"))
+                Err(format!("is {limit}, expected a format above 0"))
             }
             _ => Ok(()),
         }

@@ -13,9 +13,9 @@ use axum::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    moment::{Level, Moment},
-    number::{escape, percent, short},
-    serve::Desk,
+    format::{escape, percent, short},
+    serve::AppState,
+    snapshot::{Level, StatusSnapshot},
     svg,
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
 
 mod classes;
 mod figures;
-mod house;
+mod status;
 mod tables;
 
 const DOCUMENT: &str = include_str!("page/page.html");
@@ -33,12 +33,12 @@ const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
 /// The whole page of this moment.
-pub(super) async fn whole(State(desk): State<Arc<Desk>>) -> Response {
-    let moment = desk.moment();
+pub(super) async fn whole(State(state): State<Arc<AppState>>) -> Response {
+    let snapshot = state.snapshot();
     let mut document = DOCUMENT
         .replace("/*style*/", STYLE)
         .replace("/*script*/", SCRIPT);
-    for (name, html) in parts(&moment) {
+    for (name, html) in parts(&snapshot) {
         document = document.replace(&format!("<!--{name}-->"), &html);
     }
     let mut response = Html(document).into_response();
@@ -60,30 +60,30 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 });
 
 /// Every part with its name in the document.
-pub(super) fn parts(moment: &Moment) -> Vec<(&'static str, String)> {
-    let view = &moment.view;
+pub(super) fn parts(snapshot: &StatusSnapshot) -> Vec<(&'static str, String)> {
+    let view = &snapshot.view;
     vec![
-        ("title", title(moment)),
-        ("status", house::status(moment)),
-        ("tiles", tiles(moment)),
-        ("figures", table(moment)),
-        ("histogram", histogram(moment)),
-        ("recent", recent(moment)),
-        ("history", history(moment)),
-        ("scatter", scatter(moment)),
+        ("title", title(snapshot)),
+        ("status", status::status(snapshot)),
+        ("tiles", tiles(snapshot)),
+        ("figures", table(snapshot)),
+        ("histogram", histogram(snapshot)),
+        ("recent", recent(snapshot)),
+        ("history", history(snapshot)),
+        ("scatter", scatter(snapshot)),
         ("worst", tables::worst(view)),
-        ("labels", tables::labels(moment.ledger.as_ref())),
-        ("bus", house::bus(moment.bus.as_ref())),
-        ("services", house::services(&moment.services)),
-        ("now", house::now(moment)),
+        ("labels", tables::labels(snapshot.ledger.as_ref())),
+        ("bus", status::bus(snapshot.bus.as_ref())),
+        ("services", status::services(&snapshot.services)),
+        ("now", status::now(snapshot)),
     ]
 }
 
 /// What stands in the browser's tab; it is text, not HTML.
-fn title(moment: &Moment) -> String {
-    let figure = match &moment.view.classification {
+fn title(snapshot: &StatusSnapshot) -> String {
+    let figure = match &snapshot.view.classification {
         None => {
-            let mae = moment.view.last_rows.report.mae;
+            let mae = snapshot.view.last_rows.report.mae;
             mae.map(|mae| format!("MAE {}", short(mae)))
         }
         Some(labels) => {
@@ -91,38 +91,38 @@ fn title(moment: &Moment) -> String {
             accuracy.map(|accuracy| format!("accuracy {}", percent(accuracy)))
         }
     };
-    if moment.alert.is_some() && moment.status.level == Level::Live {
+    if snapshot.alert.is_some() && snapshot.status.level == Level::Live {
         return format!("Too wrong · {} · residual", figure.unwrap_or_default());
     }
-    match (moment.status.level, figure) {
+    match (snapshot.status.level, figure) {
         (Level::Live, Some(figure)) => format!("{figure} · residual"),
-        (_, _) => format!("{} · residual", moment.status.title),
+        (_, _) => format!("{} · residual", snapshot.status.title),
     }
 }
 
-fn tiles(moment: &Moment) -> String {
-    let view = &moment.view;
+fn tiles(snapshot: &StatusSnapshot) -> String {
+    let view = &snapshot.view;
     match &view.classification {
         None => figures::tiles(view),
-        Some(labels) => classes::tiles(view, labels, moment.ledger.as_ref()),
+        Some(labels) => classes::tiles(view, labels, snapshot.ledger.as_ref()),
     }
 }
 
-fn table(moment: &Moment) -> String {
-    let view = &moment.view;
+fn table(snapshot: &StatusSnapshot) -> String {
+    let view = &snapshot.view;
     match &view.classification {
         None => figures::table(view),
-        Some(labels) => classes::table(view, labels, moment.ledger.as_ref()),
+        Some(labels) => classes::table(view, labels, snapshot.ledger.as_ref()),
     }
 }
 
-fn histogram(moment: &Moment) -> String {
-    if let Some(labels) = &moment.view.classification
-        && moment.view.rows > 0
+fn histogram(snapshot: &StatusSnapshot) -> String {
+    if let Some(labels) = &snapshot.view.classification
+        && snapshot.view.rows > 0
     {
         return svg::classes(&labels.confusion);
     }
-    let snapshot = moment.view.distribution.as_ref();
+    let snapshot = snapshot.view.distribution.as_ref();
     let shape = snapshot.and_then(|snapshot| {
         snapshot
             .shape(ErrorKind::Absolute)
@@ -134,37 +134,37 @@ fn histogram(moment: &Moment) -> String {
     )
 }
 
-fn recent(moment: &Moment) -> String {
-    let view = &moment.view;
-    if view.course.stretches.is_empty() {
+fn recent(snapshot: &StatusSnapshot) -> String {
+    let view = &snapshot.view;
+    if view.timeline.stretches.is_empty() {
         return empty("No row came within this time.");
     }
-    svg::course(
-        &view.course,
+    svg::timeline(
+        &view.timeline,
         svg::Axis::Time,
         &levels(&view.recent.report, view.all_time.mae),
-        error_name(moment),
+        error_name(snapshot),
         &view.changes,
     )
 }
 
-fn history(moment: &Moment) -> String {
-    let view = &moment.view;
+fn history(snapshot: &StatusSnapshot) -> String {
+    let view = &snapshot.view;
     if view.history.stretches.is_empty() {
         return empty("It is drawn from the first row on.");
     }
-    let chart = svg::course(
+    let chart = svg::timeline(
         &view.history,
         svg::Axis::Rows,
         &levels(&view.all_time, view.all_time.mae),
-        error_name(moment),
+        error_name(snapshot),
         &view.changes,
     );
     chart + &figures::last_change(view)
 }
 
-fn error_name(moment: &Moment) -> &'static str {
-    match moment.view.task {
+fn error_name(snapshot: &StatusSnapshot) -> &'static str {
+    match snapshot.view.task {
         Task::Regression => "mean absolute error",
         Task::Classification => "share of wrong labels",
     }
@@ -174,8 +174,8 @@ fn levels(report: &Report, all_time: Option<f64>) -> [(&'static str, Option<f64>
     [("all time", all_time), ("baseline", report.baseline_mae)]
 }
 
-fn scatter(moment: &Moment) -> String {
-    let view = &moment.view;
+fn scatter(snapshot: &StatusSnapshot) -> String {
+    let view = &snapshot.view;
     if view.latest.is_empty() {
         return empty("It is drawn from the first row on.");
     }
@@ -202,7 +202,7 @@ fn data(id: &str, value: Option<f64>, text: fn(f64) -> String) -> String {
 fn count(id: &str, value: u64) -> String {
     format!(
         r#"<data id="{id}" value="{value}">{}</data>"#,
-        super::number::count(value)
+        super::format::count(value)
     )
 }
 
@@ -245,8 +245,8 @@ mod tests {
 
     #[test]
     fn every_part_has_its_place_in_the_document() {
-        let moment = Moment::nothing_yet();
-        for (name, _) in parts(&moment) {
+        let snapshot = StatusSnapshot::nothing_yet();
+        for (name, _) in parts(&snapshot) {
             assert_eq!(
                 DOCUMENT.matches(&format!("<!--{name}-->")).count(),
                 1,
@@ -254,12 +254,12 @@ mod tests {
             );
         }
         let places = DOCUMENT.matches("<!--").count();
-        assert_eq!(places, parts(&moment).len());
+        assert_eq!(places, parts(&snapshot).len());
     }
 
     #[test]
     fn a_moment_without_rows_is_a_page_without_odd_numbers() {
-        let all: String = parts(&Moment::nothing_yet())
+        let all: String = parts(&StatusSnapshot::nothing_yet())
             .into_iter()
             .map(|(_, html)| html)
             .collect();

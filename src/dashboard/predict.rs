@@ -12,28 +12,28 @@ use axum::{
 use super::{
     answer::{BadRecord, Refusal},
     ingest::{check_widths, decode, read},
-    serve::Desk,
+    serve::AppState,
 };
 use crate::message::{self, Body as _, Encoding, Features, Prediction, Probabilities, Record};
 use residual_model::{Model, Rows};
 
 /// Answers one record with one, and an array with an array, in the same order.
 pub(super) async fn post(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let Some(model) = &desk.model else {
+    let Some(model) = &state.model else {
         return Err(Refusal::new(
             StatusCode::NOT_FOUND,
             "this process has no model",
         ));
     };
     let model = Arc::clone(&model.borrow());
-    let (encoding, body) = read(request, desk.config.body_bytes_max).await?;
+    let (encoding, body) = read(request, state.config.body_bytes_max).await?;
     let is_array = body.trim_ascii_start().starts_with(b"[");
     let records = decode::<Features>(encoding, &body)?;
     check_widths(&records, model.info().n_features)?;
-    let Ok(place) = desk.predicting.try_acquire() else {
+    let Ok(place) = state.predicting.try_acquire() else {
         let error = "the model is busy with other requests";
         return Err(Refusal::busy(StatusCode::TOO_MANY_REQUESTS, error, 1));
     };

@@ -14,9 +14,9 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    BusState, Config, Ingest, Ledger, Service, api, depth, events, guard, ingest, listen,
-    moment::{Alert, Level, LinkState, Moment, Status},
-    number, page, predict,
+    BusState, Config, Ingest, Ledger, Service, api, depth, events, format, guard, ingest, listen,
+    page, predict,
+    snapshot::{Alert, Level, LinkState, Status, StatusSnapshot},
     token::Token,
 };
 use crate::{
@@ -100,7 +100,7 @@ pub enum DashboardError {
 }
 
 /// What every handler shares.
-pub(super) struct Desk {
+pub(super) struct AppState {
     pub(super) config: Config,
     pub(super) clock: Clock,
     pub(super) view: watch::Receiver<Arc<View>>,
@@ -147,7 +147,7 @@ pub async fn serve(
     let token = admit(&state.config, address)?;
     tracing::info!(url = %format_args!("http://{address}"), "page");
     let bus = depth::watch(state.bus, stop.clone());
-    let desk = Arc::new(Desk {
+    let state = Arc::new(AppState {
         streams: Arc::new(Semaphore::new(state.config.streams_max.max(1))),
         predicting: Semaphore::new(PREDICTING_MAX),
         ingest: state
@@ -167,27 +167,27 @@ pub async fn serve(
         stop: stop.clone(),
     });
     let app = router(
-        Arc::clone(&desk),
+        Arc::clone(&state),
         guard::Lock::new(token, address.ip().is_loopback()),
     );
-    let serving = listen::listen(listener, app, &desk.config, &stop);
-    tokio::join!(serving, close_gate(&desk, taken));
+    let serving = listen::listen(listener, app, &state.config, &stop);
+    tokio::join!(serving, close_gate(&state, taken));
     Ok(())
 }
 
 /// Lets nothing more in once the process drains, and says when all that was let in is on the bus.
-async fn close_gate(desk: &Desk, taken: DropGuard) {
+async fn close_gate(state: &AppState, taken: DropGuard) {
     tokio::select! {
-        () = desk.draining.cancelled() => {}
-        () = desk.stop.cancelled() => {}
+        () = state.draining.cancelled() => {}
+        () = state.stop.cancelled() => {}
     }
-    if let Some(gate) = &desk.ingest {
+    if let Some(gate) = &state.ingest {
         gate.close().await;
     }
     drop(taken);
 }
 
-fn router(desk: Arc<Desk>, lock: guard::Lock) -> Router {
+fn router(state: Arc<AppState>, lock: guard::Lock) -> Router {
     Router::new()
         .route("/", get(page::whole))
         .route("/events", get(events::stream))
@@ -204,20 +204,20 @@ fn router(desk: Arc<Desk>, lock: guard::Lock) -> Router {
         .route("/predict", post(predict::post))
         .fallback(api::not_found)
         .method_not_allowed_fallback(api::wrong_method)
-        .with_state(desk)
+        .with_state(state)
         .layer(from_fn_with_state(Arc::new(lock), guard::guard))
         .layer(from_fn(guard::headers))
 }
 
-impl Desk {
+impl AppState {
     /// Gathers everything.
-    pub(super) fn moment(&self) -> Moment {
+    pub(super) fn snapshot(&self) -> StatusSnapshot {
         let now_ms = self.clock.now_ms();
         let view = Arc::clone(&self.view.borrow());
         let bus = self.bus.borrow().clone();
         let ledger = self.ledger.as_ref().map(|ledger| ledger());
         let silent_ms = view.last_row_ms.map(|last| now_ms.saturating_sub(last));
-        Moment {
+        StatusSnapshot {
             version: env!("CARGO_PKG_VERSION"),
             now_ms,
             status: self.status(&view, silent_ms, bus.as_ref(), ledger.as_ref()),
@@ -268,7 +268,7 @@ impl Desk {
             Some(silent) => {
                 let detail = format!(
                     "No new row for {}: these numbers are old.",
-                    number::duration(silent)
+                    format::duration(silent)
                 );
                 status(Level::Silent, "Silent", detail)
             }

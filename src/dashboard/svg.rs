@@ -5,15 +5,15 @@
 use std::fmt::Write;
 
 mod classes;
-mod course;
 mod histogram;
 mod scale;
 mod scatter;
+mod timeline;
 
 pub(super) use classes::classes;
-pub(super) use course::{Axis, course};
 pub(super) use histogram::histogram;
 pub(super) use scatter::scatter;
+pub(super) use timeline::{Axis, timeline};
 
 use scale::Scale;
 

@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{BUNDLED, Config, DatasetError, Order, Sample, Table, table::Kind};
-use crate::task::Judge;
+use crate::task::TaskSpec;
 
 /// Rows that the reading thread may be ahead of the stream.
 const READ_AHEAD: usize = 1_024;
@@ -146,8 +146,8 @@ impl Dataset {
     }
 
     /// Says what the true answers are: numbers, or these labels.
-    pub fn judged_by(&mut self, judge: &Judge) {
-        self.answer = match &judge.labels {
+    pub fn with_task(&mut self, spec: &TaskSpec) {
+        self.answer = match &spec.labels {
             Some(labels) => Kind::Label(labels.clone()),
             None => Kind::Answer,
         };

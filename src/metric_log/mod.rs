@@ -12,15 +12,15 @@
 mod disk;
 mod error;
 mod line;
-mod meaning;
 mod parts;
 mod reader;
+mod task_file;
 mod writer;
 
 pub use disk::{Disk, DiskFile, Lock, RealDisk, write_again};
 pub use error::LogError;
 pub use line::{HEADER, Row, RowRef, push_field, push_number, unquote};
-pub use meaning::{read_task, read_task_on, task_file, write_task};
 pub use parts::{Series, series_in};
 pub use reader::{Batch, Reader};
+pub use task_file::{read_task, read_task_on, task_file, write_task};
 pub use writer::{Scan, Writer, each_line};

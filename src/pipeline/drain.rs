@@ -22,7 +22,7 @@ impl Pipeline {
     pub(super) async fn drain(&mut self) -> Result<()> {
         let drained = tokio::time::timeout(DRAIN_MAX, self.drain_in_order()).await;
         let drained = drained.unwrap_or_else(|_| {
-            self.crew.abort();
+            self.service_tasks.abort();
             Err(self.not_drained())
         });
         let closed = match &self.bus {
@@ -56,7 +56,7 @@ impl Pipeline {
             if !self.broken {
                 outcome = outcome.and(self.wait_until_nothing_is_left_for(role).await);
             }
-            let stopped = self.crew.stop(role).await;
+            let stopped = self.service_tasks.stop(role).await;
             outcome = outcome.and(stopped);
         }
         outcome
@@ -66,7 +66,7 @@ impl Pipeline {
     async fn wait_until_nothing_is_left_for(&mut self, role: Role) -> Result<()> {
         let Some(bus) = &self.bus else { return Ok(()) };
         let capabilities = bus.capabilities();
-        if capabilities.outlives_process || !self.crew.has(role) {
+        if capabilities.outlives_process || !self.service_tasks.has(role) {
             return Ok(());
         }
         let consumed = |topic: &Topic| match role {
@@ -103,7 +103,7 @@ impl Pipeline {
                 };
             }
             tokio::select! {
-                ended = self.crew.any_ended() => return self.broke(ended),
+                ended = self.service_tasks.any_ended() => return self.broke(ended),
                 () = tokio::time::sleep(DEPTH_POLL) => {}
             }
         }

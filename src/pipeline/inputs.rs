@@ -9,17 +9,17 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
 
-use super::{Role, judge};
+use super::{Role, task_spec};
 use crate::{
     config::Config, dashboard, dataset::Dataset, metric_log::LogError, services::predictor,
-    task::Judge,
+    task::TaskSpec,
 };
 use residual_model::Model;
 
 /// Model and rows, as far as the roles need them.
 pub(super) struct Inputs {
     /// What predictions are, where model or settings say it.
-    pub(super) judge: Option<Judge>,
+    pub(super) spec: Option<TaskSpec>,
     pub(super) model: Option<Arc<Model>>,
     pub(super) dataset: Option<Dataset>,
 }
@@ -27,14 +27,14 @@ pub(super) struct Inputs {
 /// Opens model and rows; where both are in one process, they must fit each other.
 pub(super) async fn open(config: &Config, roles: &[Role]) -> Result<Inputs> {
     let mut inputs = Inputs {
-        judge: None,
+        spec: None,
         model: None,
         dataset: None,
     };
     if roles.contains(&Role::Predictor) {
         inputs.model = Some(Arc::new(open_model(&config.predictor.model)?));
     }
-    inputs.judge = judge::settle(config, inputs.model.as_deref())?;
+    inputs.spec = task_spec::settle(config, inputs.model.as_deref())?;
     if roles.contains(&Role::Features) {
         inputs.dataset = Some(open_dataset(config, inputs.model.as_deref()).await?);
     }
@@ -58,8 +58,8 @@ pub fn open_model(path: &str) -> Result<Model> {
 /// When they cannot be read, or do not fit the model.
 pub async fn open_dataset(config: &Config, model: Option<&Model>) -> Result<Dataset> {
     let mut dataset = Dataset::open(&config.dataset).await?;
-    if let Some(judge) = judge::settle(config, model)? {
-        dataset.judged_by(&judge);
+    if let Some(spec) = task_spec::settle(config, model)? {
+        dataset.with_task(&spec);
     }
     let Some(model) = model else {
         return Ok(dataset);

@@ -17,23 +17,23 @@ use crate::{
     message::{Body, Features, Prediction, Truth},
     services::{metric, predictor},
     stats::live::View,
-    task::Judge,
+    task::TaskSpec,
     telemetry::Telemetry,
 };
 use residual_model::Model;
 
-mod crew;
 mod drain;
 pub mod inputs;
-mod judge;
 mod page;
 mod reload;
 mod report;
+mod service_tasks;
 mod start;
+mod task_spec;
 
-use crew::Crew;
 use page::Page;
 pub use report::Report;
+use service_tasks::ServiceTasks;
 
 /// Where the picture goes: where the settings say, else into the logs folder.
 #[must_use]
@@ -101,8 +101,8 @@ pub fn topology(config: &Config) -> Topology {
 /// When what the logs folder says cannot be read.
 pub fn judged(config: &Config) -> Result<Config> {
     let mut config = config.clone();
-    let judge = judge::settle(&config, None)?;
-    judge::into_settings(&mut config, judge, false)?;
+    let spec = task_spec::settle(&config, None)?;
+    task_spec::into_settings(&mut config, spec, false)?;
     Ok(config)
 }
 
@@ -110,8 +110,8 @@ pub fn judged(config: &Config) -> Result<Config> {
 ///
 /// # Errors
 /// When the settings ask for something else.
-pub fn judged_by(config: &Config, model: &Model) -> Result<Judge> {
-    judge::of_model(config, model)
+pub fn with_task(config: &Config, model: &Model) -> Result<TaskSpec> {
+    task_spec::of_model(config, model)
 }
 
 /// Runs the given services until their work is done or `stop` is cancelled, then drains them. `None`: it was stopped
@@ -146,7 +146,7 @@ struct Pipeline {
     clock: Clock,
     topology: Topology,
     bus: Option<Arc<dyn Bus>>,
-    crew: Crew,
+    service_tasks: ServiceTasks,
     progress: watch::Receiver<metric::Progress>,
     view: watch::Receiver<Arc<View>>,
     page: Option<Page>,
@@ -170,13 +170,13 @@ impl Pipeline {
     async fn supervise(&mut self, stop: &CancellationToken) -> Result<()> {
         let ended = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            role = self.crew.any_ended() => role,
+            role = self.service_tasks.any_ended() => role,
         };
         if ended != Role::Features {
             return self.broke(ended);
         }
-        let handled = self.crew.outcome(ended)?;
-        if !self.crew.has(Role::Metric) {
+        let handled = self.service_tasks.outcome(ended)?;
+        if !self.service_tasks.has(Role::Metric) {
             return Ok(());
         }
         tokio::select! {
@@ -188,7 +188,7 @@ impl Pipeline {
     /// A service that only ends when it is told to has ended: what is left on the bus cannot be worked off.
     fn broke(&mut self, role: Role) -> Result<()> {
         self.broken = true;
-        self.crew.outcome(role)?;
+        self.service_tasks.outcome(role)?;
         bail!("{} ended by itself", role.name())
     }
 
@@ -212,10 +212,10 @@ impl Pipeline {
             tokio::select! {
                 changed = self.progress.changed() => if changed.is_err() {
                     // Nobody tells any more, so the metric service is ending: its own reason is the one to give.
-                    let ended = self.crew.any_ended().await;
+                    let ended = self.service_tasks.any_ended().await;
                     return self.broke(ended);
                 },
-                ended = self.crew.any_ended() => return self.broke(ended),
+                ended = self.service_tasks.any_ended() => return self.broke(ended),
                 () = tokio::time::sleep(STALL / 10) => {}
             }
         }

@@ -42,7 +42,7 @@ impl Pipeline {
         let [draining, taken, stop] = std::array::from_fn(|_| CancellationToken::new());
         let metrics = telemetry.clone();
         let clock = self.clock;
-        let (progress, roster) = (self.progress.clone(), self.crew.roster());
+        let (progress, roster) = (self.progress.clone(), self.service_tasks.roster());
         let state = State {
             config: self.config.dashboard.clone(),
             clock: self.clock,

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::inputs;
-use crate::{clock::Period, task::Judge};
+use crate::{clock::Period, task::TaskSpec};
 use residual_model::{Model, Rows};
 
 /// Follows the file at `path` for ever; cancel by dropping. `every` is the time between looks at it, zero for none.
@@ -69,10 +69,13 @@ fn load(path: &str, old: &Model) -> Result<Model> {
             "it takes {after} features, the running one {before}; restart the predictor if the stream has changed too"
         );
     }
-    let (judged, judges) = (Judge::of_model(old.info()), Judge::of_model(model.info()));
-    if judged != judges {
+    let (judged, specs) = (
+        TaskSpec::of_model(old.info()),
+        TaskSpec::of_model(model.info()),
+    );
+    if judged != specs {
         bail!(
-            "it is a {judges}, the running one a {judged}; one log holds one kind of answer: restart with another logs folder"
+            "it is a {specs}, the running one a {judged}; one log holds one kind of answer: restart with another logs folder"
         );
     }
     let probe = Rows::new(after, vec![0.0; after])?;

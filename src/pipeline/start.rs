@@ -11,9 +11,10 @@ use tokio::sync::watch;
 
 use super::{
     Pipeline, Role,
-    crew::Crew,
     inputs::{self, Inputs},
-    judge, picture, reload, topology,
+    picture, reload,
+    service_tasks::ServiceTasks,
+    task_spec, topology,
 };
 use crate::{
     bus::{self, Bus, Topology},
@@ -48,9 +49,9 @@ impl Pipeline {
         }
         let inputs = inputs::open(config, roles).await?;
         let mut config = config.clone();
-        judge::into_settings(
+        task_spec::into_settings(
             &mut config,
-            inputs.judge.clone(),
+            inputs.spec.clone(),
             roles.contains(&Role::Metric),
         )?;
         let config = &config;
@@ -63,13 +64,13 @@ impl Pipeline {
             progress: progress_feed,
             view: view_feed,
         };
-        let crew = Crew::default();
+        let service_tasks = ServiceTasks::default();
         let mut pipeline = Self {
             config: config.clone(),
             clock,
             topology,
             bus,
-            crew,
+            service_tasks,
             progress,
             view,
             page: None,
@@ -127,7 +128,7 @@ impl Pipeline {
             clock: self.clock,
         };
         let (settings, style) = (self.config.plot.clone(), self.config.chart.clone());
-        self.crew.start(Role::Plot, |stop| async move {
+        self.service_tasks.start(Role::Plot, |stop| async move {
             Ok(plot::run(ports, settings, style, stop).await?)
         });
     }
@@ -148,10 +149,11 @@ impl Pipeline {
             progress,
         };
         let (place, clock) = (metric::Place::real(&self.config.logs), self.clock);
-        self.crew.start(Role::Metric, move |stop| async move {
-            metric::run(ports, settings, place, run, clock, stop).await?;
-            Ok(0)
-        });
+        self.service_tasks
+            .start(Role::Metric, move |stop| async move {
+                metric::run(ports, settings, place, run, clock, stop).await?;
+                Ok(0)
+            });
         Ok(())
     }
 
@@ -172,16 +174,17 @@ impl Pipeline {
             predictions,
             model: model.clone(),
         };
-        self.crew.start(Role::Predictor, move |stop| async move {
-            let following = tokio::spawn(reload::follow(
-                settings.model.clone(),
-                settings.watch,
-                replace,
-            ));
-            let ended = predictor::run(ports, &settings, stop).await;
-            following.abort();
-            Ok(ended.map(|()| 0)?)
-        });
+        self.service_tasks
+            .start(Role::Predictor, move |stop| async move {
+                let following = tokio::spawn(reload::follow(
+                    settings.model.clone(),
+                    settings.watch,
+                    replace,
+                ));
+                let ended = predictor::run(ports, &settings, stop).await;
+                following.abort();
+                Ok(ended.map(|()| 0)?)
+            });
         Ok(model)
     }
 
@@ -196,9 +199,10 @@ impl Pipeline {
             features,
             truths,
         };
-        self.crew.start(Role::Features, move |stop| async move {
-            Ok(features::run(ports, &settings, stop).await?)
-        });
+        self.service_tasks
+            .start(Role::Features, move |stop| async move {
+                Ok(features::run(ports, &settings, stop).await?)
+            });
         Ok(())
     }
 

@@ -28,17 +28,17 @@ use crate::{
         Snapshot,
         live::{self, View},
     },
-    task::Judge,
+    task::TaskSpec,
 };
 
-mod easel;
+mod accumulator;
 mod event_time;
 mod once;
-mod sketch;
+mod worker;
 
-use easel::{Easel, Look};
+use accumulator::LogAccumulator;
 pub use once::{Drawn, draw_once};
-use sketch::Sketch;
+use worker::{Look, PlotWorker};
 
 /// Settings of the picture's service and of the page's windows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub struct Config {
     pub sample_seed: u64,
     /// How rows are judged, where this process knows better than the logs folder.
     #[serde(skip)]
-    pub judge: Option<Judge>,
+    pub spec: Option<TaskSpec>,
 }
 
 impl Default for Config {
@@ -78,7 +78,7 @@ impl Default for Config {
             window_rows: limits.window_rows,
             window: Period::from_millis(limits.window_ms),
             sample_seed: limits.seed,
-            judge: None,
+            spec: None,
         }
     }
 }
@@ -170,7 +170,7 @@ pub async fn run(
     style: chart::Config,
     stop: CancellationToken,
 ) -> Result<u64, PlotError> {
-    let mut easel = Easel::new(&ports, &settings, style)?;
+    let mut worker = PlotWorker::new(&ports, &settings, style)?;
     let mut poll = tokio::time::interval(Duration::from_millis(settings.poll_ms.max(1)));
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -185,21 +185,24 @@ pub async fn run(
             is_last,
         };
         let view;
-        (easel, view) = aside(easel, look).await?;
+        (worker, view) = aside(worker, look).await?;
         if let Some(view) = view {
             ports.view.send_replace(Arc::new(view));
         }
         if is_last {
-            return Ok(easel.rows());
+            return Ok(worker.rows());
         }
     }
 }
 
 /// Reads and draws where blocking hurts nobody.
-async fn aside(mut easel: Easel, look: Look) -> Result<(Easel, Option<View>), PlotError> {
+async fn aside(
+    mut worker: PlotWorker,
+    look: Look,
+) -> Result<(PlotWorker, Option<View>), PlotError> {
     tokio::task::spawn_blocking(move || {
-        let view = easel.step(look)?;
-        Ok((easel, view))
+        let view = worker.step(look)?;
+        Ok((worker, view))
     })
     .await?
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::task::{CLASSES_MAX, Judge, Labels};
+use crate::task::{CLASSES_MAX, Labels, TaskSpec};
 
 /// Classes with a row and a column of their own in the confusion matrix.
 pub const SHOWN_MAX: usize = 32;
@@ -29,9 +29,9 @@ const BEYOND: u32 = CLASSES_MAX as u32;
 impl Classes {
     /// The classes that a judge knows.
     #[must_use]
-    pub fn new(judge: &Judge) -> Self {
+    pub fn new(spec: &TaskSpec) -> Self {
         let mut classes = Self::default();
-        if let Some(labels) = &judge.labels {
+        if let Some(labels) = &spec.labels {
             for index in 0..labels.len() {
                 classes.number(labels.value(index));
             }
@@ -244,13 +244,13 @@ impl Confusion {
 
     /// The matrix with names, in the order of the labels.
     #[must_use]
-    pub fn matrix(&self, classes: &Classes, judge: &Judge) -> Matrix {
+    pub fn matrix(&self, classes: &Classes, spec: &TaskSpec) -> Matrix {
         let known = u32::try_from(classes.labels.len().min(SHOWN_MAX)).unwrap_or(OTHERS);
         let mut shown: Vec<u32> = (0..known).collect();
         shown.sort_by(|a, b| classes.labels[*a as usize].total_cmp(&classes.labels[*b as usize]));
         let mut names: Vec<_> = shown
             .iter()
-            .map(|number| judge.name(classes.labels[*number as usize]))
+            .map(|number| spec.name(classes.labels[*number as usize]))
             .collect();
         let has_others = self.cells.keys().any(|(a, b)| *a == OTHERS || *b == OTHERS);
         if has_others {
@@ -317,7 +317,7 @@ pub struct ClassShape {
 /// A score with its confusion, row by row.
 #[derive(Clone, Debug)]
 pub struct ClassCounts {
-    judge: Judge,
+    spec: TaskSpec,
     classes: Classes,
     tally: Tally,
     confusion: Confusion,
@@ -326,10 +326,10 @@ pub struct ClassCounts {
 impl ClassCounts {
     /// Nothing counted yet; none for a regression.
     #[must_use]
-    pub fn new(judge: &Judge) -> Option<Self> {
-        judge.is_classification().then(|| Self {
-            judge: judge.clone(),
-            classes: Classes::new(judge),
+    pub fn new(spec: &TaskSpec) -> Option<Self> {
+        spec.is_classification().then(|| Self {
+            spec: spec.clone(),
+            classes: Classes::new(spec),
             tally: Tally::default(),
             confusion: Confusion::default(),
         })
@@ -354,14 +354,14 @@ impl ClassCounts {
     pub fn shape(&self) -> ClassShape {
         ClassShape {
             score: self.tally.report(&self.classes),
-            confusion: self.confusion.matrix(&self.classes, &self.judge),
+            confusion: self.confusion.matrix(&self.classes, &self.spec),
         }
     }
 
     /// Who judges.
     #[must_use]
-    pub fn judge(&self) -> &Judge {
-        &self.judge
+    pub fn spec(&self) -> &TaskSpec {
+        &self.spec
     }
 }
 
@@ -369,17 +369,17 @@ impl ClassCounts {
 mod tests {
     use super::*;
 
-    fn of(judge: &Judge, pairs: &[(f64, f64)]) -> ClassShape {
-        let mut counts = ClassCounts::new(judge).unwrap();
+    fn of(spec: &TaskSpec, pairs: &[(f64, f64)]) -> ClassShape {
+        let mut counts = ClassCounts::new(spec).unwrap();
         for (y_true, y_pred) in pairs {
             counts.push(*y_true, *y_pred);
         }
         counts.shape()
     }
 
-    fn text() -> Judge {
+    fn text() -> TaskSpec {
         let names = ["ant", "bee", "cat"].map(str::to_owned).to_vec();
-        Judge::of_labels(Some(Labels::Text(names)))
+        TaskSpec::of_labels(Some(Labels::Text(names)))
     }
 
     #[test]
@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn zero_and_one_are_binary_unless_they_stand_for_text() {
-        let bare = Judge::of_labels(None);
+        let bare = TaskSpec::of_labels(None);
         let pairs = [(0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 0.0)];
         let score = of(&bare, &pairs).score;
         assert_eq!(
@@ -426,11 +426,11 @@ mod tests {
 
     #[test]
     fn beyond_the_shown_classes_there_are_others_and_no_number_is_lost() {
-        let judge = Judge::of_labels(None);
+        let spec = TaskSpec::of_labels(None);
         let pairs: Vec<_> = (0..100_u8)
             .map(|i| (f64::from(i), f64::from(i / 2 * 2)))
             .collect();
-        let shape = of(&judge, &pairs);
+        let shape = of(&spec, &pairs);
         assert_eq!(shape.score.accuracy, Some(0.5));
         assert!((shape.score.f1.unwrap() - 50.0 * (2.0 / 3.0) / 100.0).abs() < 1e-12);
         assert_eq!(shape.confusion.labels.len(), SHOWN_MAX + 1);
@@ -438,7 +438,7 @@ mod tests {
         let many: Vec<_> = (0..6_000_u16)
             .map(|i| (f64::from(i), f64::from(i)))
             .collect();
-        let score = of(&judge, &many).score;
+        let score = of(&spec, &many).score;
         assert_eq!((score.accuracy, score.f1), (Some(1.0), None));
     }
 

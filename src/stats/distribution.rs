@@ -10,7 +10,7 @@ use super::{
     shape::{ErrorKind, Shape, Snapshot, View},
     summary::{Report, Summary},
 };
-use crate::task::Judge;
+use crate::task::TaskSpec;
 
 /// Up to so many rows single errors are kept.
 pub const VALUES_MAX: usize = 1 << 20;
@@ -64,9 +64,9 @@ impl Distribution {
 
     /// An empty distribution of numbers or of labels.
     #[must_use]
-    pub fn judged_by(judge: &Judge) -> Self {
+    pub fn with_task(spec: &TaskSpec) -> Self {
         Self {
-            classes: ClassCounts::new(judge).map(Box::new),
+            classes: ClassCounts::new(spec).map(Box::new),
             ..Self::default()
         }
     }
@@ -75,7 +75,7 @@ impl Distribution {
     #[inline]
     pub fn push(&mut self, y_true: f64, y_pred: f64) -> Option<Pair> {
         if let Some(classes) = &mut self.classes {
-            let error = classes.judge().task.error(y_true, y_pred);
+            let error = classes.spec().task.error(y_true, y_pred);
             self.summary.push(0.0, error);
             return Some(classes.push(y_true, y_pred));
         }

@@ -5,22 +5,22 @@
 //! exact to a sixtieth of its length. The same rows, times and seed give
 //! the same view. Deliberately absent: a clock (times are handed in), files, and drawing.
 
-mod course;
 mod rate;
 mod rows;
+mod timeline;
 
 use std::{borrow::Cow, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-pub use course::{Course, Stretch};
 pub use rows::WorstRow;
+pub use timeline::{Bucket, Timeline};
 
 use super::{Change, Distribution, Drift, Matrix, Moments, Report, Score, Snapshot};
-use crate::task::{Judge, Labels, Task};
-use course::{ByRows, ByTime};
+use crate::task::{Labels, Task, TaskSpec};
 use rate::Rate;
 use rows::{LastRows, Reservoir, Worst};
+use timeline::{ByRows, ByTime};
 
 /// Bounds of what is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ struct Baseline {
 
 impl Baseline {
     /// The absolute error of the naive answer; none for the first row.
-    fn judge(&mut self, y_true: f64) -> Option<f64> {
+    fn spec(&mut self, y_true: f64) -> Option<f64> {
         let naive = (self.rows > 0).then(|| (y_true - self.truth.mean()).abs());
         self.rows += 1;
         self.truth.push(y_true);
@@ -164,18 +164,18 @@ impl Live {
     /// Nothing seen yet, of numbers.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self::judged_by(limits, &Judge::default())
+        Self::with_task(limits, &TaskSpec::default())
     }
 
     /// Nothing seen yet.
     #[must_use]
-    pub fn judged_by(limits: Limits, judge: &Judge) -> Self {
+    pub fn with_task(limits: Limits, spec: &TaskSpec) -> Self {
         Self {
             limits,
-            task: judge.task,
+            task: spec.task,
             rows: 0,
             last_row_ms: None,
-            distribution: Distribution::judged_by(judge),
+            distribution: Distribution::with_task(spec),
             baseline: Baseline::default(),
             last_rows: LastRows::new(limits.window_rows),
             recent: ByTime::new(limits.window_ms),
@@ -183,7 +183,7 @@ impl Live {
             history: ByRows::default(),
             drift: Drift::default(),
             sample: Reservoir::new(limits.sample_pairs, limits.seed),
-            worst: Worst::new(limits.worst_rows, judge.task),
+            worst: Worst::new(limits.worst_rows, spec.task),
         }
     }
 
@@ -192,7 +192,7 @@ impl Live {
         self.rows += 1;
         let classes = self.distribution.push(row.y_true, row.y_pred);
         let naive = match self.task {
-            Task::Regression => self.baseline.judge(row.y_true),
+            Task::Regression => self.baseline.spec(row.y_true),
             Task::Classification => None,
         };
         self.last_rows.push(row, naive);
@@ -239,8 +239,8 @@ impl Live {
                 window_ms: self.limits.window_ms,
                 report: of_task(self.task, self.recent.report(now_ms)),
             },
-            course: self.recent.course(now_ms),
-            history: self.history.course(),
+            timeline: self.recent.timeline(now_ms),
+            history: self.history.timeline(),
             changes: self.drift.changes(),
             changes_seen: self.drift.changes_seen(),
             sample: self.sample.pairs().to_vec(),
@@ -256,9 +256,9 @@ impl Live {
     fn classification(&self, now_ms: u64) -> Option<Classification> {
         let classes = self.distribution.classes()?;
         let shape = classes.shape();
-        let last_rows = self.last_rows.tally(classes.judge());
+        let last_rows = self.last_rows.tally(classes.spec());
         Some(Classification {
-            labels: classes.judge().labels.clone(),
+            labels: classes.spec().labels.clone(),
             all_time: shape.score,
             last_rows,
             recent: classes.score_of(&self.recent.tally(now_ms)),
@@ -300,9 +300,9 @@ pub struct View {
     /// Over the last minutes.
     pub recent: TimeWindow,
     /// The absolute error over the last minutes, by time.
-    pub course: Course,
+    pub timeline: Timeline,
     /// The absolute error over the whole log, by row number.
-    pub history: Course,
+    pub history: Timeline,
     /// Where the error changed: the newest changes, oldest first.
     pub changes: Vec<Change>,
     /// How often it changed in all.
@@ -350,7 +350,7 @@ impl Classification {
     /// A label as people know it.
     #[must_use]
     pub fn name(&self, label: f64) -> String {
-        Judge::of_labels(self.labels.clone()).name(label)
+        TaskSpec::of_labels(self.labels.clone()).name(label)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     shape::{ErrorKind, Shape, Snapshot, View},
     summary::Summary,
 };
-use crate::task::Judge;
+use crate::task::TaskSpec;
 
 /// The last rows.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Window {
     duration_ms: Option<u64>,
     /// When the last row went that was pushed out although it was young enough.
     crowded_out_ms: Option<u64>,
-    judge: Judge,
+    spec: TaskSpec,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,15 +40,15 @@ impl Window {
             rows_max: rows_max.max(1),
             duration_ms: None,
             crowded_out_ms: None,
-            judge: Judge::default(),
+            spec: TaskSpec::default(),
         }
     }
 
     /// The same window of rows that are judged so.
     #[must_use]
-    pub fn judged_by(self, judge: &Judge) -> Self {
+    pub fn with_task(self, spec: &TaskSpec) -> Self {
         Self {
-            judge: judge.clone(),
+            spec: spec.clone(),
             ..self
         }
     }
@@ -117,7 +117,7 @@ impl Window {
     /// What a picture of the rows inside needs.
     #[must_use]
     pub fn snapshot(&self, view: View) -> Snapshot {
-        if let Some(classes) = ClassCounts::new(&self.judge) {
+        if let Some(classes) = ClassCounts::new(&self.spec) {
             return self.labelled(classes);
         }
         let mut summary = Summary::new();
@@ -145,7 +145,7 @@ impl Window {
         let mut summary = Summary::new();
         for row in &self.rows {
             classes.push(row.y_true, row.y_pred);
-            summary.push(0.0, self.judge.task.error(row.y_true, row.y_pred));
+            summary.push(0.0, self.spec.task.error(row.y_true, row.y_pred));
         }
         Snapshot {
             report: summary.report().of_labels(),

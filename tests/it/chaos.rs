@@ -223,7 +223,7 @@ impl Run {
     }
 
     /// Everything is quiet: is everything right?
-    fn judge(mut self, begun: Instant) {
+    fn spec(mut self, begun: Instant) {
         let told_mae = self.last_run();
         let counters = self.expire();
         let said = self.verify();
@@ -365,7 +365,7 @@ fn embedded_on_disk_bears_chaos() {
     let mut run = Run::new(None, &actors, pace, Sight::Exact);
     run.play(&actors);
     run.come_to_rest(&actors);
-    run.judge(begun);
+    run.spec(begun);
 }
 
 #[test]
@@ -385,7 +385,7 @@ fn nats_bears_chaos() {
     );
     run.play(&FOUR);
     run.come_to_rest(&FOUR);
-    run.judge(begun);
+    run.spec(begun);
 }
 
 #[test]
@@ -404,5 +404,5 @@ fn on_rabbitmq_chaos_is_borne() {
     );
     run.play(&FOUR);
     run.come_to_rest(&FOUR);
-    run.judge(begun);
+    run.spec(begun);
 }

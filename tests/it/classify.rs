@@ -9,7 +9,7 @@ use std::{
 
 use residual::{
     stats::{Average, ClassCounts, LogLoss, loss},
-    task::{Judge, Labels},
+    task::{Labels, TaskSpec},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -169,11 +169,11 @@ fn figures_of_labels_are_those_of_sklearn_metrics() {
     let Cases { cases } = serde_json::from_slice(&file).unwrap();
     assert!(cases.len() >= 6);
     for case in cases {
-        for judge in [
-            Judge::of_labels(Some(Labels::Numbers(case.classes.clone()))),
-            Judge::of_labels(None),
+        for spec in [
+            TaskSpec::of_labels(Some(Labels::Numbers(case.classes.clone()))),
+            TaskSpec::of_labels(None),
         ] {
-            let mut counts = ClassCounts::new(&judge).unwrap();
+            let mut counts = ClassCounts::new(&spec).unwrap();
             for (y_true, y_pred) in case.y_true.iter().zip(&case.y_pred) {
                 counts.push(*y_true, *y_pred);
             }

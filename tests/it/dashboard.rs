@@ -2,8 +2,8 @@
 
 mod browser;
 mod hostile;
-mod house;
 mod http;
+mod server;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use residual::{
 use serde_json::json;
 use tokio::sync::watch;
 
-use house::{Full, HEADER, Held, House, LET_GO, OnlyLink, Plan, rows};
+use server::{Full, HEADER, Held, LET_GO, OnlyLink, Plan, TestServer, rows};
 
 fn with_rows(count: u32) -> Plan {
     Plan::with_log(format!("{HEADER}{}", rows(0..count)))
@@ -52,21 +52,21 @@ async fn the_page_and_the_summary_tell_the_same_numbers() {
         coverage: Some(0.98),
         ..Ledger::default()
     };
-    let mut house = Plan {
+    let mut server = Plan {
         ledger: Some(ledger),
         ..with_rows(100)
     }
     .build()
     .await;
-    house.rows(100).await;
-    let summary = house.client.get("/api/summary").await.json();
+    server.rows(100).await;
+    let summary = server.client.get("/api/summary").await.json();
     assert_eq!(summary["rows"], json!(100));
     for (figure, expected) in [("mae", 4.5), ("bias", -0.5), ("max_absolute_error", 9.0)] {
         let value = summary["all_time"][figure].as_f64().unwrap();
         assert!((value - expected).abs() < 1e-9, "{figure} {value}");
     }
     assert_eq!(summary["ledger"]["coverage"], json!(0.98));
-    let page = house.client.get("/").await;
+    let page = server.client.get("/").await;
     assert_eq!(page.status, 200);
     assert!(
         page.header("Content-Security-Policy")
@@ -74,29 +74,29 @@ async fn the_page_and_the_summary_tell_the_same_numbers() {
             .contains("default-src 'none'")
     );
     assert_shows_summary(page.text(), &summary);
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
 async fn what_comes_from_outside_is_no_markup() {
     let log = format!("{HEADER}<script>alert(1)</script>,9.0,0.0,9.0\n");
-    let mut house = Plan::with_log(log).build().await;
-    house.rows(1).await;
-    let page = house.client.get("/").await;
+    let mut server = Plan::with_log(log).build().await;
+    server.rows(1).await;
+    let page = server.client.get("/").await;
     assert!(
         page.text()
             .contains("&lt;script&gt;alert(1)&lt;/script&gt;")
     );
     assert!(!page.text().contains("<script>alert"));
     assert!(!page.text().contains("<b>not markup"));
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
 async fn a_stream_begins_whole_and_goes_on_with_what_changed() {
-    let mut house = with_rows(10).build().await;
-    house.rows(10).await;
-    let mut events = house.client.events().await;
+    let mut server = with_rows(10).build().await;
+    server.rows(10).await;
+    let mut events = server.client.events().await;
     let whole = events.next().await.unwrap();
     for part in [
         "status",
@@ -111,43 +111,43 @@ async fn a_stream_begins_whole_and_goes_on_with_what_changed() {
     ] {
         assert!(whole[part].is_string(), "{part}");
     }
-    house.append(&rows(10..25));
+    server.append(&rows(10..25));
     events
         .until("figures", r#"<data id="all_time.n" value="25">"#)
         .await;
-    let mut again = house.client.events().await;
+    let mut again = server.client.events().await;
     let whole = again.next().await.unwrap();
     assert!(
         whole["figures"].as_str().unwrap().contains(r#"value="25""#),
         "whole again"
     );
     assert!(whole["labels"].is_string());
-    house.end().await;
+    server.end().await;
     while events.next().await.is_some() {}
 }
 
 #[tokio::test]
 async fn the_picture_is_served_in_both_formats() {
-    let mut house = with_rows(0).build().await;
-    assert_eq!(house.status("/error_distribution.png").await, 404);
-    house.append(&rows(0..50));
-    house.rows(50).await;
-    while house.status("/error_distribution.png").await == 404 {
+    let mut server = with_rows(0).build().await;
+    assert_eq!(server.status("/error_distribution.png").await, 404);
+    server.append(&rows(0..50));
+    server.rows(50).await;
+    while server.status("/error_distribution.png").await == 404 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let png = house.client.get("/error_distribution.png").await;
+    let png = server.client.get("/error_distribution.png").await;
     assert_eq!(
         (png.status, png.header("Content-Type")),
         (200, Some("image/png"))
     );
     assert!(png.body.starts_with(b"\x89PNG"));
-    let svg = house.client.get("/error_distribution.svg").await;
+    let svg = server.client.get("/error_distribution.svg").await;
     assert_eq!(
         (svg.status, svg.header("Content-Type")),
         (200, Some("image/svg+xml"))
     );
     assert!(svg.text().contains("<svg"));
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
@@ -158,51 +158,51 @@ async fn silence_is_said_loudly() {
         update_ms: 50,
         ..Config::default()
     };
-    let mut house = Plan {
+    let mut server = Plan {
         config,
         ..with_rows(0)
     }
     .build()
     .await;
-    let mut events = house.client.events().await;
+    let mut events = server.client.events().await;
     events.until("status", "Waiting").await;
-    house.looked().await;
-    house.append(&rows(0..5));
-    house.rows(5).await;
+    server.looked().await;
+    server.append(&rows(0..5));
+    server.rows(5).await;
     events.until("status", ">Live<").await;
     events
         .until("status", r#"<div class="banner silent" role="alert">"#)
         .await;
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
 async fn an_absent_broker_is_said_loudly_and_nothing_is_taken() {
     let (link, watched) = watch::channel(Link::Up);
     let bus = Arc::new(OnlyLink(watched.clone()));
-    let mut house = Plan {
+    let mut server = Plan {
         bus: Some(bus),
         link: watched,
         ..with_rows(5)
     }
     .build()
     .await;
-    house.rows(5).await;
-    assert_eq!(house.status("/readyz").await, 200);
-    let mut events = house.client.events().await;
+    server.rows(5).await;
+    assert_eq!(server.status("/readyz").await, 200);
+    let mut events = server.client.events().await;
     events.until("bus", "<td>5</td><td>5</td><td>1</td>").await;
     link.send_replace(Link::Down {
         reason: "connection refused".to_owned(),
         tries: 3,
     });
     events.until("status", "connection refused").await;
-    let ready = house.client.get("/readyz").await;
+    let ready = server.client.get("/readyz").await;
     assert_eq!(
         (ready.status, ready.json()["ready"].clone()),
         (503, json!(false))
     );
-    assert_eq!(house.status("/healthz").await, 200);
-    let posted = house
+    assert_eq!(server.status("/healthz").await, 200);
+    let posted = server
         .client
         .post("/y_true", r#"{"id": "a", "body": 1}"#)
         .await;
@@ -213,15 +213,15 @@ async fn an_absent_broker_is_said_loudly_and_nothing_is_taken() {
     link.send_replace(Link::Up);
     events.until("bus", r#"class="pill live">up"#).await;
     assert_eq!(
-        house.post("/y_true", r#"{"id": "a", "body": 1}"#).await,
+        server.post("/y_true", r#"{"id": "a", "body": 1}"#).await,
         202
     );
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
 async fn a_record_without_a_feature_that_the_model_needs_is_buried_alone() {
-    let mut house = House::whole().await;
+    let mut server = TestServer::whole().await;
     let features: Vec<_> = (0..3)
         .map(|row| {
             let mut body = vec![json!(0.01); 10];
@@ -231,32 +231,32 @@ async fn a_record_without_a_feature_that_the_model_needs_is_buried_alone() {
             json!({"id": row, "body": body})
         })
         .collect();
-    let posted = house
+    let posted = server
         .client
         .post("/features", &json!(features).to_string())
         .await;
     assert_eq!(posted.status, 202);
     let truths = r#"[{"id": 0, "body": 150}, {"id": 1, "body": 160.5}, {"id": 2, "body": 170}]"#;
-    assert_eq!(house.client.post("/y_true", truths).await.status, 202);
-    house.rows(2).await;
-    let mut events = house.client.events().await;
+    assert_eq!(server.client.post("/y_true", truths).await.status, 202);
+    server.rows(2).await;
+    let mut events = server.client.events().await;
     events.until("bus", "<td>0</td><td>0</td><td>1</td>").await;
-    let refused = house
+    let refused = server
         .client
         .post("/predict", &json!(features[1]).to_string())
         .await;
     assert!((400..500).contains(&refused.status), "{refused:?}");
     assert!(refused.text().contains("feature 4"), "{refused:?}");
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
 async fn records_that_are_posted_end_up_on_the_page() {
-    let mut house = House::whole().await;
+    let mut server = TestServer::whole().await;
     let features: Vec<_> = (0..3)
         .map(|row| json!({"id": row, "body": vec![0.01; 10]}))
         .collect();
-    let accepted = house
+    let accepted = server
         .client
         .post("/features", &json!(features).to_string())
         .await;
@@ -266,9 +266,9 @@ async fn records_that_are_posted_end_up_on_the_page() {
     );
     let truths =
         r#"[{"id": 0, "body": 150}, {"id": "1", "body": 160.5}, {"id": 2, "body": [170]}]"#;
-    assert_eq!(house.post("/y_true", truths).await, 202);
-    house.rows(3).await;
-    let predicted = house
+    assert_eq!(server.post("/y_true", truths).await, 202);
+    server.rows(3).await;
+    let predicted = server
         .client
         .post("/predict", &json!(features[0]).to_string())
         .await;
@@ -277,7 +277,7 @@ async fn records_that_are_posted_end_up_on_the_page() {
         (200, Some("application/json"))
     );
     let y_pred = predicted.json()["body"].as_f64().unwrap();
-    let log = std::fs::read_to_string(house.log()).unwrap();
+    let log = std::fs::read_to_string(server.log()).unwrap();
     assert!(
         log.contains(&format!(
             "0,150.0,{y_pred:?},{:?}\n",
@@ -285,7 +285,7 @@ async fn records_that_are_posted_end_up_on_the_page() {
         )),
         "{log}"
     );
-    let summary = house.client.get("/api/summary").await.json();
+    let summary = server.client.get("/api/summary").await.json();
     assert_eq!(summary["ledger"]["matched"], json!(3));
     assert_eq!(summary["bus"]["link"]["state"], json!("up"));
     let queues: Vec<_> = summary["bus"]["queues"]
@@ -295,32 +295,32 @@ async fn records_that_are_posted_end_up_on_the_page() {
         .map(|queue| &queue["topic"])
         .collect();
     assert_eq!(queues, ["features", "y_true", "y_pred"]);
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
 async fn judging_only_takes_predictions_from_outside() {
-    let mut house = House::whole().await;
+    let mut server = TestServer::whole().await;
     assert_eq!(
-        house.post("/y_pred", r#"{"id": "x", "body": 3}"#).await,
+        server.post("/y_pred", r#"{"id": "x", "body": 3}"#).await,
         202
     );
     assert_eq!(
-        house.post("/y_true", r#"{"id": "x", "body": 1}"#).await,
+        server.post("/y_true", r#"{"id": "x", "body": 1}"#).await,
         202
     );
-    house.rows(1).await;
+    server.rows(1).await;
     assert!(
-        std::fs::read_to_string(house.log())
+        std::fs::read_to_string(server.log())
             .unwrap()
             .ends_with("x,1.0,3.0,2.0\n")
     );
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
 async fn postcard_is_taken_as_well_as_json() {
-    let house = Plan::with_model().build().await;
+    let server = Plan::with_model().build().await;
     let record = Record {
         id: "a".parse().unwrap(),
         body: Features(vec![0.0; 10]),
@@ -328,14 +328,17 @@ async fn postcard_is_taken_as_well_as_json() {
     let frame = message::encode(std::slice::from_ref(&record), message::Encoding::Postcard);
     let kind = format!("Content-Type: {POSTCARD}");
     assert_eq!(
-        house
+        server
             .client
             .post_with("/features", &kind, &frame.body)
             .await
             .status,
         202
     );
-    let predicted = house.client.post_with("/predict", &kind, &frame.body).await;
+    let predicted = server
+        .client
+        .post_with("/predict", &kind, &frame.body)
+        .await;
     assert_eq!(
         (predicted.status, predicted.header("Content-Type")),
         (200, Some(POSTCARD))
@@ -345,38 +348,38 @@ async fn postcard_is_taken_as_well_as_json() {
         (decoded.records[0].body.y_pred - 152.13).abs() < 0.1,
         "the intercept of the diabetes model"
     );
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
 async fn a_prediction_has_the_shape_of_its_question() {
-    let house = Plan::with_model().build().await;
+    let server = Plan::with_model().build().await;
     let record = json!({"id": 1.50, "body": vec![0.0; 10]});
-    let one = house
+    let one = server
         .client
         .post("/predict", &record.to_string())
         .await
         .json();
-    let list = house
+    let list = server
         .client
         .post("/predict", &json!([record]).to_string())
         .await
         .json();
     assert_eq!(list, json!([one]));
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
 async fn bad_records_are_named_by_index_and_reason_and_none_is_taken() {
-    let house = Plan::with_model().build().await;
+    let server = Plan::with_model().build().await;
     let body = r#"[{"id": "a", "body": 1}, {"id": "b", "body": "x"}, {"body": 2}]"#;
-    let refused = house.client.post("/y_true", body).await;
+    let refused = server.client.post("/y_true", body).await;
     assert_eq!(refused.status, 422);
     let told = refused.json();
     assert_eq!(told["records"][0]["index"], json!(1));
     assert_eq!(told["records"][0]["id"], json!("b"));
     assert_eq!(told["records"][1]["reason"], json!("record has no `id`"));
-    let narrow = house
+    let narrow = server
         .client
         .post("/features", r#"[{"id": "a", "body": [1, 2]}]"#)
         .await;
@@ -392,7 +395,7 @@ async fn bad_records_are_named_by_index_and_reason_and_none_is_taken() {
         "nonsense",
         "",
     ] {
-        let refused = house.client.post("/y_pred", nan).await;
+        let refused = server.client.post("/y_pred", nan).await;
         assert!(
             matches!(refused.status, 400 | 422),
             "{nan}: {}",
@@ -400,7 +403,7 @@ async fn bad_records_are_named_by_index_and_reason_and_none_is_taken() {
         );
         assert!(refused.json()["error"].is_string());
     }
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
@@ -409,11 +412,11 @@ async fn the_body_is_bounded_and_its_kind_must_be_told() {
         body_bytes_max: 1_000,
         ..Config::default()
     };
-    let house = Plan::with(config).build().await;
+    let server = Plan::with(config).build().await;
     let long = format!(r#"{{"id": "{}", "body": 1}}"#, "x".repeat(2_000));
-    assert_eq!(house.post("/y_true", &long).await, 413);
+    assert_eq!(server.post("/y_true", &long).await, 413);
     let form = "Content-Type: application/x-www-form-urlencoded";
-    let refused = house.client.post_with("/y_true", form, b"{}").await;
+    let refused = server.client.post_with("/y_true", form, b"{}").await;
     assert_eq!(refused.status, 415);
     assert!(
         refused.json()["error"]
@@ -421,9 +424,9 @@ async fn the_body_is_bounded_and_its_kind_must_be_told() {
             .unwrap()
             .contains("application/json")
     );
-    assert_eq!(house.status("/features").await, 405);
-    assert_eq!(house.status("/nothing").await, 404);
-    house.end().await;
+    assert_eq!(server.status("/features").await, 405);
+    assert_eq!(server.status("/nothing").await, 404);
+    server.end().await;
 }
 
 #[tokio::test]
@@ -433,7 +436,7 @@ async fn a_bus_without_room_is_told_to_the_client() {
         confirm_ms: 300,
         ..Config::default()
     };
-    let house = Plan {
+    let server = Plan {
         config,
         publisher: || Box::new(Full),
         ..Plan::default()
@@ -441,7 +444,7 @@ async fn a_bus_without_room_is_told_to_the_client() {
     .build()
     .await;
     let first = tokio::spawn(async move {
-        house
+        server
             .client
             .post("/y_true", r#"{"id": "a", "body": 1}"#)
             .await
@@ -452,7 +455,7 @@ async fn a_bus_without_room_is_told_to_the_client() {
         (503, Some("5"))
     );
     // The first request still waits for room, and there is a place for one.
-    let second = house
+    let second = server
         .client
         .post("/y_true", r#"{"id": "b", "body": 1}"#)
         .await;
@@ -464,31 +467,31 @@ async fn a_bus_without_room_is_told_to_the_client() {
 
 #[tokio::test]
 async fn a_draining_house_takes_nothing_but_still_shows() {
-    let house = Plan::default().build().await;
-    house.draining.cancel();
+    let server = Plan::default().build().await;
+    server.draining.cancel();
     assert_eq!(
-        house.post("/y_true", r#"{"id": "a", "body": 1}"#).await,
+        server.post("/y_true", r#"{"id": "a", "body": 1}"#).await,
         503
     );
-    assert_eq!(house.status("/readyz").await, 503);
-    assert_eq!(house.status("/").await, 200);
-    house.end().await;
+    assert_eq!(server.status("/readyz").await, 503);
+    assert_eq!(server.status("/").await, 200);
+    server.end().await;
 }
 
 #[tokio::test]
 async fn a_draining_house_says_when_all_that_it_took_is_confirmed() {
-    let house = Plan {
+    let server = Plan {
         publisher: || Box::new(Held),
         ..Plan::default()
     }
     .build()
     .await;
-    house.draining.cancel();
-    let soon = tokio::time::timeout(Duration::from_millis(200), house.taken.cancelled());
+    server.draining.cancel();
+    let soon = tokio::time::timeout(Duration::from_millis(200), server.taken.cancelled());
     assert!(soon.await.is_err(), "three publishers wait for a word");
     LET_GO.add_permits(3);
-    house.taken.cancelled().await;
-    house.end().await;
+    server.taken.cancelled().await;
+    server.end().await;
 }
 
 #[tokio::test]
@@ -497,25 +500,25 @@ async fn a_bus_without_room_holds_up_no_draining() {
         confirm_ms: 300,
         ..Config::default()
     };
-    let house = Plan {
+    let server = Plan {
         config,
         publisher: || Box::new(Held),
         ..Plan::default()
     }
     .build()
     .await;
-    house.draining.cancel();
-    house.taken.cancelled().await;
-    house.end().await;
+    server.draining.cancel();
+    server.taken.cancelled().await;
+    server.end().await;
 }
 
 #[tokio::test]
 async fn without_a_token_only_this_machine_by_its_own_name_comes_in() {
-    let house = Plan::default().build().await;
+    let server = Plan::default().build().await;
     let as_host = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n");
     for host in ["127.0.0.1:8080", "localhost", "[::1]:80"] {
         assert_eq!(
-            house.client.send(&as_host(host), b"").await.status,
+            server.client.send(&as_host(host), b"").await.status,
             200,
             "{host}"
         );
@@ -527,12 +530,12 @@ async fn without_a_token_only_this_machine_by_its_own_name_comes_in() {
         "127.0.0.1.evil.example",
     ] {
         assert_eq!(
-            house.client.send(&as_host(host), b"").await.status,
+            server.client.send(&as_host(host), b"").await.status,
             403,
             "{host}"
         );
     }
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
@@ -541,7 +544,7 @@ async fn a_token_is_asked_from_everybody() {
         token: Some("s3cret".into()),
         ..Config::default()
     };
-    let house = Plan::with(config).build().await;
+    let server = Plan::with(config).build().await;
     for (headers, status) in [
         ("", 401),
         ("Authorization: Bearer wrong\r\n", 401),
@@ -551,28 +554,28 @@ async fn a_token_is_asked_from_everybody() {
     ] {
         let headers = headers.trim_end();
         let answer = match headers {
-            "" => house.client.get("/api/summary").await,
-            _ => house.client.get_with("/api/summary", headers).await,
+            "" => server.client.get("/api/summary").await,
+            _ => server.client.get_with("/api/summary", headers).await,
         };
         assert_eq!(answer.status, status, "{headers}");
     }
-    assert_eq!(house.status("/healthz").await, 200);
+    assert_eq!(server.status("/healthz").await, 200);
     let body = br#"{"id": "a", "body": 1}"#;
     let kind = "Content-Type: application/json";
     assert_eq!(
-        house.client.post_with("/y_true", kind, body).await.status,
+        server.client.post_with("/y_true", kind, body).await.status,
         401
     );
     let with_token = format!("{kind}\r\nAuthorization: Bearer s3cret");
     assert_eq!(
-        house
+        server
             .client
             .post_with("/y_true", &with_token, body)
             .await
             .status,
         202
     );
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
@@ -581,8 +584,8 @@ async fn a_browser_gets_a_cookie_for_the_token_that_looks_but_does_not_post() {
         token: Some("s3cret &=%".into()),
         ..Config::default()
     };
-    let house = Plan::with(config).build().await;
-    let asked = house.client.get_with("/", "Accept: text/html").await;
+    let server = Plan::with(config).build().await;
+    let asked = server.client.get_with("/", "Accept: text/html").await;
     assert_eq!(asked.status, 401);
     assert!(
         asked
@@ -591,14 +594,14 @@ async fn a_browser_gets_a_cookie_for_the_token_that_looks_but_does_not_post() {
     );
     let form = "Content-Type: application/x-www-form-urlencoded";
     assert_eq!(
-        house
+        server
             .client
             .post_with("/login", form, b"token=wrong")
             .await
             .status,
         401
     );
-    let welcome = house
+    let welcome = server
         .client
         .post_with("/login", form, b"token=s3cret+%26%3D%25")
         .await;
@@ -609,14 +612,14 @@ async fn a_browser_gets_a_cookie_for_the_token_that_looks_but_does_not_post() {
     let cookie = welcome.header("Set-Cookie").unwrap();
     assert!(cookie.contains("HttpOnly; SameSite=Strict") && !cookie.contains("s3cret"));
     let cookie = format!("Cookie: {}", cookie.split(';').next().unwrap());
-    assert_eq!(house.client.get_with("/", &cookie).await.status, 200);
+    assert_eq!(server.client.get_with("/", &cookie).await.status, 200);
     let post = format!("Content-Type: application/json\r\n{cookie}");
-    let posted = house
+    let posted = server
         .client
         .post_with("/y_true", &post, br#"{"id": "a", "body": 1}"#)
         .await;
     assert_eq!(posted.status, 401);
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
@@ -636,16 +639,16 @@ async fn a_public_page_is_looked_at_by_everybody_and_takes_nothing() {
         public: true,
         ..Config::default()
     };
-    let house = Plan::with(config).build().await;
+    let server = Plan::with(config).build().await;
     let by_another_name = "GET /metrics HTTP/1.1\r\nHost: plot:8080\r\n";
-    assert_eq!(house.client.send(by_another_name, b"").await.status, 200);
-    assert_eq!(house.status("/").await, 200);
+    assert_eq!(server.client.send(by_another_name, b"").await.status, 200);
+    assert_eq!(server.status("/").await, 200);
     for path in ["/y_true", "/predict"] {
-        let refused = house.client.post(path, r#"{"id": "a", "body": 1}"#).await;
+        let refused = server.client.post(path, r#"{"id": "a", "body": 1}"#).await;
         assert_eq!(refused.status, 403);
         assert!(refused.text().contains("dashboard.token"));
     }
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
@@ -654,14 +657,14 @@ async fn more_pages_than_allowed_are_sent_away() {
         streams_max: 1,
         ..Config::default()
     };
-    let house = Plan::with(config).build().await;
-    let mut first = house.client.events().await;
+    let server = Plan::with(config).build().await;
+    let mut first = server.client.events().await;
     first.next().await.unwrap();
-    let second = house.client.get("/events").await;
+    let second = server.client.get("/events").await;
     assert_eq!(
         (second.status, second.header("Retry-After")),
         (503, Some("5"))
     );
     drop(first);
-    house.end().await;
+    server.end().await;
 }

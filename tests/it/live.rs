@@ -156,15 +156,15 @@ fn what_scikit_learn_fits_today_predicts_the_same_here_and_on_the_command_line()
     for case in &cases {
         let name = format!("{} {}", case.version, case.name);
         let bound = if case.is_exact() { 0.0 } else { TOLERANCE };
-        let mut judge = |how: &str, error: Result<f64, String>| match error {
+        let mut spec = |how: &str, error: Result<f64, String>| match error {
             Ok(error) if error <= bound => {}
             Ok(error) => failures.push(format!("{name} {how}: relative error {error:e}")),
             Err(problem) => failures.push(format!("{name} {how}: {problem}")),
         };
-        judge("in the library", check(case));
+        spec("in the library", check(case));
         if let Some(printed) = command_line(out.path(), case) {
             on_the_command_line += 1;
-            judge("by `residual predict`", Ok(printed_error(case, &printed)));
+            spec("by `residual predict`", Ok(printed_error(case, &printed)));
         }
     }
     assert!(on_the_command_line >= 180, "only {on_the_command_line}");

@@ -8,13 +8,13 @@
 //! safetensors file (`store`) or an estimator in candle f64 tensors and flat trees (`estimators`, `transformers`).
 //! Deliberately absent: training, models of several targets, and anything that is not scikit-learn's.
 
-mod each;
 mod error;
 mod estimators;
 mod form;
 mod info;
 mod labels;
 mod load;
+mod per_row;
 mod pickle;
 mod rows;
 mod sklearn;
@@ -24,11 +24,11 @@ mod transformers;
 
 use std::fmt::Debug;
 
-pub use each::Answers;
 pub use error::ModelError;
 pub use info::{ModelInfo, Task};
 pub use labels::Labels;
 pub use load::{Inspection, Model, convert, inspect, open, open_bytes};
+pub use per_row::Answers;
 pub use rows::Rows;
 
 /// Anything that predicts. Rows come as they would to scikit-learn's `predict`.

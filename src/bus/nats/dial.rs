@@ -17,7 +17,7 @@ use super::{BODY_MAX, names::Names, session::NatsSession};
 use crate::bus::tls::client_config;
 use crate::bus::{
     BusError, Config, TlsConfig, redact,
-    remote::{Dial, HEADERS_MAX, Session, Trouble, major_minor},
+    remote::{ConnectError, Dial, HEADERS_MAX, Session, major_minor},
     tls::refusal,
 };
 
@@ -81,7 +81,7 @@ impl NatsDial {
         })
     }
 
-    async fn options(&self) -> Result<ConnectOptions, Trouble> {
+    async fn options(&self) -> Result<ConnectOptions, ConnectError> {
         let options = self
             .files()
             .name("residual")
@@ -98,7 +98,7 @@ impl NatsDial {
             Login::Credentials(file) => {
                 let text = read_again(&file).await?;
                 options.credentials(&text).map_err(|error| {
-                    Trouble::refused(
+                    ConnectError::refused(
                         format!("the credentials file `{file}` is not understood: {error}"),
                         "give the .creds file that the NATS operator issued",
                     )
@@ -122,7 +122,7 @@ impl NatsDial {
 
 #[async_trait]
 impl Dial for NatsDial {
-    async fn dial(&self) -> Result<Box<dyn Session>, Trouble> {
+    async fn dial(&self) -> Result<Box<dyn Session>, ConnectError> {
         #[cfg(feature = "tls")]
         if self.servers.iter().any(ServerAddr::tls_required) {
             // The client reads the files itself, and tells less about one that it cannot use.
@@ -137,7 +137,7 @@ impl Dial for NatsDial {
         let client = options
             .connect(self.servers.clone())
             .await
-            .map_err(|error| connect_trouble(&error))?;
+            .map_err(|error| connect_error(&error))?;
         let version = client.server_info().version;
         if is_forgetful(&version) {
             self.warning.call_once(|| {
@@ -185,23 +185,23 @@ fn note(lost: &watch::Sender<Option<String>>, event: &Event) {
     });
 }
 
-fn connect_trouble(error: &async_nats::ConnectError) -> Trouble {
+fn connect_error(error: &async_nats::ConnectError) -> ConnectError {
     if let Some(refusal) = refusal(error) {
         return refusal;
     }
     let reason = with_source(error);
     match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-            Trouble::refused(
+            ConnectError::refused(
                 reason,
                 "give the right user and password, token, `?creds=FILE` or `?nkey=FILE` in the bus URL",
             )
         }
-        ConnectErrorKind::Tls => Trouble::refused(
+        ConnectErrorKind::Tls => ConnectError::refused(
             reason,
             "name the host as the server's certificate does, and its authority by `bus.tls.ca_file`",
         ),
-        _ => Trouble::Passing(reason),
+        _ => ConnectError::Transient(reason),
     }
 }
 
@@ -252,9 +252,9 @@ async fn file_login(url: &str, query: &str) -> Result<Option<Login>, BusError> {
 
 /// Reads for each connection, so that the next one takes up a renewed secret. While it is being replaced it may be
 /// away for a moment.
-async fn read_again(file: &str) -> Result<String, Trouble> {
+async fn read_again(file: &str) -> Result<String, ConnectError> {
     let read = tokio::fs::read_to_string(file).await;
-    read.map_err(|error| Trouble::Passing(format!("`{file}`: {error}")))
+    read.map_err(|error| ConnectError::Transient(format!("`{file}`: {error}")))
 }
 
 fn url_login(servers: &[ServerAddr]) -> Login {

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::bus::{
     BrokerInfo, Message, Topology,
-    remote::{Answer, Inlet, Outlet, Session, Stock, Trouble},
+    remote::{Answer, ConnectError, GroupStats, Inlet, Outlet, Session},
 };
 
 /// See [`Session`].
@@ -66,20 +66,22 @@ impl NatsSession {
         }
     }
 
-    async fn require_consumer(&self, topic: &str, group: &str) -> Result<Stock, String> {
+    async fn require_consumer(&self, topic: &str, group: &str) -> Result<GroupStats, String> {
         let stream = self.names.stream(topic);
         let name = self.consumer(group);
         match self.declarer().consumer_info(&stream, &name).await {
             Ok(Some(info)) => {
                 let delivered = u64::try_from(info.num_ack_pending).unwrap_or(0);
-                Ok(Stock::Unacked {
+                Ok(GroupStats::Unacked {
                     fresh: info.num_pending,
                     delivered,
                 })
             }
             Ok(None) => Err(format!("consumer `{name}` of stream `{stream}` is gone")),
-            Err(Trouble::Passing(reason)) => Err(reason),
-            Err(Trouble::Lasting(lasting)) => Err(crate::bus::BusError::from(lasting).to_string()),
+            Err(ConnectError::Transient(reason)) => Err(reason),
+            Err(ConnectError::Permanent(lasting)) => {
+                Err(crate::bus::BusError::from(lasting).to_string())
+            }
         }
     }
 }
@@ -94,15 +96,15 @@ impl Session for NatsSession {
         }
     }
 
-    async fn declare(&self, topology: &Topology) -> Result<(), Trouble> {
+    async fn declare(&self, topology: &Topology) -> Result<(), ConnectError> {
         let declared = self.declarer().declare(topology).await;
         let told = self.lost.borrow().clone();
         match (declared, told) {
             // A forbidden request is never answered; the server's word about it came as an event.
-            (Err(Trouble::Passing(_)), Some(told))
+            (Err(ConnectError::Transient(_)), Some(told))
                 if told.to_lowercase().contains("permissions violation") =>
             {
-                Err(Trouble::refused(
+                Err(ConnectError::refused(
                     told,
                     "allow this user `$JS.API.>`, `$JS.ACK.>`, `_INBOX.>` and the topics' subjects",
                 ))
@@ -142,7 +144,7 @@ impl Session for NatsSession {
         Ok(Box::new(inlet.await?))
     }
 
-    async fn stock(&self, topic: &str, group: &str) -> Result<Stock, String> {
+    async fn group_stats(&self, topic: &str, group: &str) -> Result<GroupStats, String> {
         self.require_consumer(topic, group).await
     }
 

@@ -43,11 +43,11 @@ struct Consumers {
 
 /// Sweeps one stream for as long as it lives.
 pub(super) struct Sweeper {
-    broom: Arc<Broom>,
+    state: Arc<SweepState>,
     task: JoinHandle<()>,
 }
 
-struct Broom {
+struct SweepState {
     context: Context,
     stream: String,
     /// See [`super::topology::run_of`].
@@ -62,7 +62,7 @@ struct Broom {
 impl Sweeper {
     /// Begins with a look, for what an earlier one left behind.
     pub(super) fn start(context: Context, stream: String, run: Option<String>) -> Self {
-        let broom = Arc::new(Broom {
+        let state = Arc::new(SweepState {
             context,
             stream,
             run,
@@ -70,22 +70,22 @@ impl Sweeper {
             acknowledged: Mutex::default(),
             swept: AtomicU64::new(0),
         });
-        let task = tokio::spawn(Arc::clone(&broom).go_on());
-        Self { broom, task }
+        let task = tokio::spawn(Arc::clone(&state).go_on());
+        Self { state, task }
     }
 
     /// These were acknowledged.
     pub(super) fn note(&self, sequences: impl Iterator<Item = u64>) {
-        let mut acknowledged = self.broom.acknowledged();
+        let mut acknowledged = self.state.acknowledged();
         let room = ACKNOWLEDGED_MAX.saturating_sub(acknowledged.len());
         acknowledged.extend(sequences.take(room));
-        self.broom.is_due.store(true, Ordering::Relaxed);
+        self.state.is_due.store(true, Ordering::Relaxed);
     }
 
     /// Looks now.
     pub(super) async fn sweep(&self) {
         // What cannot be deleted now is deleted by the next one who looks.
-        drop(self.broom.sweep().await);
+        drop(self.state.sweep().await);
     }
 }
 
@@ -95,7 +95,7 @@ impl Drop for Sweeper {
     }
 }
 
-impl Broom {
+impl SweepState {
     async fn go_on(self: Arc<Self>) {
         loop {
             tokio::time::sleep(PERIOD).await;

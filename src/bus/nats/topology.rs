@@ -22,7 +22,7 @@ use serde_json::json;
 use tracing::{info, warn};
 
 use super::{dial::with_source, names::Names};
-use crate::bus::{Topic, Topology, remote::Trouble};
+use crate::bus::{Topic, Topology, remote::ConnectError};
 
 /// Unacknowledged messages of all members of a group together. Delayed retries count too.
 const ACK_PENDING_MAX: i64 = 20_000;
@@ -60,7 +60,7 @@ pub(super) struct Declarer<'a> {
 }
 
 impl Declarer<'_> {
-    pub(super) async fn declare(&self, topology: &Topology) -> Result<(), Trouble> {
+    pub(super) async fn declare(&self, topology: &Topology) -> Result<(), ConnectError> {
         for topic in &topology.topics {
             let info = self.ensure_stream(topic).await?;
             for group in &topic.groups {
@@ -72,7 +72,7 @@ impl Declarer<'_> {
     }
 
     /// Removes the consumers of earlier runs of the server.
-    async fn retire(&self, topic: &Topic, stream: &stream::Info) -> Result<(), Trouble> {
+    async fn retire(&self, topic: &Topic, stream: &stream::Info) -> Result<(), ConnectError> {
         let Some(run) = &self.run else { return Ok(()) };
         let groups: Vec<_> = topic
             .groups
@@ -92,18 +92,18 @@ impl Declarer<'_> {
         Ok(())
     }
 
-    async fn consumer_names(&self, stream: &str) -> Result<Vec<String>, Trouble> {
+    async fn consumer_names(&self, stream: &str) -> Result<Vec<String>, ConnectError> {
         let subject = format!("CONSUMER.NAMES.{stream}");
         match self
             .request::<_, ConsumerNames>(&subject, &json!({}))
             .await?
         {
             Response::Ok(page) => Ok(page.consumers.unwrap_or_default()),
-            Response::Err { error } => Err(creation_trouble(stream, &error)),
+            Response::Err { error } => Err(creation_error(stream, &error)),
         }
     }
 
-    async fn ensure_stream(&self, topic: &Topic) -> Result<stream::Info, Trouble> {
+    async fn ensure_stream(&self, topic: &Topic) -> Result<stream::Info, ConnectError> {
         let wanted = self.stream_config(topic);
         if let Some(info) = self.stream_info(&wanted.name).await? {
             compare_streams(&wanted, &info.config)?;
@@ -112,7 +112,7 @@ impl Declarer<'_> {
         let subject = format!("STREAM.CREATE.{}", wanted.name);
         match self.request::<_, stream::Info>(&subject, &wanted).await? {
             Response::Ok(info) => Ok(info),
-            Response::Err { error } => Err(creation_trouble(&wanted.name, &error)),
+            Response::Err { error } => Err(creation_error(&wanted.name, &error)),
         }
     }
 
@@ -134,12 +134,12 @@ impl Declarer<'_> {
         }
     }
 
-    async fn stream_info(&self, stream: &str) -> Result<Option<stream::Info>, Trouble> {
+    async fn stream_info(&self, stream: &str) -> Result<Option<stream::Info>, ConnectError> {
         let subject = format!("STREAM.INFO.{stream}");
         match self.request(&subject, &json!({})).await? {
             Response::Ok(info) => Ok(Some(info)),
             Response::Err { error } if error.error_code().0 == STREAM_NOT_FOUND => Ok(None),
-            Response::Err { error } => Err(creation_trouble(stream, &error)),
+            Response::Err { error } => Err(creation_error(stream, &error)),
         }
     }
 
@@ -148,7 +148,7 @@ impl Declarer<'_> {
         topic: &Topic,
         group: &str,
         stream: &stream::Info,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ConnectError> {
         let name = self.names.consumer(group, self.run.as_deref());
         let wanted = self.consumer_config(&name);
         match self.consumer_info(&stream.config.name, &name).await? {
@@ -183,12 +183,12 @@ impl Declarer<'_> {
         &self,
         stream: &str,
         name: &str,
-    ) -> Result<Option<consumer::Info>, Trouble> {
+    ) -> Result<Option<consumer::Info>, ConnectError> {
         let subject = format!("CONSUMER.INFO.{stream}.{name}");
         match self.request(&subject, &json!({})).await? {
             Response::Ok(info) => Ok(Some(info)),
             Response::Err { error } if error.error_code().0 == CONSUMER_NOT_FOUND => Ok(None),
-            Response::Err { error } => Err(creation_trouble(name, &error)),
+            Response::Err { error } => Err(creation_error(name, &error)),
         }
     }
 
@@ -196,7 +196,7 @@ impl Declarer<'_> {
         &self,
         wanted: pull::Config,
         stream: &stream::Info,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ConnectError> {
         let name = wanted.durable_name.clone().unwrap_or_default();
         let stream_name = &stream.config.name;
         let subject = format!("CONSUMER.DURABLE.CREATE.{stream_name}.{name}");
@@ -207,7 +207,7 @@ impl Declarer<'_> {
             .await?
         {
             Response::Ok(_) => Ok(()),
-            Response::Err { error } => Err(creation_trouble(&name, &error)),
+            Response::Err { error } => Err(creation_error(&name, &error)),
         }
     }
 
@@ -218,7 +218,7 @@ impl Declarer<'_> {
         &self,
         consumer: &consumer::Info,
         stream: &stream::Info,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, ConnectError> {
         let delivered = consumer.delivered.stream_sequence;
         if delivered <= stream.state.last_sequence {
             return Ok(false);
@@ -238,7 +238,7 @@ impl Declarer<'_> {
         wanted: pull::Config,
         stream: &stream::Info,
         info: &consumer::Info,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ConnectError> {
         let name = wanted.durable_name.clone().unwrap_or_default();
         warn!(
             stream = stream.config.name,
@@ -261,7 +261,7 @@ impl Declarer<'_> {
         self.delete_consumer(&stream.config.name, &stand_in).await
     }
 
-    async fn delete_consumer(&self, stream: &str, name: &str) -> Result<(), Trouble> {
+    async fn delete_consumer(&self, stream: &str, name: &str) -> Result<(), ConnectError> {
         let subject = format!("CONSUMER.DELETE.{stream}.{name}");
         match self
             .request::<_, serde_json::Value>(&subject, &json!({}))
@@ -269,7 +269,7 @@ impl Declarer<'_> {
         {
             Response::Ok(_) => Ok(()),
             Response::Err { error } if error.error_code().0 == CONSUMER_NOT_FOUND => Ok(()),
-            Response::Err { error } => Err(creation_trouble(name, &error)),
+            Response::Err { error } => Err(creation_error(name, &error)),
         }
     }
 
@@ -277,11 +277,11 @@ impl Declarer<'_> {
         &self,
         subject: &str,
         question: &Q,
-    ) -> Result<Response<A>, Trouble> {
+    ) -> Result<Response<A>, ConnectError> {
         let answer = self.context.request(subject.to_owned(), question).await;
         answer.map_err(|error| {
             if self.jetstream {
-                Trouble::Passing(format!("{subject}: {}", with_source(&error)))
+                ConnectError::Transient(format!("{subject}: {}", with_source(&error)))
             } else {
                 no_jetstream(&with_source(&error))
             }
@@ -289,31 +289,31 @@ impl Declarer<'_> {
     }
 }
 
-fn no_jetstream(reason: &str) -> Trouble {
-    Trouble::refused(
+fn no_jetstream(reason: &str) -> ConnectError {
+    ConnectError::refused(
         format!("JetStream is not enabled ({reason})"),
         "start nats-server with `-js`, or enable JetStream for this account",
     )
 }
 
-fn creation_trouble(name: &str, error: &jetstream::Error) -> Trouble {
+fn creation_error(name: &str, error: &jetstream::Error) -> ConnectError {
     let text = error.to_string();
     match error.error_code().0 {
         10_039 | 10_076 => no_jetstream(&text),
-        10_058 | 10_065 | 10_013 | 10_012 => Trouble::conflict(
+        10_058 | 10_065 | 10_013 | 10_012 => ConnectError::conflict(
             name,
             text,
             "remove it by hand once it is drained, or set another `bus.prefix`",
         ),
-        10_002 | 10_023 | 10_028 | 10_047 | 10_026 | 10_027 => Trouble::refused(
+        10_002 | 10_023 | 10_028 | 10_047 | 10_026 | 10_027 => ConnectError::refused(
             text,
             "give JetStream more storage or more streams, or lower `bus.topic_bytes_max`",
         ),
-        _ => Trouble::Passing(format!("{name}: {text}")),
+        _ => ConnectError::Transient(format!("{name}: {text}")),
     }
 }
 
-fn compare_streams(wanted: &stream::Config, found: &stream::Config) -> Result<(), Trouble> {
+fn compare_streams(wanted: &stream::Config, found: &stream::Config) -> Result<(), ConnectError> {
     let differences = [
         difference("retention", &wanted.retention, &found.retention),
         difference("subjects", &wanted.subjects, &found.subjects),
@@ -329,7 +329,7 @@ fn compare_consumers(
     name: &str,
     wanted: &pull::Config,
     found: &consumer::Config,
-) -> Result<bool, Trouble> {
+) -> Result<bool, ConnectError> {
     let wanted = wanted.clone().into_consumer_config();
     let differences = [
         difference(
@@ -350,12 +350,12 @@ fn compare_consumers(
     Ok(wanted.ack_wait == found.ack_wait && wanted.max_ack_pending == found.max_ack_pending)
 }
 
-fn conflict_of(name: &str, differences: [Option<String>; 5]) -> Result<(), Trouble> {
+fn conflict_of(name: &str, differences: [Option<String>; 5]) -> Result<(), ConnectError> {
     let reasons = differences.into_iter().flatten().collect::<Vec<_>>();
     if reasons.is_empty() {
         return Ok(());
     }
-    Err(Trouble::conflict(
+    Err(ConnectError::conflict(
         name,
         reasons.join(", "),
         "set `bus.topic_bytes_max` as it was, remove it by hand once it is drained, or set another `bus.prefix`",

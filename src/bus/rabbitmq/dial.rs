@@ -16,7 +16,7 @@ use super::encrypted;
 use super::{greeting, session::RabbitSession};
 use crate::bus::{
     BrokerInfo, BusError, Config, redact,
-    remote::{Dial, Session, Trouble},
+    remote::{ConnectError, Dial, Session},
     tls::refusal,
 };
 #[cfg(feature = "tls")]
@@ -64,28 +64,28 @@ impl RabbitDial {
         })
     }
 
-    async fn connect(&self, purpose: &str) -> Result<Connection, Trouble> {
+    async fn connect(&self, purpose: &str) -> Result<Connection, ConnectError> {
         let name = format!("residual {purpose}");
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         match timeout(CONNECT_TIMEOUT, self.open(properties)).await {
             Ok(opened) => opened,
-            Err(_) => Err(Trouble::Passing(format!(
+            Err(_) => Err(ConnectError::Transient(format!(
                 "no answer within {} s",
                 CONNECT_TIMEOUT.as_secs()
             ))),
         }
     }
 
-    async fn open(&self, properties: ConnectionProperties) -> Result<Connection, Trouble> {
+    async fn open(&self, properties: ConnectionProperties) -> Result<Connection, ConnectError> {
         let uri = self.uri.clone();
         #[cfg(feature = "tls")]
         if uri.scheme == AMQPScheme::AMQPS {
             let config = client_config(&self.tls).await?;
             let opened = encrypted::connect(uri, properties, config).await;
-            return opened.map_err(|error| connect_trouble(&error, &self.uri));
+            return opened.map_err(|error| connect_error(&error, &self.uri));
         }
         let opened = Connection::connect_uri(uri, properties).await;
-        opened.map_err(|error| connect_trouble(&error, &self.uri))
+        opened.map_err(|error| connect_error(&error, &self.uri))
     }
 
     async fn greeting(&self) -> BrokerInfo {
@@ -106,7 +106,7 @@ impl RabbitDial {
 
 #[async_trait]
 impl Dial for RabbitDial {
-    async fn dial(&self) -> Result<Box<dyn Session>, Trouble> {
+    async fn dial(&self) -> Result<Box<dyn Session>, ConnectError> {
         let consuming = self.connect("consume").await?;
         let publishing = self.connect("publish").await?;
         let broker = match self.broker.get() {
@@ -124,32 +124,32 @@ impl Dial for RabbitDial {
     }
 }
 
-fn connect_trouble(error: &lapin::Error, uri: &AMQPUri) -> Trouble {
+fn connect_error(error: &lapin::Error, uri: &AMQPUri) -> ConnectError {
     let reason = error.to_string();
     let amqp = match error.kind() {
         ErrorKind::ProtocolError(amqp) => amqp,
         ErrorKind::IOError(error) => {
-            return refusal(error.as_ref()).unwrap_or(Trouble::Passing(reason));
+            return refusal(error.as_ref()).unwrap_or(ConnectError::Transient(reason));
         }
-        _ => return Trouble::Passing(reason),
+        _ => return ConnectError::Transient(reason),
     };
     let vhost = &uri.vhost;
     match amqp.get_id() {
-        403 => Trouble::refused(reason, "give the right user and password in the bus URL"),
+        403 => ConnectError::refused(reason, "give the right user and password in the bus URL"),
         // A virtual host that is down comes back with its node.
-        530 if reason.contains(" down") => Trouble::Passing(reason),
-        530 if reason.contains("not found") => Trouble::refused(
+        530 if reason.contains(" down") => ConnectError::Transient(reason),
+        530 if reason.contains("not found") => ConnectError::refused(
             reason,
             format!(
                 "make it with `rabbitmqctl add_vhost {vhost}`, or name another in the bus URL (`/%2f` is the default one)"
             ),
         ),
-        530 => Trouble::refused(
+        530 => ConnectError::refused(
             reason,
             format!(
                 "allow this user the virtual host `{vhost}` with `rabbitmqctl set_permissions`"
             ),
         ),
-        _ => Trouble::Passing(reason),
+        _ => ConnectError::Transient(reason),
     }
 }

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::{inlet::RabbitInlet, outlet::RabbitOutlet, topology};
 use crate::bus::{
     BrokerInfo, Topology,
-    remote::{Inlet, Outlet, Session, Stock, Trouble, answered},
+    remote::{ConnectError, GroupStats, Inlet, Outlet, Session, answered},
 };
 
 /// How often to look at a connection whose end came without an event.
@@ -53,7 +53,7 @@ impl Session for RabbitSession {
         }
     }
 
-    async fn declare(&self, topology: &Topology) -> Result<(), Trouble> {
+    async fn declare(&self, topology: &Topology) -> Result<(), ConnectError> {
         topology::declare(&self.consuming, &self.prefix, topology).await
     }
 
@@ -86,7 +86,7 @@ impl Session for RabbitSession {
         Ok(Box::new(inlet))
     }
 
-    async fn stock(&self, topic: &str, group: &str) -> Result<Stock, String> {
+    async fn group_stats(&self, topic: &str, group: &str) -> Result<GroupStats, String> {
         let queue = topology::queue(&self.prefix, topic, group);
         let channel = self
             .consuming
@@ -96,7 +96,7 @@ impl Session for RabbitSession {
         let ready = topology::ready(&channel, &queue).await?;
         let closed = channel.close(200, "done".into()).await;
         closed.map_err(|error| error.to_string())?;
-        Ok(Stock::Ready(ready))
+        Ok(GroupStats::Ready(ready))
     }
 
     fn broker(&self) -> BrokerInfo {

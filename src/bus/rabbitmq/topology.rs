@@ -8,7 +8,7 @@ use lapin::{
 
 use crate::bus::{
     ATTEMPTS_MAX, Topic, Topology,
-    remote::{Trouble, answered, within},
+    remote::{ConnectError, answered, within},
 };
 
 /// Deliveries after which the broker itself drops a message. Only a backstop: ours is below.
@@ -36,21 +36,21 @@ pub(super) async fn declare(
     connection: &Connection,
     prefix: &str,
     topology: &Topology,
-) -> Result<(), Trouble> {
+) -> Result<(), ConnectError> {
     for topic in &topology.topics {
         // A refused declaration closes its channel, so each topic has its own.
         let channel = within("channel", connection.create_channel())
             .await
-            .map_err(Trouble::Passing)?;
+            .map_err(ConnectError::Transient)?;
         declare_topic(&channel, prefix, topic).await?;
         within("channel close", channel.close(200, "done".into()))
             .await
-            .map_err(Trouble::Passing)?;
+            .map_err(ConnectError::Transient)?;
     }
     Ok(())
 }
 
-async fn declare_topic(channel: &Channel, prefix: &str, topic: &Topic) -> Result<(), Trouble> {
+async fn declare_topic(channel: &Channel, prefix: &str, topic: &Topic) -> Result<(), ConnectError> {
     let exchange = exchange(prefix, &topic.name);
     let name = short(&exchange).map_err(long_name)?;
     let options = ExchangeDeclareOptions {
@@ -102,38 +102,38 @@ fn queue_arguments(topic: &Topic) -> FieldTable {
     arguments
 }
 
-fn long_name(reason: String) -> Trouble {
-    Trouble::refused(reason, "choose a shorter `bus.prefix`")
+fn long_name(reason: String) -> ConnectError {
+    ConnectError::refused(reason, "choose a shorter `bus.prefix`")
 }
 
 /// Bounded in time: a broker whose connection lives need not answer.
 async fn settled<T>(
     name: &str,
     declaring: impl Future<Output = lapin::Result<T>>,
-) -> Result<(), Trouble> {
+) -> Result<(), ConnectError> {
     match answered(&format!("declare `{name}`"), declaring).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(trouble(name, &error)),
-        Err(reason) => Err(Trouble::Passing(reason)),
+        Err(reason) => Err(ConnectError::Transient(reason)),
     }
 }
 
-fn trouble(name: &str, error: &lapin::Error) -> Trouble {
+fn trouble(name: &str, error: &lapin::Error) -> ConnectError {
     let reason = error.to_string();
     let ErrorKind::ProtocolError(amqp) = error.kind() else {
-        return Trouble::Passing(reason);
+        return ConnectError::Transient(reason);
     };
     match amqp.get_id() {
-        405 | 406 => Trouble::conflict(
+        405 | 406 => ConnectError::conflict(
             name,
             reason,
             "set `bus.topic_bytes_max` as it was, remove it by hand once it is drained, or set another `bus.prefix`",
         ),
-        403 => Trouble::refused(
+        403 => ConnectError::refused(
             reason,
             "allow this user to configure, write and read it with `rabbitmqctl set_permissions`",
         ),
-        _ => Trouble::Passing(reason),
+        _ => ConnectError::Transient(reason),
     }
 }
 

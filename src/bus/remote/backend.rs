@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Dial, Stock,
+    Dial, GroupStats,
     backoff::{Backoff, process_seed},
     gauge::Gauges,
     intake::Membership,
@@ -79,17 +79,17 @@ impl Remote {
     }
 
     /// In flight is what consumers of this process have in hand; what is taken in and not handed out is ready.
-    fn depth_of(&self, stock: Stock, topic: &str, group: &str) -> Depth {
+    fn depth_of(&self, group_stats: GroupStats, topic: &str, group: &str) -> Depth {
         let (held, out) = self.gauges.of(topic, group).read();
-        match stock {
+        match group_stats {
             #[cfg(feature = "rabbitmq")]
-            Stock::Ready(ready) => Depth {
+            GroupStats::Ready(ready) => Depth {
                 ready: ready + held - out,
                 in_flight: out,
                 ..Depth::default()
             },
             #[cfg(feature = "nats")]
-            Stock::Unacked { fresh, delivered } => {
+            GroupStats::Unacked { fresh, delivered } => {
                 let in_flight = out.min(fresh + delivered);
                 Depth {
                     ready: fresh + delivered - in_flight,
@@ -120,7 +120,7 @@ impl Backend for Remote {
     }
 
     async fn describe(&self) -> Result<BrokerInfo, BusError> {
-        Ok(self.link.life_after(0).await?.session.broker())
+        Ok(self.link.session_after(0).await?.session.broker())
     }
 
     fn link(&self) -> watch::Receiver<LinkState> {
@@ -176,12 +176,12 @@ impl Backend for Remote {
         self.require(topic, group)?;
         let mut epoch = 0;
         loop {
-            let life = self.link.life_after(epoch).await?;
-            match within("depth", life.session.stock(topic, group)).await {
-                Ok(stock) => return Ok(self.depth_of(stock, topic, group)),
-                Err(reason) => life.end(&reason),
+            let session = self.link.session_after(epoch).await?;
+            match within("depth", session.session.group_stats(topic, group)).await {
+                Ok(group_stats) => return Ok(self.depth_of(group_stats, topic, group)),
+                Err(reason) => session.end(&reason),
             }
-            epoch = life.epoch;
+            epoch = session.epoch;
         }
     }
 

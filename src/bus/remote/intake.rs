@@ -14,8 +14,8 @@ use tracing::debug;
 use super::{
     Arrival, Event, Inlet,
     gauge::Part,
-    link::{Life, Link, Presence},
-    shelf::Shelf,
+    link::{Link, LiveSession, Presence},
+    queue::DeliveryQueue,
     within,
 };
 use crate::bus::{BusError, Delivery, Settled, Token, backend::Disposition};
@@ -41,7 +41,7 @@ pub(super) struct Intake {
     _presence: Presence,
     membership: Membership,
     gauge: Part,
-    shelf: Arc<Shelf>,
+    queue: Arc<DeliveryQueue>,
     commands: mpsc::Receiver<Command>,
     epoch: u64,
     stopped: bool,
@@ -63,7 +63,7 @@ impl Intake {
         link: Link,
         membership: Membership,
         gauge: Part,
-        shelf: Arc<Shelf>,
+        queue: Arc<DeliveryQueue>,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Intake {
             link,
             membership,
             gauge,
-            shelf,
+            queue,
             commands,
             epoch: 0,
             stopped: false,
@@ -90,12 +90,12 @@ impl Intake {
 
     async fn take_in_and_settle(&mut self) {
         loop {
-            let Some(life) = self.await_life().await else {
+            let Some(session) = self.await_session().await else {
                 return;
             };
-            self.epoch = life.epoch;
-            self.shelf.renew(self.epoch);
-            match self.live(&life).await {
+            self.epoch = session.epoch;
+            self.queue.renew(self.epoch);
+            match self.live(&session).await {
                 End::Lost(reason) => {
                     debug!(
                         reason,
@@ -103,28 +103,28 @@ impl Intake {
                         group = self.membership.group,
                         "subscription begins anew"
                     );
-                    life.end(&reason);
+                    session.end(&reason);
                 }
                 End::Closed => return,
             }
             self.held.clear();
             self.gauge.set(0);
             self.delayed = 0;
-            self.shelf.renew(0);
+            self.queue.renew(0);
         }
     }
 
     /// Waits for a session, answering meanwhile: without one every token is stale.
-    async fn await_life(&mut self) -> Option<Arc<Life>> {
+    async fn await_session(&mut self) -> Option<Arc<LiveSession>> {
         loop {
             let command = tokio::select! {
                 biased;
                 command = self.commands.recv() => command,
                 // After a stop nothing is taken in any more: the old session's deliveries are gone with it.
-                life = self.link.life_after(self.epoch), if !self.stopped => match life {
-                    Ok(life) => return Some(life),
+                session = self.link.session_after(self.epoch), if !self.stopped => match session {
+                    Ok(session) => return Some(session),
                     Err(error) => {
-                        self.shelf.fail(error);
+                        self.queue.fail(error);
                         return None;
                     }
                 },
@@ -136,11 +136,11 @@ impl Intake {
                 }
                 Some(Command::Stop(reply)) => {
                     self.stopped = true;
-                    self.shelf.stop();
+                    self.queue.stop();
                     reply.send(()).ok();
                 }
                 Some(Command::Close(reply)) => {
-                    self.shelf.stop();
+                    self.queue.stop();
                     answer(Some(reply));
                     return None;
                 }
@@ -149,7 +149,7 @@ impl Intake {
         }
     }
 
-    async fn live(&mut self, life: &Life) -> End {
+    async fn live(&mut self, session: &LiveSession) -> End {
         let Membership {
             topic,
             group,
@@ -157,14 +157,14 @@ impl Intake {
             ..
         } = &self.membership;
         let opened = tokio::select! {
-            reason = life.ended() => Err(reason),
-            inlet = within("subscribe", life.session.inlet(topic, group, *window)) => inlet,
+            reason = session.ended() => Err(reason),
+            inlet = within("subscribe", session.session.inlet(topic, group, *window)) => inlet,
         };
         let mut inlet = match opened {
             Ok(inlet) => inlet,
             Err(reason) => return End::Lost(reason),
         };
-        match self.serve(life, inlet.as_mut()).await {
+        match self.serve(session, inlet.as_mut()).await {
             Ok(()) => {
                 inlet.close().await;
                 End::Closed
@@ -174,11 +174,11 @@ impl Intake {
     }
 
     /// Serves one session until the subscription is closed (`Ok`) or the session is lost.
-    async fn serve(&mut self, life: &Life, inlet: &mut dyn Inlet) -> Result<(), String> {
+    async fn serve(&mut self, session: &LiveSession, inlet: &mut dyn Inlet) -> Result<(), String> {
         let mut renewal = interval(self.membership.lease / 3);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let link = self.link.clone();
-        let (ended, closing) = (life.ended(), link.closing());
+        let (ended, closing) = (session.ended(), link.closing());
         tokio::pin!(ended, closing);
         loop {
             self.gauge.set(self.held.len());
@@ -188,8 +188,8 @@ impl Intake {
                 biased;
                 reason = &mut ended => return Err(reason),
                 () = &mut closing => {
-                    self.shelf.fail(BusError::Closed);
-                    return self.leave(life, inlet, None).await;
+                    self.queue.fail(BusError::Closed);
+                    return self.leave(session, inlet, None).await;
                 }
                 command = self.commands.recv() => match command {
                     Some(Command::Settle(dispositions, reply)) => {
@@ -202,8 +202,8 @@ impl Intake {
                         answer(Some(reply));
                         stopped?;
                     }
-                    Some(Command::Close(reply)) => return self.leave(life, inlet, Some(reply)).await,
-                    None => return self.leave(life, inlet, None).await,
+                    Some(Command::Close(reply)) => return self.leave(session, inlet, Some(reply)).await,
+                    None => return self.leave(session, inlet, None).await,
                 },
                 _ = renewal.tick() => if !self.held.is_empty() { inlet.renew().await? },
                 () = due(next_due) => self.requeue_due(inlet).await?,
@@ -227,7 +227,7 @@ impl Intake {
             epoch: self.epoch,
             tag,
         };
-        self.shelf.put(Delivery {
+        self.queue.put(Delivery {
             message,
             attempt,
             token,
@@ -258,7 +258,7 @@ impl Intake {
                 }
             }
         }
-        self.shelf.returned(ok);
+        self.queue.returned(ok);
         self.gauge.set(self.held.len());
         let stale = asked - ok;
         match inlet.settle(&now).await {
@@ -279,7 +279,7 @@ impl Intake {
             return Ok(());
         }
         inlet.stop().await?;
-        let waiting = self.shelf.stop();
+        let waiting = self.queue.stop();
         let releases = waiting
             .into_iter()
             .filter(|delivery| self.held.remove(&delivery.token.tag).is_some())
@@ -292,7 +292,7 @@ impl Intake {
     /// Gives everything back but the retries that wait for their time: they are waited out after the caller has left.
     async fn leave(
         &mut self,
-        life: &Life,
+        session: &LiveSession,
         inlet: &mut dyn Inlet,
         reply: Option<oneshot::Sender<()>>,
     ) -> Result<(), String> {
@@ -302,7 +302,7 @@ impl Intake {
         while let Some(at) = self.next_due() {
             tokio::select! {
                 biased;
-                reason = life.ended() => return Err(reason),
+                reason = session.ended() => return Err(reason),
                 // Nobody is left to wait: they come back early.
                 () = self.link.closing() => break,
                 () = sleep_until(at) => self.requeue_due(inlet).await?,

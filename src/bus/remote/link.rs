@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::{Dial, EXCHANGE_TIMEOUT, Lasting, Session, Trouble, backoff::Backoff, within};
+use super::{ConnectError, Dial, EXCHANGE_TIMEOUT, Lasting, Session, backoff::Backoff, within};
 use crate::{
     bus::{BusError, Link as LinkState, Topology},
     clock::saturating_ms,
@@ -28,14 +28,14 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 const REFUSALS_MAX: u32 = 12;
 
 /// One session and its number.
-pub(super) struct Life {
+pub(super) struct LiveSession {
     /// Counts up with every session.
     pub(super) epoch: u64,
     pub(super) session: Box<dyn Session>,
     end: watch::Sender<Option<String>>,
 }
 
-impl Life {
+impl LiveSession {
     /// Ends the session for everybody.
     pub(super) fn end(&self, reason: &str) {
         self.end.send_if_modified(|end| {
@@ -60,7 +60,7 @@ impl Life {
 #[derive(Clone)]
 enum Phase {
     Down,
-    Up(Arc<Life>),
+    Up(Arc<LiveSession>),
     Failed(Lasting),
     Closed,
 }
@@ -126,11 +126,11 @@ impl Link {
     }
 
     /// Waits for a session younger than `epoch`.
-    pub(super) async fn life_after(&self, epoch: u64) -> Result<Arc<Life>, BusError> {
+    pub(super) async fn session_after(&self, epoch: u64) -> Result<Arc<LiveSession>, BusError> {
         let mut phase = self.inner().phase.subscribe();
         let settled = phase.wait_for(|phase| match phase {
             Phase::Down => false,
-            Phase::Up(life) => life.epoch > epoch,
+            Phase::Up(session) => session.epoch > epoch,
             Phase::Failed(_) | Phase::Closed => true,
         });
         let settled = tokio::select! {
@@ -139,7 +139,7 @@ impl Link {
             settled = settled => settled,
         };
         match settled.as_deref() {
-            Ok(Phase::Up(life)) => Ok(Arc::clone(life)),
+            Ok(Phase::Up(session)) => Ok(Arc::clone(session)),
             Ok(Phase::Failed(lasting)) => Err(lasting.clone().into()),
             Ok(Phase::Down | Phase::Closed) | Err(_) => Err(BusError::Closed),
         }
@@ -149,21 +149,21 @@ impl Link {
     pub(super) async fn declare(&self, topology: &Topology) -> Result<(), BusError> {
         let mut epoch = 0;
         loop {
-            let life = self.life_after(epoch).await?;
+            let session = self.session_after(epoch).await?;
             let declared = tokio::select! {
                 biased;
-                declared = life.session.declare(topology) => declared,
-                reason = life.ended() => Err(Trouble::Passing(reason)),
+                declared = session.session.declare(topology) => declared,
+                reason = session.ended() => Err(ConnectError::Transient(reason)),
             };
             match declared {
                 Ok(()) => {
                     self.remember(topology);
                     return Ok(());
                 }
-                Err(Trouble::Lasting(lasting)) => return Err(lasting.into()),
-                Err(Trouble::Passing(reason)) => {
-                    life.end(&reason);
-                    epoch = life.epoch;
+                Err(ConnectError::Permanent(lasting)) => return Err(lasting.into()),
+                Err(ConnectError::Transient(reason)) => {
+                    session.end(&reason);
+                    epoch = session.epoch;
                 }
             }
         }
@@ -264,12 +264,12 @@ impl<D: Dial> Supervisor<D> {
                 opened = self.open() => opened,
             };
             let reason = match opened {
-                Ok(life) => match self.live(life).await {
+                Ok(session) => match self.live(session).await {
                     Some(reason) => reason,
                     None => break,
                 },
-                Err(Trouble::Passing(reason)) => reason,
-                Err(Trouble::Lasting(lasting)) => match self.refuse(lasting) {
+                Err(ConnectError::Transient(reason)) => reason,
+                Err(ConnectError::Permanent(lasting)) => match self.refuse(lasting) {
                     Ok(reason) => reason,
                     Err(lasting) => return self.fail(lasting),
                 },
@@ -288,14 +288,14 @@ impl<D: Dial> Supervisor<D> {
         self.inner.phase.send_replace(Phase::Closed);
     }
 
-    async fn open(&mut self) -> Result<Arc<Life>, Trouble> {
+    async fn open(&mut self) -> Result<Arc<LiveSession>, ConnectError> {
         let session = self.dial.dial().await?;
         let topology = self.inner.topology();
         if !topology.topics.is_empty() {
             session.declare(&topology).await?;
         }
         self.epoch += 1;
-        Ok(Arc::new(Life {
+        Ok(Arc::new(LiveSession {
             epoch: self.epoch,
             session,
             end: watch::Sender::new(None),
@@ -303,25 +303,27 @@ impl<D: Dial> Supervisor<D> {
     }
 
     /// Lives one life; `None` when the link was closed, else why it ended.
-    async fn live(&mut self, life: Arc<Life>) -> Option<String> {
+    async fn live(&mut self, session: Arc<LiveSession>) -> Option<String> {
         let began = Instant::now();
-        self.tell_recovery(&life);
-        self.inner.phase.send_replace(Phase::Up(Arc::clone(&life)));
+        self.tell_recovery(&session);
+        self.inner
+            .phase
+            .send_replace(Phase::Up(Arc::clone(&session)));
         let reason = tokio::select! {
             biased;
             () = self.left() => None,
-            reason = life.session.lost() => Some(reason),
-            reason = life.ended() => Some(reason),
-            reason = patrol(&life, &self.inner) => Some(reason),
+            reason = session.session.lost() => Some(reason),
+            reason = session.ended() => Some(reason),
+            reason = patrol(&session, &self.inner) => Some(reason),
         };
         if let Some(reason) = &reason {
             self.inner.phase.send_replace(Phase::Down);
-            life.end(reason);
-            let gone = Arc::clone(&life);
+            session.end(reason);
+            let gone = Arc::clone(&session);
             tokio::spawn(async move { timeout(EXCHANGE_TIMEOUT, gone.session.close()).await });
         } else {
-            drop(timeout(EXCHANGE_TIMEOUT, life.session.close()).await);
-            life.end("the bus is closed");
+            drop(timeout(EXCHANGE_TIMEOUT, session.session.close()).await);
+            session.end("the bus is closed");
         }
         if began.elapsed() > PATROL_PERIOD {
             self.backoff.reset();
@@ -378,9 +380,9 @@ impl<D: Dial> Supervisor<D> {
         wait
     }
 
-    fn tell_recovery(&mut self, life: &Life) {
+    fn tell_recovery(&mut self, session: &LiveSession) {
         self.refusals = 0;
-        let broker = life.session.broker();
+        let broker = session.session.broker();
         if std::mem::replace(&mut self.outage_told, false) {
             info!(
                 name = broker.name,
@@ -393,11 +395,11 @@ impl<D: Dial> Supervisor<D> {
 }
 
 /// Looks now and then whether the topology is still there, so that a deleted queue is never silent.
-async fn patrol(life: &Life, inner: &Inner) -> String {
+async fn patrol(session: &LiveSession, inner: &Inner) -> String {
     loop {
         sleep(PATROL_PERIOD).await;
         let topology = inner.topology();
-        if let Err(reason) = within("patrol", life.session.patrol(&topology)).await {
+        if let Err(reason) = within("patrol", session.session.patrol(&topology)).await {
             return reason;
         }
     }

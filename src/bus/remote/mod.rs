@@ -19,7 +19,7 @@ mod ids;
 mod intake;
 mod link;
 mod publisher;
-mod shelf;
+mod queue;
 mod subscription;
 
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub(in crate::bus) use publisher::HEADERS_MAX;
 #[async_trait]
 pub(in crate::bus) trait Dial: Send + Sync + 'static {
     /// Connects and authenticates. Bounded in time by the implementation.
-    async fn dial(&self) -> Result<Box<dyn Session>, Trouble>;
+    async fn dial(&self) -> Result<Box<dyn Session>, ConnectError>;
 }
 
 /// One life of a connection. Any error ends it; the link opens the next.
@@ -51,7 +51,7 @@ pub(in crate::bus) trait Session: Send + Sync + 'static {
     async fn lost(&self) -> String;
 
     /// Makes sure that the topology exists.
-    async fn declare(&self, topology: &Topology) -> Result<(), Trouble>;
+    async fn declare(&self, topology: &Topology) -> Result<(), ConnectError>;
 
     /// Looks whether everything declared is still there.
     async fn patrol(&self, topology: &Topology) -> Result<(), String>;
@@ -68,7 +68,7 @@ pub(in crate::bus) trait Session: Send + Sync + 'static {
     ) -> Result<Box<dyn Inlet>, String>;
 
     /// How much the broker has for a group.
-    async fn stock(&self, topic: &str, group: &str) -> Result<Stock, String>;
+    async fn group_stats(&self, topic: &str, group: &str) -> Result<GroupStats, String>;
 
     /// Name and version of the broker.
     fn broker(&self) -> BrokerInfo;
@@ -79,7 +79,7 @@ pub(in crate::bus) trait Session: Send + Sync + 'static {
 
 /// What a broker tells of a group.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::bus) enum Stock {
+pub(in crate::bus) enum GroupStats {
     /// Messages that are delivered to nobody; what others hold is not told.
     #[cfg(feature = "rabbitmq")]
     Ready(u64),
@@ -168,11 +168,11 @@ pub(in crate::bus) struct Arrival {
 
 /// Why a session could not be opened or a topology not be declared.
 #[derive(Clone, Debug)]
-pub(in crate::bus) enum Trouble {
+pub(in crate::bus) enum ConnectError {
     /// May heal by itself.
-    Passing(String),
+    Transient(String),
     /// Needs the operator.
-    Lasting(Lasting),
+    Permanent(Lasting),
 }
 
 /// An error that time does not heal.
@@ -194,9 +194,9 @@ pub(in crate::bus) enum Lasting {
     },
 }
 
-impl Trouble {
+impl ConnectError {
     pub(in crate::bus) fn refused(reason: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::Lasting(Lasting::Refused {
+        Self::Permanent(Lasting::Refused {
             reason: reason.into(),
             mend: mend.into(),
         })
@@ -204,7 +204,7 @@ impl Trouble {
 
     #[cfg(feature = "tls")]
     pub(in crate::bus) fn tls(reason: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::Lasting(Lasting::Tls {
+        Self::Permanent(Lasting::Tls {
             reason: reason.into(),
             mend: mend.into(),
         })
@@ -215,7 +215,7 @@ impl Trouble {
         reason: impl Into<String>,
         mend: impl Into<String>,
     ) -> Self {
-        Self::Lasting(Lasting::Conflict {
+        Self::Permanent(Lasting::Conflict {
             name: name.into(),
             reason: reason.into(),
             mend: mend.into(),

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{
     Answer, Outlet,
     backoff::Backoff,
-    link::{Life, Link},
+    link::{Link, LiveSession},
 };
 use crate::bus::{BusError, Message, Publisher, Receipt, Unconfirmed};
 
@@ -276,10 +276,10 @@ impl Engine {
     /// Returns whether all that it was given is confirmed.
     async fn run(mut self) -> bool {
         let mut epoch = 0;
-        while let Some(life) = self.next_life(epoch).await {
-            epoch = life.epoch;
-            if let Err(reason) = self.drive(&life).await {
-                life.end(&reason);
+        while let Some(session) = self.next_session(epoch).await {
+            epoch = session.epoch;
+            if let Err(reason) = self.drive(&session).await {
+                session.end(&reason);
                 self.unsent.append(&mut self.sent);
             }
         }
@@ -292,14 +292,14 @@ impl Engine {
     }
 
     /// The next session; none once there is no more work for one, or the link is closed.
-    async fn next_life(&mut self, epoch: u64) -> Option<Arc<Life>> {
+    async fn next_session(&mut self, epoch: u64) -> Option<Arc<LiveSession>> {
         let link = self.link.clone();
-        let life = link.life_after(epoch);
-        tokio::pin!(life);
+        let session = link.session_after(epoch);
+        tokio::pin!(session);
         while self.has_work() {
             tokio::select! {
                 biased;
-                life = &mut life => return life.ok(),
+                session = &mut session => return session.ok(),
                 pending = self.incoming.recv(), if self.open => self.accept(pending),
             }
         }
@@ -311,12 +311,12 @@ impl Engine {
     }
 
     /// Sends and confirms on one session until all is done (`Ok`) or the session is over.
-    async fn drive(&mut self, life: &Life) -> Result<(), String> {
+    async fn drive(&mut self, session: &LiveSession) -> Result<(), String> {
         let mut outlet = tokio::select! {
-            reason = life.ended() => return Err(reason),
-            outlet = life.session.outlet(&self.topic, self.routed) => outlet?,
+            reason = session.ended() => return Err(reason),
+            outlet = session.session.outlet(&self.topic, self.routed) => outlet?,
         };
-        let ended = life.ended();
+        let ended = session.ended();
         tokio::pin!(ended);
         let mut confirms = Confirms::new();
         while self.has_work() {

@@ -9,7 +9,7 @@ use super::{
     gauge::{Gauge, Part},
     intake::{Command, Intake, Membership},
     link::Link,
-    shelf::Shelf,
+    queue::DeliveryQueue,
 };
 use crate::bus::{
     BusError, Delivery, Settled, Token,
@@ -21,19 +21,19 @@ const COMMANDS_MAX: usize = 4;
 
 /// One member of a group, for as long as it lives, over any number of sessions.
 pub(super) struct RemoteSubscription {
-    shelf: Arc<Shelf>,
+    queue: Arc<DeliveryQueue>,
     commands: mpsc::Sender<Command>,
 }
 
 impl RemoteSubscription {
     pub(super) fn open(link: Link, membership: Membership, gauge: Arc<Gauge>) -> Self {
         let out = Part::out(Arc::clone(&gauge));
-        let shelf = Arc::new(Shelf::new(membership.window, out));
+        let queue = Arc::new(DeliveryQueue::new(membership.window, out));
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let held = Part::held(gauge);
-        let intake = Intake::new(link, membership, held, Arc::clone(&shelf), receiver);
+        let intake = Intake::new(link, membership, held, Arc::clone(&queue), receiver);
         tokio::spawn(intake.run());
-        Self { shelf, commands }
+        Self { queue, commands }
     }
 
     async fn ask<T>(
@@ -52,7 +52,7 @@ impl RemoteSubscription {
 #[async_trait]
 impl Subscription for RemoteSubscription {
     async fn recv(&mut self, max: usize, linger: Duration) -> Result<Vec<Delivery>, BusError> {
-        self.shelf.take(max, linger).await
+        self.queue.take(max, linger).await
     }
 
     async fn settle(
@@ -74,7 +74,7 @@ impl Subscription for RemoteSubscription {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Dial, Session, Trouble, backoff::Backoff, gauge::Gauges},
+        super::{ConnectError, Dial, Session, backoff::Backoff, gauge::Gauges},
         *,
     };
 
@@ -82,8 +82,8 @@ mod tests {
 
     #[async_trait]
     impl Dial for Nobody {
-        async fn dial(&self) -> Result<Box<dyn Session>, Trouble> {
-            Err(Trouble::Passing("nobody is there".to_owned()))
+        async fn dial(&self) -> Result<Box<dyn Session>, ConnectError> {
+            Err(ConnectError::Transient("nobody is there".to_owned()))
         }
     }
 

@@ -23,7 +23,7 @@ use super::{
         backend::{Backend, Disposition, Subscription},
         topology::dead_topic,
     },
-    dead::{Graveyard, ONLY_GROUP},
+    dead::{DeadLetterWriter, ONLY_GROUP},
 };
 
 /// Lives of consumers in this process; a token of another life is stale.
@@ -66,7 +66,7 @@ struct Held {
 /// A member of a group, as the services see it.
 pub(super) struct SettlingConsumer {
     source: Source,
-    graveyard: Option<Graveyard>,
+    dead_letters: Option<DeadLetterWriter>,
     epoch: u64,
     next_tag: u64,
     held: BTreeMap<u64, Held>,
@@ -90,12 +90,12 @@ enum Sorted {
 impl SettlingConsumer {
     pub(super) async fn open(
         source: Source,
-        graveyard: Option<Graveyard>,
+        dead_letters: Option<DeadLetterWriter>,
     ) -> Result<Self, BusError> {
         let slow = source.subscribe(1).await?;
         Ok(Self {
             source,
-            graveyard,
+            dead_letters,
             epoch: EPOCHS.fetch_add(1, Ordering::Relaxed),
             next_tag: 0,
             held: BTreeMap::new(),
@@ -168,7 +168,7 @@ impl SettlingConsumer {
         if only.is_some_and(|group| *group != self.source.group) {
             return Sorted::AckUnseen;
         }
-        if self.graveyard.is_some() && delivery.attempt > self.source.attempts_max {
+        if self.dead_letters.is_some() && delivery.attempt > self.source.attempts_max {
             return Sorted::Bury;
         }
         Sorted::HandOut
@@ -191,13 +191,13 @@ impl SettlingConsumer {
     /// Writes the letter for the first one that waits. A dropped call is carried on by the next one.
     async fn bury_first(&mut self) -> Result<(), BusError> {
         if self.burial.is_none()
-            && let (Some(graveyard), Some((_, delivery))) =
-                (&mut self.graveyard, self.waiting.front())
+            && let (Some(dead_letters), Some((_, delivery))) =
+                (&mut self.dead_letters, self.waiting.front())
         {
             let tried = delivery.attempt - 1;
             let reason = format!("given up after {tried} attempts");
-            let letter = graveyard.letter(delivery.message.clone(), &reason, tried, 0);
-            self.burial = Some(graveyard.send(vec![letter]).await?.into_future());
+            let letter = dead_letters.letter(delivery.message.clone(), &reason, tried, 0);
+            self.burial = Some(dead_letters.send(vec![letter]).await?.into_future());
         }
         if let Some(burial) = &mut self.burial {
             let buried = burial.await;
@@ -295,22 +295,22 @@ impl SettlingConsumer {
         if dead.is_empty() {
             return Ok(Settled::default());
         }
-        let graveyard = self.graveyard()?;
-        let letters = dead
-            .iter()
-            .map(|(held, reason)| graveyard.letter(held.message.clone(), reason, held.attempt, 0));
+        let dead_letters = self.dead_letters()?;
+        let letters = dead.iter().map(|(held, reason)| {
+            dead_letters.letter(held.message.clone(), reason, held.attempt, 0)
+        });
         let letters = letters.collect();
-        graveyard.bury(letters).await?;
+        dead_letters.bury(letters).await?;
         let acks = dead.into_iter().map(|(held, _)| (held, Disposition::Ack));
         self.dispose_all(acks.collect()).await
     }
 
-    fn graveyard(&mut self) -> Result<&mut Graveyard, BusError> {
+    fn dead_letters(&mut self) -> Result<&mut DeadLetterWriter, BusError> {
         let Source { topic, group, .. } = &self.source;
         let undeclared = || BusError::Undeclared {
             name: dead_topic(topic, group),
         };
-        self.graveyard.as_mut().ok_or_else(undeclared)
+        self.dead_letters.as_mut().ok_or_else(undeclared)
     }
 }
 
@@ -357,12 +357,12 @@ impl Consumer for SettlingConsumer {
     }
 
     async fn bury(&mut self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
-        let graveyard = self.graveyard()?;
+        let dead_letters = self.dead_letters()?;
         let letters = letters.into_iter().enumerate().map(|(part, letter)| {
-            graveyard.letter(letter.message, &letter.reason, letter.attempts, part + 1)
+            dead_letters.letter(letter.message, &letter.reason, letter.attempts, part + 1)
         });
         let letters = letters.collect();
-        graveyard.bury(letters).await
+        dead_letters.bury(letters).await
     }
 
     async fn stop(&mut self) -> Result<(), BusError> {
@@ -379,8 +379,8 @@ impl Consumer for SettlingConsumer {
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), BusError> {
-        if let Some(graveyard) = &mut self.graveyard {
-            graveyard.close().await?;
+        if let Some(dead_letters) = &mut self.dead_letters {
+            dead_letters.close().await?;
         }
         for subscription in [self.slow.take(), self.full.take()].into_iter().flatten() {
             subscription.close().await?;

@@ -27,7 +27,7 @@ pub const ONLY_GROUP: &str = "residual-only-group";
 const REASON_CHARS_MAX: usize = 500;
 
 /// The dead letters of one group.
-pub(super) struct Graveyard {
+pub(super) struct DeadLetterWriter {
     backend: Arc<dyn Backend>,
     publisher: Option<Box<dyn Publisher>>,
     topic: String,
@@ -35,7 +35,7 @@ pub(super) struct Graveyard {
     clock: Clock,
 }
 
-impl Graveyard {
+impl DeadLetterWriter {
     pub(super) fn new(backend: Arc<dyn Backend>, topic: &str, group: &str, clock: Clock) -> Self {
         Self {
             backend,

@@ -9,7 +9,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::TlsConfig;
-use crate::bus::remote::Trouble;
+use crate::bus::remote::ConnectError;
 
 /// Reads the files.
 ///
@@ -17,33 +17,35 @@ use crate::bus::remote::Trouble;
 /// Which file cannot be used, and why.
 pub(in crate::bus) async fn client_config(
     config: &TlsConfig,
-) -> Result<Arc<ClientConfig>, Trouble> {
+) -> Result<Arc<ClientConfig>, ConnectError> {
     let config = config.clone();
     let read = tokio::task::spawn_blocking(move || read(&config)).await;
-    read.unwrap_or_else(|error| Err(Trouble::Passing(error.to_string())))
+    read.unwrap_or_else(|error| Err(ConnectError::Transient(error.to_string())))
 }
 
-fn read(config: &TlsConfig) -> Result<Arc<ClientConfig>, Trouble> {
+fn read(config: &TlsConfig) -> Result<Arc<ClientConfig>, ConnectError> {
     let roots = match &config.ca_file {
         Some(file) => own_authorities(file)?,
         None => system_authorities()?,
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Trouble::tls(error.to_string(), "report this as a fault of residual"))?
+        .map_err(|error| {
+            ConnectError::tls(error.to_string(), "report this as a fault of residual")
+        })?
         .with_root_certificates(roots);
     let client = match (&config.cert_file, &config.key_file) {
         (None, None) => builder.with_no_client_auth(),
         (Some(cert_file), Some(key_file)) => builder
             .with_client_auth_cert(certificates("cert_file", cert_file)?, key(key_file)?)
             .map_err(|error| {
-                Trouble::tls(
+                ConnectError::tls(
                     format!("`bus.tls.cert_file` and `bus.tls.key_file` do not fit: {error}"),
                     "give the key that belongs to the certificate",
                 )
             })?,
         _ => {
-            return Err(Trouble::tls(
+            return Err(ConnectError::tls(
                 "only one of `bus.tls.cert_file` and `bus.tls.key_file` is set",
                 "set both or neither; both may name the same file",
             ));
@@ -52,7 +54,7 @@ fn read(config: &TlsConfig) -> Result<Arc<ClientConfig>, Trouble> {
     Ok(Arc::new(client))
 }
 
-fn own_authorities(file: &Path) -> Result<RootCertStore, Trouble> {
+fn own_authorities(file: &Path) -> Result<RootCertStore, ConnectError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates("ca_file", file)? {
         roots
@@ -62,14 +64,14 @@ fn own_authorities(file: &Path) -> Result<RootCertStore, Trouble> {
     Ok(roots)
 }
 
-fn system_authorities() -> Result<RootCertStore, Trouble> {
+fn system_authorities() -> Result<RootCertStore, ConnectError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     // One that is not understood verifies nothing; the others still do.
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         let reason = found.errors.first().map(ToString::to_string);
-        return Err(Trouble::tls(
+        return Err(ConnectError::tls(
             format!(
                 "this system has no certificate authorities: {}",
                 reason.unwrap_or_else(|| "none is installed".to_owned())
@@ -80,7 +82,7 @@ fn system_authorities() -> Result<RootCertStore, Trouble> {
     Ok(roots)
 }
 
-fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Trouble> {
+fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
         Ok(found) if found.is_empty() => Err(unusable(key, file, &"it holds no certificate")),
@@ -89,19 +91,19 @@ fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, 
     }
 }
 
-fn key(file: &Path) -> Result<PrivateKeyDer<'static>, Trouble> {
+fn key(file: &Path) -> Result<PrivateKeyDer<'static>, ConnectError> {
     PrivateKeyDer::from_pem_file(file).map_err(|error| unusable("key_file", file, &error))
 }
 
-fn unusable(key: &str, file: &Path, reason: &dyn std::fmt::Display) -> Trouble {
-    Trouble::tls(
+fn unusable(key: &str, file: &Path, reason: &dyn std::fmt::Display) -> ConnectError {
+    ConnectError::tls(
         format!("`bus.tls.{key}` is `{}`: {reason}", file.display()),
         "name a readable PEM file",
     )
 }
 
 /// What the operator has to change, if the error is a handshake that no second try can save.
-pub(in crate::bus) fn refusal(error: &(dyn StdError + 'static)) -> Option<Trouble> {
+pub(in crate::bus) fn refusal(error: &(dyn StdError + 'static)) -> Option<ConnectError> {
     let reason = tls_error(error)?;
     let mend = match reason {
         TlsError::InvalidCertificate(_) => {
@@ -116,7 +118,7 @@ pub(in crate::bus) fn refusal(error: &(dyn StdError + 'static)) -> Option<Troubl
         TlsError::PeerIncompatible(_) => "let the broker speak TLS 1.2 or 1.3",
         _ => return None,
     };
-    Some(Trouble::tls(reason.to_string(), mend))
+    Some(ConnectError::tls(reason.to_string(), mend))
 }
 
 /// The rustls error in a chain. An [`io::Error`] is not the source of what it wraps, so it is looked into.

@@ -7,8 +7,8 @@ use super::{
 use crate::{
     dashboard::{
         Ledger,
-        moment::LossFigure,
-        number::{self, escape, percent, short},
+        format::{self, escape, percent, short},
+        snapshot::LossFigure,
     },
     stats::{
         Average, Matrix, Score,
@@ -21,8 +21,8 @@ pub(super) fn tiles(view: &View, labels: &Classification, ledger: Option<&Ledger
     let (last, all) = (&labels.last_rows, &labels.all_time);
     let right = format!(
         "{} of {} right",
-        number::count(last.right),
-        number::count(last.n)
+        format::count(last.right),
+        format::count(last.n)
     );
     let loss = ledger.and_then(|ledger| ledger.log_loss.as_ref());
     let loss_of = |figure: Option<&LossFigure>| text(figure.and_then(|figure| figure.value));
@@ -218,5 +218,5 @@ fn confusion_cell(rows: u64, is_own: bool) -> String {
         (true, _) => "right",
         (false, _) => "wrong",
     };
-    format!(r#"<td class="{class}">{}</td>"#, number::count(rows))
+    format!(r#"<td class="{class}">{}</td>"#, format::count(rows))
 }

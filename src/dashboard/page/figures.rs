@@ -2,7 +2,7 @@
 
 use super::{count, data};
 use crate::{
-    dashboard::number::{duration, percent, rate, short},
+    dashboard::format::{duration, percent, rate, short},
     stats::{Report, live::View},
 };
 
@@ -108,11 +108,11 @@ pub(super) fn last_change(view: &View) -> String {
     };
     let times = match view.changes_seen {
         1 => String::new(),
-        seen => format!(" ({} changes in all)", super::super::number::count(seen)),
+        seen => format!(" ({} changes in all)", super::super::format::count(seen)),
     };
     format!(
         r#"<p class="changed">The error {word} around row {}, from {} to {}{times}.</p>"#,
-        super::super::number::count(change.row),
+        super::super::format::count(change.row),
         short(change.mae_before),
         short(change.mae_after),
     )
@@ -210,7 +210,7 @@ pub(super) fn table(view: &View) -> String {
 
 /// What the three columns are of.
 pub(super) fn columns_of(view: &View) -> [String; 3] {
-    let rows = super::super::number::count(view.last_rows.rows as u64);
+    let rows = super::super::format::count(view.last_rows.rows as u64);
     [
         "all time".to_owned(),
         format!("last {rows} rows"),

@@ -4,7 +4,7 @@ use super::{count, data, empty};
 use crate::{
     dashboard::{
         Ledger,
-        number::{duration, escape, percent, short},
+        format::{duration, escape, percent, short},
     },
     stats::live::{Classification, View, WorstRow},
 };
@@ -19,7 +19,7 @@ pub(super) fn worst(view: &View) -> String {
     }
     let last = format!(
         "Of the last {} rows",
-        super::super::number::count(view.last_rows.rows as u64)
+        super::super::format::count(view.last_rows.rows as u64)
     );
     worst_table(&last, &view.worst_of_last_rows) + &worst_table("Of all time", &view.worst)
 }

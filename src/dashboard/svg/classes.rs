@@ -2,7 +2,7 @@
 
 use super::{Chart, Scale};
 use crate::{
-    dashboard::number::{count, escape},
+    dashboard::format::{count, escape},
     stats::Matrix,
 };
 

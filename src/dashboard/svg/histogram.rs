@@ -2,7 +2,7 @@
 
 use super::{Chart, Scale, line};
 use crate::{
-    dashboard::number::{count, short},
+    dashboard::format::{count, short},
     stats::Shape,
 };
 

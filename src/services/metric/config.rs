@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::task::Judge;
+use crate::task::TaskSpec;
 
 /// What is done with a second, different label of an id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct Config {
     pub partition: u32,
     /// How rows are judged: settled at the start from the model, the settings and the logs folder.
     #[serde(skip)]
-    pub judge: Judge,
+    pub spec: TaskSpec,
     /// Length of the windows of the log-loss; the page's own.
     #[serde(skip)]
     pub windows: Windows,
@@ -94,7 +94,7 @@ impl Default for Config {
             rotate_daily: false,
             partitions: 1,
             partition: 0,
-            judge: Judge::default(),
+            spec: TaskSpec::default(),
             windows: Windows::default(),
         }
     }

@@ -136,7 +136,7 @@ impl Ledger {
                 y_pred,
                 partner,
             } => {
-                let row = Row::judged(id, y_true, y_pred, self.config.judge.task);
+                let row = Row::judged(id, y_true, y_pred, self.config.spec.task);
                 self.record(row, partner, now_ms);
             }
             Outcome::Duplicate(waiting) => {
@@ -144,7 +144,7 @@ impl Ledger {
             }
             Outcome::Replaced(key) => self.replace(key, id, value),
             Outcome::Corrected { y_true, y_pred } => {
-                Row::judged(id, y_true, y_pred, self.config.judge.task)
+                Row::judged(id, y_true, y_pred, self.config.spec.task)
                     .push_line(self.corrections.buffer());
             }
             Outcome::Late => Unmatched {
@@ -402,7 +402,7 @@ impl Ledger {
         self.disk
             .sync_dir(folder)
             .map_err(LogError::io("sync the folder", folder))?;
-        let scan = Scan::fresh_log(self.config.judge.task);
+        let scan = Scan::fresh_log(self.config.spec.task);
         self.log = Writer::open(&*self.disk, &live, scan, &mut |_, _| Ok(()))?;
         self.part += 1;
         self.parts += 1;

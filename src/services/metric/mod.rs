@@ -8,7 +8,6 @@
 
 mod config;
 mod delay;
-mod desk;
 mod error;
 mod files;
 mod fingerprint;
@@ -24,6 +23,7 @@ mod scores;
 mod service;
 mod store;
 mod timing;
+mod unsettled;
 mod verify;
 
 pub use config::{Config, LabelPolicy, Windows};

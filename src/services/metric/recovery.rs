@@ -72,8 +72,8 @@ impl Ledger {
             ..
         } = recovery;
         refuse_other_task(other_task, &config)?;
-        if !is_said && config.judge.is_classification() {
-            write_task(&*disk, logs, &config.judge)?;
+        if !is_said && config.spec.is_classification() {
+            write_task(&*disk, logs, &config.spec)?;
         }
         join.balance();
         let mut held = Held::default();
@@ -149,15 +149,15 @@ fn adopt_labels(disk: &dyn Disk, logs: &Path, config: &mut Config) -> Result<boo
     let Some(said) = read_task_on(disk, logs)? else {
         return Ok(false);
     };
-    if !said.agrees(&config.judge) {
+    if !said.agrees(&config.spec) {
         return Err(MetricError::OtherLabels {
             path: task_file(logs),
             said: said.to_string(),
-            wanted: config.judge.to_string(),
+            wanted: config.spec.to_string(),
         });
     }
-    if config.judge.labels.is_none() {
-        config.judge = said;
+    if config.spec.labels.is_none() {
+        config.spec = said;
         return Ok(true);
     }
     Ok(said.labels.is_some())
@@ -169,7 +169,7 @@ fn refuse_other_task(found: Option<(PathBuf, String)>, config: &Config) -> Resul
         Some((path, line)) => Err(MetricError::OtherTask {
             path,
             line: line.chars().take(120).collect(),
-            wanted: config.judge.task,
+            wanted: config.spec.task,
         }),
     }
 }
@@ -320,7 +320,7 @@ impl Recovery<'_> {
         let scan = Scan {
             recorded,
             from: self.tail_of(&layout.corrections, recorded)?,
-            ..Scan::fresh_log(self.config.judge.task)
+            ..Scan::fresh_log(self.config.spec.task)
         };
         let (disk, end) = (self.disk, recorded.unwrap_or(u64::MAX));
         let file = SideFile::open(disk, &layout.corrections, scan, &mut |offset, line| {
@@ -512,10 +512,10 @@ impl Recovery<'_> {
         let scan = Scan {
             recorded,
             from,
-            ..Scan::fresh_log(self.config.judge.task)
+            ..Scan::fresh_log(self.config.spec.task)
         };
         let disk = self.disk;
-        let task = self.config.judge.task;
+        let task = self.config.spec.task;
         let writer = Writer::open(disk, path, scan, &mut |offset, line| {
             let (id, y_true, y_pred) = parse_row(line)?;
             // Noted, not refused here: what stands beyond the recorded length would be cut off for it.

@@ -12,12 +12,12 @@ use crate::{
     message::Probabilities,
     metric_log::Row,
     stats::{LogLoss, LogLosses, loss},
-    task::Judge,
+    task::TaskSpec,
 };
 
 #[derive(Debug)]
 pub(super) struct Scores {
-    judge: Judge,
+    spec: TaskSpec,
     /// Of the prediction that is being taken in.
     brought: Option<Probabilities>,
     held: HashMap<u64, Probabilities>,
@@ -37,7 +37,7 @@ impl Scores {
         let mut losses = LogLosses::new(config.windows.rows, config.windows.ms);
         losses.resume(saved);
         Self {
-            judge: config.judge.clone(),
+            spec: config.spec.clone(),
             brought: None,
             held: HashMap::new(),
             losses,
@@ -47,7 +47,7 @@ impl Scores {
 
     /// Of the prediction that is taken in next. A regression has none, so some are a sign that the setting is wrong.
     pub(super) fn bring(&mut self, probabilities: Probabilities) {
-        if self.judge.is_classification() {
+        if self.spec.is_classification() {
             self.brought = Some(probabilities);
         } else if !std::mem::replace(&mut self.is_warned, true) {
             tracing::warn!(
@@ -84,7 +84,7 @@ impl Scores {
         stored_in: Option<&Store>,
         now_ms: u64,
     ) {
-        if !self.judge.is_classification() {
+        if !self.spec.is_classification() {
             return;
         }
         let waited = self.held.remove(&partner.0);
@@ -94,7 +94,7 @@ impl Scores {
             .or(waited)
             // A store that cannot be read fails at the commit, which is told.
             .or_else(|| stored_in.and_then(|store| store.probabilities(partner).ok().flatten()));
-        let class = self.judge.class(row.y_true);
+        let class = self.spec.class(row.y_true);
         if let (Some(probabilities), Some(class)) = (probabilities, class)
             && let Some(probability) = probabilities.as_slice().get(class)
         {
@@ -107,7 +107,7 @@ impl Scores {
         &mut self,
         keys: impl Iterator<Item = Key>,
     ) -> Option<ScoresToStore> {
-        if !self.judge.is_classification() {
+        if !self.spec.is_classification() {
             return None;
         }
         let inserted = keys.filter_map(|key| Some((key, self.held.remove(&key.0)?)));
@@ -119,6 +119,6 @@ impl Scores {
 
     /// None for a regression.
     pub(super) fn losses(&self) -> Option<&LogLosses> {
-        self.judge.is_classification().then_some(&self.losses)
+        self.spec.is_classification().then_some(&self.losses)
     }
 }

@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::Config,
-    desk::{Desk, Done, Work, process},
     error::MetricError,
     files::Layout,
     ledger::{Committed, Flush, Ledger, TOLD_MAX, real_disk},
     pending::Kind,
     progress::Progress,
     timing::Timing,
+    unsettled::{Done, UnsettledDeliveries, Work, process},
 };
 use crate::{
     bus::{BusError, Consumer},
@@ -97,7 +97,7 @@ pub async fn run(
     settings.check().map_err(MetricError::Config)?;
     let lock = lock(&settings, &place)?;
     let mut service = Service {
-        desk: Desk::default(),
+        unsettled: UnsettledDeliveries::default(),
         ledger: None,
         job: None,
         is_opening: false,
@@ -143,7 +143,7 @@ struct Service {
     place: Place,
     run: Option<RunTag>,
     clock: Clock,
-    desk: Desk,
+    unsettled: UnsettledDeliveries,
     /// None while a job has it, and after a failure.
     ledger: Option<Ledger>,
     job: Option<Job>,
@@ -188,12 +188,12 @@ impl Service {
             () = stop.cancelled() => {}
             (ledger, result) = finished(&mut self.job) => self.finish(ledger, result)?,
             got = self.ports.truths.recv(truth_room, Duration::ZERO), if truth_room > 0 => {
-                self.desk.push(Kind::Truth, some(got?)?);
+                self.unsettled.push(Kind::Truth, some(got?)?);
             }
             got = self.ports.predictions.recv(prediction_room, Duration::ZERO),
                 if prediction_room > 0 =>
             {
-                self.desk.push(Kind::Prediction, some(got?)?);
+                self.unsettled.push(Kind::Prediction, some(got?)?);
             }
             () = tokio::time::sleep_until(wake) => {}
         }
@@ -212,7 +212,7 @@ impl Service {
     fn capacity(&self, kind: Kind) -> usize {
         self.settings
             .group_max
-            .saturating_sub(self.desk.waiting(kind))
+            .saturating_sub(self.unsettled.waiting(kind))
     }
 
     /// Until when a topic waits for the other: a part of what may be held was of this topic after the last group, and
@@ -232,7 +232,7 @@ impl Service {
         let Some(ledger) = &self.ledger else {
             return self.next_start;
         };
-        if self.desk.has_waiting() {
+        if self.unsettled.has_waiting() {
             return self.next_start;
         }
         let left_ms = ledger
@@ -261,7 +261,9 @@ impl Service {
             .and_then(Ledger::deadline_ms)
             .is_some_and(|at| at <= self.clock.now_ms());
         let is_full = self.capacity(Kind::Truth) == 0 || self.capacity(Kind::Prediction) == 0;
-        if is_overdue || self.failure.is_some() || (self.desk.has_waiting() && (is_time || is_full))
+        if is_overdue
+            || self.failure.is_some()
+            || (self.unsettled.has_waiting() && (is_time || is_full))
         {
             self.start(Flush::Due);
         }
@@ -273,7 +275,7 @@ impl Service {
         };
         self.next_start = Instant::now() + Duration::from_millis(self.settings.linger_ms);
         self.full = [Kind::Truth, Kind::Prediction].map(|kind| self.capacity(kind) == 0);
-        let work: Work = self.desk.give(flush, self.clock.now_ms());
+        let work: Work = self.unsettled.give(flush, self.clock.now_ms());
         self.job = Some(offload(self.place.offload, move || {
             let result = process(&mut ledger, work);
             (Some(ledger), result)
@@ -282,7 +284,7 @@ impl Service {
 
     fn start_opening(&mut self) {
         self.is_opening = true;
-        self.desk.give_all_again();
+        self.unsettled.give_all_again();
         let (place, settings, run) = (self.place.clone(), self.settings.clone(), self.run);
         let now_ms = self.clock.now_ms();
         self.job = Some(offload(self.place.offload, move || {
@@ -404,7 +406,7 @@ impl Service {
             return Ok(());
         };
         for kind in [Kind::Truth, Kind::Prediction] {
-            let settlement = self.desk.settle(kind, &mut done);
+            let settlement = self.unsettled.settle(kind, &mut done);
             let consumer = match kind {
                 Kind::Truth => &mut self.ports.truths,
                 Kind::Prediction => &mut self.ports.predictions,
@@ -415,7 +417,7 @@ impl Service {
             if !settlement.verdicts.is_empty() {
                 consumer.settle(settlement.verdicts).await?;
             }
-            self.held[kind as usize] = self.desk.given(kind);
+            self.held[kind as usize] = self.unsettled.given(kind);
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ pub fn verify(logs: &Path) -> Result<Report, MetricError> {
 pub fn verify_as(logs: &Path, choice: TaskChoice) -> Result<Report, MetricError> {
     let task = match choice.asked() {
         Some(task) => Some(task),
-        None => read_task(logs)?.map(|judge| judge.task),
+        None => read_task(logs)?.map(|spec| spec.task),
     };
     let mut check = Check {
         report: Report::default(),

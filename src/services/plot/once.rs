@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::{Config, PlotError, draw, event_time, format_of, sketch};
+use super::{Config, PlotError, accumulator, draw, event_time, format_of};
 use crate::{
     chart,
     clock::{UnixMs, saturating_ms},
@@ -35,10 +35,10 @@ pub fn draw_once(
 ) -> Result<Drawn, PlotError> {
     let format = format_of(output)?;
     let last_ms = saturating_ms(settings.last.0);
-    let judge = sketch::judge(log, settings)?;
+    let spec = accumulator::spec(log, settings)?;
     let mut rows = match settings.last_rows {
-        0 => Rows::All(Box::new(Distribution::judged_by(&judge))),
-        last_rows => Rows::Last(Window::last_rows(last_rows).judged_by(&judge)),
+        0 => Rows::All(Box::new(Distribution::with_task(&spec))),
+        last_rows => Rows::Last(Window::last_rows(last_rows).with_task(&spec)),
     };
     let mut take = |row: &RowRef<'_>| {
         if last_ms == 0 || is_within(row, now_ms, last_ms) {

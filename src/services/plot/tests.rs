@@ -250,9 +250,9 @@ fn rows_in_picture(settings: &Config, log: &str) -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metric_log.csv");
     fs::write(&path, log).unwrap();
-    let mut sketch = Sketch::new(&path, settings);
-    sketch.read(START_MS).unwrap();
-    sketch
+    let mut accumulator = LogAccumulator::new(&path, settings);
+    accumulator.read(START_MS).unwrap();
+    accumulator
         .snapshot(chart::Config::default().view, START_MS)
         .report
         .n

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Judged, Mean, shortened};
 use crate::{
     stats::{ClassCounts, Report, Score, Summary},
-    task::{Judge, Task},
+    task::{Task, TaskSpec},
 };
 
 /// A row that a person should look at.
@@ -151,8 +151,8 @@ impl LastRows {
     }
 
     /// How right labels are.
-    pub(super) fn tally(&self, judge: &Judge) -> Score {
-        let Some(mut counts) = ClassCounts::new(judge) else {
+    pub(super) fn tally(&self, spec: &TaskSpec) -> Score {
+        let Some(mut counts) = ClassCounts::new(spec) else {
             return Score::default();
         };
         for kept in &self.rows {

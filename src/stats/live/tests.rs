@@ -107,7 +107,7 @@ fn the_time_window_forgets_by_time_alone() {
     assert_eq!(
         (
             later.recent.report.n,
-            later.course.stretches.len(),
+            later.timeline.stretches.len(),
             later.rows_per_second
         ),
         (0, 0, 0.0)
@@ -153,11 +153,7 @@ fn the_history_coarsens_and_keeps_every_row() {
         (1, 100_000, 1_024)
     );
     assert_eq!(
-        history
-            .stretches
-            .iter()
-            .map(|stretch| stretch.n)
-            .sum::<u64>(),
+        history.stretches.iter().map(|bucket| bucket.n).sum::<u64>(),
         100_000
     );
     assert_eq!(history.stretches[1].from, 1_025);

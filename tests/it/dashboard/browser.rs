@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     assert_shows_summary,
-    house::{HEADER, Plan, rows},
     http::Client,
+    server::{HEADER, Plan, rows},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -239,38 +239,38 @@ const SHOWN: Duration = Duration::from_secs(3);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_update_arrives_without_a_reload_and_the_page_tells_the_summary() {
     let plan = Plan::with_log(format!("{HEADER}{}", rows(0..40)));
-    let mut house = plan.build().await;
-    house.rows(40).await;
-    let mut proxy = Proxy::before(house.client).await;
+    let mut server = plan.build().await;
+    server.rows(40).await;
+    let mut proxy = Proxy::before(server.client).await;
     let browser = Browser::new(proxy.address);
     let looking = browser.look();
     proxy.until_asked("/events", 1).await;
-    house.append(&rows(40..90));
-    house.rows(90).await;
+    server.append(&rows(40..90));
+    server.rows(90).await;
     sleep(SHOWN).await;
     proxy.let_go.cancel();
     let looked = finish(looking).await;
     no_console_error(&looked);
     let document = String::from_utf8(looked.stdout).unwrap();
-    assert_shows_summary(&document, &house.client.get("/api/summary").await.json());
+    assert_shows_summary(&document, &server.client.get("/api/summary").await.json());
     assert!(document.contains(r#"<data id="all_time.n" value="90">"#));
     assert!(!document.contains(r#"<body class="lost">"#));
     assert_eq!(proxy.count("/"), 1, "without a reload");
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_that_was_cut_off_comes_back_by_itself() {
     let plan = Plan::with_log(format!("{HEADER}{}", rows(0..40)));
-    let mut house = plan.build().await;
-    house.rows(40).await;
-    let mut proxy = Proxy::before(house.client).await;
+    let mut server = plan.build().await;
+    server.rows(40).await;
+    let mut proxy = Proxy::before(server.client).await;
     let browser = Browser::new(proxy.address);
     let looking = browser.look();
     proxy.until_asked("/events", 1).await;
     sleep(SHOWN).await;
     proxy.cut();
-    house.append(&rows(40..60));
+    server.append(&rows(40..60));
     proxy.until_asked("/events", 2).await;
     sleep(SHOWN).await;
     proxy.let_go.cancel();
@@ -281,15 +281,15 @@ async fn a_page_that_was_cut_off_comes_back_by_itself() {
     );
     assert!(!document.contains(r#"<body class="lost">"#));
     assert_eq!(proxy.count("/"), 1, "without a reload");
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pictures_of_the_page_can_be_made_in_light_dark_and_narrow() {
     let wide = format!("{},1e300,0.0,1e300\n", "x".repeat(10_000));
     let plan = Plan::with_log(format!("{HEADER}{}{wide}", rows(0..400)));
-    let mut house = plan.build().await;
-    house.rows(401).await;
+    let mut server = plan.build().await;
+    server.rows(401).await;
     for (name, size, more) in [
         ("page-light.png", "1280,1500", &[] as &[&str]),
         (
@@ -306,7 +306,7 @@ async fn pictures_of_the_page_can_be_made_in_light_dark_and_narrow() {
             &["--force-device-scale-factor=2"],
         ),
     ] {
-        let mut proxy = Proxy::before(house.client).await;
+        let mut proxy = Proxy::before(server.client).await;
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         drop(fs::remove_file(&path));
         let browser = Browser::new(proxy.address);
@@ -321,7 +321,7 @@ async fn pictures_of_the_page_can_be_made_in_light_dark_and_narrow() {
         // What is too wide would reach into the margin.
         assert_eq!(colours(&picture, |from_right| from_right < 8), 1, "{name}");
     }
-    house.end().await;
+    server.end().await;
 }
 
 /// Different colours of the columns that are wanted, by their distance from the right.

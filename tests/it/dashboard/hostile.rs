@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    house::{HEADER, Plan, rows},
+    server::{HEADER, Plan, rows},
     with_rows,
 };
 
@@ -37,10 +37,10 @@ async fn is_cut_off(stream: &mut TcpStream) -> bool {
 
 #[tokio::test]
 async fn clients_that_send_heads_slowly_hold_the_page_up_only_for_a_moment() {
-    let house = impatient(8).build().await;
+    let server = impatient(8).build().await;
     let mut slow = Vec::new();
     for _ in 0..8 {
-        let mut stream = TcpStream::connect(house.client.0).await.unwrap();
+        let mut stream = TcpStream::connect(server.client.0).await.unwrap();
         stream
             .write_all(b"GET / HTTP/1.1\r\nX-a: b\r\n")
             .await
@@ -48,17 +48,17 @@ async fn clients_that_send_heads_slowly_hold_the_page_up_only_for_a_moment() {
         slow.push(stream);
     }
     // Every place is taken; this one has to wait for the others to be cut off.
-    assert_eq!(house.status("/healthz").await, 200);
+    assert_eq!(server.status("/healthz").await, 200);
     for stream in &mut slow {
         assert!(is_cut_off(stream).await);
     }
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
 async fn a_head_that_comes_letter_by_letter_is_cut_off_at_its_deadline() {
-    let house = impatient(8).build().await;
-    let (mut reader, mut writer) = TcpStream::connect(house.client.0)
+    let server = impatient(8).build().await;
+    let (mut reader, mut writer) = TcpStream::connect(server.client.0)
         .await
         .unwrap()
         .into_split();
@@ -76,32 +76,32 @@ async fn a_head_that_comes_letter_by_letter_is_cut_off_at_its_deadline() {
     );
     assert!(answer.is_empty());
     timeout(LONG, trickle).await.unwrap().unwrap();
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
 async fn a_kept_connection_that_idles_gives_its_place_back() {
-    let house = impatient(1).build().await;
-    let mut idle = TcpStream::connect(house.client.0).await.unwrap();
-    let head = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", house.client.0);
+    let server = impatient(1).build().await;
+    let mut idle = TcpStream::connect(server.client.0).await.unwrap();
+    let head = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", server.client.0);
     idle.write_all(head.as_bytes()).await.unwrap();
     let mut first = [0; 12];
     idle.read_exact(&mut first).await.unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
-    assert_eq!(house.status("/healthz").await, 200);
-    house.end().await;
+    assert_eq!(server.status("/healthz").await, 200);
+    server.end().await;
 }
 
 #[tokio::test]
 async fn a_head_without_end_is_refused() {
-    let house = impatient(8).build().await;
+    let server = impatient(8).build().await;
     let head = format!(
         "GET / HTTP/1.1\r\nHost: {}\r\nX-a: {}\r\n",
-        house.client.0,
+        server.client.0,
         "b".repeat(100_000)
     );
-    assert_eq!(house.client.send(&head, b"").await.status, 431);
-    house.end().await;
+    assert_eq!(server.client.send(&head, b"").await.status, 431);
+    server.end().await;
 }
 
 #[tokio::test]
@@ -111,26 +111,26 @@ async fn a_hundred_open_pages_all_see_a_new_row() {
         update_ms: 200,
         ..Config::default()
     };
-    let mut house = Plan {
+    let mut server = Plan {
         config,
         ..with_rows(50)
     }
     .build()
     .await;
-    house.rows(50).await;
+    server.rows(50).await;
     let mut pages = Vec::new();
     for _ in 0..100 {
-        let mut events = house.client.events().await;
+        let mut events = server.client.events().await;
         events.next().await.unwrap();
         pages.push(events);
     }
-    assert_eq!(house.status("/events").await, 503);
-    house.append("the-newest,900.0,0.0,900.0\n");
+    assert_eq!(server.status("/events").await, 503);
+    server.append("the-newest,900.0,0.0,900.0\n");
     for events in &mut pages {
         events.until("worst", "the-newest").await;
     }
     drop(pages);
-    house.end().await;
+    server.end().await;
 }
 
 fn hostile_rows() -> String {
@@ -159,9 +159,9 @@ fn hostile_rows() -> String {
 
 #[tokio::test]
 async fn ids_made_to_break_the_page_are_text_and_short_and_huge_errors_are_numbers() {
-    let mut house = Plan::with_log(hostile_rows()).build().await;
-    house.rows(32).await;
-    let page = house.client.get("/").await;
+    let mut server = Plan::with_log(hostile_rows()).build().await;
+    server.rows(32).await;
+    let page = server.client.get("/").await;
     let html = page.text();
     for bad in [
         "<script>alert",
@@ -179,25 +179,25 @@ async fn ids_made_to_break_the_page_are_text_and_short_and_huge_errors_are_numbe
     assert!(html.contains("<bdi>\u{202e}dlrow"));
     assert!(!html.contains(&"x".repeat(200)) && !html.contains(&"é".repeat(100)));
     assert!(html.len() < 200_000, "{}", html.len());
-    let summary = house.client.get("/api/summary").await;
+    let summary = server.client.get("/api/summary").await;
     assert!(summary.body.len() < 100_000, "{}", summary.body.len());
     let summary = summary.json();
     assert_eq!(summary["all_time"]["n"], json!(32));
     for worst in summary["worst"].as_array().unwrap() {
         assert!(worst["id"].as_str().unwrap().len() <= 170);
     }
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
 async fn a_page_of_many_rows_is_no_larger_than_one_of_few() {
-    let mut house = with_rows(20_000).build().await;
-    house.rows(20_000).await;
-    let page = house.client.get("/").await;
+    let mut server = with_rows(20_000).build().await;
+    server.rows(20_000).await;
+    let page = server.client.get("/").await;
     assert!(page.body.len() < 250_000, "{}", page.body.len());
-    let svg = house.client.get("/error_distribution.svg").await;
+    let svg = server.client.get("/error_distribution.svg").await;
     assert!(svg.body.len() < 200_000, "{}", svg.body.len());
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
@@ -207,28 +207,28 @@ async fn an_error_above_the_limit_is_an_alert_and_no_reason_to_be_replaced() {
         update_ms: 50,
         ..Config::default()
     };
-    let mut house = Plan {
+    let mut server = Plan {
         config,
         ..with_rows(10)
     }
     .build()
     .await;
-    house.rows(10).await;
-    let summary = house.client.get("/api/summary").await.json();
+    server.rows(10).await;
+    let summary = server.client.get("/api/summary").await.json();
     assert_eq!(summary["alert"], json!(null), "ten rows are too few");
-    let mut events = house.client.events().await;
-    house.looked().await;
+    let mut events = server.client.events().await;
+    server.looked().await;
     // The mean error of these rows is 4.5.
-    house.append(&rows(10..100));
+    server.append(&rows(10..100));
     events.until("status", "Too wrong").await;
-    let alert = house.client.get("/api/summary").await.json()["alert"].clone();
+    let alert = server.client.get("/api/summary").await.json()["alert"].clone();
     assert_eq!(
         (&alert["mae"], &alert["mae_max"]),
         (&json!(4.5), &json!(4.0))
     );
-    assert_eq!(house.status("/readyz").await, 200);
+    assert_eq!(server.status("/readyz").await, 200);
     drop(events);
-    house.end().await;
+    server.end().await;
 }
 
 #[tokio::test]
@@ -237,16 +237,16 @@ async fn a_change_of_the_error_is_marked_and_told() {
     for row in 2_000..2_500 {
         writeln!(log, "late-{row},30.0,0.0,30.0").unwrap();
     }
-    let mut house = Plan::with_log(log).build().await;
-    house.rows(2_500).await;
-    let changes = house.client.get("/api/summary").await.json()["changes"].clone();
+    let mut server = Plan::with_log(log).build().await;
+    server.rows(2_500).await;
+    let changes = server.client.get("/api/summary").await.json()["changes"].clone();
     let change = &changes.as_array().unwrap()[0];
     assert!(
         change["row"].as_u64().unwrap().abs_diff(2_001) <= 64,
         "{change}"
     );
-    let page = house.client.get("/").await;
+    let page = server.client.get("/").await;
     assert!(page.text().contains("The error rose around row"));
     assert!(page.text().contains(r#"class="change""#));
-    house.end().await;
+    server.end().await;
 }

@@ -5,8 +5,8 @@ use super::super::form::{Categories, Form, Output, Start, StartLink, Step};
 use super::super::tensors::Data;
 use super::dispatch::estimator;
 use super::fitted::{Extraction, Fitted, Version, whole};
-use super::grove::Grove;
 use super::preprocess::step;
+use super::tree_arrays::TreeArrays;
 
 /// `GradientBoostingRegressor` and `GradientBoostingClassifier`.
 pub(super) fn gradient_boosting(
@@ -19,7 +19,7 @@ pub(super) fn gradient_boosting(
     if stages.is_empty() {
         return Err(fitted.fail("`estimators_` is empty"));
     }
-    let mut grove = Grove::default();
+    let mut tree_arrays = TreeArrays::default();
     for (index, id) in stages.into_iter().enumerate() {
         let tree = fitted.child(
             id,
@@ -29,7 +29,7 @@ pub(super) fn gradient_boosting(
                 index % outputs.max(1)
             ),
         )?;
-        grove.add(extraction, &tree, false)?;
+        tree_arrays.add(extraction, &tree, false)?;
     }
     let exponential = fitted.optional_text("loss").as_deref() == Some("exponential");
     let output = match (classes.is_some(), outputs) {
@@ -40,7 +40,7 @@ pub(super) fn gradient_boosting(
     };
     let start = start(extraction, fitted, output, outputs)?;
     let rate = fitted.put_vector(extraction, "learning_rate")?;
-    let trees = grove.put(extraction, fitted, true, false, None);
+    let trees = tree_arrays.put(extraction, fitted, true, false, None);
     Ok(Form::Boosting {
         trees,
         start,
@@ -113,16 +113,16 @@ pub(super) fn histogram_boosting(
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
     let classes = fitted.classes(extraction)?;
-    let mut grove = Grove {
+    let mut tree_arrays = TreeArrays {
         outputs: 1,
-        ..Grove::default()
+        ..TreeArrays::default()
     };
     let mut outputs = 1;
     for (iteration, id) in fitted.list("_predictors")?.into_iter().enumerate() {
         let (_, stage) = fitted.list_at(id, "_predictors")?;
         outputs = stage.len();
         for (output, id) in stage.into_iter().enumerate() {
-            grove.add_histogram(
+            tree_arrays.add_histogram(
                 extraction,
                 &fitted.child(id, &format!("_predictors[{iteration}][{output}]"))?,
             )?;
@@ -136,9 +136,9 @@ pub(super) fn histogram_boosting(
         (false, _) if loss == "poisson" || loss == "gamma" => Output::Exp,
         _ => Output::Identity,
     };
-    let categories = categories(extraction, fitted, &mut grove)?;
+    let categories = categories(extraction, fitted, &mut tree_arrays)?;
     let rate = extraction.put_vector(fitted, "rate", vec![1.0]);
-    let trees = grove.put(extraction, fitted, false, true, categories);
+    let trees = tree_arrays.put(extraction, fitted, false, true, categories);
     let form = Form::Boosting {
         trees,
         start,
@@ -180,11 +180,11 @@ fn baseline(
 fn categories(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
-    grove: &mut Grove,
+    tree_arrays: &mut TreeArrays,
 ) -> Result<Option<Categories>, ModelError> {
     let (row, left) = (
-        std::mem::take(&mut grove.row),
-        std::mem::take(&mut grove.left_sets),
+        std::mem::take(&mut tree_arrays.row),
+        std::mem::take(&mut tree_arrays.left_sets),
     );
     if left.is_empty() {
         return Ok(None);

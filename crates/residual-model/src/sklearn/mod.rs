@@ -11,11 +11,11 @@ mod dispatch;
 mod encode;
 mod ensemble;
 mod fitted;
-mod grove;
 mod linear;
 mod preprocess;
 mod select;
 mod supported;
+mod tree_arrays;
 mod trees;
 
 pub(super) use dispatch::extract;

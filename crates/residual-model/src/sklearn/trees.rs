@@ -4,7 +4,7 @@ use super::super::ModelError;
 use super::super::form::Form;
 use super::super::labels::Labels;
 use super::fitted::{Extraction, Fitted, Version, whole};
-use super::grove::{Grove, real};
+use super::tree_arrays::{TreeArrays, real};
 
 /// Whether this version of this class takes NaN for a missing value.
 fn takes_missing(fitted: &Fitted<'_>, tree: &Fitted<'_>) -> bool {
@@ -39,9 +39,9 @@ fn forest_of(
     trees: &[Fitted<'_>],
 ) -> Result<Form, ModelError> {
     let classes = fitted.classes(extraction)?;
-    let mut grove = Grove::default();
+    let mut tree_arrays = TreeArrays::default();
     for tree in trees {
-        grove.add(
+        tree_arrays.add(
             extraction,
             tree,
             classes.is_some() && fitted.version < Version(1, 4),
@@ -49,7 +49,7 @@ fn forest_of(
     }
     let missing = takes_missing(fitted, &trees[0]);
     Ok(Form::Forest {
-        trees: grove.put(extraction, fitted, true, missing, None),
+        trees: tree_arrays.put(extraction, fitted, true, missing, None),
         classes,
     })
 }
@@ -64,14 +64,14 @@ pub(super) fn isolation(
     if trees.is_empty() || features.len() != trees.len() {
         return Err(fitted.fail("`estimators_` and `estimators_features_` do not fit"));
     }
-    let mut grove = Grove::default();
+    let mut tree_arrays = TreeArrays::default();
     for (index, (tree, features)) in trees.iter().zip(features).enumerate() {
-        let before = grove.left.len();
-        let size = grove.add(extraction, tree, false)?;
+        let before = tree_arrays.left.len();
+        let size = tree_arrays.add(extraction, tree, false)?;
         let columns = fitted
             .numbers_at(extraction, features, "estimators_features_")?
             .1;
-        for feature in &mut grove.feature[before..] {
+        for feature in &mut tree_arrays.feature[before..] {
             let column = usize::try_from(*feature)
                 .ok()
                 .and_then(|feature| columns.get(feature))
@@ -86,14 +86,14 @@ pub(super) fn isolation(
             fitted,
             tree,
             index,
-            &grove.left[before..],
-            &grove.right[before..],
+            &tree_arrays.left[before..],
+            &tree_arrays.right[before..],
         )?;
-        if grove.outputs != 1 || lengths.len() != size {
+        if tree_arrays.outputs != 1 || lengths.len() != size {
             return Err(tree.fail("its leaves are not of one value"));
         }
-        grove.values.truncate(before);
-        grove.values.extend(lengths);
+        tree_arrays.values.truncate(before);
+        tree_arrays.values.extend(lengths);
     }
     let samples = fitted
         .f64("_max_samples")
@@ -102,7 +102,7 @@ pub(super) fn isolation(
     let normaliser = average_path_length(samples) * trees.len() as f64;
     let offset = fitted.put_vector(extraction, "offset_")?;
     let missing = fitted.version >= Version(1, 6);
-    let trees = grove.put(extraction, fitted, true, missing, None);
+    let trees = tree_arrays.put(extraction, fitted, true, missing, None);
     Ok(Form::Isolation {
         trees,
         normaliser: extraction.put_vector(fitted, "normaliser", vec![normaliser]),

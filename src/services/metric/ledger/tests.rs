@@ -400,15 +400,15 @@ fn parts_that_were_moved_away_are_no_longer_counted() {
     assert_eq!(bench.open().progress().rows, 2);
 }
 
-fn labelled(labels: &[&str]) -> crate::task::Judge {
+fn labelled(labels: &[&str]) -> crate::task::TaskSpec {
     let names = labels.iter().map(|name| (*name).to_owned()).collect();
-    crate::task::Judge::of_labels(Some(crate::task::Labels::Text(names)))
+    crate::task::TaskSpec::of_labels(Some(crate::task::Labels::Text(names)))
 }
 
 #[test]
 fn a_label_s_error_is_zero_or_one_also_when_it_is_corrected() {
     let mut bench = Bench::new();
-    bench.config.judge = labelled(&["low", "mid", "high"]);
+    bench.config.spec = labelled(&["low", "mid", "high"]);
     bench.config.label_policy = LabelPolicy::Last;
     let mut ledger = bench.open();
     bench.give(&mut ledger, &["t a 2", "p a 0", "t b 1", "p b 1"]);
@@ -434,7 +434,7 @@ fn a_log_is_not_continued_with_another_kind_of_answer() {
     bench.commit(&mut ledger);
     drop(ledger);
     let reopen = |bench: &Bench| bench.try_open().unwrap_err().to_string();
-    bench.config.judge = labelled(&["low", "high"]);
+    bench.config.spec = labelled(&["low", "high"]);
     let error = reopen(&bench);
     assert!(
         error.contains("`a,3.5,1.0,2.5`, which is of a regression"),
@@ -443,20 +443,17 @@ fn a_log_is_not_continued_with_another_kind_of_answer() {
     assert_eq!(bench.rows(), ["a,3.5,1.0,2.5"], "nothing is cut for it");
 
     let mut bench = Bench::new();
-    bench.config.judge = labelled(&["low", "high"]);
+    bench.config.spec = labelled(&["low", "high"]);
     drop(bench.open());
-    bench.config.judge = labelled(&["high", "low"]);
+    bench.config.spec = labelled(&["high", "low"]);
     let error = reopen(&bench);
     assert!(
         error.contains("`low`, `high`") && error.contains("`high`, `low`"),
         "{error}"
     );
-    bench.config.judge = crate::task::Judge::default();
+    bench.config.spec = crate::task::TaskSpec::default();
     let error = reopen(&bench);
-    assert!(
-        error.contains("this process judges a regression"),
-        "{error}"
-    );
-    bench.config.judge = crate::task::Judge::of_labels(None);
-    assert_eq!(bench.open().config.judge, labelled(&["low", "high"]));
+    assert!(error.contains("this process judges a regression"), "{error}");
+    bench.config.spec = crate::task::TaskSpec::of_labels(None);
+    assert_eq!(bench.open().config.spec, labelled(&["low", "high"]));
 }

@@ -177,8 +177,8 @@ fn a_log_of_numbers_and_labels_is_said_to_be_mixed_with_a_row_of_each() {
 #[test]
 fn what_the_folder_says_of_its_log_holds() {
     let folder = bare("a,5.0,2.5,2.5\n");
-    let judge = crate::task::Judge::of_labels(None);
-    crate::metric_log::write_task(&RealDisk, folder.0.path(), &judge).unwrap();
+    let spec = crate::task::TaskSpec::of_labels(None);
+    crate::metric_log::write_task(&RealDisk, folder.0.path(), &spec).unwrap();
     let fault = folder.only_fault();
     assert!(
         fault.contains("of labels it is 0.0 when they are equal, else 1.0, here 1.0"),

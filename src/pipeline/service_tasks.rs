@@ -14,7 +14,7 @@ use crate::dashboard::Service;
 
 /// The tasks of the services.
 #[derive(Default)]
-pub(super) struct Crew {
+pub(super) struct ServiceTasks {
     tasks: JoinSet<Result<u64>>,
     members: Vec<Member>,
     roster: Roster,
@@ -53,7 +53,7 @@ struct Member {
     outcome: Option<Result<u64>>,
 }
 
-impl Crew {
+impl ServiceTasks {
     /// Starts a service. Its result counts what it handled.
     pub(super) fn start<F>(&mut self, role: Role, service: impl FnOnce(CancellationToken) -> F)
     where
@@ -142,29 +142,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_stopped_service_is_waited_for_and_its_failure_is_told_once() {
-        let mut crew = Crew::default();
-        crew.start(Role::Metric, |stop| async move {
+        let mut service_tasks = ServiceTasks::default();
+        service_tasks.start(Role::Metric, |stop| async move {
             stop.cancelled().await;
             Err(anyhow!("disk full"))
         });
-        let failure = crew.stop(Role::Metric).await.unwrap_err();
+        let failure = service_tasks.stop(Role::Metric).await.unwrap_err();
         assert_eq!(format!("{failure:#}"), "metric failed: disk full");
-        assert!(crew.stop(Role::Metric).await.is_ok());
+        assert!(service_tasks.stop(Role::Metric).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_panic_is_the_failure_of_its_service() {
-        let mut crew = Crew::default();
-        crew.start(Role::Plot, |_| async { panic!("on purpose") });
-        crew.start(Role::Metric, |stop| async move {
+        let mut service_tasks = ServiceTasks::default();
+        service_tasks.start(Role::Plot, |_| async { panic!("on purpose") });
+        service_tasks.start(Role::Metric, |stop| async move {
             stop.cancelled().await;
             Ok(1)
         });
-        assert_eq!(crew.any_ended().await, Role::Plot);
+        assert_eq!(service_tasks.any_ended().await, Role::Plot);
         assert!(
-            format!("{:#}", crew.outcome(Role::Plot).unwrap_err())
+            format!("{:#}", service_tasks.outcome(Role::Plot).unwrap_err())
                 .starts_with("plot failed: it broke down")
         );
-        assert!(crew.stop(Role::Metric).await.is_ok());
+        assert!(service_tasks.stop(Role::Metric).await.is_ok());
     }
 }

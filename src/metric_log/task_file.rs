@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{Disk, LogError};
-use crate::task::{self, Judge};
+use crate::task::{self, TaskSpec};
 
 /// The file's name.
 const NAME: &str = "task.json";
@@ -28,7 +28,7 @@ pub fn task_file(logs: &Path) -> PathBuf {
 ///
 /// # Errors
 /// From the file system, or a file that is not ours.
-pub fn read_task(logs: &Path) -> Result<Option<Judge>, LogError> {
+pub fn read_task(logs: &Path) -> Result<Option<TaskSpec>, LogError> {
     let path = task_file(logs);
     let file = match File::open(&path) {
         Ok(file) => file,
@@ -46,7 +46,7 @@ pub fn read_task(logs: &Path) -> Result<Option<Judge>, LogError> {
 ///
 /// # Errors
 /// As [`read_task`].
-pub fn read_task_on(disk: &dyn Disk, logs: &Path) -> Result<Option<Judge>, LogError> {
+pub fn read_task_on(disk: &dyn Disk, logs: &Path) -> Result<Option<TaskSpec>, LogError> {
     let path = task_file(logs);
     if !disk
         .exists(&path)
@@ -71,15 +71,15 @@ pub fn read_task_on(disk: &dyn Disk, logs: &Path) -> Result<Option<Judge>, LogEr
     parse(&path, &bytes).map(Some)
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<Judge, LogError> {
+fn parse(path: &Path, bytes: &[u8]) -> Result<TaskSpec, LogError> {
     let bad = |reason: String| LogError::Task {
         path: path.to_owned(),
         reason,
     };
-    let judge: Judge = serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))?;
-    match &judge.labels {
-        Some(labels) => task::check_labels(labels).map_err(bad).map(|()| judge),
-        None => Ok(judge),
+    let spec: TaskSpec = serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))?;
+    match &spec.labels {
+        Some(labels) => task::check_labels(labels).map_err(bad).map(|()| spec),
+        None => Ok(spec),
     }
 }
 
@@ -87,10 +87,10 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Judge, LogError> {
 ///
 /// # Errors
 /// From the file system.
-pub fn write_task(disk: &dyn Disk, logs: &Path, judge: &Judge) -> Result<(), LogError> {
+pub fn write_task(disk: &dyn Disk, logs: &Path, spec: &TaskSpec) -> Result<(), LogError> {
     let path = task_file(logs);
     let beside = path.with_extension("new");
-    let bytes = serde_json::to_vec(judge).unwrap_or_default();
+    let bytes = serde_json::to_vec(spec).unwrap_or_default();
     let written = disk.open(&beside).and_then(|file| {
         file.set_size(0)?;
         file.write_at(0, &bytes)?;
@@ -114,10 +114,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(read_task(folder.path()).unwrap(), None);
         let labels = Labels::Text(vec!["setosa".to_owned(), "virginica".to_owned()]);
-        let judge = Judge::of_labels(Some(labels));
-        write_task(&RealDisk, folder.path(), &judge).unwrap();
-        assert_eq!(read_task(folder.path()).unwrap(), Some(judge.clone()));
-        assert_eq!(read_task_on(&RealDisk, folder.path()).unwrap(), Some(judge));
+        let spec = TaskSpec::of_labels(Some(labels));
+        write_task(&RealDisk, folder.path(), &spec).unwrap();
+        assert_eq!(read_task(folder.path()).unwrap(), Some(spec.clone()));
+        assert_eq!(read_task_on(&RealDisk, folder.path()).unwrap(), Some(spec));
         assert_eq!(
             fs::read_to_string(task_file(folder.path())).unwrap(),
             r#"{"task":"classification","labels":["setosa","virginica"]}"#

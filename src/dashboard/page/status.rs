@@ -3,22 +3,22 @@
 use super::empty;
 use crate::dashboard::{
     BusState, LinkState, Queue, Service,
-    moment::{Alert, Level, Moment},
-    number::{count, duration, escape, short},
+    format::{count, duration, escape, short},
+    snapshot::{Alert, Level, StatusSnapshot},
 };
 
 /// The light at the top, and a loud word when something is wrong.
-pub(super) fn status(moment: &Moment) -> String {
-    let status = &moment.status;
+pub(super) fn status(snapshot: &StatusSnapshot) -> String {
+    let status = &snapshot.status;
     let (level, title) = (status.level.name(), escape(&status.title));
-    let since = match (status.level, moment.silent_ms) {
+    let since = match (status.level, snapshot.silent_ms) {
         (Level::Live, Some(silent_ms)) => {
             format!(r#"<span class="since">{}</span>"#, ago(silent_ms))
         }
         _ => String::new(),
     };
     let pill = format!(r#"<p class="pill {level}" role="status">{title}</p>{since}"#);
-    let alert = moment.alert.as_ref().map(alert).unwrap_or_default();
+    let alert = snapshot.alert.as_ref().map(alert).unwrap_or_default();
     if status.detail.is_empty() {
         return pill + &alert;
     }
@@ -112,11 +112,11 @@ pub(super) fn services(services: &[Service]) -> String {
 }
 
 /// The server's clock: it changes every second, so that a page knows when it is cut off.
-pub(super) fn now(moment: &Moment) -> String {
-    let seconds = moment.now_ms / 1_000 % 86_400;
+pub(super) fn now(snapshot: &StatusSnapshot) -> String {
+    let seconds = snapshot.now_ms / 1_000 % 86_400;
     format!(
         "residual {} · {:02}:{:02}:{:02} UTC",
-        moment.version,
+        snapshot.version,
         seconds / 3_600,
         seconds / 60 % 60,
         seconds % 60

@@ -195,7 +195,7 @@ impl Alert {
 
 /// One moment.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Moment {
+pub(super) struct StatusSnapshot {
     pub(super) version: &'static str,
     pub(super) now_ms: UnixMs,
     pub(super) status: Status,
@@ -214,7 +214,7 @@ fn inner<S: Serializer>(view: &Arc<View>, serializer: S) -> Result<S::Ok, S::Err
 }
 
 #[cfg(test)]
-impl Moment {
+impl StatusSnapshot {
     /// Before the first row.
     pub(super) fn nothing_yet() -> Self {
         let status = Status {

@@ -6,37 +6,37 @@ use crate::{
     config::Config,
     metric_log::{read_task, task_file},
     services::metric::{MetricError, Windows},
-    task::{self, Judge, Task},
+    task::{self, Task, TaskSpec},
 };
 use residual_model::Model;
 
 /// How rows are judged in this process; none where neither a model nor a setting says it.
-pub(super) fn settle(config: &Config, model: Option<&Model>) -> Result<Option<Judge>> {
+pub(super) fn settle(config: &Config, model: Option<&Model>) -> Result<Option<TaskSpec>> {
     match model {
         Some(model) => of_model(config, model).map(Some),
         None => Ok(asked(config)),
     }
 }
 
-pub(super) fn of_model(config: &Config, model: &Model) -> Result<Judge> {
-    let judge = Judge::of_model(model.info());
+pub(super) fn of_model(config: &Config, model: &Model) -> Result<TaskSpec> {
+    let spec = TaskSpec::of_model(model.info());
     let class = &model.info().class;
-    if let Some(labels) = &judge.labels
+    if let Some(labels) = &spec.labels
         && let Err(reason) = task::check_labels(labels)
     {
         bail!("`{}` cannot be judged: {reason}", config.predictor.model);
     }
     if let Some(task) = config.task.asked()
-        && task != judge.task
+        && task != spec.task
     {
         bail!(
             "`task` is {task}, but `{}` ({class}) is a {}: leave `task` at auto, or give the right model",
             config.predictor.model,
-            judge.task
+            spec.task
         );
     }
-    if !config.labels.is_empty() && judge.labels.as_ref() != Some(&config.labels) {
-        let has = judge
+    if !config.labels.is_empty() && spec.labels.as_ref() != Some(&config.labels) {
+        let has = spec
             .labels
             .as_ref()
             .map_or_else(|| "has none".to_owned(), |labels| format!("has {labels}"));
@@ -46,49 +46,53 @@ pub(super) fn of_model(config: &Config, model: &Model) -> Result<Judge> {
             config.predictor.model
         );
     }
-    Ok(judge)
+    Ok(spec)
 }
 
 /// Labels are for a classification only, so naming some asks for one.
-fn asked(config: &Config) -> Option<Judge> {
+fn asked(config: &Config) -> Option<TaskSpec> {
     let labels = (!config.labels.is_empty()).then(|| config.labels.clone());
     match config.task.asked() {
-        Some(Task::Regression) => Some(Judge::default()),
-        Some(Task::Classification) => Some(Judge::of_labels(labels)),
-        None if labels.is_some() => Some(Judge::of_labels(labels)),
+        Some(Task::Regression) => Some(TaskSpec::default()),
+        Some(Task::Classification) => Some(TaskSpec::of_labels(labels)),
+        None if labels.is_some() => Some(TaskSpec::of_labels(labels)),
         None => None,
     }
 }
 
 /// The log goes on as it was begun. The ledger holds to that too, but only once others are running.
-fn of_log(config: &Config, judge: Option<Judge>) -> Result<Judge> {
+fn of_log(config: &Config, spec: Option<TaskSpec>) -> Result<TaskSpec> {
     let said = read_task(&config.logs)?;
-    let Some(judge) = judge else {
+    let Some(spec) = spec else {
         return Ok(said.unwrap_or_default());
     };
     match said {
-        Some(said) if !said.agrees(&judge) => Err(MetricError::OtherLabels {
+        Some(said) if !said.agrees(&spec) => Err(MetricError::OtherLabels {
             path: task_file(&config.logs),
             said: said.to_string(),
-            wanted: judge.to_string(),
+            wanted: spec.to_string(),
         }
         .into()),
-        _ => Ok(judge),
+        _ => Ok(spec),
     }
 }
 
 /// The settings with what was settled: the metric service begins the log, so it must know.
-pub(super) fn into_settings(config: &mut Config, judge: Option<Judge>, joins: bool) -> Result<()> {
-    let judge = if joins {
-        Some(of_log(config, judge)?)
+pub(super) fn into_settings(
+    config: &mut Config,
+    spec: Option<TaskSpec>,
+    joins: bool,
+) -> Result<()> {
+    let spec = if joins {
+        Some(of_log(config, spec)?)
     } else {
-        judge
+        spec
     };
-    config.metric.judge = judge.clone().unwrap_or_default();
+    config.metric.spec = spec.clone().unwrap_or_default();
     config.metric.windows = Windows {
         rows: config.plot.window_rows,
         ms: crate::clock::saturating_ms(config.plot.window.0).max(1),
     };
-    config.plot.judge = judge;
+    config.plot.spec = spec;
     Ok(())
 }

@@ -4,7 +4,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Config, Drawn, PlotError, Ports, Sketch, draw, format_of, sketch::WINDOW_ROWS_MAX};
+use super::{
+    Config, Drawn, LogAccumulator, PlotError, Ports, accumulator::WINDOW_ROWS_MAX, draw, format_of,
+};
 use crate::{
     chart::{self, Format},
     clock::UnixMs,
@@ -32,13 +34,13 @@ pub(super) struct Look {
 }
 
 /// The service between two looks.
-pub(super) struct Easel {
+pub(super) struct PlotWorker {
     log: PathBuf,
     picture: PathBuf,
     format: Format,
     style: chart::Config,
     settings: Config,
-    sketch: Sketch,
+    accumulator: LogAccumulator,
     /// When a picture was last tried, and what the last one shows.
     tried: Option<Instant>,
     drawn: Drawn,
@@ -57,7 +59,7 @@ struct Shown {
     next: Option<Instant>,
 }
 
-impl Easel {
+impl PlotWorker {
     pub(super) fn new(
         ports: &Ports,
         settings: &Config,
@@ -69,7 +71,7 @@ impl Easel {
             format: format_of(&ports.picture)?,
             style,
             settings: settings.clone(),
-            sketch: Sketch::new(&ports.log, settings),
+            accumulator: LogAccumulator::new(&ports.log, settings),
             tried: None,
             drawn: Drawn::default(),
             is_crowded: false,
@@ -81,12 +83,12 @@ impl Easel {
     }
 
     pub(super) fn rows(&self) -> u64 {
-        self.sketch.rows()
+        self.accumulator.rows()
     }
 
     /// Reads what is new, draws if it is time, and returns what the page should show, if that has changed.
     pub(super) fn step(&mut self, look: Look) -> Result<Option<View>, PlotError> {
-        let rows_before = self.sketch.rows();
+        let rows_before = self.accumulator.rows();
         self.read(look.now_ms)?;
         if self.is_due(look) {
             self.draw(look);
@@ -94,28 +96,30 @@ impl Easel {
         let is_old = self
             .viewed
             .is_none_or(|viewed| look.now - viewed >= VIEW_AGE_MAX);
-        if self.sketch.rows() == rows_before && !is_old && !look.is_last {
+        if self.accumulator.rows() == rows_before && !is_old && !look.is_last {
             return Ok(None);
         }
         self.viewed = Some(look.now);
         let distribution = self.shown(look);
         Ok(Some(View {
             distribution,
-            ..self.sketch.view(look.now_ms)
+            ..self.accumulator.view(look.now_ms)
         }))
     }
 
     /// Trouble at the very beginning ends the service: the log is not one of ours.
     fn read(&mut self, now_ms: UnixMs) -> Result<(), PlotError> {
-        let mut read = self.sketch.read(now_ms);
+        let mut read = self.accumulator.read(now_ms);
         if matches!(read, Ok(true)) {
             tracing::warn!(path = %self.log.display(), "log was cut or replaced, its picture begins anew");
-            self.sketch = Sketch::new(&self.log, &self.settings);
+            self.accumulator = LogAccumulator::new(&self.log, &self.settings);
             (self.tried, self.drawn, self.shown) = (None, Drawn::default(), Shown::default());
-            read = self.sketch.read(now_ms);
+            read = self.accumulator.read(now_ms);
         }
         match read {
-            Err(error) if self.sketch.is_first_look() && !error.is_passing() => Err(error.into()),
+            Err(error) if self.accumulator.is_first_look() && !error.is_passing() => {
+                Err(error.into())
+            }
             read => {
                 self.read_trouble.note(read.map_err(PlotError::from));
                 Ok(())
@@ -131,11 +135,11 @@ impl Easel {
         let waited = self
             .tried
             .is_none_or(|tried| look.now - tried >= self.settings.refresh.0);
-        look.is_last || (waited && self.sketch.rows() >= FIRST_PICTURE_ROWS)
+        look.is_last || (waited && self.accumulator.rows() >= FIRST_PICTURE_ROWS)
     }
 
     fn in_picture(&mut self, look: Look) -> Drawn {
-        let (shown, is_crowded) = self.sketch.in_picture(look.now_ms);
+        let (shown, is_crowded) = self.accumulator.in_picture(look.now_ms);
         if is_crowded && !self.is_crowded && self.settings.last_rows == 0 {
             tracing::warn!(
                 rows = WINDOW_ROWS_MAX,
@@ -146,7 +150,7 @@ impl Easel {
         self.is_crowded = is_crowded;
         Drawn {
             shown,
-            rows: self.sketch.rows(),
+            rows: self.accumulator.rows(),
         }
     }
 
@@ -163,7 +167,7 @@ impl Easel {
     /// The snapshot for the page, a new one when it is time.
     fn shown(&mut self, look: Look) -> Option<Arc<Snapshot>> {
         let is_time = self.shown.next.is_none_or(|next| look.now >= next) || look.is_last;
-        if is_time && self.shown.rows != self.sketch.rows() {
+        if is_time && self.shown.rows != self.accumulator.rows() {
             self.take_snapshot(look);
         }
         self.shown.snapshot.clone()
@@ -171,11 +175,11 @@ impl Easel {
 
     fn take_snapshot(&mut self, look: Look) -> Arc<Snapshot> {
         let begun = Instant::now();
-        let snapshot = Arc::new(self.sketch.snapshot(self.style.view, look.now_ms));
+        let snapshot = Arc::new(self.accumulator.snapshot(self.style.view, look.now_ms));
         let pause = SNAPSHOT_EVERY.max(begun.elapsed() * SNAPSHOT_SHARE);
         self.shown = Shown {
             snapshot: Some(Arc::clone(&snapshot)),
-            rows: self.sketch.rows(),
+            rows: self.accumulator.rows(),
             next: Some(look.now + pause),
         };
         snapshot

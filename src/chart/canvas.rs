@@ -26,7 +26,7 @@ pub(super) const BASELINE: f64 = 0.76;
 pub(super) const BLACK: Color = Color(0, 0, 0);
 
 /// Draws on a backend of type `B`.
-pub(super) struct Pen<'a, B: DrawingBackend> {
+pub(super) struct Canvas<'a, B: DrawingBackend> {
     area: DrawingArea<B, Shift>,
     typeface: &'a Typeface,
     dpi: f64,
@@ -42,7 +42,7 @@ pub(super) enum Anchor {
     Upwards,
 }
 
-impl<'a, B: DrawingBackend> Pen<'a, B> {
+impl<'a, B: DrawingBackend> Canvas<'a, B> {
     pub(super) fn new(area: DrawingArea<B, Shift>, typeface: &'a Typeface, dpi: u32) -> Self {
         Self {
             area,

@@ -15,7 +15,7 @@ const ROW_STRETCHES_MAX: usize = 128;
 
 /// How an error went along time (milliseconds since the Unix epoch) or along the log (row numbers from 1).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Course {
+pub struct Timeline {
     /// Where the first stretch could begin.
     pub from: u64,
     /// Where the last stretch could end.
@@ -23,12 +23,12 @@ pub struct Course {
     /// Length of a stretch, in the unit of the course.
     pub step: u64,
     /// Oldest first; stretches without rows are absent.
-    pub stretches: Vec<Stretch>,
+    pub stretches: Vec<Bucket>,
 }
 
 /// Rows of one stretch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Stretch {
+pub struct Bucket {
     /// Where it begins.
     pub from: u64,
     /// Rows in it.
@@ -39,7 +39,7 @@ pub struct Stretch {
     pub half: Option<f64>,
 }
 
-impl Stretch {
+impl Bucket {
     fn new(from: u64, n: u64, rows: &Moments) -> Self {
         let mae = rows.mean();
         let interval = rows.std().and_then(|std| mean_interval(n, mae, std));
@@ -144,23 +144,23 @@ impl ByTime {
         all
     }
 
-    pub(super) fn course(&self, now_ms: u64) -> Course {
+    pub(super) fn timeline(&self, now_ms: u64) -> Timeline {
         let newest = now_ms / self.step_ms;
-        let stretch = |(step, rows): &(u64, Rows)| {
-            Stretch::new(
+        let bucket = |(step, rows): &(u64, Rows)| {
+            Bucket::new(
                 step * self.step_ms,
                 rows.summary.n(),
                 rows.summary.absolute(),
             )
         };
-        Course {
+        Timeline {
             from: newest.saturating_sub(TIME_STRETCHES - 1) * self.step_ms,
             to: (newest + 1) * self.step_ms,
             step: self.step_ms,
             stretches: self
                 .within(now_ms)
                 .filter(|(_, rows)| rows.summary.n() > 0)
-                .map(stretch)
+                .map(bucket)
                 .collect(),
         }
     }
@@ -209,12 +209,12 @@ impl ByRows {
         self.stretches = pairs.collect();
     }
 
-    pub(super) fn course(&self) -> Course {
+    pub(super) fn timeline(&self) -> Timeline {
         let firsts = (1..).step_by(usize::try_from(self.rows_each).unwrap_or(usize::MAX));
         let stretches = firsts
             .zip(&self.stretches)
-            .map(|(from, rows)| Stretch::new(from, rows.n(), rows));
-        Course {
+            .map(|(from, rows)| Bucket::new(from, rows.n(), rows));
+        Timeline {
             from: 1,
             to: self.rows.max(1),
             step: self.rows_each,

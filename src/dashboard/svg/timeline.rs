@@ -2,10 +2,10 @@
 
 use super::{Chart, Scale, line};
 use crate::{
-    dashboard::number::{count, duration, short},
+    dashboard::format::{count, duration, short},
     stats::{
         Change,
-        live::{Course, Stretch},
+        live::{Bucket, Timeline},
     },
 };
 
@@ -22,22 +22,22 @@ pub(in crate::dashboard) enum Axis {
 
 /// Mean absolute error, or what else `error_name` says it is, with its 95 % band; `levels` are drawn across, each with a
 /// name, and `changes` upright.
-pub(in crate::dashboard) fn course(
-    course: &Course,
+pub(in crate::dashboard) fn timeline(
+    timeline: &Timeline,
     axis: Axis,
     levels: &[(&str, Option<f64>)],
     error_name: &str,
     changes: &[Change],
 ) -> String {
-    let highest = course
+    let highest = timeline
         .stretches
         .iter()
-        .map(|stretch| stretch.mae)
+        .map(|bucket| bucket.mae)
         .fold(0.0, f64::max);
-    let banded = course
+    let banded = timeline
         .stretches
         .iter()
-        .map(|stretch| stretch.mae + stretch.half.unwrap_or(0.0));
+        .map(|bucket| bucket.mae + bucket.half.unwrap_or(0.0));
     let levels: Vec<_> = levels
         .iter()
         .filter_map(|(name, value)| Some((*name, (*value)?)))
@@ -48,7 +48,7 @@ pub(in crate::dashboard) fn course(
         .fold(highest, f64::max)
         .min(highest * 1.8)
         .max(level.min(highest * 2.5));
-    let x = Scale::new(as_f64(course.from), as_f64(course.to));
+    let x = Scale::new(as_f64(timeline.from), as_f64(timeline.to));
     let mut chart = Chart::new(
         &format!("{error_name} with its 95 % band"),
         HEIGHT,
@@ -56,15 +56,15 @@ pub(in crate::dashboard) fn course(
         Scale::from_zero(high),
     );
     let (name, ticks) = match axis {
-        Axis::Time => ("time", time_ticks(course)),
+        Axis::Time => ("time", time_ticks(timeline)),
         Axis::Rows => ("row", x.counting().ticks(5)),
     };
     chart.axes(name, error_name, &ticks);
     for change in changes {
-        draw_change(&mut chart, course, axis, change);
+        draw_change(&mut chart, timeline, axis, change);
     }
-    for run in runs(course) {
-        draw_run(&mut chart, course, axis, run);
+    for run in runs(timeline) {
+        draw_run(&mut chart, timeline, axis, run);
     }
     let top = chart.y.high();
     for (name, value) in levels.into_iter().filter(|(_, value)| *value <= top) {
@@ -81,8 +81,8 @@ pub(in crate::dashboard) fn course(
     chart.finish()
 }
 
-fn draw_run(chart: &mut Chart, course: &Course, axis: Axis, run: &[Stretch]) {
-    let middle = |stretch: &Stretch| as_f64(stretch.from) + as_f64(course.step) / 2.0;
+fn draw_run(chart: &mut Chart, timeline: &Timeline, axis: Axis, run: &[Bucket]) {
+    let middle = |bucket: &Bucket| as_f64(bucket.from) + as_f64(timeline.step) / 2.0;
     let upper = run.iter().map(|one| {
         (
             chart.at_x(middle(one)),
@@ -106,7 +106,7 @@ fn draw_run(chart: &mut Chart, course: &Course, axis: Axis, run: &[Stretch]) {
     for one in run {
         let (x, y) = (chart.at_x(middle(one)), chart.at_y(one.mae));
         let place = match axis {
-            Axis::Time => format!("{} ago", duration(course.to.saturating_sub(one.from))),
+            Axis::Time => format!("{} ago", duration(timeline.to.saturating_sub(one.from))),
             Axis::Rows => format!("rows from {}", count(one.from)),
         };
         chart.push(format_args!(
@@ -119,12 +119,12 @@ fn draw_run(chart: &mut Chart, course: &Course, axis: Axis, run: &[Stretch]) {
 }
 
 /// An upright line, where the change is within the course.
-fn draw_change(chart: &mut Chart, course: &Course, axis: Axis, change: &Change) {
+fn draw_change(chart: &mut Chart, timeline: &Timeline, axis: Axis, change: &Change) {
     let place = match axis {
         Axis::Time => change.at_ms,
         Axis::Rows => Some(change.row),
     };
-    let Some(place) = place.filter(|place| (course.from..=course.to).contains(place)) else {
+    let Some(place) = place.filter(|place| (timeline.from..=timeline.to).contains(place)) else {
         return;
     };
     let (x, floor) = (chart.at_x(as_f64(place)), chart.height - super::BOTTOM);
@@ -138,19 +138,19 @@ fn draw_change(chart: &mut Chart, course: &Course, axis: Axis, change: &Change) 
 }
 
 /// Stretches without a gap between them.
-fn runs(course: &Course) -> impl Iterator<Item = &[Stretch]> {
-    course
+fn runs(timeline: &Timeline) -> impl Iterator<Item = &[Bucket]> {
+    timeline
         .stretches
-        .chunk_by(|one, next| next.from <= one.from + course.step)
+        .chunk_by(|one, next| next.from <= one.from + timeline.step)
 }
 
 /// Whole minutes (or what suits) before the end.
-fn time_ticks(course: &Course) -> Vec<(f64, String)> {
+fn time_ticks(timeline: &Timeline) -> Vec<(f64, String)> {
     const STEPS_MS: [u64; 12] = [
         1_000, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000,
         21_600_000, 86_400_000,
     ];
-    let length = course.to.saturating_sub(course.from);
+    let length = timeline.to.saturating_sub(timeline.from);
     let step = STEPS_MS
         .into_iter()
         .find(|step| length / step <= 6)
@@ -164,7 +164,7 @@ fn time_ticks(course: &Course) -> Vec<(f64, String)> {
     };
     (0..=length / step)
         .map(|place| place * step)
-        .map(|before| (as_f64(course.to - before), text(before)))
+        .map(|before| (as_f64(timeline.to - before), text(before)))
         .collect()
 }
 
@@ -177,8 +177,8 @@ fn as_f64(value: u64) -> f64 {
 mod tests {
     use super::*;
 
-    fn stretch(from: u64, mae: f64) -> Stretch {
-        Stretch {
+    fn bucket(from: u64, mae: f64) -> Bucket {
+        Bucket {
             from,
             n: 3,
             mae,
@@ -188,9 +188,9 @@ mod tests {
 
     #[test]
     fn a_gap_breaks_the_line() {
-        let stretches = vec![stretch(0, 1.0), stretch(10, 2.0), stretch(40, 3.0)];
-        let drawn = course(
-            &Course {
+        let stretches = vec![bucket(0, 1.0), bucket(10, 2.0), bucket(40, 3.0)];
+        let drawn = timeline(
+            &Timeline {
                 from: 0,
                 to: 60,
                 step: 10,
@@ -213,19 +213,19 @@ mod tests {
             mae_before: 4.0,
             mae_after: 6.0,
         };
-        let whole = Course {
+        let whole = Timeline {
             from: 1,
             to: 101,
             step: 10,
-            stretches: vec![stretch(1, 1.0)],
+            stretches: vec![bucket(1, 1.0)],
         };
         let changes = [
             change(51, Some(7)),
             change(900, Some(51)),
             change(900, None),
         ];
-        let by_rows = course(&whole, Axis::Rows, &[], "mean absolute error", &changes);
-        let by_time = course(&whole, Axis::Time, &[], "mean absolute error", &changes);
+        let by_rows = timeline(&whole, Axis::Rows, &[], "mean absolute error", &changes);
+        let by_time = timeline(&whole, Axis::Time, &[], "mean absolute error", &changes);
         // Half of the way between the left and the right end of the axis.
         let middle = f64::midpoint(
             crate::dashboard::svg::LEFT,
@@ -246,13 +246,13 @@ mod tests {
 
     #[test]
     fn time_is_told_backwards_from_now() {
-        let course = Course {
+        let timeline = Timeline {
             from: 1_000_000,
             to: 1_300_000,
             step: 5_000,
             stretches: Vec::new(),
         };
-        let texts: Vec<_> = time_ticks(&course)
+        let texts: Vec<_> = time_ticks(&timeline)
             .into_iter()
             .map(|(_, text)| text)
             .collect();
@@ -264,9 +264,9 @@ mod tests {
 
     #[test]
     fn huge_values_give_finite_coordinates() {
-        let stretches = vec![stretch(0, f64::MAX), stretch(10, 1.0)];
-        let drawn = course(
-            &Course {
+        let stretches = vec![bucket(0, f64::MAX), bucket(10, 1.0)];
+        let drawn = timeline(
+            &Timeline {
                 from: 0,
                 to: 20,
                 step: 10,

@@ -5,7 +5,7 @@ use plotters::prelude::DrawingBackend;
 use super::{
     ChartError, Color, Config, Counts, Mark,
     axis::{Ticks, significant},
-    pen::{Anchor, BLACK, Pen},
+    canvas::{Anchor, BLACK, Canvas},
 };
 use crate::stats::{ErrorKind, Histogram, Shape};
 
@@ -53,7 +53,7 @@ impl Frame {
 }
 
 /// One pair of axes.
-pub(super) struct Panel<'a> {
+pub(super) struct Axes<'a> {
     pub(super) frame: Frame,
     pub(super) kind: ErrorKind,
     /// `None` without rows.
@@ -122,42 +122,46 @@ impl Scale {
     }
 }
 
-impl Panel<'_> {
-    pub(super) fn draw<B: DrawingBackend>(&self, pen: &Pen<B>) -> Result<(), ChartError> {
+impl Axes<'_> {
+    pub(super) fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<(), ChartError> {
         match self.shape {
-            None => self.without_rows(pen, self.kind.name()),
-            Some(shape) => self.draw_shape(pen, shape),
+            None => self.without_rows(canvas, self.kind.name()),
+            Some(shape) => self.draw_shape(canvas, shape),
         }
     }
 
     pub(super) fn without_rows<B: DrawingBackend>(
         &self,
-        pen: &Pen<B>,
+        canvas: &Canvas<B>,
         x_name: &str,
     ) -> Result<(), ChartError> {
-        self.labels(pen, x_name, 0.0)?;
-        self.spines(pen)?;
-        self.note(pen, "no rows yet")
+        self.labels(canvas, x_name, 0.0)?;
+        self.spines(canvas)?;
+        self.note(canvas, "no rows yet")
     }
 
-    fn draw_shape<B: DrawingBackend>(&self, pen: &Pen<B>, shape: &Shape) -> Result<(), ChartError> {
+    fn draw_shape<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<B>,
+        shape: &Shape,
+    ) -> Result<(), ChartError> {
         let scale = Scale::new(self.frame, shape, self.config);
-        self.bars(pen, &scale, shape)?;
-        self.curve(pen, &scale, shape)?;
-        self.marks(pen, &scale, shape)?;
-        self.x_axis(pen, &scale)?;
-        let label_width = self.y_axis(pen, &scale)?;
-        self.labels(pen, self.kind.name(), label_width)?;
-        self.spines(pen)?;
-        self.legend(pen, shape)?;
+        self.bars(canvas, &scale, shape)?;
+        self.curve(canvas, &scale, shape)?;
+        self.marks(canvas, &scale, shape)?;
+        self.x_axis(canvas, &scale)?;
+        let label_width = self.y_axis(canvas, &scale)?;
+        self.labels(canvas, self.kind.name(), label_width)?;
+        self.spines(canvas)?;
+        self.legend(canvas, shape)?;
         let name = self.kind.name();
         match (self.n, &shape.curve) {
             (1, _) => self.note(
-                pen,
+                canvas,
                 &format!("one row: {name} = {}", significant(shape.mean)),
             ),
             (n, None) => self.note(
-                pen,
+                canvas,
                 &format!("all {n} rows: {name} = {}", significant(shape.mean)),
             ),
             (_, Some(_)) => Ok(()),
@@ -166,7 +170,7 @@ impl Panel<'_> {
 
     fn bars<B: DrawingBackend>(
         &self,
-        pen: &Pen<B>,
+        canvas: &Canvas<B>,
         scale: &Scale,
         shape: &Shape,
     ) -> Result<(), ChartError> {
@@ -176,7 +180,7 @@ impl Panel<'_> {
             .map(|bar| bar.1 - bar.0)
             .fold(f64::INFINITY, f64::min);
         // seaborn's rule: a tenth of the bar, at most a point.
-        let edge = pen.points(1.0).min(0.1 * thinnest);
+        let edge = canvas.points(1.0).min(0.1 * thinnest);
         let snapped = |x: f64| if thinnest >= 4.0 { snap(x) } else { x };
         let bottom = snap(self.frame.bottom);
         let place = |&(left, right, count): &(f64, f64, u64)| {
@@ -186,20 +190,20 @@ impl Panel<'_> {
         };
         let filled: Vec<_> = bars.iter().filter(|bar| bar.2 > 0).map(place).collect();
         for &(upper_left, lower_right) in &filled {
-            pen.rectangle(upper_left, lower_right, self.config.color, 0.5)?;
+            canvas.rectangle(upper_left, lower_right, self.config.color, 0.5)?;
         }
         if bars.len() < shape.histogram.counts.len() {
             return Ok(());
         }
         for (upper_left, lower_right) in filled {
-            pen.outline(upper_left, lower_right, edge, BLACK)?;
+            canvas.outline(upper_left, lower_right, edge, BLACK)?;
         }
         Ok(())
     }
 
     fn curve<B: DrawingBackend>(
         &self,
-        pen: &Pen<B>,
+        canvas: &Canvas<B>,
         scale: &Scale,
         shape: &Shape,
     ) -> Result<(), ChartError> {
@@ -212,40 +216,44 @@ impl Panel<'_> {
             .zip(&curve.y)
             .map(|(&x, &y)| (scale.x(x), scale.y(y)));
         for piece in above(points, self.frame.bottom) {
-            pen.line(&piece, pen.points(1.5), self.config.color)?;
+            canvas.line(&piece, canvas.points(1.5), self.config.color)?;
         }
         Ok(())
     }
 
     fn marks<B: DrawingBackend>(
         &self,
-        pen: &Pen<B>,
+        canvas: &Canvas<B>,
         scale: &Scale,
         shape: &Shape,
     ) -> Result<(), ChartError> {
         for &mark in &self.config.marks {
             let x = scale.x(value(mark, shape));
-            dashed(pen, (x, self.frame.bottom), (x, self.frame.top), mark)?;
+            dashed(canvas, (x, self.frame.bottom), (x, self.frame.top), mark)?;
         }
         Ok(())
     }
 
-    fn x_axis<B: DrawingBackend>(&self, pen: &Pen<B>, scale: &Scale) -> Result<(), ChartError> {
-        let room = self.frame.width() / (3.0 * pen.points(LABEL));
+    fn x_axis<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<B>,
+        scale: &Scale,
+    ) -> Result<(), ChartError> {
+        let room = self.frame.width() / (3.0 * canvas.points(LABEL));
         let ticks = Ticks::linear(scale.x.0, scale.x.1, whole(room), false);
         let bottom = self.frame.bottom;
-        let baseline = bottom + pen.points(7.5 + LABEL * DIGIT);
+        let baseline = bottom + canvas.points(7.5 + LABEL * DIGIT);
         for (&at, label) in ticks.at.iter().zip(&ticks.labels) {
             let x = snap(scale.x(at));
-            pen.line(
-                &[(x, bottom), (x, bottom + pen.points(3.5))],
-                pen.points(0.8),
+            canvas.line(
+                &[(x, bottom), (x, bottom + canvas.points(3.5))],
+                canvas.points(0.8),
                 BLACK,
             )?;
-            pen.text(label, (x, baseline), LABEL, Anchor::Centre)?;
+            canvas.text(label, (x, baseline), LABEL, Anchor::Centre)?;
         }
-        let under = baseline + pen.points(1.4 * LABEL);
-        pen.text(
+        let under = baseline + canvas.points(1.4 * LABEL);
+        canvas.text(
             &ticks.offset,
             (self.frame.right, under),
             LABEL,
@@ -256,10 +264,10 @@ impl Panel<'_> {
     /// Draws the axis of counts; returns the width of its widest label.
     pub(super) fn y_axis<B: DrawingBackend>(
         &self,
-        pen: &Pen<B>,
+        canvas: &Canvas<B>,
         scale: &Scale,
     ) -> Result<f64, ChartError> {
-        let room = whole(self.frame.height() / (2.0 * pen.points(LABEL)));
+        let room = whole(self.frame.height() / (2.0 * canvas.points(LABEL)));
         let ticks = match scale.counts {
             Counts::Linear => Ticks::linear(scale.y.0, scale.y.1, room, true),
             Counts::Log => Ticks::logarithmic(scale.y.0, scale.y.1, room.clamp(2, 9)),
@@ -267,18 +275,18 @@ impl Panel<'_> {
         let left = self.frame.left;
         let tick = |count: f64, length: f64, width: f64| {
             let y = snap(scale.y(count));
-            pen.line(
-                &[(left - pen.points(length), y), (left, y)],
-                pen.points(width),
+            canvas.line(
+                &[(left - canvas.points(length), y), (left, y)],
+                canvas.points(width),
                 BLACK,
             )
         };
         for (&count, label) in ticks.at.iter().zip(&ticks.labels) {
             tick(count, 3.5, 0.8)?;
-            let baseline = scale.y(count) + pen.points(LABEL * DIGIT / 2.0 + 0.2);
-            pen.text(
+            let baseline = scale.y(count) + canvas.points(LABEL * DIGIT / 2.0 + 0.2);
+            canvas.text(
                 label,
-                (left - pen.points(6.5), baseline),
+                (left - canvas.points(6.5), baseline),
                 LABEL,
                 Anchor::Right,
             )?;
@@ -286,18 +294,18 @@ impl Panel<'_> {
         for &count in &ticks.minor {
             tick(count, 2.0, 0.6)?;
         }
-        let above = self.frame.top - pen.points(4.0);
-        pen.text(&ticks.offset, (left, above), LABEL, Anchor::Left)?;
+        let above = self.frame.top - canvas.points(4.0);
+        canvas.text(&ticks.offset, (left, above), LABEL, Anchor::Left)?;
         let widths = ticks
             .labels
             .iter()
-            .map(|label| pen.text_width(label, LABEL));
+            .map(|label| canvas.text_width(label, LABEL));
         Ok(widths.fold(0.0, f64::max))
     }
 
     pub(super) fn labels<B: DrawingBackend>(
         &self,
-        pen: &Pen<B>,
+        canvas: &Canvas<B>,
         x_name: &str,
         tick_width: f64,
     ) -> Result<(), ChartError> {
@@ -307,15 +315,15 @@ impl Panel<'_> {
             top,
             bottom,
         } = self.frame;
-        let below = bottom + pen.points(28.5);
-        pen.text(
+        let below = bottom + canvas.points(28.5);
+        canvas.text(
             x_name,
             (f64::midpoint(left, right) + 0.5, below),
             LABEL,
             Anchor::Centre,
         )?;
-        let beside = left - tick_width - pen.points(13.5);
-        pen.text(
+        let beside = left - tick_width - canvas.points(13.5);
+        canvas.text(
             "Count",
             (beside, f64::midpoint(top, bottom) + 1.0),
             LABEL,
@@ -323,7 +331,7 @@ impl Panel<'_> {
         )
     }
 
-    pub(super) fn spines<B: DrawingBackend>(&self, pen: &Pen<B>) -> Result<(), ChartError> {
+    pub(super) fn spines<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<(), ChartError> {
         let Frame {
             left,
             right,
@@ -332,11 +340,15 @@ impl Panel<'_> {
         } = self.frame;
         let (left, right) = (snap(left), snap(right));
         let (top, bottom) = (snap(top), snap(bottom));
-        pen.outline((left, top), (right, bottom), pen.points(0.8), BLACK)
+        canvas.outline((left, top), (right, bottom), canvas.points(0.8), BLACK)
     }
 
     /// A box that explains the marks, in the upper corner where less is drawn.
-    fn legend<B: DrawingBackend>(&self, pen: &Pen<B>, shape: &Shape) -> Result<(), ChartError> {
+    fn legend<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<B>,
+        shape: &Shape,
+    ) -> Result<(), ChartError> {
         let texts: Vec<String> = self
             .config
             .marks
@@ -348,10 +360,10 @@ impl Panel<'_> {
         }
         let widest = texts
             .iter()
-            .map(|text| pen.text_width(text, LABEL))
+            .map(|text| canvas.text_width(text, LABEL))
             .fold(0.0, f64::max);
-        let (line, sample) = (pen.points(1.5 * LABEL), pen.points(2.0 * LABEL));
-        let inside = pen.points(0.5 * LABEL);
+        let (line, sample) = (canvas.points(1.5 * LABEL), canvas.points(2.0 * LABEL));
+        let inside = canvas.points(0.5 * LABEL);
         let height = line * f64::from(u8::try_from(texts.len()).unwrap_or(u8::MAX)) + inside;
         let width = widest + sample + 3.0 * inside;
         let left = snap(if left_is_emptier(&shape.histogram) {
@@ -361,19 +373,19 @@ impl Panel<'_> {
         });
         let right = snap(left + width);
         let top = snap(self.frame.top + inside);
-        pen.rectangle((left, top), (right, top + height), WHITE, 0.8)?;
-        pen.outline(
+        canvas.rectangle((left, top), (right, top + height), WHITE, 0.8)?;
+        canvas.outline(
             (left, top),
             (right, snap(top + height)),
             1.0,
             Color(204, 204, 204),
         )?;
-        let mut baseline = top + inside + pen.points(LABEL);
+        let mut baseline = top + inside + canvas.points(LABEL);
         for (&mark, text) in self.config.marks.iter().zip(&texts) {
-            let middle = snap(baseline - pen.points(0.36 * LABEL));
+            let middle = snap(baseline - canvas.points(0.36 * LABEL));
             let from = left + inside;
-            dashed(pen, (from, middle), (from + sample, middle), mark)?;
-            pen.text(
+            dashed(canvas, (from, middle), (from + sample, middle), mark)?;
+            canvas.text(
                 text,
                 (from + sample + inside, baseline),
                 LABEL,
@@ -384,14 +396,14 @@ impl Panel<'_> {
         Ok(())
     }
 
-    fn note<B: DrawingBackend>(&self, pen: &Pen<B>, text: &str) -> Result<(), ChartError> {
+    fn note<B: DrawingBackend>(&self, canvas: &Canvas<B>, text: &str) -> Result<(), ChartError> {
         let Frame {
             left,
             right,
             top,
             bottom,
         } = self.frame;
-        pen.text(
+        canvas.text(
             text,
             (f64::midpoint(left, right), f64::midpoint(top, bottom)),
             12.0,
@@ -461,7 +473,7 @@ fn left_is_emptier(histogram: &Histogram) -> bool {
 
 /// A mark's own colour and dashes, so that it is told apart without colours too.
 fn dashed<B: DrawingBackend>(
-    pen: &Pen<B>,
+    canvas: &Canvas<B>,
     from: (f64, f64),
     to: (f64, f64),
     mark: Mark,
@@ -481,12 +493,12 @@ fn dashed<B: DrawingBackend>(
     };
     let mut way = 0.0;
     while way < length {
-        pen.line(
-            &[at(way), at(way + pen.points(dash))],
-            pen.points(1.5),
+        canvas.line(
+            &[at(way), at(way + canvas.points(dash))],
+            canvas.points(1.5),
             color,
         )?;
-        way += pen.points(dash + gap);
+        way += canvas.points(dash + gap);
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::{
 
 /// A delivery that is not settled yet.
 #[derive(Debug)]
-struct Desked {
+struct Unsettled {
     kind: Kind,
     message: Message,
     attempt: u32,
@@ -31,8 +31,8 @@ struct Desked {
 
 /// Everything received and not settled, by number.
 #[derive(Debug, Default)]
-pub(super) struct Desk {
-    deliveries: BTreeMap<u64, Desked>,
+pub(super) struct UnsettledDeliveries {
+    deliveries: BTreeMap<u64, Unsettled>,
     next: u64,
     /// Numbers from here on are not given to the ledger yet.
     ungiven: u64,
@@ -70,10 +70,10 @@ pub(super) struct Settlement {
     pub(super) verdicts: Vec<(Token, Verdict)>,
 }
 
-impl Desk {
+impl UnsettledDeliveries {
     pub(super) fn push(&mut self, kind: Kind, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
-            let desked = Desked {
+            let desked = Unsettled {
                 kind,
                 message: delivery.message,
                 attempt: delivery.attempt,
@@ -155,7 +155,7 @@ impl Desk {
 }
 
 impl Bad {
-    fn letter(self, desked: &Desked) -> DeadLetter {
+    fn letter(self, desked: &Unsettled) -> DeadLetter {
         // The same record of the same message has the same id, so that brokers that can, drop a repeated copy.
         let place = u128::from(self.index) + 1;
         let id = Uuid::from_u128(desked.message.id.as_u128() ^ (place << 64));

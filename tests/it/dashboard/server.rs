@@ -34,7 +34,7 @@ use super::http::Client;
 
 pub(super) const HEADER: &str = "id,y_true,y_pred,absolute_error\n";
 
-pub(super) struct House {
+pub(super) struct TestServer {
     pub(super) folder: TempDir,
     pub(super) client: Client,
     pub(super) view: watch::Receiver<Arc<View>>,
@@ -100,13 +100,13 @@ impl Plan {
         }
     }
 
-    pub(super) async fn build(self) -> House {
+    pub(super) async fn build(self) -> TestServer {
         let (config, log) = (self.config.clone(), self.log.clone());
         let folder = tempfile::tempdir().unwrap();
         if !log.is_empty() {
             fs::write(folder.path().join("metric_log.csv"), log).unwrap();
         }
-        House::in_folder(
+        TestServer::in_folder(
             folder,
             config,
             self.ports(),
@@ -173,7 +173,7 @@ pub(super) fn topology() -> Topology {
     ])
 }
 
-impl House {
+impl TestServer {
     /// All services of a real pipeline but the source: records come over HTTP.
     pub(super) async fn whole() -> Self {
         let clock = Clock::system();

@@ -10,17 +10,17 @@ use crate::{
         self, Snapshot, Window,
         live::{Judged, Live, View},
     },
-    task::Judge,
+    task::TaskSpec,
 };
 
 /// Most rows of a picture that shows a last time only; 24 bytes each.
 pub(super) const WINDOW_ROWS_MAX: usize = 200_000;
 
 /// Rows on their way into a picture and a view.
-pub(super) struct Sketch {
+pub(super) struct LogAccumulator {
     log: PathBuf,
     settings: Config,
-    judge: Judge,
+    spec: TaskSpec,
     reader: Reader,
     live: Live,
     window: Option<Window>,
@@ -30,19 +30,19 @@ pub(super) struct Sketch {
     is_history: bool,
 }
 
-impl Sketch {
+impl LogAccumulator {
     pub(super) fn new(log: &Path, settings: &Config) -> Self {
-        Self::judged_by(log, settings, settings.judge.clone().unwrap_or_default())
+        Self::with_task(log, settings, settings.spec.clone().unwrap_or_default())
     }
 
-    fn judged_by(log: &Path, settings: &Config, judge: Judge) -> Self {
+    fn with_task(log: &Path, settings: &Config, spec: TaskSpec) -> Self {
         Self {
             log: log.to_owned(),
             settings: settings.clone(),
             reader: Reader::open(log),
-            live: Live::judged_by(settings.limits(), &judge),
-            window: window(settings).map(|window| window.judged_by(&judge)),
-            judge,
+            live: Live::with_task(settings.limits(), &spec),
+            window: window(settings).map(|window| window.with_task(&spec)),
+            spec,
             needs_time: !settings.last.0.is_zero(),
             is_history: true,
         }
@@ -54,10 +54,10 @@ impl Sketch {
     pub(super) fn read(&mut self, now_ms: UnixMs) -> Result<bool, LogError> {
         let (was_empty, was_history) = (self.rows() == 0, self.is_history);
         let restarted = self.read_rows(now_ms)?;
-        if was_empty && self.rows() > 0 && self.settings.judge.is_none() {
-            let judge = judge(&self.log, &self.settings)?;
-            if judge != self.judge {
-                *self = Self::judged_by(&self.log, &self.settings, judge);
+        if was_empty && self.rows() > 0 && self.settings.spec.is_none() {
+            let spec = spec(&self.log, &self.settings)?;
+            if spec != self.spec {
+                *self = Self::with_task(&self.log, &self.settings, spec);
                 self.is_history = was_history;
                 return self.read_rows(now_ms);
             }
@@ -135,9 +135,9 @@ impl Sketch {
 }
 
 /// How the rows of this log are judged.
-pub(super) fn judge(log: &Path, settings: &Config) -> Result<Judge, LogError> {
-    match &settings.judge {
-        Some(judge) => Ok(judge.clone()),
+pub(super) fn spec(log: &Path, settings: &Config) -> Result<TaskSpec, LogError> {
+    match &settings.spec {
+        Some(spec) => Ok(spec.clone()),
         None => Ok(read_task(log.parent().unwrap_or(Path::new(".")))?.unwrap_or_default()),
     }
 }

@@ -18,7 +18,7 @@ use crate::bus::{BusError, Delivery};
 
 /// Shared by one intake and one subscription.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct DeliveryQueue {
     window: usize,
     state: Mutex<State>,
     changed: Notify,
@@ -35,7 +35,7 @@ struct State {
     failed: bool,
 }
 
-impl Shelf {
+impl DeliveryQueue {
     pub(super) fn new(window: usize, out: Part) -> Self {
         let state = State {
             epoch: 0,

@@ -11,7 +11,7 @@ const OUTPUTS_MAX: usize = 100_000;
 
 /// Trees being put together, in the layout of [`Trees`].
 #[derive(Default)]
-pub(super) struct Grove {
+pub(super) struct TreeArrays {
     pub(super) sizes: Vec<u32>,
     pub(super) left: Vec<i32>,
     pub(super) right: Vec<i32>,
@@ -46,7 +46,7 @@ fn narrow(values: impl IntoIterator<Item = i64>) -> impl Iterator<Item = i32> {
         .map(|value| i32::try_from(value).unwrap_or(i32::MIN))
 }
 
-impl Grove {
+impl TreeArrays {
     /// Adds the `tree_` of a fitted decision tree; returns the number of nodes.
     pub(super) fn add(
         &mut self,
