@@ -8,13 +8,14 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tokio::{sync::watch, time::sleep};
 
@@ -87,10 +88,9 @@ impl Chaos {
 
     /// Dice for one publisher or subscription, so that others do not disturb its sequence.
     fn dice(&self) -> Dice {
-        let mut seeds = self.seeds.lock().unwrap_or_else(PoisonError::into_inner);
         Dice {
             faults: self.faults,
-            rng: ChaCha8Rng::seed_from_u64(seeds.random()),
+            rng: ChaCha8Rng::seed_from_u64(self.seeds.lock().random()),
         }
     }
 }

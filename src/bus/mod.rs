@@ -44,15 +44,17 @@ mod password;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 mod receipt;
+mod redact;
 #[cfg(any(feature = "rabbitmq", feature = "nats"))]
 mod remote;
 pub mod settle;
 mod tls;
 pub mod topology;
 
-pub use connect::{connect, redact};
+pub use connect::connect;
 pub use error::BusError;
 pub use receipt::{Receipt, Receipts, Unconfirmed};
+pub use redact::redact;
 pub use tls::TlsConfig;
 pub use topology::{Topic, Topology};
 

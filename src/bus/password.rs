@@ -8,10 +8,19 @@ use std::{
     path::Path,
 };
 
-use super::{BusError, Config, redact};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{BusError, Config, redact::redact};
 
 /// Nobody's password is longer; a file that is was named by mistake.
 const BYTES_MAX: u64 = 4_096;
+
+/// Everything but letters, digits and `-._~` is escaped, so that no password is mistaken for a part of the URL.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The URL of the settings, with the password of the file that they name, if they name one.
 ///
@@ -52,7 +61,7 @@ fn read(path: &Path) -> Result<String, BusError> {
 }
 
 fn insert(url: &str, password: &str) -> Result<String, &'static str> {
-    let password = percent_encode(password);
+    let password = utf8_percent_encode(password, ESCAPED).to_string();
     match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("amqp" | "amqps") => insert_one(url, &password, |_| {
             Err("`bus.password_file` needs the user's name in the URL, as in `amqp://user@host`")
@@ -99,18 +108,6 @@ fn insert_one(
         None => (without_user(password)?, authority),
     };
     Ok(format!("{scheme}{login}@{host}{tail}"))
-}
-
-/// Everything but letters, digits and `-._~` is escaped, so that no password is mistaken for a part of the URL.
-fn percent_encode(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -15,16 +15,17 @@ mod consumer;
 pub mod dead;
 mod redrive;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use self::{consumer::SettlingConsumer, dead::DeadLetterWriter};
 use super::{
     BrokerInfo, Bus, BusError, Capabilities, Config, Consumer, Depth, Link, Publisher, Topology,
     backend::Backend,
-    topology::{DEAD_GROUP, Topic, dead_topic},
+    topology::{DEAD_GROUP, dead_topic},
 };
 use crate::clock::Clock;
 
@@ -51,17 +52,7 @@ impl Settling {
     }
 
     fn declared(&self) -> MutexGuard<'_, Topology> {
-        self.declared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remember(&self, topology: &Topology) {
-        let mut declared = self.declared();
-        for topic in &topology.topics {
-            match declared.topics.iter_mut().find(|t| t.name == topic.name) {
-                Some(known) => merge_groups(known, topic),
-                None => declared.topics.push(topic.clone()),
-            }
-        }
+        self.declared.lock()
     }
 
     fn check_group(&self, topic: &str, group: &str) -> Result<(), BusError> {
@@ -86,14 +77,6 @@ impl Settling {
     }
 }
 
-fn merge_groups(known: &mut Topic, topic: &Topic) {
-    for group in &topic.groups {
-        if !known.groups.contains(group) {
-            known.groups.push(group.clone());
-        }
-    }
-}
-
 #[async_trait]
 impl Bus for Settling {
     fn capabilities(&self) -> Capabilities {
@@ -110,7 +93,7 @@ impl Bus for Settling {
 
     async fn declare(&self, topology: &Topology) -> Result<(), BusError> {
         self.backend.declare(topology).await?;
-        self.remember(topology);
+        self.declared().merge(topology);
         Ok(())
     }
 

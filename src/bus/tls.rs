@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BusError, redact};
+use super::{BusError, redact::redact};
 
 #[cfg(all(feature = "tls", any(feature = "rabbitmq", feature = "nats")))]
 pub(in crate::bus) use handshake::{client_config, refusal};

@@ -6,12 +6,13 @@
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
 };
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::{
@@ -83,8 +84,7 @@ impl Store {
     /// The answer never comes (the receiver fails) when the store is shut down.
     fn submit(&self, op: Op, slots: Vec<OwnedSemaphorePermit>) -> oneshot::Receiver<()> {
         let (stored, answer) = oneshot::channel();
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(jobs) = jobs.as_ref() {
+        if let Some(jobs) = self.jobs.lock().as_ref() {
             // A writer that is gone drops the job, and the receiver fails.
             drop(jobs.send(Job { op, slots, stored }));
         }
@@ -156,8 +156,7 @@ impl Store {
     /// Takes no more jobs; the writer stores what it has and releases the file by itself.
     pub(super) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
-        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        *jobs = None;
+        *self.jobs.lock() = None;
     }
 
     /// Takes no more jobs and waits until the file is released.

@@ -4,11 +4,9 @@
 //! are free again. Critical sections are short and hold no await; waiting is done on a semaphore of bytes
 //! (publishers, first come first served) and on a notification for each group (consumers, one woken at a time).
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{Notify, Semaphore},
     time::Instant,
@@ -94,11 +92,11 @@ impl Topic {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn wakeups(&self) -> MutexGuard<'_, Vec<Arc<Notify>>> {
-        self.wakeups.lock().unwrap_or_else(PoisonError::into_inner)
+        self.wakeups.lock()
     }
 
     /// The permits that a message takes: never more than the topic has, so that every message can pass alone.

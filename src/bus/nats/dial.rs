@@ -10,6 +10,7 @@ use std::{
 
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use async_trait::async_trait;
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 use super::{BODY_MAX, names::Names, session::NatsSession};
@@ -287,19 +288,9 @@ fn url_error(url: &str, reason: String) -> BusError {
     }
 }
 
+/// A `%` that begins no escape stands for itself.
 fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let decoded = tail
-            .get(..2)
-            .filter(|_| first == b'%')
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(decoded.unwrap_or(first));
-        rest = if decoded.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -24,6 +24,7 @@ use async_nats::{
     Subject,
     jetstream::{Context, consumer, response::Response, stream},
 };
+use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -106,9 +107,7 @@ impl SweepState {
     }
 
     fn acknowledged(&self) -> MutexGuard<'_, Vec<u64>> {
-        self.acknowledged
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.acknowledged.lock()
     }
 
     async fn sweep(&self) -> Result<(), String> {

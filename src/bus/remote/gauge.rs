@@ -3,10 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
+
+use parking_lot::Mutex;
 
 /// Deliveries of one group.
 #[derive(Debug, Default)]
@@ -78,7 +80,7 @@ pub(super) struct Gauges(Mutex<HashMap<(String, String), Arc<Gauge>>>);
 
 impl Gauges {
     pub(super) fn of(&self, topic: &str, group: &str) -> Arc<Gauge> {
-        let mut gauges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gauges = self.0.lock();
         Arc::clone(
             gauges
                 .entry((topic.to_owned(), group.to_owned()))

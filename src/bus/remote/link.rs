@@ -1,10 +1,8 @@
 //! One supervised link: at most one session at a time, reopened for ever, told once.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -157,7 +155,7 @@ impl Link {
             };
             match declared {
                 Ok(()) => {
-                    self.remember(topology);
+                    self.inner().topology.lock().merge(topology);
                     return Ok(());
                 }
                 Err(ConnectError::Permanent(lasting)) => return Err(lasting.into()),
@@ -198,26 +196,6 @@ impl Link {
         self.inner().closing.is_cancelled()
     }
 
-    fn remember(&self, declared: &Topology) {
-        let mut topology = lock(&self.inner().topology);
-        for topic in &declared.topics {
-            match topology
-                .topics
-                .iter_mut()
-                .find(|known| known.name == topic.name)
-            {
-                None => topology.topics.push(topic.clone()),
-                Some(known) => {
-                    for group in &topic.groups {
-                        if !known.groups.contains(group) {
-                            known.groups.push(group.clone());
-                        }
-                    }
-                }
-            }
-        }
-    }
-
     fn inner(&self) -> &Inner {
         &self.0.0
     }
@@ -225,12 +203,8 @@ impl Link {
 
 impl Inner {
     fn topology(&self) -> Topology {
-        lock(&self.topology).clone()
+        self.topology.lock().clone()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Opens sessions one after the other until the link is closed or cannot heal.

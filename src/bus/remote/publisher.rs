@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use async_trait::async_trait;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -61,12 +62,7 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            let mut ids = self
-                .batch
-                .unconfirmed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            ids.push(id);
+            self.batch.unconfirmed.lock().push(id);
         }
     }
 }
@@ -79,17 +75,8 @@ struct Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        let ids = std::mem::take(
-            self.unconfirmed
-                .get_mut()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        let resolve = self
-            .resolve
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(resolve) = resolve {
+        let ids = std::mem::take(self.unconfirmed.get_mut());
+        if let Some(resolve) = self.resolve.get_mut().take() {
             let outcome = if ids.is_empty() {
                 Ok(())
             } else {
