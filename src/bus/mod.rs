@@ -32,21 +32,25 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+#[doc(hidden)]
 pub mod backend;
+#[cfg(feature = "testing")]
 pub mod chaos;
 mod connect;
+#[doc(hidden)]
 pub mod embedded;
 mod error;
 #[cfg(feature = "nats")]
-pub mod nats;
-pub mod observed;
+mod nats;
+mod observed;
 mod password;
 #[cfg(feature = "rabbitmq")]
-pub mod rabbitmq;
+mod rabbitmq;
 mod receipt;
 mod redact;
 #[cfg(any(feature = "rabbitmq", feature = "nats"))]
 mod remote;
+#[doc(hidden)]
 pub mod settle;
 mod tls;
 pub mod topology;

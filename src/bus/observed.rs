@@ -27,14 +27,14 @@ use super::{
 
 /// A [`Bus`] with counters.
 #[derive(Debug)]
-pub struct Observed {
+pub(super) struct Observed {
     inner: Arc<dyn Bus>,
 }
 
 impl Observed {
     /// Counts what goes through that bus.
     #[must_use]
-    pub fn new(inner: Arc<dyn Bus>) -> Self {
+    pub(super) fn new(inner: Arc<dyn Bus>) -> Self {
         Self { inner }
     }
 }
