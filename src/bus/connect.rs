@@ -4,7 +4,12 @@
 
 #[cfg(not(all(feature = "rabbitmq", feature = "nats")))]
 use std::future::{Ready, ready};
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+    path::Path,
+    sync::Arc,
+};
 
 use super::{
     Bus, BusError, Config, backend::Backend, embedded::Embedded, observed::Observed, password,
@@ -14,11 +19,14 @@ use crate::clock::Clock;
 
 /// Opens the bus that the URL names. Waits for an absent broker.
 ///
+/// The clock dates dead letters. The seed makes the jitter of every wait: clients that share one would come back in
+/// step after an outage, so in production it is [`random_seed`].
+///
 /// # Errors
 /// [`BusError::Url`] when the URL is not one of ours or this build lacks its backend, [`BusError::Tls`] when the files
 /// of `[bus.tls]` do not go with it, [`BusError::PasswordFile`] when the file of the password cannot be used; otherwise
 /// what the backend says at once: refused credentials, a directory that is in use.
-pub async fn connect(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
+pub async fn connect(config: &Config, clock: Clock, seed: u64) -> Result<Arc<dyn Bus>, BusError> {
     let url = password::complete(config)?;
     let (scheme, rest) = url
         .split_once(':')
@@ -30,13 +38,20 @@ pub async fn connect(config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusE
             let broker = Embedded::open(Path::new(rest), config.clone()).await?;
             Ok(built(broker, config, clock))
         }
-        "amqp" | "amqps" => rabbitmq(&url, config, clock).await,
-        "nats" | "tls" => nats(&url, config, clock).await,
+        "amqp" | "amqps" => rabbitmq(&url, config, clock, seed).await,
+        "nats" | "tls" => nats(&url, config, clock, seed).await,
         other => Err(misunderstood(
             &url,
             &format!("`{other}` is not a scheme of a bus"),
         )),
     }
+}
+
+/// A seed that differs between processes. For the composition root only; everything else is given one.
+#[must_use]
+pub fn random_seed() -> u64 {
+    // The standard library keys its hash maps at random, without a way to fail.
+    RandomState::new().build_hasher().finish()
 }
 
 fn built(backend: impl Backend, config: &Config, clock: Clock) -> Arc<dyn Bus> {
@@ -53,13 +68,23 @@ fn misunderstood(url: &str, reason: &str) -> BusError {
 }
 
 #[cfg(feature = "rabbitmq")]
-async fn rabbitmq(url: &str, config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    let backend = super::rabbitmq::connect(url, config).await?;
+async fn rabbitmq(
+    url: &str,
+    config: &Config,
+    clock: Clock,
+    seed: u64,
+) -> Result<Arc<dyn Bus>, BusError> {
+    let backend = super::rabbitmq::connect(url, config, seed).await?;
     Ok(built(backend, config, clock))
 }
 
 #[cfg(not(feature = "rabbitmq"))]
-fn rabbitmq(url: &str, _config: &Config, _clock: Clock) -> Ready<Result<Arc<dyn Bus>, BusError>> {
+fn rabbitmq(
+    url: &str,
+    _config: &Config,
+    _clock: Clock,
+    _seed: u64,
+) -> Ready<Result<Arc<dyn Bus>, BusError>> {
     ready(Err(misunderstood(
         url,
         "this build lacks the `rabbitmq` feature",
@@ -67,13 +92,23 @@ fn rabbitmq(url: &str, _config: &Config, _clock: Clock) -> Ready<Result<Arc<dyn 
 }
 
 #[cfg(feature = "nats")]
-async fn nats(url: &str, config: &Config, clock: Clock) -> Result<Arc<dyn Bus>, BusError> {
-    let backend = super::nats::connect(url, config).await?;
+async fn nats(
+    url: &str,
+    config: &Config,
+    clock: Clock,
+    seed: u64,
+) -> Result<Arc<dyn Bus>, BusError> {
+    let backend = super::nats::connect(url, config, seed).await?;
     Ok(built(backend, config, clock))
 }
 
 #[cfg(not(feature = "nats"))]
-fn nats(url: &str, _config: &Config, _clock: Clock) -> Ready<Result<Arc<dyn Bus>, BusError>> {
+fn nats(
+    url: &str,
+    _config: &Config,
+    _clock: Clock,
+    _seed: u64,
+) -> Ready<Result<Arc<dyn Bus>, BusError>> {
     ready(Err(misunderstood(
         url,
         "this build lacks the `nats` feature",
@@ -93,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_scheme_is_refused_without_its_password() {
-        let error = connect(&config("redis://u:secret@host"), Clock::system()).await;
+        let error = connect(&config("redis://u:secret@host"), Clock::system(), 0).await;
         let error = error.unwrap_err();
         assert!(error.is_configuration());
         assert!(error.to_string().contains("redis"), "{error}");
@@ -104,11 +139,11 @@ mod tests {
     async fn a_directory_is_open_once() {
         let directory = tempfile::tempdir().unwrap();
         let config = config(&format!("embedded:{}", directory.path().display()));
-        let first = connect(&config, Clock::system()).await.unwrap();
-        let error = connect(&config, Clock::system()).await.unwrap_err();
+        let first = connect(&config, Clock::system(), 0).await.unwrap();
+        let error = connect(&config, Clock::system(), 0).await.unwrap_err();
         assert!(error.is_configuration(), "{error}");
         assert!(error.to_string().contains("embedded:OTHER"), "{error}");
         first.close().await.unwrap();
-        connect(&config, Clock::system()).await.unwrap();
+        connect(&config, Clock::system(), 0).await.unwrap();
     }
 }

@@ -55,7 +55,7 @@ pub mod settle;
 mod tls;
 pub mod topology;
 
-pub use connect::connect;
+pub use connect::{connect, random_seed};
 pub use error::BusError;
 pub use receipt::{Receipt, Receipts, Unconfirmed};
 pub use redact::redact;

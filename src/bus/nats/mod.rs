@@ -26,7 +26,11 @@ mod wire;
 use std::sync::{Arc, atomic::AtomicUsize};
 
 use self::dial::NatsDial;
-use super::{BusError, Capabilities, Config, backend::Backend, remote::Remote};
+use super::{
+    BusError, Capabilities, Config,
+    backend::Backend,
+    remote::{Remote, Seeds},
+};
 
 /// The largest body in bytes; the server's own limit is 1 MiB by default, headers included.
 const BODY_MAX: usize = 512 << 10;
@@ -34,14 +38,19 @@ const BODY_MAX: usize = 512 << 10;
 /// Connects to `nats://[user:password@|token@]host[:port][,…][?creds=FILE|nkey=FILE]`, or `tls://…` by the files of
 /// [`Config::tls`].
 ///
-/// Returns after the first try. An absent broker is not an error: [`Backend::declare`] waits for it.
+/// Returns after the first try; `seed` makes the jitter of every wait. An absent broker is not an error: [`Backend::declare`] waits for it.
 ///
 /// # Errors
 /// [`BusError::Url`] for a URL that is not understood, [`BusError::Refused`] if the server refuses us.
-pub async fn connect(url: &str, config: &Config) -> Result<impl Backend + use<>, BusError> {
+pub(super) async fn connect(
+    url: &str,
+    config: &Config,
+    seed: u64,
+) -> Result<impl Backend + use<>, BusError> {
     let body_max = Arc::new(AtomicUsize::new(BODY_MAX));
     let dial = NatsDial::new(url, config, Arc::clone(&body_max)).await?;
-    Remote::start("Nats", dial, config, body_max, || Capabilities {
+    let seeds = Arc::new(Seeds::new(seed));
+    Remote::start("Nats", dial, config, body_max, seeds, || Capabilities {
         durable: true,
         outlives_process: true,
         attempts_survive_restart: false,

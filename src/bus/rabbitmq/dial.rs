@@ -16,7 +16,7 @@ use super::encrypted;
 use super::{greeting, session::RabbitSession};
 use crate::bus::{
     BrokerInfo, BusError, Config, redact,
-    remote::{ConnectError, Dial, Session},
+    remote::{ConnectError, Dial, Seeds, Session},
     tls::refusal,
 };
 #[cfg(feature = "tls")]
@@ -39,6 +39,7 @@ pub(super) struct RabbitDial {
     tls: TlsConfig,
     prefix: String,
     broker: Arc<OnceLock<BrokerInfo>>,
+    seeds: Arc<Seeds>,
 }
 
 impl RabbitDial {
@@ -46,6 +47,7 @@ impl RabbitDial {
         url: &str,
         config: &Config,
         broker: Arc<OnceLock<BrokerInfo>>,
+        seeds: Arc<Seeds>,
     ) -> Result<Self, BusError> {
         let error = |reason: String| BusError::Url {
             url: redact(url),
@@ -61,6 +63,7 @@ impl RabbitDial {
             tls: config.tls.clone(),
             prefix: config.prefix.clone(),
             broker,
+            seeds,
         })
     }
 
@@ -120,6 +123,7 @@ impl Dial for RabbitDial {
             publishing,
             self.prefix.clone(),
             broker,
+            Arc::clone(&self.seeds),
         )))
     }
 }

@@ -20,7 +20,7 @@ use lapin::{
     types::{FieldTable, ShortString},
 };
 
-use super::{ids::Ids, topology, wire};
+use super::{ids::RandomIds, topology, wire};
 use crate::bus::{
     backend::Disposition,
     remote::{Arrival, Event, Inlet, within},
@@ -44,7 +44,7 @@ pub(super) struct RabbitInlet {
     /// Deliveries that the broker may have unsettled with those consumers, and what it was granted for retries.
     granted: usize,
     held: BTreeMap<u64, Acker>,
-    ids: Ids,
+    ids: RandomIds,
     stopped: bool,
 }
 
@@ -53,6 +53,7 @@ impl RabbitInlet {
         connection: &Connection,
         queue: &str,
         window: usize,
+        ids: RandomIds,
     ) -> Result<Self, String> {
         let channel = connection.create_channel().await.map_err(text)?;
         let window = window.min(PREFETCH_MAX);
@@ -64,7 +65,7 @@ impl RabbitInlet {
             consumers: Vec::new(),
             granted: 0,
             held: BTreeMap::new(),
-            ids: Ids::new(),
+            ids,
             stopped: false,
         };
         inlet.consume(window).await?;
@@ -148,7 +149,7 @@ impl Inlet for RabbitInlet {
                 let tag = delivery.delivery_tag;
                 self.held.insert(tag, delivery.acker.clone());
                 let ids = &mut self.ids;
-                let (message, attempt) = wire::from_delivery(delivery, || ids.fresh());
+                let (message, attempt) = wire::from_delivery(delivery, || ids.next());
                 Ok(Event::Arrival(Arrival {
                     tag,
                     message,

@@ -34,7 +34,7 @@ use self::dial::RabbitDial;
 use super::{
     BrokerInfo, BusError, Capabilities, Config,
     backend::Backend,
-    remote::{Remote, major_minor},
+    remote::{Remote, Seeds, major_minor},
 };
 
 /// The largest body in bytes. Brokers take more; memory is bounded by this times the window.
@@ -43,22 +43,29 @@ const BODY_MAX: usize = 1 << 20;
 /// Connects to `amqp://user:password@host[:port][/vhost][?heartbeat=SECONDS]`, or `amqps://…` in a build with the `tls`
 /// feature, by the files of [`Config::tls`].
 ///
-/// Returns after the first try. An absent broker is not an error: [`Backend::declare`] waits for it.
+/// Returns after the first try; `seed` makes the jitter of every wait. An absent broker is not an error: [`Backend::declare`] waits for it.
 ///
 /// # Errors
 /// [`BusError::Url`] for a URL that is not understood, [`BusError::Refused`] if the broker refuses us.
-pub async fn connect(url: &str, config: &Config) -> Result<impl Backend + use<>, BusError> {
+pub(super) async fn connect(
+    url: &str,
+    config: &Config,
+    seed: u64,
+) -> Result<impl Backend + use<>, BusError> {
     let broker = Arc::new(OnceLock::new());
-    let dial = RabbitDial::new(url, config, Arc::clone(&broker))?;
+    let seeds = Arc::new(Seeds::new(seed));
+    let dial = RabbitDial::new(url, config, Arc::clone(&broker), Arc::clone(&seeds))?;
     let body_max = Arc::new(AtomicUsize::new(BODY_MAX));
-    Remote::start("Rabbitmq", dial, config, body_max, move || Capabilities {
-        durable: true,
-        outlives_process: true,
-        attempts_survive_restart: true,
-        uncounted_release: broker.get().is_some_and(release_is_uncounted),
-        deduplicates: false,
-        counts_elsewhere: false,
-        body_max: BODY_MAX,
+    Remote::start("Rabbitmq", dial, config, body_max, seeds, move || {
+        Capabilities {
+            durable: true,
+            outlives_process: true,
+            attempts_survive_restart: true,
+            uncounted_release: broker.get().is_some_and(release_is_uncounted),
+            deduplicates: false,
+            counts_elsewhere: false,
+            body_max: BODY_MAX,
+        }
     })
     .await
 }

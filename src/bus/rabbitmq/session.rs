@@ -1,6 +1,6 @@
 //! One pair of connections to a RabbitMQ server.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -8,10 +8,10 @@ use lapin::{Connection, Event};
 use tokio::time::{interval, timeout};
 use tracing::{info, warn};
 
-use super::{inlet::RabbitInlet, outlet::RabbitOutlet, topology};
+use super::{ids::RandomIds, inlet::RabbitInlet, outlet::RabbitOutlet, topology};
 use crate::bus::{
     BrokerInfo, Topology,
-    remote::{ConnectError, GroupStats, Inlet, Outlet, Session, answered},
+    remote::{ConnectError, GroupStats, Inlet, Outlet, Seeds, Session, answered},
 };
 
 /// How often to look at a connection whose end came without an event.
@@ -26,6 +26,7 @@ pub(super) struct RabbitSession {
     publishing: Connection,
     prefix: String,
     broker: BrokerInfo,
+    seeds: Arc<Seeds>,
 }
 
 impl RabbitSession {
@@ -34,12 +35,14 @@ impl RabbitSession {
         publishing: Connection,
         prefix: String,
         broker: BrokerInfo,
+        seeds: Arc<Seeds>,
     ) -> Self {
         Self {
             consuming,
             publishing,
             prefix,
             broker,
+            seeds,
         }
     }
 }
@@ -82,7 +85,8 @@ impl Session for RabbitSession {
         window: usize,
     ) -> Result<Box<dyn Inlet>, String> {
         let queue = topology::queue(&self.prefix, topic, group);
-        let inlet = RabbitInlet::open(&self.consuming, &queue, window).await?;
+        let ids = RandomIds::new(self.seeds.next());
+        let inlet = RabbitInlet::open(&self.consuming, &queue, window, ids).await?;
         Ok(Box::new(inlet))
     }
 

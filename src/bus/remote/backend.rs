@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -13,14 +13,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Dial, GroupStats,
-    backoff::{Backoff, process_seed},
-    gauge::Gauges,
-    intake::Membership,
-    link::Link,
-    publisher::RemotePublisher,
-    subscription::RemoteSubscription,
-    within,
+    Dial, GroupStats, backoff::Backoff, gauge::Gauges, intake::Membership, link::Link,
+    publisher::RemotePublisher, seeds::Seeds, subscription::RemoteSubscription, within,
 };
 use crate::bus::{
     BrokerInfo, BusError, Capabilities, Config, Depth, Link as LinkState, Publisher, Topology,
@@ -43,7 +37,7 @@ pub(in crate::bus) struct Remote {
     link: Link,
     publish_window: usize,
     lease: Duration,
-    seed: AtomicU64,
+    seeds: Arc<Seeds>,
     gauges: Gauges,
 }
 
@@ -61,11 +55,11 @@ impl Remote {
         dial: impl Dial,
         config: &Config,
         body_max: Arc<AtomicUsize>,
+        seeds: Arc<Seeds>,
         capabilities: impl Fn() -> Capabilities + Send + Sync + 'static,
     ) -> Result<Self, BusError> {
-        let seed = process_seed();
         let ceiling = Duration::from_millis(config.backoff_max_ms.max(1));
-        let link = Link::start(dial, Backoff::new(RECONNECT_WAIT, ceiling, seed)).await?;
+        let link = Link::start(dial, Backoff::new(RECONNECT_WAIT, ceiling, seeds.next())).await?;
         Ok(Self {
             name,
             capabilities: Box::new(capabilities),
@@ -73,7 +67,7 @@ impl Remote {
             link,
             publish_window: config.publish_window,
             lease: Duration::from_millis(config.lease_ms.max(3)),
-            seed: AtomicU64::new(seed),
+            seeds,
             gauges: Gauges::default(),
         })
     }
@@ -138,8 +132,7 @@ impl Backend for Remote {
         let topology = self.link.topology();
         let declared = topology.topic(topic).ok_or_else(|| undeclared(topic))?;
         let routed = !declared.groups.is_empty();
-        let seed = self.seed.fetch_add(1, Ordering::Relaxed);
-        let backoff = Backoff::new(FULL_WAIT, FULL_WAIT_MAX, seed);
+        let backoff = Backoff::new(FULL_WAIT, FULL_WAIT_MAX, self.seeds.next());
         let link = self.link.clone();
         Ok(Box::new(RemotePublisher::open(
             link,

@@ -20,6 +20,7 @@ mod intake;
 mod link;
 mod publisher;
 mod queue;
+mod seeds;
 mod subscription;
 
 use std::time::Duration;
@@ -30,12 +31,11 @@ use futures::future::BoxFuture;
 use super::{BrokerInfo, BusError, Message, Topology, backend::Disposition};
 
 pub(in crate::bus) use backend::Remote;
-#[cfg(feature = "rabbitmq")]
-pub(in crate::bus) use backoff::process_seed;
 pub(in crate::bus) use headers::{pack_headers, unpack_headers};
 pub(in crate::bus) use ids::named_id;
 #[cfg(feature = "nats")]
 pub(in crate::bus) use publisher::HEADERS_MAX;
+pub(in crate::bus) use seeds::Seeds;
 
 /// Opens sessions with one broker.
 #[async_trait]

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use residual::{
-    bus::{Bus, BusError, Config, Link, TlsConfig, Topic, Topology, connect},
+    bus::{Bus, BusError, Config, Link, TlsConfig, Topic, Topology, connect, random_seed},
     clock::Clock,
 };
 
@@ -28,7 +28,7 @@ fn config(url: &str, ca_file: &Path, client: Option<&Identity>) -> Config {
 }
 
 async fn open(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
-    let bus = connect(config, Clock::system()).await?;
+    let bus = connect(config, Clock::system(), random_seed()).await?;
     bus.declare(&Topology::with_dead_letters(vec![Topic::new(SOLO, &[G])]))
         .await?;
     Ok(bus)

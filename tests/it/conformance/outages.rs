@@ -351,7 +351,12 @@ pub(super) async fn an_absent_broker_is_waited_for(ctx: &Ctx) {
     };
     let (config, absent) = server.absent().await;
     let starting = tokio::spawn(async move {
-        let bus = residual::bus::connect(&config, residual::clock::Clock::system()).await;
+        let bus = residual::bus::connect(
+            &config,
+            residual::clock::Clock::system(),
+            residual::bus::random_seed(),
+        )
+        .await;
         let bus = bus.expect("connected");
         bus.declare(&topology()).await.expect("declared");
         publish(&bus, SOLO, 0..3).await;
