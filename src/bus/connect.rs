@@ -64,6 +64,7 @@ fn misunderstood(url: &str, reason: &str) -> BusError {
     BusError::Url {
         url: redact(url),
         reason: reason.to_owned(),
+        source: None,
     }
 }
 

@@ -144,12 +144,14 @@ fn refusal(directory: &Path, error: StoreError) -> BusError {
     match error {
         StoreError::InUse => BusError::Refused {
             reason: format!("`{path}` is open in another process"),
-            mend: "stop that process, or give this one a directory of its own: `embedded:OTHER`"
+            remedy: "stop that process, or give this one a directory of its own: `embedded:OTHER`"
                 .to_owned(),
+            source: None,
         },
         StoreError::Version { .. } => BusError::Refused {
-            reason: format!("`{path}`: {error}"),
-            mend: "use the version that wrote it, or another directory".to_owned(),
+            reason: format!("`{path}` cannot be read by this version"),
+            remedy: "use the version that wrote it, or another directory".to_owned(),
+            source: Some(Arc::new(error)),
         },
         other => BusError::Store {
             context: format!(

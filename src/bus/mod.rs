@@ -56,7 +56,7 @@ mod tls;
 pub mod topology;
 
 pub use connect::{connect, random_seed};
-pub use error::BusError;
+pub use error::{BusError, Cause};
 pub use receipt::{Receipt, Receipts, Unconfirmed};
 pub use redact::redact;
 pub use tls::TlsConfig;

@@ -34,6 +34,7 @@ pub(super) fn complete(config: &Config) -> Result<String, BusError> {
     insert(&config.url, &password).map_err(|reason| BusError::Url {
         url: redact(&config.url),
         reason: reason.to_owned(),
+        source: None,
     })
 }
 

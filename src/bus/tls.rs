@@ -61,10 +61,11 @@ impl TlsConfig {
     }
 }
 
-fn refused(reason: String, mend: &str) -> BusError {
+fn refused(reason: String, remedy: &str) -> BusError {
     BusError::Tls {
         reason,
-        mend: mend.to_owned(),
+        remedy: remedy.to_owned(),
+        source: None,
     }
 }
 
@@ -72,7 +73,7 @@ fn refused(reason: String, mend: &str) -> BusError {
 #[cfg(all(not(feature = "tls"), any(feature = "rabbitmq", feature = "nats")))]
 pub(in crate::bus) fn refusal(
     _error: &(dyn std::error::Error + 'static),
-) -> Option<super::remote::ConnectError> {
+) -> Option<super::remote::PermanentError> {
     None
 }
 

@@ -115,7 +115,8 @@ fn check(existing: Option<&Topic>, spec: &TopicSpec) -> Result<(), BusError> {
                 "it holds at most {} bytes and {} were asked for",
                 topic.bytes_max, spec.bytes_max
             ),
-            mend: "give the topic the same `bytes_max`, or use another prefix or path".to_owned(),
+            remedy: "give the topic the same `bytes_max`, or use another prefix or path".to_owned(),
+            source: None,
         }),
         _ => Ok(()),
     }

@@ -8,7 +8,7 @@
 //! is said a moment after our last pull has ended: an open pull of ours would get it again at once, and the pulls of
 //! members that began together end together.
 
-use std::{collections::BTreeMap, fmt::Write, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write, time::Duration};
 
 use async_nats::{Client, StatusCode, Subject, Subscriber, header::HeaderMap};
 use async_trait::async_trait;
@@ -17,12 +17,13 @@ use futures::StreamExt;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
+    error::{ends_the_consumer, pull_error},
     sweeper::Sweeper,
     wire::{self, Position},
 };
 use crate::bus::{
     backend::Disposition,
-    remote::{Arrival, Event, Inlet, within},
+    remote::{Arrival, Event, Inlet, SessionError, SessionErrorKind, sleep_until_some, within},
 };
 
 /// How long the broker keeps a pull that it cannot fill.
@@ -80,12 +81,12 @@ impl NatsInlet {
         consumer: &str,
         window: usize,
         sweeper: Sweeper,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SessionError> {
         let inbox = client.new_inbox();
         let subscriber = client
             .subscribe(format!("{inbox}.*"))
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| SessionError::failed("the subscription", error))?;
         Ok(Self {
             client,
             subscriber,
@@ -106,7 +107,7 @@ impl NatsInlet {
         })
     }
 
-    async fn pull(&mut self, batch: usize) -> Result<(), String> {
+    async fn pull(&mut self, batch: usize) -> Result<(), SessionError> {
         self.next_pull += 1;
         let number = self.next_pull;
         let now = Instant::now();
@@ -122,7 +123,8 @@ impl NatsInlet {
         let sent =
             self.client
                 .publish_with_reply(self.next_subject.clone(), reply, Bytes::from(request));
-        sent.await.map_err(|error| error.to_string())
+        sent.await
+            .map_err(|error| SessionError::failed("the pull", error))
     }
 
     /// So many of those asked for have come, or never will.
@@ -134,14 +136,14 @@ impl NatsInlet {
         }
     }
 
-    fn take_in(&mut self, message: async_nats::Message) -> Result<Event, String> {
+    fn take_in(&mut self, message: async_nats::Message) -> Result<Event, SessionError> {
         self.answered(1);
         let reply = message
             .reply
             .clone()
-            .ok_or("a delivery without a reply subject")?;
-        let position = Position::parse(&reply)
-            .ok_or_else(|| format!("ack subject `{reply}` is not understood"))?;
+            .ok_or_else(|| malformed("a delivery without an ack subject"))?;
+        let position =
+            Position::parse(&reply).ok_or_else(|| malformed(format!("ack subject `{reply}`")))?;
         let (attempt, sequence) = (position.delivered, position.sequence);
         let message = wire::from_nats(message, &position);
         self.next_tag += 1;
@@ -158,21 +160,20 @@ impl NatsInlet {
         &mut self,
         status: StatusCode,
         message: &async_nats::Message,
-    ) -> Result<Event, String> {
+    ) -> Result<Event, SessionError> {
         let number = message
             .subject
             .rsplit('.')
             .next()
             .and_then(|number| number.parse::<u64>().ok());
         let description = message.description.as_deref().unwrap_or_default();
-        let gone = ["Deleted", "Shutdown", "Leadership", "push"];
         match status.as_u16() {
             100 => return Ok(Event::Turn),
             404 | 408 => {}
-            409 if !gone.iter().any(|word| description.contains(word)) => {
+            409 if !ends_the_consumer(description) => {
                 self.not_before = Some(Instant::now() + TURNED_AWAY_WAIT);
             }
-            _ => return Err(format!("the pull was answered by {status} {description}")),
+            _ => return Err(pull_error(status, description)),
         }
         if let Some(number) = number {
             let whole = self.pulls.remove(&number).map_or(0, |pull| pull.batch);
@@ -181,14 +182,14 @@ impl NatsInlet {
         Ok(Event::Turn)
     }
 
-    async fn say_deferred(&mut self) -> Result<(), String> {
+    async fn say_deferred(&mut self) -> Result<(), SessionError> {
         if !self.deferred.is_empty() {
             sleep_until(self.pulls_ended + GIVE_BACK_WAIT).await;
         }
         // One that is said twice because this was dropped half-way does no harm.
         while let Some((reply, word)) = self.deferred.last().cloned() {
             let sent = self.client.publish(reply, word).await;
-            sent.map_err(|error| error.to_string())?;
+            sent.map_err(|error| SessionError::failed("the settlement", error))?;
             self.deferred.pop();
         }
         Ok(())
@@ -201,7 +202,7 @@ impl NatsInlet {
 
 #[async_trait]
 impl Inlet for NatsInlet {
-    async fn next(&mut self) -> Result<Event, String> {
+    async fn next(&mut self) -> Result<Event, SessionError> {
         if self.stopped && self.asked == 0 {
             self.say_deferred().await?;
             return Ok(Event::End);
@@ -210,21 +211,25 @@ impl Inlet for NatsInlet {
         let watchdog = self.last_end().map(|end| end + PULL_GRACE);
         tokio::select! {
             message = self.subscriber.next() => {
-                let message = message.ok_or("the subscription ended")?;
+                let message = message
+                    .ok_or_else(|| SessionError::new(SessionErrorKind::Lost, "the subscription"))?;
                 match message.status {
                     Some(status) if status != StatusCode::OK => self.take_status(status, &message),
                     _ => self.take_in(message),
                 }
             }
-            () = at(not_before) => {
+            () = sleep_until_some(not_before) => {
                 self.not_before = None;
                 Ok(Event::Turn)
             }
-            () = at(watchdog) => Err("a pull request was not answered".to_owned()),
+            () = sleep_until_some(watchdog) => {
+                let kind = SessionErrorKind::TimedOut(PULL_GRACE);
+                Err(SessionError::new(kind, "the pull"))
+            }
         }
     }
 
-    async fn admit(&mut self, held: usize, _delayed: usize) -> Result<(), String> {
+    async fn admit(&mut self, held: usize, _delayed: usize) -> Result<(), SessionError> {
         if self.stopped || self.not_before.is_some() {
             return Ok(());
         }
@@ -238,7 +243,7 @@ impl Inlet for NatsInlet {
         }
     }
 
-    async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), String> {
+    async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), SessionError> {
         if dispositions.is_empty() {
             return Ok(());
         }
@@ -259,36 +264,38 @@ impl Inlet for NatsInlet {
                 continue;
             }
             let sent = self.client.publish(reply, word(disposition)).await;
-            sent.map_err(|error| error.to_string())?;
+            sent.map_err(|error| SessionError::failed("the settlement", error))?;
         }
         self.sweeper.note(acknowledged.into_iter());
-        within("settle", self.client.flush()).await
+        within("the settlement", self.client.flush()).await
     }
 
     fn delays_retries(&self) -> bool {
         true
     }
 
-    async fn renew(&mut self) -> Result<(), String> {
+    async fn renew(&mut self) -> Result<(), SessionError> {
         for (reply, _) in self.replies.values() {
             let sent = self
                 .client
                 .publish(reply.clone(), Bytes::from_static(b"+WPI"))
                 .await;
-            sent.map_err(|error| error.to_string())?;
+            sent.map_err(|error| SessionError::failed("the renewal of a lease", error))?;
         }
         Ok(())
     }
 
-    async fn stop(&mut self) -> Result<(), String> {
+    async fn stop(&mut self) -> Result<(), SessionError> {
         self.stopped = true;
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<(), String> {
+    async fn flush(&mut self) -> Result<(), SessionError> {
         // An answer proves that the server has read every acknowledgement before the question.
         let answered = self.client.request(self.info_subject.clone(), Bytes::new());
-        answered.await.map_err(|error| error.to_string())?;
+        answered
+            .await
+            .map_err(|error| SessionError::failed("the flush of acknowledgements", error))?;
         self.sweeper.sweep().await;
         Ok(())
     }
@@ -297,6 +304,10 @@ impl Inlet for NatsInlet {
         // A lost connection has no subscriptions.
         drop(self.subscriber.unsubscribe().await);
     }
+}
+
+fn malformed(what: impl Into<Cow<'static, str>>) -> SessionError {
+    SessionError::new(SessionErrorKind::Malformed, what)
 }
 
 /// How long a pull lives that begins now, where the last of the others ends then.
@@ -323,11 +334,4 @@ fn word(disposition: &Disposition) -> Bytes {
 
 fn pending(headers: Option<&HeaderMap>) -> Option<usize> {
     headers?.get("Nats-Pending-Messages")?.as_str().parse().ok()
-}
-
-async fn at(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant).await,
-        None => std::future::pending().await,
-    }
 }

@@ -16,6 +16,7 @@
 //! keeps acknowledged messages for ever; `max_deliver`, which at its end drops silently.
 
 mod dial;
+mod error;
 mod inlet;
 mod names;
 mod session;

@@ -29,6 +29,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use crate::bus::remote::SessionError;
+
 /// Acknowledgements that are remembered one by one; others are found again once everything before them is acknowledged.
 const ACKNOWLEDGED_MAX: usize = 100_000;
 
@@ -110,7 +112,7 @@ impl SweepState {
         self.acknowledged.lock()
     }
 
-    async fn sweep(&self) -> Result<(), String> {
+    async fn sweep(&self) -> Result<(), SessionError> {
         // Before the consumers are asked: a group that joins later wants only what comes later.
         let acknowledged = std::mem::take(&mut *self.acknowledged());
         let Some(consumers) = self.consumers().await? else {
@@ -129,7 +131,7 @@ impl SweepState {
     }
 
     /// The consumers of every group; none while that cannot be said.
-    async fn consumers(&self) -> Result<Option<Vec<consumer::Info>>, String> {
+    async fn consumers(&self) -> Result<Option<Vec<consumer::Info>>, SessionError> {
         let subject = format!("CONSUMER.LIST.{}", self.stream);
         let Consumers { total, consumers } = self.ask(subject, &json!({})).await?;
         let consumers = consumers.unwrap_or_default();
@@ -140,7 +142,7 @@ impl SweepState {
         Ok((consumers.len() == total && are_of_this_run).then_some(consumers))
     }
 
-    async fn delete_to(&self, floor: u64) -> Result<(), String> {
+    async fn delete_to(&self, floor: u64) -> Result<(), SessionError> {
         let subject = format!("STREAM.INFO.{}", self.stream);
         let stream: stream::Info = self.ask(subject, &json!({})).await?;
         let swept = self.swept.load(Ordering::Relaxed);
@@ -151,13 +153,13 @@ impl SweepState {
     }
 
     /// Nobody waits for the answers: what stays is met again by the next one who looks.
-    async fn delete(&self, sequences: impl Iterator<Item = u64>) -> Result<(), String> {
+    async fn delete(&self, sequences: impl Iterator<Item = u64>) -> Result<(), SessionError> {
         let client = self.context.client();
         let subject = Subject::from(format!("$JS.API.STREAM.MSG.DELETE.{}", self.stream));
         for sequence in sequences {
             let request = format!(r#"{{"seq":{sequence},"no_erase":true}}"#);
             let sent = client.publish(subject.clone(), request.into()).await;
-            sent.map_err(|error| error.to_string())?;
+            sent.map_err(|error| SessionError::failed("the deletion", error))?;
         }
         Ok(())
     }
@@ -166,11 +168,12 @@ impl SweepState {
         &self,
         subject: String,
         question: &Value,
-    ) -> Result<A, String> {
+    ) -> Result<A, SessionError> {
+        const OPERATION: &str = "the request for what can be deleted";
         match self.context.request(subject, question).await {
             Ok(Response::Ok(answer)) => Ok(answer),
-            Ok(Response::Err { error }) => Err(error.to_string()),
-            Err(error) => Err(error.to_string()),
+            Ok(Response::Err { error }) => Err(SessionError::failed(OPERATION, error)),
+            Err(error) => Err(SessionError::failed(OPERATION, error)),
         }
     }
 }

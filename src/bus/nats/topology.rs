@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_nats::{
     Client,
     jetstream::{
-        self, Context,
+        Context,
         consumer::{self, AckPolicy, DeliverPolicy, IntoConsumerConfig, pull},
         response::Response,
         stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
@@ -21,8 +21,14 @@ use async_nats::{
 use serde_json::json;
 use tracing::{info, warn};
 
-use super::{dial::with_source, names::Names};
-use crate::bus::{Topic, Topology, remote::ConnectError};
+use super::{
+    error::{declaration_error, request_error},
+    names::Names,
+};
+use crate::bus::{
+    Topic, Topology,
+    remote::{ConnectError, PermanentError},
+};
 
 /// Unacknowledged messages of all members of a group together. Delayed retries count too.
 const ACK_PENDING_MAX: i64 = 20_000;
@@ -99,7 +105,7 @@ impl Declarer<'_> {
             .await?
         {
             Response::Ok(page) => Ok(page.consumers.unwrap_or_default()),
-            Response::Err { error } => Err(creation_error(stream, &error)),
+            Response::Err { error } => Err(declaration_error(stream, error)),
         }
     }
 
@@ -112,7 +118,7 @@ impl Declarer<'_> {
         let subject = format!("STREAM.CREATE.{}", wanted.name);
         match self.request::<_, stream::Info>(&subject, &wanted).await? {
             Response::Ok(info) => Ok(info),
-            Response::Err { error } => Err(creation_error(&wanted.name, &error)),
+            Response::Err { error } => Err(declaration_error(&wanted.name, error)),
         }
     }
 
@@ -139,7 +145,7 @@ impl Declarer<'_> {
         match self.request(&subject, &json!({})).await? {
             Response::Ok(info) => Ok(Some(info)),
             Response::Err { error } if error.error_code().0 == STREAM_NOT_FOUND => Ok(None),
-            Response::Err { error } => Err(creation_error(stream, &error)),
+            Response::Err { error } => Err(declaration_error(stream, error)),
         }
     }
 
@@ -188,7 +194,7 @@ impl Declarer<'_> {
         match self.request(&subject, &json!({})).await? {
             Response::Ok(info) => Ok(Some(info)),
             Response::Err { error } if error.error_code().0 == CONSUMER_NOT_FOUND => Ok(None),
-            Response::Err { error } => Err(creation_error(name, &error)),
+            Response::Err { error } => Err(declaration_error(name, error)),
         }
     }
 
@@ -207,7 +213,7 @@ impl Declarer<'_> {
             .await?
         {
             Response::Ok(_) => Ok(()),
-            Response::Err { error } => Err(creation_error(&name, &error)),
+            Response::Err { error } => Err(declaration_error(&name, error)),
         }
     }
 
@@ -269,7 +275,7 @@ impl Declarer<'_> {
         {
             Response::Ok(_) => Ok(()),
             Response::Err { error } if error.error_code().0 == CONSUMER_NOT_FOUND => Ok(()),
-            Response::Err { error } => Err(creation_error(name, &error)),
+            Response::Err { error } => Err(declaration_error(name, error)),
         }
     }
 
@@ -279,37 +285,7 @@ impl Declarer<'_> {
         question: &Q,
     ) -> Result<Response<A>, ConnectError> {
         let answer = self.context.request(subject.to_owned(), question).await;
-        answer.map_err(|error| {
-            if self.jetstream {
-                ConnectError::Transient(format!("{subject}: {}", with_source(&error)))
-            } else {
-                no_jetstream(&with_source(&error))
-            }
-        })
-    }
-}
-
-fn no_jetstream(reason: &str) -> ConnectError {
-    ConnectError::refused(
-        format!("JetStream is not enabled ({reason})"),
-        "start nats-server with `-js`, or enable JetStream for this account",
-    )
-}
-
-fn creation_error(name: &str, error: &jetstream::Error) -> ConnectError {
-    let text = error.to_string();
-    match error.error_code().0 {
-        10_039 | 10_076 => no_jetstream(&text),
-        10_058 | 10_065 | 10_013 | 10_012 => ConnectError::conflict(
-            name,
-            text,
-            "remove it by hand once it is drained, or set another `bus.prefix`",
-        ),
-        10_002 | 10_023 | 10_028 | 10_047 | 10_026 | 10_027 => ConnectError::refused(
-            text,
-            "give JetStream more storage or more streams, or lower `bus.topic_bytes_max`",
-        ),
-        _ => ConnectError::Transient(format!("{name}: {text}")),
+        answer.map_err(|error| request_error(subject, error, self.jetstream))
     }
 }
 
@@ -355,11 +331,12 @@ fn conflict_of(name: &str, differences: [Option<String>; 5]) -> Result<(), Conne
     if reasons.is_empty() {
         return Ok(());
     }
-    Err(ConnectError::conflict(
+    Err(PermanentError::conflict(
         name,
         reasons.join(", "),
         "set `bus.topic_bytes_max` as it was, remove it by hand once it is drained, or set another `bus.prefix`",
-    ))
+    )
+    .into())
 }
 
 fn difference<T: std::fmt::Debug + PartialEq>(what: &str, wanted: &T, found: &T) -> Option<String> {

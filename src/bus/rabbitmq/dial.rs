@@ -8,16 +8,15 @@ use std::{
 use async_trait::async_trait;
 #[cfg(feature = "tls")]
 use lapin::uri::AMQPScheme;
-use lapin::{Connection, ConnectionProperties, ErrorKind, uri::AMQPUri};
+use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
 use tokio::{net::TcpStream, time::timeout};
 
 #[cfg(feature = "tls")]
 use super::encrypted;
-use super::{greeting, session::RabbitSession};
+use super::{error::connect_error, greeting, session::RabbitSession};
 use crate::bus::{
     BrokerInfo, BusError, Config, redact,
-    remote::{ConnectError, Dial, Seeds, Session},
-    tls::refusal,
+    remote::{ConnectError, Dial, Seeds, Session, SessionError, SessionErrorKind},
 };
 #[cfg(feature = "tls")]
 use crate::bus::{TlsConfig, tls::client_config};
@@ -52,6 +51,7 @@ impl RabbitDial {
         let error = |reason: String| BusError::Url {
             url: redact(url),
             reason,
+            source: None,
         };
         config.tls.check(url, cfg!(feature = "tls"))?;
         let mut uri = url.parse::<AMQPUri>().map_err(error)?;
@@ -70,13 +70,11 @@ impl RabbitDial {
     async fn connect(&self, purpose: &str) -> Result<Connection, ConnectError> {
         let name = format!("residual {purpose}");
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        match timeout(CONNECT_TIMEOUT, self.open(properties)).await {
-            Ok(opened) => opened,
-            Err(_) => Err(ConnectError::Transient(format!(
-                "no answer within {} s",
-                CONNECT_TIMEOUT.as_secs()
-            ))),
-        }
+        let opened = timeout(CONNECT_TIMEOUT, self.open(properties)).await;
+        opened.unwrap_or_else(|_| {
+            let kind = SessionErrorKind::TimedOut(CONNECT_TIMEOUT);
+            Err(SessionError::new(kind, "the connection attempt").into())
+        })
     }
 
     async fn open(&self, properties: ConnectionProperties) -> Result<Connection, ConnectError> {
@@ -85,10 +83,10 @@ impl RabbitDial {
         if uri.scheme == AMQPScheme::AMQPS {
             let config = client_config(&self.tls).await?;
             let opened = encrypted::connect(uri, properties, config).await;
-            return opened.map_err(|error| connect_error(&error, &self.uri));
+            return opened.map_err(|error| connect_error(error, &self.uri));
         }
         let opened = Connection::connect_uri(uri, properties).await;
-        opened.map_err(|error| connect_error(&error, &self.uri))
+        opened.map_err(|error| connect_error(error, &self.uri))
     }
 
     async fn greeting(&self) -> BrokerInfo {
@@ -125,35 +123,5 @@ impl Dial for RabbitDial {
             broker,
             Arc::clone(&self.seeds),
         )))
-    }
-}
-
-fn connect_error(error: &lapin::Error, uri: &AMQPUri) -> ConnectError {
-    let reason = error.to_string();
-    let amqp = match error.kind() {
-        ErrorKind::ProtocolError(amqp) => amqp,
-        ErrorKind::IOError(error) => {
-            return refusal(error.as_ref()).unwrap_or(ConnectError::Transient(reason));
-        }
-        _ => return ConnectError::Transient(reason),
-    };
-    let vhost = &uri.vhost;
-    match amqp.get_id() {
-        403 => ConnectError::refused(reason, "give the right user and password in the bus URL"),
-        // A virtual host that is down comes back with its node.
-        530 if reason.contains(" down") => ConnectError::Transient(reason),
-        530 if reason.contains("not found") => ConnectError::refused(
-            reason,
-            format!(
-                "make it with `rabbitmqctl add_vhost {vhost}`, or name another in the bus URL (`/%2f` is the default one)"
-            ),
-        ),
-        530 => ConnectError::refused(
-            reason,
-            format!(
-                "allow this user the virtual host `{vhost}` with `rabbitmqctl set_permissions`"
-            ),
-        ),
-        _ => ConnectError::Transient(reason),
     }
 }

@@ -23,7 +23,7 @@ use lapin::{
 use super::{ids::RandomIds, topology, wire};
 use crate::bus::{
     backend::Disposition,
-    remote::{Arrival, Event, Inlet, within},
+    remote::{Arrival, Event, Inlet, SessionError, SessionErrorKind, within},
 };
 
 /// Quorum queues take no larger prefetch.
@@ -54,8 +54,11 @@ impl RabbitInlet {
         queue: &str,
         window: usize,
         ids: RandomIds,
-    ) -> Result<Self, String> {
-        let channel = connection.create_channel().await.map_err(text)?;
+    ) -> Result<Self, SessionError> {
+        let channel = connection
+            .create_channel()
+            .await
+            .map_err(|error| SessionError::failed("opening a channel", error))?;
         let window = window.min(PREFETCH_MAX);
         let mut inlet = Self {
             channel,
@@ -72,11 +75,13 @@ impl RabbitInlet {
         Ok(inlet)
     }
 
-    async fn consume(&mut self, prefetch: usize) -> Result<(), String> {
+    async fn consume(&mut self, prefetch: usize) -> Result<(), SessionError> {
         let count = u16::try_from(prefetch).unwrap_or(u16::MAX);
         // Without a prefetch before it, a consumer is sent the whole queue.
         let limited = self.channel.basic_qos(count, BasicQosOptions::default());
-        limited.await.map_err(text)?;
+        limited
+            .await
+            .map_err(|error| SessionError::failed("setting the prefetch", error))?;
         let asked = self.channel.basic_consume(
             topology::short(&self.queue)?,
             // The broker names it afresh: a name used again could strand messages on old quorum queues.
@@ -84,7 +89,9 @@ impl RabbitInlet {
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        let consumer = asked.await.map_err(text)?;
+        let consumer = asked
+            .await
+            .map_err(|error| SessionError::failed("starting a consumer", error))?;
         let tag = consumer.tag();
         let end = stream::once({
             let tag = tag.clone();
@@ -101,18 +108,18 @@ impl RabbitInlet {
         Ok(())
     }
 
-    async fn cancel_from(&mut self, first: usize) -> Result<(), String> {
+    async fn cancel_from(&mut self, first: usize) -> Result<(), SessionError> {
         for tag in self.consumers.split_off(first) {
             let cancelled = self
                 .channel
                 .basic_cancel(tag, BasicCancelOptions::default());
-            within("cancel", cancelled).await?;
+            within("the cancellation of a consumer", cancelled).await?;
         }
         Ok(())
     }
 
     /// Acknowledges everything up to the highest tag below which nothing stays held, in one frame.
-    async fn ack(&mut self, tags: &[u64]) -> Result<(), String> {
+    async fn ack(&mut self, tags: &[u64]) -> Result<(), SessionError> {
         let mut tags = tags.to_vec();
         tags.sort_unstable();
         let contiguous = tags
@@ -142,10 +149,11 @@ enum Feed {
 
 #[async_trait]
 impl Inlet for RabbitInlet {
-    async fn next(&mut self) -> Result<Event, String> {
+    async fn next(&mut self) -> Result<Event, SessionError> {
         match self.feeds.next().await {
             Some(Feed::Delivery(delivery)) => {
-                let delivery = (*delivery).map_err(text)?;
+                let delivery =
+                    (*delivery).map_err(|error| SessionError::failed("the consumer", error))?;
                 let tag = delivery.delivery_tag;
                 self.held.insert(tag, delivery.acker.clone());
                 let ids = &mut self.ids;
@@ -157,35 +165,39 @@ impl Inlet for RabbitInlet {
                 }))
             }
             Some(Feed::Ended(tag)) if self.consumers.contains(&tag) => {
-                Err("the broker cancelled the consumer; was the queue deleted?".to_owned())
+                // As when the queue is deleted.
+                Err(SessionError::new(
+                    SessionErrorKind::Ended,
+                    format!("the consumer of queue `{}`", self.queue),
+                ))
             }
             Some(Feed::Ended(_)) => Ok(Event::Turn),
             None => Ok(Event::End),
         }
     }
 
-    async fn admit(&mut self, held: usize, delayed: usize) -> Result<(), String> {
+    async fn admit(&mut self, held: usize, delayed: usize) -> Result<(), SessionError> {
         if self.stopped {
             return Ok(());
         }
         let delayed_max = (self.window * DELAYED_PER_WINDOW).max(DELAYED_MIN);
         if delayed == 0 && self.granted > self.window {
             self.granted = self.window;
-            within("cancel", self.cancel_from(1)).await?;
+            within("the cancellation of a consumer", self.cancel_from(1)).await?;
         } else if delayed > 0 && held >= self.granted && self.granted < self.window + delayed_max {
             let more = (self.window + delayed).saturating_sub(self.granted).max(1);
-            within("consume", self.consume(more.min(PREFETCH_MAX))).await?;
+            within("starting a consumer", self.consume(more.min(PREFETCH_MAX))).await?;
         }
         Ok(())
     }
 
-    async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), String> {
+    async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), SessionError> {
         let acks = dispositions
             .iter()
             .filter(|(_, disposition)| *disposition == Disposition::Ack)
             .map(|(tag, _)| *tag)
             .collect::<Vec<_>>();
-        within("ack", self.ack(&acks)).await?;
+        within("the acknowledgement", self.ack(&acks)).await?;
         for (tag, disposition) in dispositions {
             let Some(acker) = self.held.remove(tag) else {
                 continue;
@@ -206,7 +218,7 @@ impl Inlet for RabbitInlet {
                     }
                 }
             };
-            sent(Ok(within("requeue", returned).await?))?;
+            sent(Ok(within("the return of a delivery", returned).await?))?;
         }
         Ok(())
     }
@@ -215,40 +227,37 @@ impl Inlet for RabbitInlet {
         false
     }
 
-    async fn renew(&mut self) -> Result<(), String> {
+    async fn renew(&mut self) -> Result<(), SessionError> {
         // A delivery has no lease here; it comes back when its channel dies.
         Ok(())
     }
 
-    async fn stop(&mut self) -> Result<(), String> {
+    async fn stop(&mut self) -> Result<(), SessionError> {
         if std::mem::replace(&mut self.stopped, true) {
             return Ok(());
         }
         self.cancel_from(0).await
     }
 
-    async fn flush(&mut self) -> Result<(), String> {
+    async fn flush(&mut self) -> Result<(), SessionError> {
         // The broker answers after it has read every ack before the question.
         let asked = self.channel.basic_qos(1, BasicQosOptions::default());
-        asked.await.map_err(text)
+        asked
+            .await
+            .map_err(|error| SessionError::failed("the flush of acknowledgements", error))
     }
 
     async fn close(self: Box<Self>) {
         // A lost connection has no channels.
-        drop(within("leave", self.channel.close(200, "done".into())).await);
+        drop(within("closing a channel", self.channel.close(200, "done".into())).await);
     }
 }
 
 /// `false` from lapin means that the channel is gone and nothing was sent.
-fn sent(outcome: lapin::Result<bool>) -> Result<(), String> {
+fn sent(outcome: lapin::Result<bool>) -> Result<(), SessionError> {
     match outcome {
         Ok(true) => Ok(()),
-        Ok(false) => Err("the channel was closed".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Ok(false) => Err(SessionError::new(SessionErrorKind::Lost, "the channel")),
+        Err(error) => Err(SessionError::failed("the settlement", error)),
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is used to map errors")]
-fn text(error: lapin::Error) -> String {
-    error.to_string()
 }

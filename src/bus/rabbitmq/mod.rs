@@ -20,6 +20,7 @@
 mod dial;
 #[cfg(feature = "tls")]
 mod encrypted;
+mod error;
 mod greeting;
 mod ids;
 mod inlet;

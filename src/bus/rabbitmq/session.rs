@@ -11,7 +11,10 @@ use tracing::{info, warn};
 use super::{ids::RandomIds, inlet::RabbitInlet, outlet::RabbitOutlet, topology};
 use crate::bus::{
     BrokerInfo, Topology,
-    remote::{ConnectError, GroupStats, Inlet, Outlet, Seeds, Session, answered},
+    remote::{
+        ConnectError, GroupStats, Inlet, Outlet, Seeds, Session, SessionError, SessionErrorKind,
+        answered,
+    },
 };
 
 /// How often to look at a connection whose end came without an event.
@@ -49,10 +52,10 @@ impl RabbitSession {
 
 #[async_trait]
 impl Session for RabbitSession {
-    async fn lost(&self) -> String {
+    async fn lost(&self) -> SessionError {
         tokio::select! {
-            reason = lost(&self.consuming) => reason,
-            reason = lost(&self.publishing) => reason,
+            error = lost(&self.consuming) => error,
+            error = lost(&self.publishing) => error,
         }
     }
 
@@ -60,20 +63,20 @@ impl Session for RabbitSession {
         topology::declare(&self.consuming, &self.prefix, topology).await
     }
 
-    async fn patrol(&self, topology: &Topology) -> Result<(), String> {
+    async fn patrol(&self, topology: &Topology) -> Result<(), SessionError> {
         topology::patrol(&self.consuming, &self.prefix, topology).await
     }
 
-    async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, String> {
+    async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, SessionError> {
         let exchange = topology::exchange(&self.prefix, topic);
         let opening = RabbitOutlet::open(&self.publishing, &exchange, routed);
         tokio::pin!(opening);
         loop {
-            match answered("open a channel", &mut opening).await {
+            match answered("opening a channel", &mut opening).await {
                 Ok(outlet) => return Ok(Box::new(outlet?)),
                 // A broker that is short of resources answers nobody who publishes.
                 Err(_) if self.publishing.status().blocked() => {}
-                Err(reason) => return Err(reason),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -83,23 +86,23 @@ impl Session for RabbitSession {
         topic: &str,
         group: &str,
         window: usize,
-    ) -> Result<Box<dyn Inlet>, String> {
+    ) -> Result<Box<dyn Inlet>, SessionError> {
         let queue = topology::queue(&self.prefix, topic, group);
         let ids = RandomIds::new(self.seeds.next());
         let inlet = RabbitInlet::open(&self.consuming, &queue, window, ids).await?;
         Ok(Box::new(inlet))
     }
 
-    async fn group_stats(&self, topic: &str, group: &str) -> Result<GroupStats, String> {
+    async fn group_stats(&self, topic: &str, group: &str) -> Result<GroupStats, SessionError> {
         let queue = topology::queue(&self.prefix, topic, group);
         let channel = self
             .consuming
             .create_channel()
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| SessionError::failed("opening a channel", error))?;
         let ready = topology::ready(&channel, &queue).await?;
         let closed = channel.close(200, "done".into()).await;
-        closed.map_err(|error| error.to_string())?;
+        closed.map_err(|error| SessionError::failed("closing a channel", error))?;
         Ok(GroupStats::Ready(ready))
     }
 
@@ -116,22 +119,25 @@ impl Session for RabbitSession {
 }
 
 /// Resolves when the connection has ended; says when the broker blocks it.
-async fn lost(connection: &Connection) -> String {
+async fn lost(connection: &Connection) -> SessionError {
+    const CONNECTION: &str = "the connection";
     let mut events = std::pin::pin!(connection.events_listener());
     let mut look = interval(LOOK_PERIOD);
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(Event::Error(error)) if !connection.status().connected() => return error.to_string(),
+                Some(Event::Error(error)) if !connection.status().connected() => {
+                    return SessionError::new(SessionErrorKind::Lost, CONNECTION).caused_by(error);
+                }
                 Some(Event::ConnectionBlocked(reason)) => {
                     warn!(reason, "the broker is short of resources, publishers wait");
                 }
                 Some(Event::ConnectionUnblocked) => info!("the broker takes messages again"),
                 Some(_) => {}
-                None => return "the connection ended".to_owned(),
+                None => return SessionError::new(SessionErrorKind::Lost, CONNECTION),
             },
             _ = look.tick() => if !connection.status().connected() {
-                return "the connection was closed".to_owned();
+                return SessionError::new(SessionErrorKind::Ended, CONNECTION);
             },
         }
     }

@@ -170,9 +170,9 @@ impl Backend for Remote {
         let mut epoch = 0;
         loop {
             let session = self.link.session_after(epoch).await?;
-            match within("depth", session.session.group_stats(topic, group)).await {
+            match within("the depth query", session.session.group_stats(topic, group)).await {
                 Ok(group_stats) => return Ok(self.depth_of(group_stats, topic, group)),
-                Err(reason) => session.end(&reason),
+                Err(error) => session.end(error),
             }
             epoch = session.epoch;
         }

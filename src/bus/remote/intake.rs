@@ -12,13 +12,16 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    Arrival, Event, Inlet,
+    Arrival, Event, Inlet, SessionError, SessionErrorKind,
     gauge::Part,
     link::{Link, LiveSession, Presence},
     queue::DeliveryQueue,
-    within,
+    sleep_until_some, within,
 };
-use crate::bus::{BusError, Delivery, Settled, Token, backend::Disposition};
+use crate::{
+    bus::{BusError, Delivery, Settled, Token, backend::Disposition},
+    telemetry::with_causes,
+};
 
 /// What a subscription asks of its intake.
 pub(super) enum Command {
@@ -53,7 +56,7 @@ pub(super) struct Intake {
 /// Why the work on a session ended.
 enum End {
     /// The session is lost: go on with the next.
-    Lost(String),
+    Lost(SessionError),
     /// The subscription was closed or dropped.
     Closed,
 }
@@ -96,14 +99,14 @@ impl Intake {
             self.epoch = session.epoch;
             self.queue.renew(self.epoch);
             match self.live(&session).await {
-                End::Lost(reason) => {
+                End::Lost(error) => {
                     debug!(
-                        reason,
+                        reason = with_causes(&error),
                         topic = self.membership.topic,
                         group = self.membership.group,
                         "subscription begins anew"
                     );
-                    session.end(&reason);
+                    session.end(error);
                 }
                 End::Closed => return,
             }
@@ -157,24 +160,28 @@ impl Intake {
             ..
         } = &self.membership;
         let opened = tokio::select! {
-            reason = session.ended() => Err(reason),
-            inlet = within("subscribe", session.session.inlet(topic, group, *window)) => inlet,
+            error = session.ended() => Err(error),
+            inlet = within("the subscription", session.session.inlet(topic, group, *window)) => inlet,
         };
         let mut inlet = match opened {
             Ok(inlet) => inlet,
-            Err(reason) => return End::Lost(reason),
+            Err(error) => return End::Lost(error),
         };
         match self.serve(session, inlet.as_mut()).await {
             Ok(()) => {
                 inlet.close().await;
                 End::Closed
             }
-            Err(reason) => End::Lost(reason),
+            Err(error) => End::Lost(error),
         }
     }
 
     /// Serves one session until the subscription is closed (`Ok`) or the session is lost.
-    async fn serve(&mut self, session: &LiveSession, inlet: &mut dyn Inlet) -> Result<(), String> {
+    async fn serve(
+        &mut self,
+        session: &LiveSession,
+        inlet: &mut dyn Inlet,
+    ) -> Result<(), SessionError> {
         let mut renewal = interval(self.membership.lease / 3);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let link = self.link.clone();
@@ -186,7 +193,7 @@ impl Intake {
             let next_due = self.next_due();
             tokio::select! {
                 biased;
-                reason = &mut ended => return Err(reason),
+                error = &mut ended => return Err(error),
                 () = &mut closing => {
                     self.queue.fail(BusError::Closed);
                     return self.leave(session, inlet, None).await;
@@ -206,11 +213,13 @@ impl Intake {
                     None => return self.leave(session, inlet, None).await,
                 },
                 _ = renewal.tick() => if !self.held.is_empty() { inlet.renew().await? },
-                () = due(next_due) => self.requeue_due(inlet).await?,
+                () = sleep_until_some(next_due) => self.requeue_due(inlet).await?,
                 event = inlet.next(), if !self.stopped => match event? {
                     Event::Arrival(arrival) => self.take_in(arrival),
                     Event::Turn => {}
-                    Event::End => return Err("the broker ended the subscription".to_owned()),
+                    Event::End => {
+                        return Err(SessionError::new(SessionErrorKind::Ended, "the subscription"));
+                    }
                 },
             }
         }
@@ -238,7 +247,7 @@ impl Intake {
         &mut self,
         inlet: &mut dyn Inlet,
         dispositions: Vec<(Token, Disposition)>,
-    ) -> (Settled, Result<(), String>) {
+    ) -> (Settled, Result<(), SessionError>) {
         let asked = dispositions.len();
         let mut now = Vec::with_capacity(asked);
         let mut ok = 0;
@@ -263,18 +272,18 @@ impl Intake {
         let stale = asked - ok;
         match inlet.settle(&now).await {
             Ok(()) => (Settled { ok, stale }, Ok(())),
-            Err(reason) => (
+            Err(error) => (
                 Settled {
                     ok: 0,
                     stale: asked,
                 },
-                Err(reason),
+                Err(error),
             ),
         }
     }
 
     /// Takes nothing in any more and gives back what nobody was given; returns when nothing can be on its way.
-    async fn stop(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
+    async fn stop(&mut self, inlet: &mut dyn Inlet) -> Result<(), SessionError> {
         if std::mem::replace(&mut self.stopped, true) {
             return Ok(());
         }
@@ -286,7 +295,7 @@ impl Intake {
             .map(|delivery| (delivery.token.tag, Disposition::Release))
             .collect::<Vec<_>>();
         inlet.settle(&releases).await?;
-        within("stop", turn_away(inlet)).await
+        within("the end of the subscription", turn_away(inlet)).await
     }
 
     /// Gives everything back but the retries that wait for their time: they are waited out after the caller has left.
@@ -295,14 +304,14 @@ impl Intake {
         session: &LiveSession,
         inlet: &mut dyn Inlet,
         reply: Option<oneshot::Sender<()>>,
-    ) -> Result<(), String> {
+    ) -> Result<(), SessionError> {
         let released = self.release_rest(inlet).await;
         answer(reply);
         released?;
         while let Some(at) = self.next_due() {
             tokio::select! {
                 biased;
-                reason = session.ended() => return Err(reason),
+                error = session.ended() => return Err(error),
                 // Nobody is left to wait: they come back early.
                 () = self.link.closing() => break,
                 () = sleep_until(at) => self.requeue_due(inlet).await?,
@@ -312,12 +321,12 @@ impl Intake {
         inlet.settle(&early).await
     }
 
-    async fn release_rest(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
+    async fn release_rest(&mut self, inlet: &mut dyn Inlet) -> Result<(), SessionError> {
         self.commands.close();
         self.stop(inlet).await?;
         let releases = self.take_held(|due| due.is_none(), Disposition::Release);
         inlet.settle(&releases).await?;
-        within("leave the group", inlet.flush()).await
+        within("leaving the group", inlet.flush()).await
     }
 
     /// Takes out what is held and chosen, to be disposed of alike.
@@ -341,7 +350,7 @@ impl Intake {
         self.held.values().flatten().min().copied()
     }
 
-    async fn requeue_due(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
+    async fn requeue_due(&mut self, inlet: &mut dyn Inlet) -> Result<(), SessionError> {
         let now = Instant::now();
         let is_ripe = |due: Option<Instant>| due.is_some_and(|due| due <= now);
         let ripe = self.take_held(is_ripe, Disposition::Retry(Duration::ZERO));
@@ -351,7 +360,7 @@ impl Intake {
 }
 
 /// Gives back what still arrives after a stop, until nothing more can.
-async fn turn_away(inlet: &mut dyn Inlet) -> Result<(), String> {
+async fn turn_away(inlet: &mut dyn Inlet) -> Result<(), SessionError> {
     loop {
         match inlet.next().await? {
             Event::Arrival(arrival) => {
@@ -367,12 +376,5 @@ fn answer(reply: Option<oneshot::Sender<()>>) {
     if let Some(reply) = reply {
         // The asker may have gone.
         reply.send(()).ok();
-    }
-}
-
-async fn due(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

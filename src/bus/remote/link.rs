@@ -10,10 +10,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::{ConnectError, Dial, EXCHANGE_TIMEOUT, Lasting, Session, backoff::Backoff, within};
+use super::{
+    ConnectError, Dial, EXCHANGE_TIMEOUT, PermanentError, Session, SessionError, SessionErrorKind,
+    backoff::Backoff, within,
+};
 use crate::{
     bus::{BusError, Link as LinkState, Topology},
     clock::saturating_ms,
+    telemetry::with_causes,
 };
 
 /// How often a quiet session looks whether its topology is still there.
@@ -30,28 +34,29 @@ pub(super) struct LiveSession {
     /// Counts up with every session.
     pub(super) epoch: u64,
     pub(super) session: Box<dyn Session>,
-    end: watch::Sender<Option<String>>,
+    end: watch::Sender<Option<SessionError>>,
 }
 
 impl LiveSession {
     /// Ends the session for everybody.
-    pub(super) fn end(&self, reason: &str) {
+    pub(super) fn end(&self, error: SessionError) {
         self.end.send_if_modified(|end| {
             let first = end.is_none();
             if first {
-                *end = Some(reason.to_owned());
+                *end = Some(error);
             }
             first
         });
     }
 
     /// Resolves with the reason once the session has ended.
-    pub(super) async fn ended(&self) -> String {
+    pub(super) async fn ended(&self) -> SessionError {
         let mut end = self.end.subscribe();
-        match end.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => String::new(),
-        }
+        let error = match end.wait_for(Option::is_some).await {
+            Ok(error) => error.clone(),
+            Err(_) => None,
+        };
+        error.unwrap_or_else(closed)
     }
 }
 
@@ -59,7 +64,7 @@ impl LiveSession {
 enum Phase {
     Down,
     Up(Arc<LiveSession>),
-    Failed(Lasting),
+    Failed(PermanentError),
     Closed,
 }
 
@@ -114,7 +119,7 @@ impl Link {
         drop(state.changed().await);
         let phase = inner.phase.borrow().clone();
         match phase {
-            Phase::Failed(lasting) => Err(lasting.into()),
+            Phase::Failed(error) => Err(error.into()),
             Phase::Down | Phase::Up(_) | Phase::Closed => Ok(link),
         }
     }
@@ -138,7 +143,7 @@ impl Link {
         };
         match settled.as_deref() {
             Ok(Phase::Up(session)) => Ok(Arc::clone(session)),
-            Ok(Phase::Failed(lasting)) => Err(lasting.clone().into()),
+            Ok(Phase::Failed(error)) => Err(error.clone().into()),
             Ok(Phase::Down | Phase::Closed) | Err(_) => Err(BusError::Closed),
         }
     }
@@ -151,16 +156,16 @@ impl Link {
             let declared = tokio::select! {
                 biased;
                 declared = session.session.declare(topology) => declared,
-                reason = session.ended() => Err(ConnectError::Transient(reason)),
+                error = session.ended() => Err(error.into()),
             };
             match declared {
                 Ok(()) => {
                     self.inner().topology.lock().merge(topology);
                     return Ok(());
                 }
-                Err(ConnectError::Permanent(lasting)) => return Err(lasting.into()),
-                Err(ConnectError::Transient(reason)) => {
-                    session.end(&reason);
+                Err(ConnectError::Permanent(error)) => return Err(error.into()),
+                Err(ConnectError::Transient(error)) => {
+                    session.end(error);
                     epoch = session.epoch;
                 }
             }
@@ -207,6 +212,10 @@ impl Inner {
     }
 }
 
+fn closed() -> SessionError {
+    SessionError::new(SessionErrorKind::Closed, "the bus")
+}
+
 /// Opens sessions one after the other until the link is closed or cannot heal.
 struct Supervisor<D> {
     inner: Arc<Inner>,
@@ -237,18 +246,18 @@ impl<D: Dial> Supervisor<D> {
                 () = closing.cancelled() => break,
                 opened = self.open() => opened,
             };
-            let reason = match opened {
+            let error = match opened {
                 Ok(session) => match self.live(session).await {
-                    Some(reason) => reason,
+                    Some(error) => error,
                     None => break,
                 },
-                Err(ConnectError::Transient(reason)) => reason,
-                Err(ConnectError::Permanent(lasting)) => match self.refuse(lasting) {
-                    Ok(reason) => reason,
-                    Err(lasting) => return self.fail(lasting),
+                Err(ConnectError::Transient(error)) => error,
+                Err(ConnectError::Permanent(error)) => match self.refuse(error) {
+                    Ok(error) => error,
+                    Err(error) => return self.fail(error),
                 },
             };
-            let wait = self.tell_outage(reason);
+            let wait = self.tell_outage(&error);
             tokio::select! {
                 biased;
                 () = closing.cancelled() => break,
@@ -256,7 +265,7 @@ impl<D: Dial> Supervisor<D> {
             }
         }
         self.inner.state.send_replace(LinkState::Down {
-            reason: "the bus is closed".to_owned(),
+            reason: closed().to_string(),
             tries: 0,
         });
         self.inner.phase.send_replace(Phase::Closed);
@@ -277,32 +286,32 @@ impl<D: Dial> Supervisor<D> {
     }
 
     /// Lives one life; `None` when the link was closed, else why it ended.
-    async fn live(&mut self, session: Arc<LiveSession>) -> Option<String> {
+    async fn live(&mut self, session: Arc<LiveSession>) -> Option<SessionError> {
         let began = Instant::now();
         self.tell_recovery(&session);
         self.inner
             .phase
             .send_replace(Phase::Up(Arc::clone(&session)));
-        let reason = tokio::select! {
+        let error = tokio::select! {
             biased;
             () = self.left() => None,
-            reason = session.session.lost() => Some(reason),
-            reason = session.ended() => Some(reason),
-            reason = patrol(&session, &self.inner) => Some(reason),
+            error = session.session.lost() => Some(error),
+            error = session.ended() => Some(error),
+            error = patrol(&session, &self.inner) => Some(error),
         };
-        if let Some(reason) = &reason {
+        if let Some(error) = &error {
             self.inner.phase.send_replace(Phase::Down);
-            session.end(reason);
+            session.end(error.clone());
             let gone = Arc::clone(&session);
             tokio::spawn(async move { timeout(EXCHANGE_TIMEOUT, gone.session.close()).await });
         } else {
             drop(timeout(EXCHANGE_TIMEOUT, session.session.close()).await);
-            session.end("the bus is closed");
+            session.end(closed());
         }
         if began.elapsed() > PATROL_PERIOD {
             self.backoff.reset();
         }
-        reason
+        error
     }
 
     /// Resolves when the link is to be closed and everybody has left, or had the time to.
@@ -313,33 +322,31 @@ impl<D: Dial> Supervisor<D> {
         drop(timeout(LEAVE_TIMEOUT, all_left).await);
     }
 
-    fn refuse(&mut self, lasting: Lasting) -> Result<String, Lasting> {
+    /// What to do with a permanent error: try on for a while (`Ok`), if it may be that of a broker that is starting.
+    fn refuse(&mut self, error: PermanentError) -> Result<SessionError, PermanentError> {
         self.refusals += 1;
-        match &lasting {
-            Lasting::Refused { reason, .. } | Lasting::Tls { reason, .. }
-                if self.epoch > 0 && self.refusals < REFUSALS_MAX =>
-            {
-                Ok(format!("refused: {reason}"))
-            }
-            Lasting::Refused { .. } | Lasting::Tls { .. } | Lasting::Conflict { .. } => {
-                Err(lasting)
-            }
+        let once_worked = self.epoch > 0;
+        if once_worked && self.refusals < REFUSALS_MAX && error.may_pass_at_a_restart() {
+            let error = BusError::from(error);
+            return Ok(SessionError::failed("the connection attempt", error));
         }
+        Err(error)
     }
 
-    fn fail(self, lasting: Lasting) {
-        let error = BusError::from(lasting.clone());
+    fn fail(self, error: PermanentError) {
+        let reason = with_causes(&BusError::from(error.clone()));
         if self.epoch > 0 {
-            error!(%error, "the broker came back and does not let us in");
+            error!(error = %reason, "the broker came back and does not let us in");
         }
-        self.inner.phase.send_replace(Phase::Failed(lasting));
+        self.inner.phase.send_replace(Phase::Failed(error));
         self.inner.state.send_replace(LinkState::Down {
-            reason: error.to_string(),
+            reason,
             tries: self.refusals,
         });
     }
 
-    fn tell_outage(&mut self, reason: String) -> Duration {
+    fn tell_outage(&mut self, error: &SessionError) -> Duration {
+        let reason = with_causes(error);
         let wait = self.backoff.next_wait();
         let wait_ms = saturating_ms(wait);
         if std::mem::replace(&mut self.outage_told, true) {
@@ -369,12 +376,12 @@ impl<D: Dial> Supervisor<D> {
 }
 
 /// Looks now and then whether the topology is still there, so that a deleted queue is never silent.
-async fn patrol(session: &LiveSession, inner: &Inner) -> String {
+async fn patrol(session: &LiveSession, inner: &Inner) -> SessionError {
     loop {
         sleep(PATROL_PERIOD).await;
         let topology = inner.topology();
-        if let Err(reason) = within("patrol", session.session.patrol(&topology)).await {
-            return reason;
+        if let Err(error) = within("the topology check", session.session.patrol(&topology)).await {
+            return error;
         }
     }
 }

@@ -13,6 +13,7 @@
 
 mod backend;
 mod backoff;
+mod error;
 mod gauge;
 mod headers;
 mod ids;
@@ -23,14 +24,16 @@ mod queue;
 mod seeds;
 mod subscription;
 
-use std::time::Duration;
+use std::{borrow::Cow, error::Error as StdError, time::Duration};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use tokio::time::{Instant, sleep_until};
 
-use super::{BrokerInfo, BusError, Message, Topology, backend::Disposition};
+use super::{BrokerInfo, Message, Topology, backend::Disposition};
 
 pub(in crate::bus) use backend::Remote;
+pub(in crate::bus) use error::{ConnectError, PermanentError, SessionError, SessionErrorKind};
 pub(in crate::bus) use headers::{pack_headers, unpack_headers};
 pub(in crate::bus) use ids::named_id;
 #[cfg(feature = "nats")]
@@ -48,16 +51,16 @@ pub(in crate::bus) trait Dial: Send + Sync + 'static {
 #[async_trait]
 pub(in crate::bus) trait Session: Send + Sync + 'static {
     /// Resolves with the reason when the connection is lost.
-    async fn lost(&self) -> String;
+    async fn lost(&self) -> SessionError;
 
     /// Makes sure that the topology exists.
     async fn declare(&self, topology: &Topology) -> Result<(), ConnectError>;
 
     /// Looks whether everything declared is still there.
-    async fn patrol(&self, topology: &Topology) -> Result<(), String>;
+    async fn patrol(&self, topology: &Topology) -> Result<(), SessionError>;
 
     /// Opens the way out to a topic. `routed` says whether the topic has any group.
-    async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, String>;
+    async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, SessionError>;
 
     /// Opens the way in from a group.
     async fn inlet(
@@ -65,10 +68,10 @@ pub(in crate::bus) trait Session: Send + Sync + 'static {
         topic: &str,
         group: &str,
         window: usize,
-    ) -> Result<Box<dyn Inlet>, String>;
+    ) -> Result<Box<dyn Inlet>, SessionError>;
 
     /// How much the broker has for a group.
-    async fn group_stats(&self, topic: &str, group: &str) -> Result<GroupStats, String>;
+    async fn group_stats(&self, topic: &str, group: &str) -> Result<GroupStats, SessionError>;
 
     /// Name and version of the broker.
     fn broker(&self) -> BrokerInfo;
@@ -96,49 +99,50 @@ pub(in crate::bus) enum GroupStats {
 #[async_trait]
 pub(in crate::bus) trait Outlet: Send {
     /// Hands a message to the connection. The inner future resolves with the broker's answer.
-    async fn send(&mut self, message: &Message) -> Result<BoxFuture<'static, Answer>, String>;
+    async fn send(&mut self, message: &Message)
+    -> Result<BoxFuture<'static, Answer>, SessionError>;
 }
 
 /// What the broker says to one published message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(in crate::bus) enum Answer {
     /// Stored for every group.
     Stored,
-    /// No room now; ask again later.
-    Full(String),
+    /// No room now, by the broker's own report; ask again later.
+    Full(SessionError),
     /// No answer came in time; the message may be sent again.
     #[cfg_attr(
         not(feature = "nats"),
         expect(dead_code, reason = "RabbitMQ's confirms come or the connection goes")
     )]
-    Unheard,
+    TimedOut,
     /// The session is of no use any more.
-    Broken(String),
+    Failed(SessionError),
 }
 
 /// The way in from one group.
 #[async_trait]
 pub(in crate::bus) trait Inlet: Send {
     /// What comes next. Cancel safe.
-    async fn next(&mut self) -> Result<Event, String>;
+    async fn next(&mut self) -> Result<Event, SessionError>;
 
     /// Allows deliveries until `held` of the window are in use; called whenever `held` changes.
-    async fn admit(&mut self, held: usize, delayed: usize) -> Result<(), String>;
+    async fn admit(&mut self, held: usize, delayed: usize) -> Result<(), SessionError>;
 
     /// Settles tags that are held; all of them are forgotten afterwards.
-    async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), String>;
+    async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), SessionError>;
 
     /// Whether the broker itself waits out the delay of a retry; if not, the intake holds the tag until it is due.
     fn delays_retries(&self) -> bool;
 
     /// Tells the broker that the held tags are still being worked on.
-    async fn renew(&mut self) -> Result<(), String>;
+    async fn renew(&mut self) -> Result<(), SessionError>;
 
     /// Asks for nothing more.
-    async fn stop(&mut self) -> Result<(), String>;
+    async fn stop(&mut self) -> Result<(), SessionError>;
 
     /// Returns once everything said has reached the broker.
-    async fn flush(&mut self) -> Result<(), String>;
+    async fn flush(&mut self) -> Result<(), SessionError>;
 
     /// Leaves.
     async fn close(self: Box<Self>);
@@ -166,73 +170,6 @@ pub(in crate::bus) struct Arrival {
     pub(in crate::bus) attempt: u32,
 }
 
-/// Why a session could not be opened or a topology not be declared.
-#[derive(Clone, Debug)]
-pub(in crate::bus) enum ConnectError {
-    /// May heal by itself.
-    Transient(String),
-    /// Needs the operator.
-    Permanent(Lasting),
-}
-
-/// An error that time does not heal.
-#[derive(Clone, Debug)]
-pub(in crate::bus) enum Lasting {
-    /// See [`BusError::Refused`].
-    Refused { reason: String, mend: String },
-    /// See [`BusError::Tls`].
-    #[cfg_attr(
-        not(feature = "tls"),
-        expect(dead_code, reason = "nothing fails that is not there")
-    )]
-    Tls { reason: String, mend: String },
-    /// See [`BusError::Conflict`].
-    Conflict {
-        name: String,
-        reason: String,
-        mend: String,
-    },
-}
-
-impl ConnectError {
-    pub(in crate::bus) fn refused(reason: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::Permanent(Lasting::Refused {
-            reason: reason.into(),
-            mend: mend.into(),
-        })
-    }
-
-    #[cfg(feature = "tls")]
-    pub(in crate::bus) fn tls(reason: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::Permanent(Lasting::Tls {
-            reason: reason.into(),
-            mend: mend.into(),
-        })
-    }
-
-    pub(in crate::bus) fn conflict(
-        name: impl Into<String>,
-        reason: impl Into<String>,
-        mend: impl Into<String>,
-    ) -> Self {
-        Self::Permanent(Lasting::Conflict {
-            name: name.into(),
-            reason: reason.into(),
-            mend: mend.into(),
-        })
-    }
-}
-
-impl From<Lasting> for BusError {
-    fn from(lasting: Lasting) -> Self {
-        match lasting {
-            Lasting::Refused { reason, mend } => Self::Refused { reason, mend },
-            Lasting::Tls { reason, mend } => Self::Tls { reason, mend },
-            Lasting::Conflict { name, reason, mend } => Self::Conflict { name, reason, mend },
-        }
-    }
-}
-
 /// How long a single exchange with the broker may take before the session counts as lost.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -242,21 +179,32 @@ pub(in crate::bus) fn major_minor(version: &str) -> [Option<u32>; 2] {
     [parts.next().flatten(), parts.next().flatten()]
 }
 
-/// Bounds one exchange in time; what takes too long ends the session.
-pub(in crate::bus) async fn within<T, E: std::fmt::Display>(
-    what: &str,
+/// Bounds one exchange in time; a failure ends the session.
+pub(in crate::bus) async fn within<T, E: StdError + Send + Sync + 'static>(
+    operation: impl Into<Cow<'static, str>>,
     exchange: impl Future<Output = Result<T, E>>,
-) -> Result<T, String> {
-    let answer = answered(what, exchange).await?;
-    answer.map_err(|error| format!("{what} failed: {error}"))
+) -> Result<T, SessionError> {
+    let operation = operation.into();
+    let answer = answered(operation.clone(), exchange).await?;
+    answer.map_err(|error| SessionError::failed(operation, error))
 }
 
 /// Bounds one exchange in time, and leaves the answer, even a refusal, to the caller.
 pub(in crate::bus) async fn answered<T>(
-    what: &str,
+    operation: impl Into<Cow<'static, str>>,
     exchange: impl Future<Output = T>,
-) -> Result<T, String> {
+) -> Result<T, SessionError> {
     let answer = tokio::time::timeout(EXCHANGE_TIMEOUT, exchange).await;
-    let limit_s = EXCHANGE_TIMEOUT.as_secs();
-    answer.map_err(|_| format!("{what} was not answered within {limit_s} s"))
+    answer.map_err(|_| {
+        let kind = SessionErrorKind::TimedOut(EXCHANGE_TIMEOUT);
+        SessionError::new(kind, operation)
+    })
+}
+
+/// Waits until that time; for ever if there is none.
+pub(in crate::bus) async fn sleep_until_some(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }

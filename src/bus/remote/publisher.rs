@@ -13,17 +13,21 @@ use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{
-    Answer, Outlet,
+    Answer, Outlet, SessionError,
     backoff::Backoff,
     link::{Link, LiveSession},
+    sleep_until_some,
 };
-use crate::bus::{BusError, Message, Publisher, Receipt, Unconfirmed};
+use crate::{
+    bus::{BusError, Message, Publisher, Receipt, Unconfirmed},
+    telemetry::with_causes,
+};
 
 /// Bytes of headers that a message may carry.
 pub(in crate::bus) const HEADERS_MAX: usize = 16 << 10;
@@ -265,8 +269,8 @@ impl Engine {
         let mut epoch = 0;
         while let Some(session) = self.next_session(epoch).await {
             epoch = session.epoch;
-            if let Err(reason) = self.drive(&session).await {
-                session.end(&reason);
+            if let Err(error) = self.drive(&session).await {
+                session.end(error);
                 self.unsent.append(&mut self.sent);
             }
         }
@@ -298,9 +302,9 @@ impl Engine {
     }
 
     /// Sends and confirms on one session until all is done (`Ok`) or the session is over.
-    async fn drive(&mut self, session: &LiveSession) -> Result<(), String> {
+    async fn drive(&mut self, session: &LiveSession) -> Result<(), SessionError> {
         let mut outlet = tokio::select! {
-            reason = session.ended() => return Err(reason),
+            error = session.ended() => return Err(error),
             outlet = session.session.outlet(&self.topic, self.routed) => outlet?,
         };
         let ended = session.ended();
@@ -310,7 +314,7 @@ impl Engine {
             while self.may_send() {
                 tokio::select! {
                     biased;
-                    reason = &mut ended => return Err(reason),
+                    error = &mut ended => return Err(error),
                     sent = self.send_first(outlet.as_mut(), &mut confirms) => sent?,
                 }
                 if self.absorb_ready(&mut confirms)? {
@@ -319,9 +323,9 @@ impl Engine {
             }
             tokio::select! {
                 biased;
-                reason = &mut ended => return Err(reason),
+                error = &mut ended => return Err(error),
                 Some((number, answer)) = confirms.next() => self.absorb(number, answer)?,
-                () = reopening(self.gate.reopens) => self.gate.reopens = None,
+                () = sleep_until_some(self.gate.reopens) => self.gate.reopens = None,
                 pending = self.incoming.recv(), if self.open => self.accept(pending),
             }
         }
@@ -346,7 +350,7 @@ impl Engine {
         &mut self,
         outlet: &mut dyn Outlet,
         confirms: &mut Confirms,
-    ) -> Result<(), String> {
+    ) -> Result<(), SessionError> {
         let Some((number, pending)) = self.unsent.pop_first() else {
             return Ok(());
         };
@@ -359,7 +363,7 @@ impl Engine {
     }
 
     /// Takes the answers that are there without waiting; true if the gate was shut by one.
-    fn absorb_ready(&mut self, confirms: &mut Confirms) -> Result<bool, String> {
+    fn absorb_ready(&mut self, confirms: &mut Confirms) -> Result<bool, SessionError> {
         use futures::FutureExt;
         while let Some(Some((number, answer))) = confirms.next().now_or_never() {
             self.absorb(number, answer)?;
@@ -367,7 +371,7 @@ impl Engine {
         Ok(self.gate.reopens.is_some())
     }
 
-    fn absorb(&mut self, number: u64, answer: Answer) -> Result<(), String> {
+    fn absorb(&mut self, number: u64, answer: Answer) -> Result<(), SessionError> {
         match answer {
             Answer::Stored => {
                 if let Some(pending) = self.sent.remove(&number) {
@@ -378,8 +382,9 @@ impl Engine {
                     info!(topic = self.topic, "the topic has room again");
                 }
             }
-            Answer::Full(reason) => {
+            Answer::Full(error) => {
                 if !std::mem::replace(&mut self.gate.full, true) {
+                    let reason = with_causes(&error);
                     warn!(
                         topic = self.topic,
                         reason, "the topic is full, publishers wait"
@@ -388,8 +393,8 @@ impl Engine {
                 self.gate.shut();
                 self.again(number);
             }
-            Answer::Unheard => self.again(number),
-            Answer::Broken(reason) => return Err(reason),
+            Answer::TimedOut => self.again(number),
+            Answer::Failed(error) => return Err(error),
         }
         Ok(())
     }
@@ -398,12 +403,5 @@ impl Engine {
         if let Some(pending) = self.sent.remove(&number) {
             self.unsent.insert(number, pending);
         }
-    }
-}
-
-async fn reopening(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

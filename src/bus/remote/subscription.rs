@@ -74,7 +74,10 @@ impl Subscription for RemoteSubscription {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{ConnectError, Dial, Session, backoff::Backoff, gauge::Gauges},
+        super::{
+            ConnectError, Dial, Session, SessionError, SessionErrorKind, backoff::Backoff,
+            gauge::Gauges,
+        },
         *,
     };
 
@@ -83,7 +86,7 @@ mod tests {
     #[async_trait]
     impl Dial for Nobody {
         async fn dial(&self) -> Result<Box<dyn Session>, ConnectError> {
-            Err(ConnectError::Transient("nobody is there".to_owned()))
+            Err(SessionError::new(SessionErrorKind::Lost, "the connection").into())
         }
     }
 

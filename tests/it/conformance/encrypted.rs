@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use residual::{
     bus::{Bus, BusError, Config, Link, TlsConfig, Topic, Topology, connect, random_seed},
     clock::Clock,
+    telemetry::with_causes,
 };
 
 use super::{
@@ -47,7 +48,8 @@ async fn assert_refused(config: &Config, words: &[&str]) {
     let error = within(SOON, open(config)).await.expect_err("refused");
     assert!(error.is_configuration(), "{error}");
     for word in words {
-        assert!(error.to_string().contains(word), "`{word}`: {error}");
+        let printed = with_causes(&error);
+        assert!(printed.contains(word), "`{word}`: {printed}");
     }
 }
 
