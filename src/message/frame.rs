@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    Body, Probabilities, Record,
-    id::{IdError, RecordId, Repr},
+    Body, BodyError, FrameError, IdError, Probabilities, Record, RecordError,
+    id::{RecordId, Repr},
 };
 
 /// Media type of a postcard frame. The version is raised with any change of the layout.
@@ -56,33 +56,10 @@ pub struct Malformed {
     pub index: usize,
     /// Its id, when at least that could be read.
     pub id: Option<RecordId>,
-    /// Why, in words.
-    pub reason: String,
+    /// Why.
+    pub reason: RecordError,
     /// The record alone, as a frame of its own, for the dead letters.
     pub frame: Frame,
-}
-
-/// A frame that cannot be taken apart at all.
-#[derive(Debug, thiserror::Error)]
-pub enum FrameError {
-    /// The media type is not one of ours.
-    #[error("content type `{0}` is not understood; send `{JSON}` or `{POSTCARD}`")]
-    ContentType(String),
-    /// Not the JSON shape.
-    #[error("frame is not JSON of the shape {{\"id\": …, \"body\": …}} or an array of it")]
-    Json(#[source] serde_json::Error),
-    /// Not postcard, or of another topic.
-    #[error("frame is not postcard records of this topic")]
-    Postcard(#[source] postcard::Error),
-    /// Bytes after the last record: the frame is of another topic or damaged.
-    #[error("frame has {size} bytes after its last record")]
-    Trailing {
-        /// How many.
-        size: usize,
-    },
-    /// A frame without records has no meaning.
-    #[error("frame has no records")]
-    Empty,
 }
 
 #[derive(Deserialize)]
@@ -256,14 +233,14 @@ fn media_type(content_type: &str) -> Option<Encoding> {
 }
 
 /// What the bytes of a postcard frame begin with, and the bytes after it.
-type Taken<'a, B> = Result<((Repr, B), &'a [u8]), postcard::Error>;
+type Parsed<'a, B> = Result<((Repr, B), &'a [u8]), postcard::Error>;
 
-fn take_record<B: Body>(bytes: &[u8]) -> Taken<'_, B> {
+fn take_record<B: Body>(bytes: &[u8]) -> Parsed<'_, B> {
     let (WireRecord { id, body }, after) = postcard::take_from_bytes(bytes)?;
     Ok(((id, body), after))
 }
 
-fn take_scored<B: Body>(bytes: &[u8]) -> Taken<'_, B> {
+fn take_scored<B: Body>(bytes: &[u8]) -> Parsed<'_, B> {
     let (scored, after) = postcard::take_from_bytes(bytes)?;
     let WireScored {
         id,
@@ -282,7 +259,7 @@ fn take_scored<B: Body>(bytes: &[u8]) -> Taken<'_, B> {
 fn decode_postcard<'a, B: Body>(
     body: &'a [u8],
     content_type: &'static str,
-    take: impl Fn(&'a [u8]) -> Taken<'a, B>,
+    take: impl Fn(&'a [u8]) -> Parsed<'a, B>,
 ) -> Result<Decoded<B>, FrameError> {
     let (claimed, mut rest): (usize, _) =
         postcard::take_from_bytes(body).map_err(FrameError::Postcard)?;
@@ -321,27 +298,31 @@ fn frame_of_one(record: &[u8], content_type: &'static str) -> Frame {
     }
 }
 
-fn checked_record<B: Body>(id: Repr, body: B) -> Result<Record<B>, (Option<RecordId>, String)> {
-    let id = RecordId::checked(id).map_err(|error| (None, error.to_string()))?;
+/// Why a record is refused, with its id where that could be read.
+type Refused = (Option<RecordId>, RecordError);
+
+fn checked_record<B: Body>(id: Repr, body: B) -> Result<Record<B>, Refused> {
+    let id = RecordId::checked(id).map_err(|error| (None, error.into()))?;
     let checked = check_values::<B>(body.values())
-        .and_then(|()| body.probabilities().map_or(Ok(()), Probabilities::check));
+        .map_err(RecordError::from)
+        .and_then(|()| Ok(body.probabilities().map_or(Ok(()), Probabilities::check)?));
     match checked {
         Ok(()) => Ok(Record { id, body }),
         Err(reason) => Err((Some(id), reason)),
     }
 }
 
-fn check_values<B: Body>(values: &[f64]) -> Result<(), String> {
+fn check_values<B: Body>(values: &[f64]) -> Result<(), BodyError> {
     if values.is_empty() {
-        return Err("body has no features".to_owned());
+        return Err(BodyError::NoFeatures);
     }
     let is_good = |value: &f64| value.is_finite() || (B::MAY_MISS && value.is_nan());
     match values.iter().position(|value| !is_good(value)) {
         None => Ok(()),
-        Some(at) => Err(format!(
-            "value {at} of the body is {}, expected a finite number",
-            values[at]
-        )),
+        Some(index) => Err(BodyError::NotFinite {
+            index,
+            value: values[index],
+        }),
     }
 }
 
@@ -376,20 +357,16 @@ fn decode_json<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
     Ok(decoded)
 }
 
-fn json_to_record<B: Body>(raw: &RawValue) -> Result<Record<B>, (Option<RecordId>, String)> {
-    let shape = r#"record is not an object of the shape {"id": …, "body": …}"#;
+fn json_to_record<B: Body>(raw: &RawValue) -> Result<Record<B>, Refused> {
     let record: JsonRecordIn<'_> =
-        serde_json::from_str(raw.get()).map_err(|_| (None, shape.to_owned()))?;
-    let id = record
-        .id
-        .ok_or_else(|| (None, "record has no `id`".to_owned()))?;
-    let id = json_to_id(id.get()).map_err(|error| (None, error.to_string()))?;
-    let with_id = |reason: String| (Some(id.clone()), reason);
-    let body = record
-        .body
-        .ok_or_else(|| with_id("record has no `body`".to_owned()))?;
-    let values = json_to_values::<B>(body.get()).map_err(with_id)?;
-    let body = B::from_values(values).map_err(with_id)?;
+        serde_json::from_str(raw.get()).map_err(|_| (None, RecordError::Shape))?;
+    let id = record.id.ok_or((None, RecordError::NoId))?;
+    let id = json_to_id(id.get()).map_err(|error| (None, error.into()))?;
+    let with_id = |reason: RecordError| (Some(id.clone()), reason);
+    let body = record.body.ok_or_else(|| with_id(RecordError::NoBody))?;
+    let body = json_to_values::<B>(body.get())
+        .and_then(B::from_values)
+        .map_err(|error| with_id(error.into()))?;
     match record.probabilities.filter(|_| B::MAY_HAVE_PROBABILITIES) {
         None => Ok(Record { id, body }),
         Some(raw) => {
@@ -409,29 +386,25 @@ fn json_to_id(json: &str) -> Result<RecordId, IdError> {
     }
 }
 
-fn json_to_values<B: Body>(json: &str) -> Result<Vec<f64>, String> {
+fn json_to_values<B: Body>(json: &str) -> Result<Vec<f64>, BodyError> {
     if !json.starts_with('[') {
-        let expected =
-            |_| "body is neither a finite number nor a list of finite numbers".to_owned();
         return serde_json::from_str(json)
             .map(|value| vec![value])
-            .map_err(expected);
+            .map_err(|_| BodyError::NotNumbers);
     }
     let finite = serde_json::from_str(json);
     if finite.is_err() && B::MAY_MISS {
-        let some: Vec<Option<f64>> = serde_json::from_str(json).map_err(|_| {
-            "body is neither a finite number nor a list of finite numbers and `null`".to_owned()
-        })?;
+        let some: Vec<Option<f64>> =
+            serde_json::from_str(json).map_err(|_| BodyError::NotNumbersOrNull)?;
         return Ok(some
             .into_iter()
             .map(|value| value.unwrap_or(f64::NAN))
             .collect());
     }
-    finite.map_err(|_| "body is neither a finite number nor a list of finite numbers".to_owned())
+    finite.map_err(|_| BodyError::NotNumbers)
 }
 
-fn json_to_probabilities(json: &str) -> Result<Probabilities, String> {
-    let values = serde_json::from_str(json)
-        .map_err(|_| "`probabilities` is no list of numbers".to_owned())?;
-    Probabilities::new(values)
+fn json_to_probabilities(json: &str) -> Result<Probabilities, RecordError> {
+    let values = serde_json::from_str(json).map_err(|_| RecordError::ProbabilitiesShape)?;
+    Ok(Probabilities::new(values)?)
 }

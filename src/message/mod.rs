@@ -11,15 +11,16 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+mod error;
 mod frame;
 mod id;
 mod probabilities;
 #[cfg(test)]
 mod tests;
 
+pub use error::{BodyError, FrameError, ProbabilitiesError, RecordError};
 pub use frame::{
-    Decoded, Encoding, Frame, FrameError, JSON, Malformed, POSTCARD, POSTCARD_PROBABILITIES,
-    decode, encode,
+    Decoded, Encoding, Frame, JSON, Malformed, POSTCARD, POSTCARD_PROBABILITIES, decode, encode,
 };
 pub use id::{ID_BYTES_MAX, IdError, IdSource, RecordId, RunTag};
 pub use probabilities::Probabilities;
@@ -44,8 +45,8 @@ pub trait Body: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// From the values of a JSON body; a lone number is a list of one.
     ///
     /// # Errors
-    /// A reason in words.
-    fn from_values(values: Vec<f64>) -> Result<Self, String>;
+    /// When they are not as many as the topic has.
+    fn from_values(values: Vec<f64>) -> Result<Self, BodyError>;
 
     /// Whether JSON writes a list even for one value.
     const IS_LIST: bool;
@@ -106,19 +107,21 @@ impl Body for Features {
         &self.0
     }
 
-    fn from_values(values: Vec<f64>) -> Result<Self, String> {
+    fn from_values(values: Vec<f64>) -> Result<Self, BodyError> {
         if values.is_empty() {
-            Err("body has no features".to_owned())
+            Err(BodyError::NoFeatures)
         } else {
             Ok(Self(values))
         }
     }
 }
 
-fn single(values: &[f64]) -> Result<f64, String> {
+fn single(values: &[f64]) -> Result<f64, BodyError> {
     match values {
         [value] => Ok(*value),
-        _ => Err(format!("body has {} values, expected one", values.len())),
+        _ => Err(BodyError::NotOne {
+            count: values.len(),
+        }),
     }
 }
 
@@ -130,7 +133,7 @@ impl Body for Truth {
         std::slice::from_ref(&self.0)
     }
 
-    fn from_values(values: Vec<f64>) -> Result<Self, String> {
+    fn from_values(values: Vec<f64>) -> Result<Self, BodyError> {
         single(&values).map(Self)
     }
 }
@@ -144,7 +147,7 @@ impl Body for Prediction {
         std::slice::from_ref(&self.y_pred)
     }
 
-    fn from_values(values: Vec<f64>) -> Result<Self, String> {
+    fn from_values(values: Vec<f64>) -> Result<Self, BodyError> {
         single(&values).map(Self::new)
     }
 

@@ -65,7 +65,7 @@ fn one_bad_record_dies_alone_with_its_reason() {
     let reasons: Vec<_> = decoded
         .malformed
         .iter()
-        .map(|bad| (bad.index, bad.reason.as_str()))
+        .map(|bad| (bad.index, bad.reason.to_string()))
         .collect();
     assert_eq!(
         reasons,
@@ -81,6 +81,7 @@ fn one_bad_record_dies_alone_with_its_reason() {
                 r#"record is not an object of the shape {"id": …, "body": …}"#
             ),
         ]
+        .map(|(index, reason)| (index, reason.to_owned()))
     );
     assert_eq!(
         &decoded.malformed[0].frame.body[..],
@@ -97,7 +98,7 @@ fn a_value_that_is_not_finite_is_refused_in_postcard_too() {
     let decoded: Decoded<Features> = decode(frame.content_type, &frame.body).unwrap();
     assert_eq!(decoded.records, [features("a", &[1.0])]);
     assert_eq!(
-        decoded.malformed[0].reason,
+        decoded.malformed[0].reason.to_string(),
         "value 1 of the body is inf, expected a finite number"
     );
     let alone: Decoded<Features> = decode(POSTCARD, &decoded.malformed[0].frame.body).unwrap();
@@ -175,7 +176,7 @@ fn bad_probabilities_die_alone_with_their_reason() {
     let reasons: Vec<_> = decoded
         .malformed
         .iter()
-        .map(|bad| bad.reason.as_str())
+        .map(|bad| bad.reason.to_string())
         .collect();
     assert_eq!(
         reasons,

@@ -237,7 +237,11 @@ fn open(delivery: Delivery, n_features: usize, scored: &mut Scored) -> Option<Op
     let mut records = Vec::with_capacity(decoded.records.len());
     for bad in decoded.malformed {
         scored.buried.push(letter(
-            message.id, bad.index, bad.frame, bad.reason, attempt,
+            message.id,
+            bad.index,
+            bad.frame,
+            bad.reason.to_string(),
+            attempt,
         ));
     }
     for (index, record) in decoded.records.into_iter().enumerate() {
