@@ -16,6 +16,7 @@
 
 mod broker;
 mod group;
+mod op;
 mod publisher;
 mod schema;
 mod store;

@@ -27,7 +27,7 @@ use uuid::Uuid;
 use super::{
     super::Message,
     group::Group,
-    store::Op,
+    op::{Op, TopicRecord},
     topic::{Admission, Topic},
 };
 
@@ -60,32 +60,6 @@ pub(super) enum StoreError {
 /// Turns each of redb's error types into its common one.
 fn redb_error(error: impl Into<redb::Error>) -> StoreError {
     StoreError::Redb(error.into())
-}
-
-/// A topic as it is stored.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct TopicRecord {
-    name: String,
-    id: u32,
-    bytes_max: u64,
-    /// Names, each with the first message that belongs to the group.
-    groups: Vec<(String, u64)>,
-}
-
-impl TopicRecord {
-    pub(super) fn of(topic: &Topic) -> Self {
-        let state = topic.lock();
-        Self {
-            name: topic.name.clone(),
-            id: topic.id,
-            bytes_max: topic.bytes_max,
-            groups: state
-                .groups
-                .iter()
-                .map(|g| (g.name.clone(), g.from))
-                .collect(),
-        }
-    }
 }
 
 #[derive(Serialize, Deserialize)]

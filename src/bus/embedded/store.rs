@@ -17,38 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::{
     super::{BusError, Message},
-    schema::TopicRecord,
-    topic::{Admission, Outcome, Topic},
+    op::{Op, TopicRecord},
+    topic::{Outcome, Topic},
 };
-
-/// Something to be stored.
-#[derive(Debug)]
-pub(super) enum Op {
-    /// Topics as they are now declared.
-    Topics(Vec<TopicRecord>),
-    /// New messages; they become deliverable once they are stored.
-    Append {
-        topic: Arc<Topic>,
-        admissions: Vec<Admission>,
-    },
-    /// How often messages of a group were tried.
-    Attempts {
-        topic: u32,
-        group: u32,
-        tries: Vec<(u64, u32)>,
-    },
-    /// Messages that a group is done with; `true` where it was the last group.
-    Done {
-        topic: u32,
-        group: u32,
-        /// How many groups the topic has.
-        groups: u32,
-        done: Vec<(u64, bool)>,
-        tries: Vec<(u64, u32)>,
-    },
-    /// Nothing; its answer means that everything before it is stored.
-    Flush,
-}
 
 /// An operation with whom to tell.
 #[derive(Debug)]

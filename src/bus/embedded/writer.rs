@@ -20,8 +20,9 @@ use tokio::sync::watch;
 
 use super::{
     super::Link,
+    op::Op,
     schema::{self, StoreError},
-    store::{Job, Op},
+    store::Job,
 };
 
 /// A commit takes at most so many jobs and so many bytes of bodies, so that a receipt never waits for long.
