@@ -12,8 +12,8 @@ use std::{
 };
 
 use super::{
-    Bus, BusError, Config, backend::Backend, embedded::Embedded, observed::Observed, password,
-    redact::redact, settle::Settling,
+    Bus, BusError, Config, backend::Backend, embedded::Embedded, observed::ObservedBus, password,
+    redact::redact, settle::SettlingBus,
 };
 use crate::clock::Clock;
 
@@ -27,20 +27,22 @@ use crate::clock::Clock;
 /// of `[bus.tls]` do not go with it, [`BusError::PasswordFile`] when the file of the password cannot be used; otherwise
 /// what the backend says at once: refused credentials, a directory that is in use.
 pub async fn connect(config: &Config, clock: Clock, seed: u64) -> Result<Arc<dyn Bus>, BusError> {
-    let url = password::complete(config)?;
+    let url = password::with_password(config)?;
     let (scheme, rest) = url
         .split_once(':')
-        .ok_or_else(|| misunderstood(&url, "it has no scheme"))?;
+        .ok_or_else(|| url_error(&url, "it has no scheme"))?;
     config.tls.check(&url, cfg!(feature = "tls"))?;
     match scheme {
-        "embedded" if rest.is_empty() => Ok(built(Embedded::memory(config.clone()), config, clock)),
+        "embedded" if rest.is_empty() => {
+            Ok(wrapped(Embedded::memory(config.clone()), config, clock))
+        }
         "embedded" => {
             let broker = Embedded::open(Path::new(rest), config.clone()).await?;
-            Ok(built(broker, config, clock))
+            Ok(wrapped(broker, config, clock))
         }
         "amqp" | "amqps" => rabbitmq(&url, config, clock, seed).await,
         "nats" | "tls" => nats(&url, config, clock, seed).await,
-        other => Err(misunderstood(
+        other => Err(url_error(
             &url,
             &format!("`{other}` is not a scheme of a bus"),
         )),
@@ -54,13 +56,13 @@ pub fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-fn built(backend: impl Backend, config: &Config, clock: Clock) -> Arc<dyn Bus> {
-    Arc::new(Observed::new(Arc::new(Settling::new(
+fn wrapped(backend: impl Backend, config: &Config, clock: Clock) -> Arc<dyn Bus> {
+    Arc::new(ObservedBus::new(Arc::new(SettlingBus::new(
         backend, config, clock,
     ))))
 }
 
-fn misunderstood(url: &str, reason: &str) -> BusError {
+fn url_error(url: &str, reason: &str) -> BusError {
     BusError::Url {
         url: redact(url),
         reason: reason.to_owned(),
@@ -76,7 +78,7 @@ async fn rabbitmq(
     seed: u64,
 ) -> Result<Arc<dyn Bus>, BusError> {
     let backend = super::rabbitmq::connect(url, config, seed).await?;
-    Ok(built(backend, config, clock))
+    Ok(wrapped(backend, config, clock))
 }
 
 #[cfg(not(feature = "rabbitmq"))]
@@ -86,7 +88,7 @@ fn rabbitmq(
     _clock: Clock,
     _seed: u64,
 ) -> Ready<Result<Arc<dyn Bus>, BusError>> {
-    ready(Err(misunderstood(
+    ready(Err(url_error(
         url,
         "this build lacks the `rabbitmq` feature",
     )))
@@ -100,7 +102,7 @@ async fn nats(
     seed: u64,
 ) -> Result<Arc<dyn Bus>, BusError> {
     let backend = super::nats::connect(url, config, seed).await?;
-    Ok(built(backend, config, clock))
+    Ok(wrapped(backend, config, clock))
 }
 
 #[cfg(not(feature = "nats"))]
@@ -110,10 +112,7 @@ fn nats(
     _clock: Clock,
     _seed: u64,
 ) -> Ready<Result<Arc<dyn Bus>, BusError>> {
-    ready(Err(misunderstood(
-        url,
-        "this build lacks the `nats` feature",
-    )))
+    ready(Err(url_error(url, "this build lacks the `nats` feature")))
 }
 
 #[cfg(test)]

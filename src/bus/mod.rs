@@ -124,7 +124,7 @@ pub trait Consumer: Send {
 
     /// Copies parts of deliveries (single bad records of a frame) to the group's dead letters; returns once they
     /// are confirmed. The deliveries themselves are settled as usual afterwards.
-    async fn bury(&mut self, letters: Vec<DeadLetter>) -> Result<(), BusError>;
+    async fn dead_letter(&mut self, letters: Vec<DeadLetter>) -> Result<(), BusError>;
 
     /// No new deliveries; held ones can still be settled and keep their leases.
     async fn stop(&mut self) -> Result<(), BusError>;

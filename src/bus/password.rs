@@ -26,7 +26,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 ///
 /// # Errors
 /// [`BusError::PasswordFile`] when the file cannot be used, [`BusError::Url`] when the URL has no place for a password.
-pub(super) fn complete(config: &Config) -> Result<String, BusError> {
+pub(super) fn with_password(config: &Config) -> Result<String, BusError> {
     let Some(path) = &config.password_file else {
         return Ok(config.url.clone());
     };
@@ -159,13 +159,13 @@ mod tests {
             password_file: Some(path),
             ..Config::default()
         };
-        complete(&config).map_err(|error| {
+        with_password(&config).map_err(|error| {
             assert!(error.is_configuration());
-            told(&error)
+            printed(&error)
         })
     }
 
-    fn told(error: &dyn std::error::Error) -> String {
+    fn printed(error: &dyn std::error::Error) -> String {
         format!(
             "{error}: {}",
             error.source().map_or_else(String::new, ToString::to_string)
@@ -195,12 +195,12 @@ mod tests {
             (long.as_bytes(), "larger"),
             (b"secret\xff", "UTF-8"),
         ] {
-            let told = completed(content).unwrap_err();
+            let printed = completed(content).unwrap_err();
             assert!(
-                told.contains("bus.password_file") && told.contains(word),
-                "{told}"
+                printed.contains("bus.password_file") && printed.contains(word),
+                "{printed}"
             );
-            assert!(!told.contains("secret"), "{told}");
+            assert!(!printed.contains("secret"), "{printed}");
         }
     }
 }

@@ -31,7 +31,7 @@ use crate::clock::Clock;
 
 /// A [`Bus`] over a [`Backend`].
 #[derive(Debug)]
-pub struct Settling {
+pub struct SettlingBus {
     backend: Arc<dyn Backend>,
     attempts_max: u32,
     clock: Clock,
@@ -39,7 +39,7 @@ pub struct Settling {
     declared: Mutex<Topology>,
 }
 
-impl Settling {
+impl SettlingBus {
     /// Builds the bus; the clock dates dead letters.
     #[must_use]
     pub fn new(backend: impl Backend, config: &Config, clock: Clock) -> Self {
@@ -78,7 +78,7 @@ impl Settling {
 }
 
 #[async_trait]
-impl Bus for Settling {
+impl Bus for SettlingBus {
     fn capabilities(&self) -> Capabilities {
         self.backend.capabilities()
     }

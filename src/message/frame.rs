@@ -101,14 +101,14 @@ struct JsonRecordIn<'a> {
 
 /// A record with its probabilities; an empty list where it has none.
 #[derive(Deserialize)]
-struct WireScored<B> {
+struct WireWithProbabilities<B> {
     id: Repr,
     body: B,
     probabilities: Vec<f64>,
 }
 
 #[derive(Serialize)]
-struct WireScoredRef<'a, B> {
+struct WireWithProbabilitiesRef<'a, B> {
     id: &'a Repr,
     body: &'a B,
     probabilities: &'a [f64],
@@ -122,15 +122,15 @@ pub fn encode<B: Body>(records: &[Record<B>], encoding: Encoding) -> Frame {
         bodies.any(|body| body.probabilities().is_some())
     };
     match encoding {
-        Encoding::Postcard if B::MAY_HAVE_PROBABILITIES && has_probabilities() => {
-            encode_scored(records)
+        Encoding::Postcard if B::ALLOWS_PROBABILITIES && has_probabilities() => {
+            encode_with_probabilities(records)
         }
         Encoding::Postcard => encode_postcard(records),
         Encoding::Json => encode_json(records),
     }
 }
 
-fn encode_scored<B: Body>(records: &[Record<B>]) -> Frame {
+fn encode_with_probabilities<B: Body>(records: &[Record<B>]) -> Frame {
     let probabilities = |record: &'_ Record<B>| -> usize {
         record
             .body
@@ -143,7 +143,7 @@ fn encode_scored<B: Body>(records: &[Record<B>]) -> Frame {
     let mut body = postcard::to_extend(&records.len(), buffer).unwrap_or_default();
     for record in records {
         let probabilities = record.body.probabilities();
-        let wire = WireScoredRef {
+        let wire = WireWithProbabilitiesRef {
             id: &record.id.0,
             body: &record.body,
             probabilities: probabilities.map_or(&[], Probabilities::as_slice),
@@ -206,10 +206,10 @@ fn json_record<B: Body>(record: &Record<B>) -> JsonRecordOut<'_> {
 /// When not even the records can be told apart; a bad record alone is in [`Decoded::malformed`].
 pub fn decode<B: Body>(content_type: &str, body: &[u8]) -> Result<Decoded<B>, FrameError> {
     let decoded = match media_type(content_type) {
-        Some(Encoding::Postcard) => decode_postcard(body, POSTCARD, take_record),
+        Some(Encoding::Postcard) => decode_postcard(body, POSTCARD, parse_record),
         Some(Encoding::Json) => decode_json(body),
-        None if B::MAY_HAVE_PROBABILITIES && content_type == POSTCARD_PROBABILITIES => {
-            decode_postcard(body, POSTCARD_PROBABILITIES, take_scored)
+        None if B::ALLOWS_PROBABILITIES && content_type == POSTCARD_PROBABILITIES => {
+            decode_postcard(body, POSTCARD_PROBABILITIES, parse_with_probabilities)
         }
         None => Err(FrameError::ContentType(
             content_type.chars().take(80).collect(),
@@ -235,18 +235,18 @@ fn media_type(content_type: &str) -> Option<Encoding> {
 /// What the bytes of a postcard frame begin with, and the bytes after it.
 type Parsed<'a, B> = Result<((Repr, B), &'a [u8]), postcard::Error>;
 
-fn take_record<B: Body>(bytes: &[u8]) -> Parsed<'_, B> {
+fn parse_record<B: Body>(bytes: &[u8]) -> Parsed<'_, B> {
     let (WireRecord { id, body }, after) = postcard::take_from_bytes(bytes)?;
     Ok(((id, body), after))
 }
 
-fn take_scored<B: Body>(bytes: &[u8]) -> Parsed<'_, B> {
-    let (scored, after) = postcard::take_from_bytes(bytes)?;
-    let WireScored {
+fn parse_with_probabilities<B: Body>(bytes: &[u8]) -> Parsed<'_, B> {
+    let (wire, after) = postcard::take_from_bytes(bytes)?;
+    let WireWithProbabilities {
         id,
         body,
         probabilities,
-    } = scored;
+    } = wire;
     let body: B = body;
     if probabilities.is_empty() {
         return Ok(((id, body), after));
@@ -316,7 +316,7 @@ fn check_values<B: Body>(values: &[f64]) -> Result<(), BodyError> {
     if values.is_empty() {
         return Err(BodyError::NoFeatures);
     }
-    let is_good = |value: &f64| value.is_finite() || (B::MAY_MISS && value.is_nan());
+    let is_good = |value: &f64| value.is_finite() || (B::ALLOWS_MISSING && value.is_nan());
     match values.iter().position(|value| !is_good(value)) {
         None => Ok(()),
         Some(index) => Err(BodyError::NotFinite {
@@ -367,7 +367,7 @@ fn json_to_record<B: Body>(raw: &RawValue) -> Result<Record<B>, Refused> {
     let body = json_to_values::<B>(body.get())
         .and_then(B::from_values)
         .map_err(|error| with_id(error.into()))?;
-    match record.probabilities.filter(|_| B::MAY_HAVE_PROBABILITIES) {
+    match record.probabilities.filter(|_| B::ALLOWS_PROBABILITIES) {
         None => Ok(Record { id, body }),
         Some(raw) => {
             let probabilities = json_to_probabilities(raw.get()).map_err(with_id)?;
@@ -393,7 +393,7 @@ fn json_to_values<B: Body>(json: &str) -> Result<Vec<f64>, BodyError> {
             .map_err(|_| BodyError::NotNumbers);
     }
     let finite = serde_json::from_str(json);
-    if finite.is_err() && B::MAY_MISS {
+    if finite.is_err() && B::ALLOWS_MISSING {
         let some: Vec<Option<f64>> =
             serde_json::from_str(json).map_err(|_| BodyError::NotNumbersOrNull)?;
         return Ok(some

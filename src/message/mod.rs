@@ -52,10 +52,10 @@ pub trait Body: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     const IS_LIST: bool;
 
     /// Whether NaN stands for a value that is missing.
-    const MAY_MISS: bool = false;
+    const ALLOWS_MISSING: bool = false;
 
     /// Whether records may bring probabilities.
-    const MAY_HAVE_PROBABILITIES: bool = false;
+    const ALLOWS_PROBABILITIES: bool = false;
 
     /// The probabilities of the classes, where the record brings any.
     fn probabilities(&self) -> Option<&Probabilities> {
@@ -101,7 +101,7 @@ impl Prediction {
 impl Body for Features {
     const TOPIC: &'static str = "features";
     const IS_LIST: bool = true;
-    const MAY_MISS: bool = true;
+    const ALLOWS_MISSING: bool = true;
 
     fn values(&self) -> &[f64] {
         &self.0
@@ -141,7 +141,7 @@ impl Body for Truth {
 impl Body for Prediction {
     const TOPIC: &'static str = "y_pred";
     const IS_LIST: bool = false;
-    const MAY_HAVE_PROBABILITIES: bool = true;
+    const ALLOWS_PROBABILITIES: bool = true;
 
     fn values(&self) -> &[f64] {
         std::slice::from_ref(&self.y_pred)

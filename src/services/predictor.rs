@@ -140,7 +140,7 @@ impl Predictor<'_> {
         let model = Arc::clone(&self.ports.model.borrow_and_update());
         let scored = score_batch(&model, batch, self.config).await;
         if !scored.buried.is_empty() {
-            self.ports.features.bury(scored.buried).await?;
+            self.ports.features.dead_letter(scored.buried).await?;
         }
         if !scored.settled.is_empty() {
             self.ports.features.settle(scored.settled).await?;

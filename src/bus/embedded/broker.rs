@@ -58,7 +58,7 @@ impl Broker {
         }
     }
 
-    pub(super) fn number(&self) -> u64 {
+    pub(super) fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -139,7 +139,7 @@ impl Client {
     pub(super) fn new(broker: Arc<Broker>) -> Self {
         broker.clients.fetch_add(1, Ordering::AcqRel);
         Self {
-            id: broker.number(),
+            id: broker.next_number(),
             broker,
             closed: CancellationToken::new(),
             left: AtomicBool::new(false),

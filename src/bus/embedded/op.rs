@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::topic::{Admission, Topic};
+use super::topic::{AppendedMessage, Topic};
 
 /// Something to be stored.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(super) enum Op {
     /// New messages; they become deliverable once they are stored.
     Append {
         topic: Arc<Topic>,
-        admissions: Vec<Admission>,
+        messages: Vec<AppendedMessage>,
     },
     /// How often messages of a group were tried.
     Attempts {

@@ -28,7 +28,7 @@ use super::{
     super::Message,
     group::Group,
     op::{Op, TopicRecord},
-    topic::{Admission, Topic},
+    topic::{AppendedMessage, Topic},
 };
 
 const VERSION: u64 = 1;
@@ -150,7 +150,7 @@ impl Tables<'_> {
     fn apply(&mut self, write: &WriteTransaction, op: &Op) -> Result<(), StoreError> {
         match op {
             Op::Topics(records) => records.iter().try_for_each(|record| save(write, record)),
-            Op::Append { topic, admissions } => self.append(topic.id, admissions),
+            Op::Append { topic, messages } => self.append(topic.id, messages),
             Op::Attempts {
                 topic,
                 group,
@@ -170,8 +170,8 @@ impl Tables<'_> {
         }
     }
 
-    fn append(&mut self, topic: u32, admissions: &[Admission]) -> Result<(), StoreError> {
-        for admission in admissions {
+    fn append(&mut self, topic: u32, messages: &[AppendedMessage]) -> Result<(), StoreError> {
+        for admission in messages {
             let value = encode(&admission.message)?;
             self.messages
                 .insert((topic, admission.seq), value.as_slice())

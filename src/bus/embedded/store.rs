@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use super::{
     super::{BusError, Message},
     op::{Op, TopicRecord},
-    topic::{Outcome, Topic},
+    topic::{SettleOutcome, Topic},
 };
 
 /// An operation with whom to tell.
@@ -72,7 +72,7 @@ impl Store {
         let mut state = topic.lock();
         let op = Op::Append {
             topic: Arc::clone(topic),
-            admissions: state.number(items),
+            messages: state.number(items),
         };
         self.submit(op, slots)
     }
@@ -83,7 +83,7 @@ impl Store {
         group: usize,
         tries: Vec<(u64, u32)>,
     ) -> oneshot::Receiver<()> {
-        let group = narrow(group);
+        let group = group_number(group);
         let op = Op::Attempts {
             topic,
             group,
@@ -96,12 +96,12 @@ impl Store {
         &self,
         topic: &Topic,
         group: usize,
-        outcome: Outcome,
+        outcome: SettleOutcome,
     ) -> oneshot::Receiver<()> {
         let op = Op::Done {
             topic: topic.id,
-            group: narrow(group),
-            groups: narrow(topic.lock().groups.len()),
+            group: group_number(group),
+            groups: group_number(topic.lock().groups.len()),
             done: outcome.done,
             tries: outcome.uncounted,
         };
@@ -140,6 +140,6 @@ impl Store {
 }
 
 /// Groups of a topic are few.
-fn narrow(group: usize) -> u32 {
+fn group_number(group: usize) -> u32 {
     u32::try_from(group).unwrap_or(u32::MAX)
 }

@@ -45,17 +45,17 @@ impl Writer {
     /// Stores until nobody can ask for more.
     pub(super) fn run(mut self) {
         while let Ok(first) = self.jobs.recv() {
-            let batch = self.gather(first);
+            let batch = self.collect_batch(first);
             if !self.store(&batch) {
                 break;
             }
-            batch.into_iter().for_each(tell);
+            batch.into_iter().for_each(complete);
         }
         drop(self.database.take());
         self.finished.send_replace(true);
     }
 
-    fn gather(&self, first: Job) -> Vec<Job> {
+    fn collect_batch(&self, first: Job) -> Vec<Job> {
         let mut bytes = size(&first.op);
         let mut batch = vec![first];
         while batch.len() < JOBS_MAX
@@ -73,7 +73,7 @@ impl Writer {
         let (mut tries, mut wait) = (0_u32, BACKOFF_MIN);
         while let Err(error) = self.try_store(batch) {
             tries = tries.saturating_add(1);
-            self.say_down(&error, tries);
+            self.report_down(&error, tries);
             // The file is opened anew: after a failed write the old handle refuses everything.
             self.database = None;
             if self.abandoned.load(Ordering::Acquire) {
@@ -98,7 +98,7 @@ impl Writer {
         schema::commit(database, batch.iter().map(|job| &job.op))
     }
 
-    fn say_down(&self, error: &StoreError, tries: u32) {
+    fn report_down(&self, error: &StoreError, tries: u32) {
         if tries == 1 {
             tracing::warn!(file = %self.file.display(), %error, "bus store cannot write; it keeps trying and publishers wait");
         }
@@ -111,15 +111,15 @@ impl Writer {
 
 fn size(op: &Op) -> usize {
     match op {
-        Op::Append { admissions, .. } => admissions.iter().map(|a| a.message.body.len()).sum(),
+        Op::Append { messages, .. } => messages.iter().map(|a| a.message.body.len()).sum(),
         _ => 0,
     }
 }
 
 /// Makes stored messages deliverable, frees the windows, answers.
-fn tell(job: Job) {
-    if let Op::Append { topic, admissions } = job.op {
-        topic.admit(admissions);
+fn complete(job: Job) {
+    if let Op::Append { topic, messages } = job.op {
+        topic.make_visible(messages);
     }
     drop(job.slots);
     // Nobody has to wait for the answer.

@@ -139,14 +139,14 @@ impl Dial for NatsDial {
         let events = lost.clone();
         let options = self.options().await?.event_callback(move |event| {
             let lost = events.clone();
-            async move { note(&lost, &event) }
+            async move { end_session(&lost, &event) }
         });
         let client = options
             .connect(self.servers.clone())
             .await
             .map_err(connect_error)?;
         let version = client.server_info().version;
-        if is_forgetful(&version) {
+        if may_lose_confirmed(&version) {
             self.warning.call_once(|| {
                 tracing::warn!(
                     version,
@@ -167,7 +167,7 @@ impl Dial for NatsDial {
 
 /// Whether a server of that version was seen to lose confirmed messages: 2.9.10 in 3 of 5 runs of a minute in which it
 /// was killed every few seconds, 2.10.27 in none of the same runs (`tests/it/chaos`).
-fn is_forgetful(version: &str) -> bool {
+fn may_lose_confirmed(version: &str) -> bool {
     match major_minor(version) {
         [Some(major), Some(minor)] => (major, minor) < (2, 10),
         _ => false,
@@ -175,7 +175,7 @@ fn is_forgetful(version: &str) -> bool {
 }
 
 /// The first event that ends the session is its reason.
-fn note(lost: &watch::Sender<Option<SessionError>>, event: &Event) {
+fn end_session(lost: &watch::Sender<Option<SessionError>>, event: &Event) {
     let Some(error) = event_error(event) else {
         return;
     };
@@ -279,9 +279,10 @@ mod tests {
 
     #[test]
     fn only_servers_before_2_10_are_warned_of() {
-        let warned = ["2.9.10", "1.4.1", "2.9"].map(is_forgetful);
+        let warned = ["2.9.10", "1.4.1", "2.9"].map(may_lose_confirmed);
         assert_eq!(warned, [true; 3]);
-        let trusted = ["2.10.0", "2.10.27", "2.12.1-RC.1", "3.0.0", "nightly"].map(is_forgetful);
+        let trusted =
+            ["2.10.0", "2.10.27", "2.12.1-RC.1", "3.0.0", "nightly"].map(may_lose_confirmed);
         assert_eq!(trusted, [false; 5]);
     }
 

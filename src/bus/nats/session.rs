@@ -15,7 +15,7 @@ use super::{
     inlet::NatsInlet,
     names::Names,
     sweeper::Sweeper,
-    topology::{Declarer, run_of},
+    topology::{Declarer, server_run},
     wire,
 };
 use crate::bus::{
@@ -51,7 +51,8 @@ impl NatsSession {
     }
 
     fn consumer(&self, group: &str) -> String {
-        self.names.consumer(group, run_of(&self.client).as_deref())
+        self.names
+            .consumer(group, server_run(&self.client).as_deref())
     }
 
     fn declarer(&self) -> Declarer<'_> {
@@ -60,7 +61,7 @@ impl NatsSession {
             names: &self.names,
             lease: self.lease,
             jetstream: self.client.server_info().jetstream,
-            run: run_of(&self.client),
+            run: server_run(&self.client),
         }
     }
 
@@ -69,10 +70,10 @@ impl NatsSession {
         let name = self.consumer(group);
         match self.declarer().consumer_info(&stream, &name).await {
             Ok(Some(info)) => {
-                let delivered = u64::try_from(info.num_ack_pending).unwrap_or(0);
+                let ack_pending = u64::try_from(info.num_ack_pending).unwrap_or(0);
                 Ok(GroupStats::Unacked {
-                    fresh: info.num_pending,
-                    delivered,
+                    pending: info.num_pending,
+                    ack_pending,
                 })
             }
             Ok(None) => Err(SessionError::new(
@@ -112,7 +113,7 @@ impl Session for NatsSession {
         }
     }
 
-    async fn patrol(&self, topology: &Topology) -> Result<(), SessionError> {
+    async fn check_topology(&self, topology: &Topology) -> Result<(), SessionError> {
         for topic in &topology.topics {
             for group in &topic.groups {
                 self.require_consumer(&topic.name, group).await?;
@@ -138,7 +139,7 @@ impl Session for NatsSession {
         let stream = self.names.stream(topic);
         let consumer = self.consumer(group);
         let client = self.client.clone();
-        let sweeper = Sweeper::start(self.context.clone(), stream.clone(), run_of(&client));
+        let sweeper = Sweeper::start(self.context.clone(), stream.clone(), server_run(&client));
         let inlet = NatsInlet::open(client, &stream, &consumer, window, sweeper);
         Ok(Box::new(inlet.await?))
     }

@@ -53,13 +53,13 @@ pub(super) struct Sweeper {
 struct SweepState {
     context: Context,
     stream: String,
-    /// See [`super::topology::run_of`].
+    /// See [`super::topology::server_run`].
     run: Option<String>,
     is_due: AtomicBool,
     /// Sequences acknowledged since the last look, as many as fit.
     acknowledged: Mutex<Vec<u64>>,
     /// Everything up to here was deleted by this one.
-    swept: AtomicU64,
+    deleted_to: AtomicU64,
 }
 
 impl Sweeper {
@@ -71,14 +71,14 @@ impl Sweeper {
             run,
             is_due: AtomicBool::new(true),
             acknowledged: Mutex::default(),
-            swept: AtomicU64::new(0),
+            deleted_to: AtomicU64::new(0),
         });
-        let task = tokio::spawn(Arc::clone(&state).go_on());
+        let task = tokio::spawn(Arc::clone(&state).run());
         Self { state, task }
     }
 
     /// These were acknowledged.
-    pub(super) fn note(&self, sequences: impl Iterator<Item = u64>) {
+    pub(super) fn record(&self, sequences: impl Iterator<Item = u64>) {
         let mut acknowledged = self.state.acknowledged();
         let room = ACKNOWLEDGED_MAX.saturating_sub(acknowledged.len());
         acknowledged.extend(sequences.take(room));
@@ -99,7 +99,7 @@ impl Drop for Sweeper {
 }
 
 impl SweepState {
-    async fn go_on(self: Arc<Self>) {
+    async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(PERIOD).await;
             if self.is_due.swap(false, Ordering::Relaxed) && self.sweep().await.is_err() {
@@ -120,7 +120,7 @@ impl SweepState {
         };
         let floors = consumers.iter().map(|info| info.ack_floor.stream_sequence);
         let floor = floors.min().unwrap_or(0);
-        if floor > self.swept.load(Ordering::Relaxed) {
+        if floor > self.deleted_to.load(Ordering::Relaxed) {
             self.delete_to(floor).await?;
         }
         if consumers.len() == 1 {
@@ -145,10 +145,10 @@ impl SweepState {
     async fn delete_to(&self, floor: u64) -> Result<(), SessionError> {
         let subject = format!("STREAM.INFO.{}", self.stream);
         let stream: stream::Info = self.ask(subject, &json!({})).await?;
-        let swept = self.swept.load(Ordering::Relaxed);
-        let first = stream.state.first_sequence.max(swept + 1);
+        let deleted_to = self.deleted_to.load(Ordering::Relaxed);
+        let first = stream.state.first_sequence.max(deleted_to + 1);
         self.delete(first..=floor).await?;
-        self.swept.store(floor, Ordering::Relaxed);
+        self.deleted_to.store(floor, Ordering::Relaxed);
         Ok(())
     }
 

@@ -49,7 +49,7 @@ struct ConsumerNames {
 }
 
 /// Which run of its server a connection is with; none in a cluster, or when the streams are another server's.
-pub(super) fn run_of(client: &Client) -> Option<String> {
+pub(super) fn server_run(client: &Client) -> Option<String> {
     let info = client.server_info();
     (info.jetstream && info.cluster.is_none()).then_some(info.server_id)
 }
@@ -61,7 +61,7 @@ pub(super) struct Declarer<'a> {
     pub(super) lease: Duration,
     /// What the server said about itself: whether it has JetStream.
     pub(super) jetstream: bool,
-    /// See [`run_of`].
+    /// See [`server_run`].
     pub(super) run: Option<String>,
 }
 
@@ -72,13 +72,17 @@ impl Declarer<'_> {
             for group in &topic.groups {
                 self.ensure_consumer(topic, group, &info).await?;
             }
-            self.retire(topic, &info).await?;
+            self.delete_old_consumers(topic, &info).await?;
         }
         Ok(())
     }
 
     /// Removes the consumers of earlier runs of the server.
-    async fn retire(&self, topic: &Topic, stream: &stream::Info) -> Result<(), ConnectError> {
+    async fn delete_old_consumers(
+        &self,
+        topic: &Topic,
+        stream: &stream::Info,
+    ) -> Result<(), ConnectError> {
         let Some(run) = &self.run else { return Ok(()) };
         let groups: Vec<_> = topic
             .groups

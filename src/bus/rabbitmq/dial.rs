@@ -13,7 +13,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 #[cfg(feature = "tls")]
 use super::encrypted;
-use super::{error::connect_error, greeting, session::RabbitSession};
+use super::{error::connect_error, server_properties, session::RabbitSession};
 use crate::bus::{
     BrokerInfo, BusError, Config, redact,
     remote::{ConnectError, Dial, Seeds, Session, SessionError, SessionErrorKind},
@@ -89,7 +89,7 @@ impl RabbitDial {
         opened.map_err(|error| connect_error(error, &self.uri))
     }
 
-    async fn greeting(&self) -> BrokerInfo {
+    async fn broker_info(&self) -> BrokerInfo {
         let authority = &self.uri.authority;
         let plain = TcpStream::connect((authority.host.as_str(), authority.port));
         #[cfg(feature = "tls")]
@@ -99,9 +99,9 @@ impl RabbitDial {
                 let connector = encrypted::Connector::new(&authority.host, config).ok()?;
                 connector.connect(plain.await.ok()?).await.ok()
             };
-            return greeting::ask(encrypting).await;
+            return server_properties::ask(encrypting).await;
         }
-        greeting::ask(async { plain.await.ok() }).await
+        server_properties::ask(async { plain.await.ok() }).await
     }
 }
 
@@ -112,7 +112,7 @@ impl Dial for RabbitDial {
         let publishing = self.connect("publish").await?;
         let broker = match self.broker.get() {
             Some(broker) => broker.clone(),
-            None => self.greeting().await,
+            None => self.broker_info().await,
         };
         // It is the same broker at every later connection, as far as we care.
         self.broker.set(broker.clone()).ok();

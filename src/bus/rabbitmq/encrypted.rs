@@ -33,11 +33,11 @@ pub(super) async fn connect(
     properties: ConnectionProperties,
     config: Arc<ClientConfig>,
 ) -> lapin::Result<Connection> {
-    let sockets = Sockets {
+    let reactor = TlsReactor {
         tokio: Tokio::current(),
         connector: Connector::new(&uri.authority.host, config)?,
     };
-    let runtime = Runtime::new(RuntimeParts::new(Tokio::current(), sockets));
+    let runtime = Runtime::new(RuntimeParts::new(Tokio::current(), reactor));
     // For lapin the URI is one in the clear: it has nothing to encrypt any more.
     let uri = AMQPUri {
         scheme: AMQPScheme::AMQP,
@@ -70,18 +70,18 @@ impl Connector {
 
 /// A reactor whose TCP streams are TLS streams; all the rest is tokio's.
 #[derive(Clone)]
-struct Sockets {
+struct TlsReactor {
     tokio: Tokio,
     connector: Connector,
 }
 
-impl fmt::Debug for Sockets {
+impl fmt::Debug for TlsReactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sockets")
+        f.write_str("TlsReactor")
     }
 }
 
-impl Reactor for Sockets {
+impl Reactor for TlsReactor {
     type TcpStream = Compat<TlsStream<TcpStream>>;
     type Sleep = tokio::time::Sleep;
 

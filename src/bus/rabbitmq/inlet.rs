@@ -23,7 +23,7 @@ use lapin::{
 use super::{ids::RandomIds, topology, wire};
 use crate::bus::{
     backend::Disposition,
-    remote::{Arrival, Event, Inlet, SessionError, SessionErrorKind, within},
+    remote::{BrokerDelivery, Event, Inlet, SessionError, SessionErrorKind, within},
 };
 
 /// Quorum queues take no larger prefetch.
@@ -38,12 +38,12 @@ pub(super) struct RabbitInlet {
     channel: Channel,
     queue: String,
     window: usize,
-    feeds: SelectAll<BoxStream<'static, Feed>>,
+    events: SelectAll<BoxStream<'static, ConsumerEvent>>,
     /// Consumers that are not cancelled, the first for as long as the inlet is open.
     consumers: Vec<ShortString>,
-    /// Deliveries that the broker may have unsettled with those consumers, and what it was granted for retries.
-    granted: usize,
-    held: BTreeMap<u64, Acker>,
+    /// Deliveries that the broker may have unsettled with those consumers, and more while retries wait.
+    prefetch_total: usize,
+    unsettled: BTreeMap<u64, Acker>,
     ids: RandomIds,
     stopped: bool,
 }
@@ -64,10 +64,10 @@ impl RabbitInlet {
             channel,
             queue: queue.to_owned(),
             window,
-            feeds: SelectAll::new(),
+            events: SelectAll::new(),
             consumers: Vec::new(),
-            granted: 0,
-            held: BTreeMap::new(),
+            prefetch_total: 0,
+            unsettled: BTreeMap::new(),
             ids,
             stopped: false,
         };
@@ -95,16 +95,16 @@ impl RabbitInlet {
         let tag = consumer.tag();
         let end = stream::once({
             let tag = tag.clone();
-            async move { Feed::Ended(tag) }
+            async move { ConsumerEvent::Ended(tag) }
         });
-        self.feeds.push(
+        self.events.push(
             consumer
-                .map(|delivery| Feed::Delivery(Box::new(delivery)))
+                .map(|delivery| ConsumerEvent::Delivery(Box::new(delivery)))
                 .chain(end)
                 .boxed(),
         );
         self.consumers.push(tag);
-        self.granted += prefetch;
+        self.prefetch_total += prefetch;
         Ok(())
     }
 
@@ -118,31 +118,31 @@ impl RabbitInlet {
         Ok(())
     }
 
-    /// Acknowledges everything up to the highest tag below which nothing stays held, in one frame.
+    /// Acknowledges everything up to the highest tag below which nothing stays unsettled, in one frame.
     async fn ack(&mut self, tags: &[u64]) -> Result<(), SessionError> {
         let mut tags = tags.to_vec();
         tags.sort_unstable();
         let contiguous = tags
             .iter()
-            .zip(self.held.keys())
-            .take_while(|(tag, held)| tag == held)
+            .zip(self.unsettled.keys())
+            .take_while(|(tag, unsettled)| tag == unsettled)
             .count();
         for (index, tag) in tags.iter().enumerate() {
-            let Some(acker) = self.held.remove(tag) else {
+            let Some(acker) = self.unsettled.remove(tag) else {
                 continue;
             };
             if index + 1 < contiguous {
                 continue;
             }
             let multiple = index + 1 == contiguous;
-            sent(acker.ack(BasicAckOptions { multiple }).await)?;
+            require_sent(acker.ack(BasicAckOptions { multiple }).await)?;
         }
         Ok(())
     }
 }
 
 /// What comes from a consumer of the channel.
-enum Feed {
+enum ConsumerEvent {
     Delivery(Box<lapin::Result<Delivery>>),
     Ended(ShortString),
 }
@@ -150,42 +150,51 @@ enum Feed {
 #[async_trait]
 impl Inlet for RabbitInlet {
     async fn next(&mut self) -> Result<Event, SessionError> {
-        match self.feeds.next().await {
-            Some(Feed::Delivery(delivery)) => {
+        match self.events.next().await {
+            Some(ConsumerEvent::Delivery(delivery)) => {
                 let delivery =
                     (*delivery).map_err(|error| SessionError::failed("the consumer", error))?;
                 let tag = delivery.delivery_tag;
-                self.held.insert(tag, delivery.acker.clone());
+                self.unsettled.insert(tag, delivery.acker.clone());
                 let ids = &mut self.ids;
                 let (message, attempt) = wire::from_delivery(delivery, || ids.next());
-                Ok(Event::Arrival(Arrival {
+                Ok(Event::Delivery(BrokerDelivery {
                     tag,
                     message,
                     attempt,
                 }))
             }
-            Some(Feed::Ended(tag)) if self.consumers.contains(&tag) => {
+            Some(ConsumerEvent::Ended(tag)) if self.consumers.contains(&tag) => {
                 // As when the queue is deleted.
                 Err(SessionError::new(
                     SessionErrorKind::Ended,
                     format!("the consumer of queue `{}`", self.queue),
                 ))
             }
-            Some(Feed::Ended(_)) => Ok(Event::Turn),
+            Some(ConsumerEvent::Ended(_)) => Ok(Event::Wake),
             None => Ok(Event::End),
         }
     }
 
-    async fn admit(&mut self, held: usize, delayed: usize) -> Result<(), SessionError> {
+    async fn update_credit(
+        &mut self,
+        unsettled: usize,
+        delayed: usize,
+    ) -> Result<(), SessionError> {
         if self.stopped {
             return Ok(());
         }
         let delayed_max = (self.window * DELAYED_PER_WINDOW).max(DELAYED_MIN);
-        if delayed == 0 && self.granted > self.window {
-            self.granted = self.window;
+        if delayed == 0 && self.prefetch_total > self.window {
+            self.prefetch_total = self.window;
             within("the cancellation of a consumer", self.cancel_from(1)).await?;
-        } else if delayed > 0 && held >= self.granted && self.granted < self.window + delayed_max {
-            let more = (self.window + delayed).saturating_sub(self.granted).max(1);
+        } else if delayed > 0
+            && unsettled >= self.prefetch_total
+            && self.prefetch_total < self.window + delayed_max
+        {
+            let more = (self.window + delayed)
+                .saturating_sub(self.prefetch_total)
+                .max(1);
             within("starting a consumer", self.consume(more.min(PREFETCH_MAX))).await?;
         }
         Ok(())
@@ -199,7 +208,7 @@ impl Inlet for RabbitInlet {
             .collect::<Vec<_>>();
         within("the acknowledgement", self.ack(&acks)).await?;
         for (tag, disposition) in dispositions {
-            let Some(acker) = self.held.remove(tag) else {
+            let Some(acker) = self.unsettled.remove(tag) else {
                 continue;
             };
             let returned = async {
@@ -218,7 +227,7 @@ impl Inlet for RabbitInlet {
                     }
                 }
             };
-            sent(Ok(within("the return of a delivery", returned).await?))?;
+            require_sent(Ok(within("the return of a delivery", returned).await?))?;
         }
         Ok(())
     }
@@ -227,7 +236,7 @@ impl Inlet for RabbitInlet {
         false
     }
 
-    async fn renew(&mut self) -> Result<(), SessionError> {
+    async fn extend_leases(&mut self) -> Result<(), SessionError> {
         // A delivery has no lease here; it comes back when its channel dies.
         Ok(())
     }
@@ -254,7 +263,7 @@ impl Inlet for RabbitInlet {
 }
 
 /// `false` from lapin means that the channel is gone and nothing was sent.
-fn sent(outcome: lapin::Result<bool>) -> Result<(), SessionError> {
+fn require_sent(outcome: lapin::Result<bool>) -> Result<(), SessionError> {
     match outcome {
         Ok(true) => Ok(()),
         Ok(false) => Err(SessionError::new(SessionErrorKind::Lost, "the channel")),

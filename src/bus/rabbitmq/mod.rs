@@ -21,10 +21,10 @@ mod dial;
 #[cfg(feature = "tls")]
 mod encrypted;
 mod error;
-mod greeting;
 mod ids;
 mod inlet;
 mod outlet;
+mod server_properties;
 mod session;
 mod topology;
 mod wire;

@@ -63,8 +63,8 @@ impl Session for RabbitSession {
         topology::declare(&self.consuming, &self.prefix, topology).await
     }
 
-    async fn patrol(&self, topology: &Topology) -> Result<(), SessionError> {
-        topology::patrol(&self.consuming, &self.prefix, topology).await
+    async fn check_topology(&self, topology: &Topology) -> Result<(), SessionError> {
+        topology::check_topology(&self.consuming, &self.prefix, topology).await
     }
 
     async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, SessionError> {
@@ -100,7 +100,7 @@ impl Session for RabbitSession {
             .create_channel()
             .await
             .map_err(|error| SessionError::failed("opening a channel", error))?;
-        let ready = topology::ready(&channel, &queue).await?;
+        let ready = topology::ready_count(&channel, &queue).await?;
         let closed = channel.close(200, "done".into()).await;
         closed.map_err(|error| SessionError::failed("closing a channel", error))?;
         Ok(GroupStats::Ready(ready))

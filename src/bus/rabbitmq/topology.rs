@@ -61,7 +61,7 @@ async fn declare_topic(channel: &Channel, prefix: &str, topic: &Topic) -> Result
         options,
         FieldTable::default(),
     );
-    settled(&exchange, declared).await?;
+    confirm_declaration(&exchange, declared).await?;
     for group in &topic.groups {
         let queue = queue(prefix, &topic.name, group);
         let queue_name = short(&queue).map_err(long_name)?;
@@ -70,7 +70,7 @@ async fn declare_topic(channel: &Channel, prefix: &str, topic: &Topic) -> Result
             ..QueueDeclareOptions::default()
         };
         let declared = channel.queue_declare(queue_name.clone(), options, queue_arguments(topic));
-        settled(&queue, declared).await?;
+        confirm_declaration(&queue, declared).await?;
         let bound = channel.queue_bind(
             queue_name,
             name.clone(),
@@ -78,7 +78,7 @@ async fn declare_topic(channel: &Channel, prefix: &str, topic: &Topic) -> Result
             QueueBindOptions::default(),
             FieldTable::default(),
         );
-        settled(&queue, bound).await?;
+        confirm_declaration(&queue, bound).await?;
     }
     Ok(())
 }
@@ -107,7 +107,7 @@ fn long_name(error: SessionError) -> ConnectError {
 }
 
 /// Bounded in time: a broker whose connection lives need not answer.
-async fn settled<T>(
+async fn confirm_declaration<T>(
     name: &str,
     declaring: impl Future<Output = lapin::Result<T>>,
 ) -> Result<(), ConnectError> {
@@ -118,7 +118,7 @@ async fn settled<T>(
 }
 
 /// Whether everything is still there.
-pub(super) async fn patrol(
+pub(super) async fn check_topology(
     connection: &Connection,
     prefix: &str,
     topology: &Topology,
@@ -129,7 +129,7 @@ pub(super) async fn patrol(
         .map_err(|error| SessionError::failed("opening a channel", error))?;
     for topic in &topology.topics {
         for group in &topic.groups {
-            ready(&channel, &queue(prefix, &topic.name, group)).await?;
+            ready_count(&channel, &queue(prefix, &topic.name, group)).await?;
         }
     }
     let closed = channel.close(200, "done".into()).await;
@@ -137,7 +137,7 @@ pub(super) async fn patrol(
 }
 
 /// How many messages are ready in a queue that exists.
-pub(super) async fn ready(channel: &Channel, queue: &str) -> Result<u64, SessionError> {
+pub(super) async fn ready_count(channel: &Channel, queue: &str) -> Result<u64, SessionError> {
     let options = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Dial, GroupStats, backoff::Backoff, gauge::Gauges, intake::Membership, link::Link,
-    publisher::RemotePublisher, seeds::Seeds, subscription::RemoteSubscription, within,
+    Dial, GroupStats, backoff::Backoff, delivery_counts::DeliveryCountsByGroup, intake::Membership,
+    link::Link, publisher::RemotePublisher, seeds::Seeds, subscription::RemoteSubscription, within,
 };
 use crate::bus::{
     BrokerInfo, BusError, Capabilities, Config, Depth, Link as LinkState, Publisher, Topology,
@@ -38,7 +38,7 @@ pub(in crate::bus) struct Remote {
     publish_window: usize,
     lease: Duration,
     seeds: Arc<Seeds>,
-    gauges: Gauges,
+    delivery_counts: DeliveryCountsByGroup,
 }
 
 impl fmt::Debug for Remote {
@@ -68,27 +68,30 @@ impl Remote {
             publish_window: config.publish_window,
             lease: Duration::from_millis(config.lease_ms.max(3)),
             seeds,
-            gauges: Gauges::default(),
+            delivery_counts: DeliveryCountsByGroup::default(),
         })
     }
 
     /// In flight is what consumers of this process have in hand; what is taken in and not handed out is ready.
     fn depth_of(&self, group_stats: GroupStats, topic: &str, group: &str) -> Depth {
-        let (held, out) = self.gauges.of(topic, group).read();
+        let (unsettled, handed_out) = self.delivery_counts.of(topic, group).read();
         match group_stats {
             #[cfg(feature = "rabbitmq")]
             GroupStats::Ready(ready) => Depth {
-                ready: ready + held - out,
-                in_flight: out,
+                ready: ready + unsettled - handed_out,
+                in_flight: handed_out,
                 ..Depth::default()
             },
             #[cfg(feature = "nats")]
-            GroupStats::Unacked { fresh, delivered } => {
-                let in_flight = out.min(fresh + delivered);
+            GroupStats::Unacked {
+                pending,
+                ack_pending,
+            } => {
+                let in_flight = handed_out.min(pending + ack_pending);
                 Depth {
-                    ready: fresh + delivered - in_flight,
+                    ready: pending + ack_pending - in_flight,
                     in_flight,
-                    elsewhere: Some(delivered.saturating_sub(held)),
+                    elsewhere: Some(ack_pending.saturating_sub(unsettled)),
                     dead: 0,
                 }
             }
@@ -160,9 +163,9 @@ impl Backend for Remote {
             window: window.max(1),
             lease: self.lease,
         };
-        let gauge = self.gauges.of(topic, group);
+        let counts = self.delivery_counts.of(topic, group);
         let link = self.link.clone();
-        Ok(Box::new(RemoteSubscription::open(link, membership, gauge)))
+        Ok(Box::new(RemoteSubscription::open(link, membership, counts)))
     }
 
     async fn depth(&self, topic: &str, group: &str) -> Result<Depth, BusError> {

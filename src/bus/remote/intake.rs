@@ -12,9 +12,9 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    Arrival, Event, Inlet, SessionError, SessionErrorKind,
-    gauge::Part,
-    link::{Link, LiveSession, Presence},
+    BrokerDelivery, Event, Inlet, SessionError, SessionErrorKind,
+    delivery_counts::SubscriptionCount,
+    link::{Link, LiveSession, MemberGuard},
     queue::DeliveryQueue,
     sleep_until_some, within,
 };
@@ -41,15 +41,15 @@ pub(super) struct Membership {
 /// See the module.
 pub(super) struct Intake {
     link: Link,
-    _presence: Presence,
+    _member: MemberGuard,
     membership: Membership,
-    gauge: Part,
+    unsettled_count: SubscriptionCount,
     queue: Arc<DeliveryQueue>,
     commands: mpsc::Receiver<Command>,
     epoch: u64,
     stopped: bool,
     /// Every tag of this epoch that is not settled, with the time at which a retry is due.
-    held: BTreeMap<u64, Option<Instant>>,
+    unsettled: BTreeMap<u64, Option<Instant>>,
     delayed: usize,
 }
 
@@ -65,40 +65,40 @@ impl Intake {
     pub(super) fn new(
         link: Link,
         membership: Membership,
-        gauge: Part,
+        unsettled_count: SubscriptionCount,
         queue: Arc<DeliveryQueue>,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         Self {
-            _presence: link.presence(),
+            _member: link.member_guard(),
             link,
             membership,
-            gauge,
+            unsettled_count,
             queue,
             commands,
             epoch: 0,
             stopped: false,
-            held: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
             delayed: 0,
         }
     }
 
     pub(super) async fn run(mut self) {
-        self.take_in_and_settle().await;
+        self.run_sessions().await;
         // A command that is on its way into a channel whose receiver is dropped stays there, and its asker waits for
         // ever. A closed channel waits for it.
         self.commands.close();
         while self.commands.recv().await.is_some() {}
     }
 
-    async fn take_in_and_settle(&mut self) {
+    async fn run_sessions(&mut self) {
         loop {
             let Some(session) = self.await_session().await else {
                 return;
             };
             self.epoch = session.epoch;
-            self.queue.renew(self.epoch);
-            match self.live(&session).await {
+            self.queue.reset(self.epoch);
+            match self.run_session(&session).await {
                 End::Lost(error) => {
                     debug!(
                         reason = with_causes(&error),
@@ -110,10 +110,10 @@ impl Intake {
                 }
                 End::Closed => return,
             }
-            self.held.clear();
-            self.gauge.set(0);
+            self.unsettled.clear();
+            self.unsettled_count.set(0);
             self.delayed = 0;
-            self.queue.renew(0);
+            self.queue.reset(0);
         }
     }
 
@@ -152,7 +152,7 @@ impl Intake {
         }
     }
 
-    async fn live(&mut self, session: &LiveSession) -> End {
+    async fn run_session(&mut self, session: &LiveSession) -> End {
         let Membership {
             topic,
             group,
@@ -188,8 +188,10 @@ impl Intake {
         let (ended, closing) = (session.ended(), link.closing());
         tokio::pin!(ended, closing);
         loop {
-            self.gauge.set(self.held.len());
-            inlet.admit(self.held.len(), self.delayed).await?;
+            self.unsettled_count.set(self.unsettled.len());
+            inlet
+                .update_credit(self.unsettled.len(), self.delayed)
+                .await?;
             let next_due = self.next_due();
             tokio::select! {
                 biased;
@@ -212,11 +214,11 @@ impl Intake {
                     Some(Command::Close(reply)) => return self.leave(session, inlet, Some(reply)).await,
                     None => return self.leave(session, inlet, None).await,
                 },
-                _ = renewal.tick() => if !self.held.is_empty() { inlet.renew().await? },
+                _ = renewal.tick() => if !self.unsettled.is_empty() { inlet.extend_leases().await? },
                 () = sleep_until_some(next_due) => self.requeue_due(inlet).await?,
                 event = inlet.next(), if !self.stopped => match event? {
-                    Event::Arrival(arrival) => self.take_in(arrival),
-                    Event::Turn => {}
+                    Event::Delivery(arrival) => self.receive(arrival),
+                    Event::Wake => {}
                     Event::End => {
                         return Err(SessionError::new(SessionErrorKind::Ended, "the subscription"));
                     }
@@ -225,18 +227,18 @@ impl Intake {
         }
     }
 
-    fn take_in(&mut self, arrival: Arrival) {
-        let Arrival {
+    fn receive(&mut self, arrival: BrokerDelivery) {
+        let BrokerDelivery {
             tag,
             message,
             attempt,
         } = arrival;
-        self.held.insert(tag, None);
+        self.unsettled.insert(tag, None);
         let token = Token {
             epoch: self.epoch,
             tag,
         };
-        self.queue.put(Delivery {
+        self.queue.push(Delivery {
             message,
             attempt,
             token,
@@ -252,23 +254,24 @@ impl Intake {
         let mut now = Vec::with_capacity(asked);
         let mut ok = 0;
         for (token, disposition) in dispositions {
-            if token.epoch != self.epoch || self.held.get(&token.tag) != Some(&None) {
+            if token.epoch != self.epoch || self.unsettled.get(&token.tag) != Some(&None) {
                 continue;
             }
             ok += 1;
             match disposition {
                 Disposition::Retry(delay) if !delay.is_zero() && !inlet.delays_retries() => {
-                    self.held.insert(token.tag, Some(Instant::now() + delay));
+                    self.unsettled
+                        .insert(token.tag, Some(Instant::now() + delay));
                     self.delayed += 1;
                 }
                 Disposition::Ack | Disposition::Retry(_) | Disposition::Release => {
-                    self.held.remove(&token.tag);
+                    self.unsettled.remove(&token.tag);
                     now.push((token.tag, disposition));
                 }
             }
         }
-        self.queue.returned(ok);
-        self.gauge.set(self.held.len());
+        self.queue.settled(ok);
+        self.unsettled_count.set(self.unsettled.len());
         let stale = asked - ok;
         match inlet.settle(&now).await {
             Ok(()) => (Settled { ok, stale }, Ok(())),
@@ -291,11 +294,11 @@ impl Intake {
         let waiting = self.queue.stop();
         let releases = waiting
             .into_iter()
-            .filter(|delivery| self.held.remove(&delivery.token.tag).is_some())
+            .filter(|delivery| self.unsettled.remove(&delivery.token.tag).is_some())
             .map(|delivery| (delivery.token.tag, Disposition::Release))
             .collect::<Vec<_>>();
         inlet.settle(&releases).await?;
-        within("the end of the subscription", turn_away(inlet)).await
+        within("the end of the subscription", return_late_arrivals(inlet)).await
     }
 
     /// Gives everything back but the retries that wait for their time: they are waited out after the caller has left.
@@ -317,29 +320,29 @@ impl Intake {
                 () = sleep_until(at) => self.requeue_due(inlet).await?,
             }
         }
-        let early = self.take_held(|_| true, Disposition::Retry(Duration::ZERO));
+        let early = self.take_unsettled(|_| true, Disposition::Retry(Duration::ZERO));
         inlet.settle(&early).await
     }
 
     async fn release_rest(&mut self, inlet: &mut dyn Inlet) -> Result<(), SessionError> {
         self.commands.close();
         self.stop(inlet).await?;
-        let releases = self.take_held(|due| due.is_none(), Disposition::Release);
+        let releases = self.take_unsettled(|due| due.is_none(), Disposition::Release);
         inlet.settle(&releases).await?;
         within("leaving the group", inlet.flush()).await
     }
 
-    /// Takes out what is held and chosen, to be disposed of alike.
-    fn take_held(
+    /// Takes out what is unsettled and chosen, to be disposed of alike.
+    fn take_unsettled(
         &mut self,
         chosen: impl Fn(Option<Instant>) -> bool,
         disposition: Disposition,
     ) -> Vec<(u64, Disposition)> {
-        let (taken, kept) = std::mem::take(&mut self.held)
+        let (taken, kept) = std::mem::take(&mut self.unsettled)
             .into_iter()
             .partition::<BTreeMap<_, _>, _>(|(_, due)| chosen(*due));
-        self.held = kept;
-        self.gauge.set(self.held.len());
+        self.unsettled = kept;
+        self.unsettled_count.set(self.unsettled.len());
         taken.into_keys().map(|tag| (tag, disposition)).collect()
     }
 
@@ -347,26 +350,26 @@ impl Intake {
         if self.delayed == 0 {
             return None;
         }
-        self.held.values().flatten().min().copied()
+        self.unsettled.values().flatten().min().copied()
     }
 
     async fn requeue_due(&mut self, inlet: &mut dyn Inlet) -> Result<(), SessionError> {
         let now = Instant::now();
-        let is_ripe = |due: Option<Instant>| due.is_some_and(|due| due <= now);
-        let ripe = self.take_held(is_ripe, Disposition::Retry(Duration::ZERO));
-        self.delayed -= ripe.len();
-        inlet.settle(&ripe).await
+        let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        let due = self.take_unsettled(is_due, Disposition::Retry(Duration::ZERO));
+        self.delayed -= due.len();
+        inlet.settle(&due).await
     }
 }
 
 /// Gives back what still arrives after a stop, until nothing more can.
-async fn turn_away(inlet: &mut dyn Inlet) -> Result<(), SessionError> {
+async fn return_late_arrivals(inlet: &mut dyn Inlet) -> Result<(), SessionError> {
     loop {
         match inlet.next().await? {
-            Event::Arrival(arrival) => {
+            Event::Delivery(arrival) => {
                 inlet.settle(&[(arrival.tag, Disposition::Release)]).await?;
             }
-            Event::Turn => {}
+            Event::Wake => {}
             Event::End => return Ok(()),
         }
     }

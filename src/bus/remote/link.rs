@@ -21,12 +21,12 @@ use crate::{
 };
 
 /// How often a quiet session looks whether its topology is still there.
-const PATROL_PERIOD: Duration = Duration::from_secs(5);
+const TOPOLOGY_CHECK_PERIOD: Duration = Duration::from_secs(5);
 
 /// How long closing waits for subscriptions to give back what they hold.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Refusals in a row after which a link that once worked gives up. A broker that is starting may refuse a while.
+/// Refusals in a row after which a link that once worked gives up. A broker that is starting may refuse for a while.
 const REFUSALS_MAX: u32 = 12;
 
 /// One session and its number.
@@ -70,9 +70,9 @@ enum Phase {
 
 /// Shared by the bus, its publishers and its subscriptions; the last one to go closes the link.
 #[derive(Clone)]
-pub(super) struct Link(Arc<Guard>);
+pub(super) struct Link(Arc<CloseOnDrop>);
 
-struct Guard(Arc<Inner>);
+struct CloseOnDrop(Arc<Inner>);
 
 struct Inner {
     phase: watch::Sender<Phase>,
@@ -80,19 +80,19 @@ struct Inner {
     topology: Mutex<Topology>,
     closing: CancellationToken,
     /// How many subscriptions hold deliveries that want to be given back before the session is closed.
-    present: watch::Sender<usize>,
+    members: watch::Sender<usize>,
 }
 
-/// A subscription's presence: the link is closed after it has left.
-pub(super) struct Presence(Arc<Inner>);
+/// Held by a subscription: the link is closed only after it is dropped, as far as there is time.
+pub(super) struct MemberGuard(Arc<Inner>);
 
-impl Drop for Presence {
+impl Drop for MemberGuard {
     fn drop(&mut self) {
-        self.0.present.send_modify(|present| *present -= 1);
+        self.0.members.send_modify(|members| *members -= 1);
     }
 }
 
-impl Drop for Guard {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.closing.cancel();
     }
@@ -110,9 +110,9 @@ impl Link {
             state: watch::Sender::new(down),
             topology: Mutex::new(Topology { topics: Vec::new() }),
             closing: CancellationToken::new(),
-            present: watch::Sender::new(0),
+            members: watch::Sender::new(0),
         });
-        let link = Self(Arc::new(Guard(Arc::clone(&inner))));
+        let link = Self(Arc::new(CloseOnDrop(Arc::clone(&inner))));
         let mut state = inner.state.subscribe();
         tokio::spawn(Supervisor::new(Arc::clone(&inner), dial, backoff).run());
         // The sender lives in `inner`, so the first change always comes.
@@ -191,9 +191,9 @@ impl Link {
     }
 
     /// Makes [`Link::close`] wait for somebody to leave.
-    pub(super) fn presence(&self) -> Presence {
-        self.inner().present.send_modify(|present| *present += 1);
-        Presence(Arc::clone(&self.0.0))
+    pub(super) fn member_guard(&self) -> MemberGuard {
+        self.inner().members.send_modify(|members| *members += 1);
+        MemberGuard(Arc::clone(&self.0.0))
     }
 
     /// Whether [`Link::close`] was called.
@@ -223,7 +223,7 @@ struct Supervisor<D> {
     backoff: Backoff,
     epoch: u64,
     refusals: u32,
-    outage_told: bool,
+    outage_reported: bool,
 }
 
 impl<D: Dial> Supervisor<D> {
@@ -234,7 +234,7 @@ impl<D: Dial> Supervisor<D> {
             backoff,
             epoch: 0,
             refusals: 0,
-            outage_told: false,
+            outage_reported: false,
         }
     }
 
@@ -247,17 +247,17 @@ impl<D: Dial> Supervisor<D> {
                 opened = self.open() => opened,
             };
             let error = match opened {
-                Ok(session) => match self.live(session).await {
+                Ok(session) => match self.run_session(session).await {
                     Some(error) => error,
                     None => break,
                 },
                 Err(ConnectError::Transient(error)) => error,
-                Err(ConnectError::Permanent(error)) => match self.refuse(error) {
+                Err(ConnectError::Permanent(error)) => match self.retry_or_give_up(error) {
                     Ok(error) => error,
                     Err(error) => return self.fail(error),
                 },
             };
-            let wait = self.tell_outage(&error);
+            let wait = self.report_outage(&error);
             tokio::select! {
                 biased;
                 () = closing.cancelled() => break,
@@ -286,18 +286,18 @@ impl<D: Dial> Supervisor<D> {
     }
 
     /// Lives one life; `None` when the link was closed, else why it ended.
-    async fn live(&mut self, session: Arc<LiveSession>) -> Option<SessionError> {
+    async fn run_session(&mut self, session: Arc<LiveSession>) -> Option<SessionError> {
         let began = Instant::now();
-        self.tell_recovery(&session);
+        self.report_recovery(&session);
         self.inner
             .phase
             .send_replace(Phase::Up(Arc::clone(&session)));
         let error = tokio::select! {
             biased;
-            () = self.left() => None,
+            () = self.all_left() => None,
             error = session.session.lost() => Some(error),
             error = session.ended() => Some(error),
-            error = patrol(&session, &self.inner) => Some(error),
+            error = check_topology(&session, &self.inner) => Some(error),
         };
         if let Some(error) = &error {
             self.inner.phase.send_replace(Phase::Down);
@@ -308,22 +308,22 @@ impl<D: Dial> Supervisor<D> {
             drop(timeout(EXCHANGE_TIMEOUT, session.session.close()).await);
             session.end(closed());
         }
-        if began.elapsed() > PATROL_PERIOD {
+        if began.elapsed() > TOPOLOGY_CHECK_PERIOD {
             self.backoff.reset();
         }
         error
     }
 
     /// Resolves when the link is to be closed and everybody has left, or had the time to.
-    async fn left(&self) {
+    async fn all_left(&self) {
         self.inner.closing.cancelled().await;
-        let mut present = self.inner.present.subscribe();
-        let all_left = present.wait_for(|present| *present == 0);
+        let mut members = self.inner.members.subscribe();
+        let all_left = members.wait_for(|members| *members == 0);
         drop(timeout(LEAVE_TIMEOUT, all_left).await);
     }
 
     /// What to do with a permanent error: try on for a while (`Ok`), if it may be that of a broker that is starting.
-    fn refuse(&mut self, error: PermanentError) -> Result<SessionError, PermanentError> {
+    fn retry_or_give_up(&mut self, error: PermanentError) -> Result<SessionError, PermanentError> {
         self.refusals += 1;
         let once_worked = self.epoch > 0;
         if once_worked && self.refusals < REFUSALS_MAX && error.may_pass_at_a_restart() {
@@ -345,11 +345,11 @@ impl<D: Dial> Supervisor<D> {
         });
     }
 
-    fn tell_outage(&mut self, error: &SessionError) -> Duration {
+    fn report_outage(&mut self, error: &SessionError) -> Duration {
         let reason = with_causes(error);
         let wait = self.backoff.next_wait();
         let wait_ms = saturating_ms(wait);
-        if std::mem::replace(&mut self.outage_told, true) {
+        if std::mem::replace(&mut self.outage_reported, true) {
             debug!(reason, wait_ms, "broker still unreachable");
         } else {
             warn!(reason, wait_ms, "broker unreachable, retrying");
@@ -361,10 +361,10 @@ impl<D: Dial> Supervisor<D> {
         wait
     }
 
-    fn tell_recovery(&mut self, session: &LiveSession) {
+    fn report_recovery(&mut self, session: &LiveSession) {
         self.refusals = 0;
         let broker = session.session.broker();
-        if std::mem::replace(&mut self.outage_told, false) {
+        if std::mem::replace(&mut self.outage_reported, false) {
             info!(
                 name = broker.name,
                 version = broker.version,
@@ -376,11 +376,16 @@ impl<D: Dial> Supervisor<D> {
 }
 
 /// Looks now and then whether the topology is still there, so that a deleted queue is never silent.
-async fn patrol(session: &LiveSession, inner: &Inner) -> SessionError {
+async fn check_topology(session: &LiveSession, inner: &Inner) -> SessionError {
     loop {
-        sleep(PATROL_PERIOD).await;
+        sleep(TOPOLOGY_CHECK_PERIOD).await;
         let topology = inner.topology();
-        if let Err(error) = within("the topology check", session.session.patrol(&topology)).await {
+        if let Err(error) = within(
+            "the topology check",
+            session.session.check_topology(&topology),
+        )
+        .await
+        {
             return error;
         }
     }

@@ -13,8 +13,8 @@
 
 mod backend;
 mod backoff;
+mod delivery_counts;
 mod error;
-mod gauge;
 mod headers;
 mod ids;
 mod intake;
@@ -57,7 +57,7 @@ pub(in crate::bus) trait Session: Send + Sync + 'static {
     async fn declare(&self, topology: &Topology) -> Result<(), ConnectError>;
 
     /// Looks whether everything declared is still there.
-    async fn patrol(&self, topology: &Topology) -> Result<(), SessionError>;
+    async fn check_topology(&self, topology: &Topology) -> Result<(), SessionError>;
 
     /// Opens the way out to a topic. `routed` says whether the topic has any group.
     async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, SessionError>;
@@ -89,9 +89,9 @@ pub(in crate::bus) enum GroupStats {
     #[cfg(feature = "nats")]
     Unacked {
         /// Messages that were not delivered yet.
-        fresh: u64,
+        pending: u64,
         /// Messages that were delivered and not acknowledged, whether somebody holds them or not.
-        delivered: u64,
+        ack_pending: u64,
     },
 }
 
@@ -127,7 +127,8 @@ pub(in crate::bus) trait Inlet: Send {
     async fn next(&mut self) -> Result<Event, SessionError>;
 
     /// Allows deliveries until `held` of the window are in use; called whenever `held` changes.
-    async fn admit(&mut self, held: usize, delayed: usize) -> Result<(), SessionError>;
+    async fn update_credit(&mut self, unsettled: usize, delayed: usize)
+    -> Result<(), SessionError>;
 
     /// Settles tags that are held; all of them are forgotten afterwards.
     async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), SessionError>;
@@ -136,7 +137,7 @@ pub(in crate::bus) trait Inlet: Send {
     fn delays_retries(&self) -> bool;
 
     /// Tells the broker that the held tags are still being worked on.
-    async fn renew(&mut self) -> Result<(), SessionError>;
+    async fn extend_leases(&mut self) -> Result<(), SessionError>;
 
     /// Asks for nothing more.
     async fn stop(&mut self) -> Result<(), SessionError>;
@@ -152,16 +153,16 @@ pub(in crate::bus) trait Inlet: Send {
 #[derive(Debug)]
 pub(in crate::bus) enum Event {
     /// A delivery came.
-    Arrival(Arrival),
-    /// Nothing came, but there is something to do: [`Inlet::admit`] is to be called.
-    Turn,
+    Delivery(BrokerDelivery),
+    /// Nothing came, but there is something to do: [`Inlet::update_credit`] is to be called.
+    Wake,
     /// After [`Inlet::stop`]: nothing more can come.
     End,
 }
 
 /// A delivery as the broker gave it.
 #[derive(Debug)]
-pub(in crate::bus) struct Arrival {
+pub(in crate::bus) struct BrokerDelivery {
     /// Unique within the inlet.
     pub(in crate::bus) tag: u64,
     /// What was published.

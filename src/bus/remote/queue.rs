@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::gauge::Part;
+use super::delivery_counts::SubscriptionCount;
 use crate::bus::{BusError, Delivery};
 
 /// Shared by one intake and one subscription.
@@ -26,18 +26,18 @@ struct State {
     epoch: u64,
     waiting: VecDeque<Delivery>,
     /// Deliveries of this epoch in the consumer's hands.
-    out: Part,
+    handed_out: SubscriptionCount,
     stopped: bool,
     failure: Option<BusError>,
     failed: bool,
 }
 
 impl DeliveryQueue {
-    pub(super) fn new(window: usize, out: Part) -> Self {
+    pub(super) fn new(window: usize, handed_out: SubscriptionCount) -> Self {
         let state = State {
             epoch: 0,
             waiting: VecDeque::new(),
-            out,
+            handed_out,
             stopped: false,
             failure: None,
             failed: false,
@@ -50,23 +50,23 @@ impl DeliveryQueue {
     }
 
     /// Begins a new epoch: what waits is void.
-    pub(super) fn renew(&self, epoch: u64) {
+    pub(super) fn reset(&self, epoch: u64) {
         let mut state = self.lock();
         state.epoch = epoch;
         state.waiting.clear();
-        state.out.set(0);
+        state.handed_out.set(0);
     }
 
-    pub(super) fn put(&self, delivery: Delivery) {
+    pub(super) fn push(&self, delivery: Delivery) {
         self.lock().waiting.push_back(delivery);
         self.changed.notify_one();
     }
 
     /// So many of this epoch's deliveries came back.
-    pub(super) fn returned(&self, count: usize) {
+    pub(super) fn settled(&self, count: usize) {
         let mut state = self.lock();
-        let left = state.out.get().saturating_sub(count);
-        state.out.set(left);
+        let left = state.handed_out.get().saturating_sub(count);
+        state.handed_out.set(left);
         drop(state);
         self.changed.notify_one();
     }
@@ -98,10 +98,10 @@ impl DeliveryQueue {
     ) -> Result<Vec<Delivery>, BusError> {
         let max = max.max(1);
         loop {
-            match self.first() {
-                First::There => {}
-                First::Ended(outcome) => return outcome,
-                First::NotYet => {
+            match self.readiness() {
+                Readiness::Ready => {}
+                Readiness::Ended(outcome) => return outcome,
+                Readiness::Empty => {
                     self.changed.notified().await;
                     continue;
                 }
@@ -122,31 +122,31 @@ impl DeliveryQueue {
         }
     }
 
-    fn first(&self) -> First {
+    fn readiness(&self) -> Readiness {
         let mut state = self.lock();
         if state.failed {
-            First::Ended(Err(state.failure.take().unwrap_or(BusError::Closed)))
+            Readiness::Ended(Err(state.failure.take().unwrap_or(BusError::Closed)))
         } else if state.stopped {
-            First::Ended(Ok(Vec::new()))
-        } else if state.waiting.is_empty() || state.out.get() >= self.window {
-            First::NotYet
+            Readiness::Ended(Ok(Vec::new()))
+        } else if state.waiting.is_empty() || state.handed_out.get() >= self.window {
+            Readiness::Empty
         } else {
-            First::There
+            Readiness::Ready
         }
     }
 
     fn has_enough(&self, max: usize) -> bool {
         let state = self.lock();
-        let room = self.window.saturating_sub(state.out.get());
+        let room = self.window.saturating_sub(state.handed_out.get());
         state.stopped || state.failed || state.waiting.len() >= max.min(room)
     }
 
     fn take_now(&self, max: usize) -> Vec<Delivery> {
         let mut state = self.lock();
-        let room = self.window.saturating_sub(state.out.get());
+        let room = self.window.saturating_sub(state.handed_out.get());
         let count = state.waiting.len().min(max).min(room);
-        let out = state.out.get() + count;
-        state.out.set(out);
+        let handed_out = state.handed_out.get() + count;
+        state.handed_out.set(handed_out);
         state.waiting.drain(..count).collect()
     }
 
@@ -155,8 +155,8 @@ impl DeliveryQueue {
     }
 }
 
-enum First {
-    There,
-    NotYet,
+enum Readiness {
+    Ready,
+    Empty,
     Ended(Result<Vec<Delivery>, BusError>),
 }

@@ -74,7 +74,7 @@ impl DeadLetterWriter {
     }
 
     /// Publishes letters and waits until they are stored.
-    pub(super) async fn bury(&mut self, letters: Vec<Message>) -> Result<(), BusError> {
+    pub(super) async fn write(&mut self, letters: Vec<Message>) -> Result<(), BusError> {
         if letters.is_empty() {
             return Ok(());
         }

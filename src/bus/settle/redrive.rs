@@ -57,7 +57,7 @@ async fn send_back(
     let count = batch.len() as u64;
     let (messages, acks): (Vec<_>, Vec<_>) = batch
         .into_iter()
-        .map(|d| (revived(d.message, group), (d.token, Disposition::Ack)))
+        .map(|d| (redriven(d.message, group), (d.token, Disposition::Ack)))
         .unzip();
     let receipt = publisher.publish(messages).await?;
     receipt.await.map_err(|_| BusError::Closed)?;
@@ -66,7 +66,7 @@ async fn send_back(
 }
 
 /// The letter as a message of its group. When it first died stays on it, in case it dies again.
-fn revived(letter: Message, group: &str) -> Message {
+fn redriven(letter: Message, group: &str) -> Message {
     let id = derived_id(letter.id, "redrive", &letter.body);
     let mut headers = letter.headers;
     for name in [

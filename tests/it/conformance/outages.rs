@@ -636,7 +636,7 @@ pub(super) async fn a_letter_written_twice_is_recognisable(ctx: &Ctx) {
             reason: "bad".to_owned(),
             attempts: 1,
         };
-        worker.bury(vec![letter]).await.expect("buried");
+        worker.dead_letter(vec![letter]).await.expect("buried");
         drop(worker);
     }
     let mut graves = consumer(&bus, &dead_topic(SOLO, G), DEAD_GROUP, 8).await;

@@ -12,42 +12,45 @@ use parking_lot::Mutex;
 
 /// Deliveries of one group.
 #[derive(Debug, Default)]
-pub(super) struct Gauge {
+pub(super) struct DeliveryCounts {
     /// Taken in and not settled.
-    pub(super) held: AtomicU64,
+    pub(super) unsettled: AtomicU64,
     /// Of those, in a consumer's hands.
-    pub(super) out: AtomicU64,
+    pub(super) handed_out: AtomicU64,
 }
 
-impl Gauge {
+impl DeliveryCounts {
     /// Held, and of those in a consumer's hands.
     pub(super) fn read(&self) -> (u64, u64) {
-        let held = self.held.load(Ordering::Relaxed);
-        (held, self.out.load(Ordering::Relaxed).min(held))
+        let unsettled = self.unsettled.load(Ordering::Relaxed);
+        (
+            unsettled,
+            self.handed_out.load(Ordering::Relaxed).min(unsettled),
+        )
     }
 }
 
-/// One subscription's part of a gauge; gone with the subscription.
+/// One subscription's part of a count; gone with the subscription.
 #[derive(Debug)]
-pub(super) struct Part {
-    whole: Arc<Gauge>,
-    field: fn(&Gauge) -> &AtomicU64,
+pub(super) struct SubscriptionCount {
+    whole: Arc<DeliveryCounts>,
+    field: fn(&DeliveryCounts) -> &AtomicU64,
     value: usize,
 }
 
-impl Part {
-    pub(super) fn held(whole: Arc<Gauge>) -> Self {
+impl SubscriptionCount {
+    pub(super) fn unsettled(whole: Arc<DeliveryCounts>) -> Self {
         Self {
             whole,
-            field: |gauge| &gauge.held,
+            field: |counts| &counts.unsettled,
             value: 0,
         }
     }
 
-    pub(super) fn out(whole: Arc<Gauge>) -> Self {
+    pub(super) fn handed_out(whole: Arc<DeliveryCounts>) -> Self {
         Self {
             whole,
-            field: |gauge| &gauge.out,
+            field: |counts| &counts.handed_out,
             value: 0,
         }
     }
@@ -68,7 +71,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for SubscriptionCount {
     fn drop(&mut self) {
         self.set(0);
     }
@@ -76,13 +79,13 @@ impl Drop for Part {
 
 /// Every group that this process has subscribed to.
 #[derive(Debug, Default)]
-pub(super) struct Gauges(Mutex<HashMap<(String, String), Arc<Gauge>>>);
+pub(super) struct DeliveryCountsByGroup(Mutex<HashMap<(String, String), Arc<DeliveryCounts>>>);
 
-impl Gauges {
-    pub(super) fn of(&self, topic: &str, group: &str) -> Arc<Gauge> {
-        let mut gauges = self.0.lock();
+impl DeliveryCountsByGroup {
+    pub(super) fn of(&self, topic: &str, group: &str) -> Arc<DeliveryCounts> {
+        let mut groups = self.0.lock();
         Arc::clone(
-            gauges
+            groups
                 .entry((topic.to_owned(), group.to_owned()))
                 .or_default(),
         )
