@@ -1,4 +1,4 @@
-//! Wall time as a value that is handed in, never read from inside.
+//! Wall time as a value that is passed in: no other module reads the system's clock.
 //!
 //! Promise: under tokio's paused time the clock follows virtual time, so that a simulation of an hour takes
 //! milliseconds and the same seed gives the same bytes. Deliberately absent: time zones, formatting, leap seconds.

@@ -5,7 +5,7 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The exit code of a process that was told twice to stop: 128 + SIGINT.
+/// The exit code after a second signal: 128 + SIGINT.
 const EXIT_SECOND_SIGNAL: i32 = 130;
 
 /// Starts to listen and returns the token that the first signal cancels.

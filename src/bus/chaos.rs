@@ -1,6 +1,6 @@
-//! A backend that misbehaves as brokers may: seeded, for simulations.
+//! A backend that misbehaves as brokers may, by a seed: for simulations, and only with the feature `testing`.
 //!
-//! Promise: it breaks none of the bus's promises 1 to 4; it only makes the legal happen often. Messages are sent twice
+//! Promise: it breaks none of the bus's promises 1 to 4; it only makes often what may happen. Messages are sent twice
 //! (as after a lost confirm), everything takes a while, receipts come late, deliveries are taken back before they
 //! are handed out (as by a consumer that died with them), and consumers die and are replaced, which makes their
 //! tokens stale. The same seed on the same runtime does the same.
@@ -196,7 +196,7 @@ struct ChaosSubscription {
     window: usize,
     rng: FaultRng,
     epochs: Arc<AtomicU64>,
-    /// This life; its tokens carry it.
+    /// Raised by each crash; the tokens carry it.
     epoch: u64,
     next_tag: u64,
     handed_out: BTreeMap<u64, Token>,
@@ -232,7 +232,7 @@ impl ChaosSubscription {
         Ok(self.inner.insert(inner))
     }
 
-    /// Deals what came into what is handed out and what is taken back.
+    /// Divides what came into what is handed out and what is revoked.
     fn sort_batch(&mut self, batch: Vec<Delivery>) {
         for delivery in batch {
             if self.rng.happens(self.rng.faults.revoke) {

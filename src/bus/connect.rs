@@ -25,7 +25,7 @@ use crate::clock::Clock;
 /// # Errors
 /// [`BusError::Url`] when the URL is not one of ours or this build lacks its backend, [`BusError::Tls`] when the files
 /// of `[bus.tls]` do not go with it, [`BusError::PasswordFile`] when the file of the password cannot be used; otherwise
-/// what the backend says at once: refused credentials, a directory that is in use.
+/// what the backend reports at its first try: refused credentials, a directory that is in use.
 pub async fn connect(config: &Config, clock: Clock, seed: u64) -> Result<Arc<dyn Bus>, BusError> {
     let url = password::with_password(config)?;
     let (scheme, rest) = url

@@ -1,7 +1,8 @@
 //! What can go wrong on a bus, by meaning and not by backend.
 //!
 //! What passes by itself (a lost link, a full window) never leaves a backend: it waits and resumes. What is left here
-//! needs somebody: a wrong setting, a message that can never fit, a bus that was closed. Causes are kept to the last.
+//! needs a person: a wrong setting, a message that can never fit, a bus that was closed. Every cause is kept, to the
+//! bottom of the chain.
 
 use std::{error::Error as StdError, io, path::PathBuf, sync::Arc};
 
@@ -94,7 +95,7 @@ pub enum BusError {
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// Anything that should not happen; the cause says what did.
+    /// Anything that should not happen; the cause shows what did.
     #[error("bus failed: {context}")]
     Fatal {
         /// What was being done.

@@ -10,7 +10,7 @@
 //! | `residual_bus_redelivered_total` | topic, group | deliveries with an attempt above 1 |
 //! | `residual_bus_settled_total` | topic, group, verdict | `ack`, `retry`, `dead`, `release`, as asked |
 //! | `residual_bus_stale_total` | topic, group | tokens that came too late |
-//! | `residual_bus_buried_total` | topic, group | parts of deliveries in the dead letters |
+//! | `residual_bus_buried_total` | topic, group | parts of deliveries that went to the dead letters |
 //!
 //! Promise: it changes nothing that the bus does. A receipt that nobody awaits is not counted as confirmed.
 

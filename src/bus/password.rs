@@ -1,7 +1,8 @@
 //! The broker's password from a file, so that it stands in no command line, no environment and no settings file.
 //!
-//! Promise: what is read here goes into the URL that [`super::connect()`] hands to a backend, and nowhere else; no error
-//! tells it. Deliberately absent: looking at the file again later; a changed password is taken up at the next start.
+//! Promise: what is read here goes into the URL that [`super::connect()`] hands to a backend, and nowhere else; no
+//! error contains it. Deliberately absent: reading the file again later; a changed password is used from the next start
+//! on.
 
 use std::{
     io::{self, Read},
@@ -12,7 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{BusError, Config, redact::redact};
 
-/// Nobody's password is longer; a file that is was named by mistake.
+/// No password is longer; a larger file was named by mistake.
 const BYTES_MAX: u64 = 4_096;
 
 /// Everything but letters, digits and `-._~` is escaped, so that no password is mistaken for a part of the URL.

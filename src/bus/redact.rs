@@ -1,6 +1,7 @@
 //! Bus URLs without their secrets, for everything that is shown: errors, logs, pages.
 //!
-//! Deliberately absent: understanding the URL. It may be one that no backend accepts, and is still shown in the refusal.
+//! Deliberately absent: understanding the URL. It may be one that no backend accepts, and is still shown in the
+//! refusal.
 
 /// The URL with `***` in place of what could be a secret: the password, or the token of a NATS URL.
 #[must_use]
@@ -9,7 +10,7 @@ pub fn redact(url: &str) -> String {
         return url.to_owned();
     };
     let (authority, path) = match rest.find(['/', '?', '#']) {
-        // A password may hold a slash that somebody forgot to escape: what is before the last @ is hidden.
+        // A password may hold a slash that somebody forgot to escape: everything before the last @ is hidden.
         Some(end) if !rest[end..].contains('@') => rest.split_at(end),
         _ => (rest, ""),
     };

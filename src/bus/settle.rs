@@ -4,11 +4,11 @@
 //! - `Dead` is a copy in `TOPIC.GROUP.dead`, confirmed, then an ack: never neither. While the dead letters cannot be
 //!   written the original is kept, and the settling waits.
 //! - A delivery past [`Config::attempts_max`] is dead-lettered without being handed out.
-//! - A delivery that came back is handed out alone, and a new consumer holds one delivery at a time until it has
-//!   seen a fresh one. So a record that kills its consumer is counted alone: its neighbours are not on loan with it
-//!   the next time, also on brokers that count what was only prefetched.
-//!   The price: whoever needs several deliveries at once before it settles any waits in `recv` until a fresh one
-//!   comes, as with a full window.
+//! - A delivery that came back is handed out alone, and a new consumer has one delivery at a time until it has seen
+//!   one at its first try. So a message that kills its consumer is counted alone: the next time its neighbours are not
+//!   delivered with it, not even on brokers that count what was only prefetched.
+//!   The price: a consumer that needs several deliveries before it settles any waits in `recv` until one at its first
+//!   try comes, as with a full window.
 //! - A dead letter that is redriven is processed by its own group only; the others ack it unseen.
 
 mod consumer;

@@ -1,7 +1,7 @@
 //! TLS towards a broker: whom to trust and who we are, by PEM files.
 //!
-//! Promise: where `[bus.tls]` is set nothing is sent in the clear, and a file that cannot be used is told by name with
-//! the mend. The files are read for every connection, so the next one takes up a renewed certificate.
+//! Promise: where `[bus.tls]` is set nothing is sent in the clear. The error about a file that cannot be used names the
+//! file and the remedy. The files are read for every connection, so the next one uses a renewed certificate.
 //!
 //! Deliberately absent: switching the verification off; keys with a password.
 
@@ -69,7 +69,7 @@ fn refused(reason: String, remedy: &str) -> BusError {
     }
 }
 
-/// Without TLS no error is about it.
+/// In a build without TLS no error is about TLS.
 #[cfg(all(not(feature = "tls"), any(feature = "rabbitmq", feature = "nats")))]
 pub(in crate::bus) fn refusal(
     _error: &(dyn std::error::Error + 'static),

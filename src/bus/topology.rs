@@ -62,7 +62,7 @@ impl Topology {
         self.topics.iter().find(|topic| topic.name == name)
     }
 
-    /// Every group with the topic whose messages it works on; those of dead letters only keep.
+    /// Every group with the topic whose messages it works on; the groups of dead letters only keep theirs.
     pub fn working_groups(&self) -> impl Iterator<Item = (&str, &str)> {
         self.topics
             .iter()

@@ -203,7 +203,7 @@ fn json_record<B: Body>(record: &Record<B>) -> JsonRecordOut<'_> {
 /// Takes a frame apart. An empty content type is read as JSON, as the original's clients send none.
 ///
 /// # Errors
-/// When not even the records can be told apart; a bad record alone is in [`Decoded::malformed`].
+/// When the frame cannot be split into records; a single bad record is in [`Decoded::malformed`] instead.
 pub fn decode<B: Body>(content_type: &str, body: &[u8]) -> Result<Decoded<B>, FrameError> {
     let decoded = match media_type(content_type) {
         Some(Encoding::Postcard) => decode_postcard(body, POSTCARD, parse_record),

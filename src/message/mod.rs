@@ -34,7 +34,7 @@ pub struct Record<B> {
     pub body: B,
 }
 
-/// The body of a record: says which topic it travels on and how it looks on the wire.
+/// The body of a record: which topic it travels on, and how it looks on the wire.
 pub trait Body: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The topic that carries it.
     const TOPIC: &'static str;
@@ -77,7 +77,7 @@ pub struct Features(pub Vec<f64>);
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Truth(pub f64);
 
-/// The model's answer. Two words, so that a stream of numbers does not pay for what only classifiers have.
+/// The model's answer. Two machine words, so that a stream of numbers does not pay for what only classifiers have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     /// A number, or a label as a number.

@@ -1,4 +1,4 @@
-//! The broker proper: its topics, its clients, and what closing means.
+//! The broker itself: its topics, its clients, and what happens when they close.
 //!
 //! Promise: a declaration either holds as a whole or changes nothing. When the last client is closed the broker shuts
 //! down: what was sent is stored, the file is released.
@@ -28,7 +28,7 @@ pub(super) struct Broker {
     topics: Mutex<BTreeMap<String, Arc<Topic>>>,
     pub(super) store: Option<Store>,
     pub(super) link: watch::Receiver<Link>,
-    /// Numbers for clients and for the lives of subscriptions; no two are equal.
+    /// Numbers for clients and for the epochs of subscriptions; no two are equal.
     numbers: AtomicU64,
     clients: AtomicU64,
 }
@@ -153,7 +153,7 @@ impl Client {
         Ok(())
     }
 
-    /// Leaves the broker; the deliveries of its subscriptions come back. Returns whether it was the last client.
+    /// Leaves the broker; the deliveries of its subscriptions come back. Returns whether this was the last client.
     fn leave(&self) -> bool {
         if self.left.swap(true, Ordering::AcqRel) {
             return false;
@@ -165,7 +165,7 @@ impl Client {
         self.broker.clients.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// Flushes and leaves; the last client takes the store with it.
+    /// Flushes and leaves; the last client shuts the store down.
     pub(super) async fn close(&self) -> Result<(), BusError> {
         if let Some(store) = &self.broker.store {
             store.flush().await?;

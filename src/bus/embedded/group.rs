@@ -1,8 +1,8 @@
 //! One consumer group of one topic, as a state machine without clock, lock or disk.
 //!
-//! Promise: each message of the group is in exactly one of five places: not yet reached by the cursor, to be redelivered,
-//! delayed, held by one member, or done. Whatever a member held comes back when the member leaves. Everything is
-//! kept in ordered maps, so the same calls give the same deliveries.
+//! Promise: each message of the group is in exactly one of five places: not yet reached by the cursor, to be
+//! redelivered, delayed, held by one member, or done. Whatever a member held comes back when the member leaves.
+//! Everything is kept in ordered maps, so the same calls give the same deliveries.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! The handle on the disk: what the broker asks to be stored, and when it knows that it is.
+//! The broker's end of the disk: sends operations to the writer's thread and learns when they are stored.
 //!
 //! Promise: jobs are stored in the order in which they were asked for, and each answer comes after the fsync of the
 //! commit that holds it. The queue is bounded by what asks: windows of publishers, batches of consumers.
@@ -21,7 +21,7 @@ use super::{
     topic::{SettleOutcome, Topic},
 };
 
-/// An operation with whom to tell.
+/// An operation, with what becomes free and who is answered once it is stored.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) op: Op,
@@ -108,7 +108,7 @@ impl Store {
         self.submit(op, Vec::new())
     }
 
-    /// Sends the topics off; the future says when they are stored.
+    /// Sends the topics off; the future resolves when they are stored.
     pub(super) fn save_topics(
         &self,
         topics: &[Arc<Topic>],

@@ -1,8 +1,7 @@
 //! A member of a group of the embedded broker.
 //!
-//! Promise: what a living subscription holds is its own for as long as it lives: there is no lease to run out. When
-//! it is dropped, everything it held is back with the group in the same instant, counted as a try; when it is
-//! closed, uncounted.
+//! Promise: a subscription keeps what it was given until it settles it: there is no lease to run out. When it is
+//! dropped, all of it is back with the group in the same instant, counted as a try; when it is closed, uncounted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +25,7 @@ pub(super) struct EmbeddedSubscription {
     client: Arc<Client>,
     topic: Arc<Topic>,
     wakeup: Arc<Notify>,
-    /// The group's place in the topic, and this member's name in it.
+    /// The group's index in the topic, and this member's epoch in the group.
     member: (usize, u64),
     window: usize,
     stopped: bool,
@@ -83,7 +82,7 @@ impl EmbeddedSubscription {
         self.topic.lock().groups[group].held_by(epoch) < self.window
     }
 
-    /// Waits until a look at the group is worth it.
+    /// Waits until the group may have something for this member.
     async fn wait(&self, due: Option<Instant>) -> Result<(), BusError> {
         let has_room = self.has_room();
         tokio::select! {
@@ -109,7 +108,7 @@ impl EmbeddedSubscription {
         if let Some(store) = &self.client.broker.store
             && !uncounted.is_empty()
         {
-            // A store that is gone has nothing to put on record.
+            // A store that was shut down records nothing any more.
             let recorded = store.record_attempts(self.topic.id, self.member.0, uncounted);
             drop(recorded.await);
         }

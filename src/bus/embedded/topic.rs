@@ -53,7 +53,7 @@ struct Entry {
     charged: u32,
 }
 
-/// A message with its number and the room it took.
+/// A message with its number and the bytes that it was charged.
 #[derive(Clone, Debug)]
 pub(super) struct AppendedMessage {
     pub(super) seq: u64,
@@ -61,7 +61,7 @@ pub(super) struct AppendedMessage {
     pub(super) charged: u32,
 }
 
-/// What settling a batch did, for the caller's count and for the store.
+/// What settling a batch did: the counts for the caller, the rest for the store.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SettleOutcome {
     pub(super) ok: usize,
@@ -101,8 +101,8 @@ impl Topic {
 
     /// The permits that a message takes: never more than the topic has, so that every message can pass alone.
     pub(super) fn charge(&self, message: &Message) -> u32 {
-        let words: usize = message.headers.iter().map(|(k, v)| k.len() + v.len()).sum();
-        let size = message.body.len() + message.content_type.len() + words + OVERHEAD_BYTES;
+        let headers: usize = message.headers.iter().map(|(k, v)| k.len() + v.len()).sum();
+        let size = message.body.len() + message.content_type.len() + headers + OVERHEAD_BYTES;
         let most = u32::try_from(self.bytes_max).unwrap_or(u32::MAX);
         u32::try_from(size).unwrap_or(u32::MAX).min(most)
     }
@@ -169,7 +169,7 @@ impl Topic {
         state.entries.insert(seq, entry);
     }
 
-    /// Puts a message back after a restart; so many groups still wait for it.
+    /// Puts a message back after a restart; `groups_left` groups still wait for it.
     pub(super) fn restore(&self, seq: u64, message: Message, groups_left: usize) {
         let wanted = self.charge(&message);
         let charged = match self.free_bytes.try_acquire_many(wanted) {
@@ -187,7 +187,7 @@ impl Topic {
         self.lock().entries.insert(seq, entry);
     }
 
-    /// Hands messages to a member, as many as its window allows; and says when the next delayed one is due.
+    /// Hands messages to a member, as many as its window allows. Returns, too, when the next delayed one is due.
     pub(super) fn deliver(
         &self,
         (group, epoch): (usize, u64),

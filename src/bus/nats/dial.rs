@@ -41,7 +41,7 @@ pub(super) struct NatsDial {
     lease: Duration,
     tls: TlsConfig,
     body_max: Arc<AtomicUsize>,
-    /// Says once what an old server is not to be trusted with.
+    /// Logs once that an old server may lose messages.
     warning: Once,
 }
 
@@ -114,7 +114,7 @@ impl NatsDial {
         })
     }
 
-    /// The files of `[bus.tls]`; which of them are used is the URL's and the server's business.
+    /// The files of `[bus.tls]`; whether they are used depends on the URL and the server.
     fn files(&self) -> ConnectOptions {
         let mut options = ConnectOptions::new();
         if let Some(file) = &self.tls.ca_file {
@@ -132,7 +132,7 @@ impl Dial for NatsDial {
     async fn dial(&self) -> Result<Box<dyn Session>, ConnectError> {
         #[cfg(feature = "tls")]
         if self.servers.iter().any(ServerAddr::tls_required) {
-            // The client reads the files itself, and tells less about one that it cannot use.
+            // The client reads the files itself, but reports less about one that it cannot use.
             client_config(&self.tls).await?;
         }
         let lost = watch::Sender::new(None);
@@ -224,8 +224,8 @@ async fn file_login(url: &str, query: &str) -> Result<Option<Login>, BusError> {
     Ok(login)
 }
 
-/// Reads for each connection, so that the next one takes up a renewed secret. While it is being replaced it may be
-/// away for a moment.
+/// Reads for each connection, so that the next one uses a renewed secret. While the file is being replaced it may be
+/// missing for a moment, which is a transient error.
 async fn read_again(file: &str) -> Result<String, ConnectError> {
     let read = tokio::fs::read_to_string(file).await;
     read.map_err(|error| SessionError::failed(format!("reading `{file}`"), error).into())

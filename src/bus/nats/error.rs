@@ -29,7 +29,8 @@ struct PullStatus {
     description: String,
 }
 
-/// The error that an event of the connection means for its session, if any. Such a session ends; the link opens another.
+/// The error that an event of the connection means for its session, if any. Such a session ends; the link opens
+/// another.
 pub(super) fn event_error(event: &Event) -> Option<SessionError> {
     use SessionErrorKind::{Ended, Failed, Forbidden, Lost};
     Some(match event {

@@ -1,12 +1,17 @@
-//! Pulling from a durable consumer with credits that are counted here.
+//! Pulls from a durable consumer, with credit that is counted here.
 //!
-//! What was requested and has not come, plus what is unsettled, never exceeds the window. A pull lives half a second: its
-//! end is the broker's sign of life, and after a stop the last of them tells that nothing more is on its way.
+//! What was requested and has not come, plus what is unsettled, never exceeds the window. A pull expires after half a
+//! second, which the broker reports by a status: that is the sign that the broker still answers, and after a stop the
+//! status of the last pull shows that nothing more is on its way.
 //!
-//! Server 2.9.10 loses sight of a redelivery that meets the end of the only pull: it comes back when its lease is over,
-//! not before. So two pulls of half a window stand at a time and end a while apart, and what is given back after a stop
-//! is said a moment after our last pull has ended: an open pull of ours would get it again at once, and the pulls of
-//! members that began together end together.
+//! # Two pulls at a time
+//! Server 2.9.10 loses sight of a redelivery that coincides with the end of the only open pull: the message comes back
+//! when its lease runs out, and not before. So there are two open pulls of half a window each, whose ends lie apart.
+//!
+//! # Giving back after a stop
+//! A message that is given back while a pull of ours is still open would be delivered to that very pull. So it is given
+//! back a moment after our last pull has ended (`deferred`). The moment is there because members that began together
+//! have pulls that end together.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write, time::Duration};
 
@@ -31,19 +36,19 @@ use crate::bus::{
 /// How long the broker keeps a pull that it cannot fill.
 const PULL_EXPIRES: Duration = Duration::from_millis(500);
 
-/// A pull that would end this close to another lives half as long.
+/// A pull that would end this close to the end of another one is made half as long.
 const PULL_ENDS_APART: Duration = Duration::from_millis(150);
 
 /// How long past its end a pull may stay unanswered before the session counts as lost.
 const PULL_GRACE: Duration = Duration::from_secs(5);
 
-/// Pulls whose size is known in case the broker turns them away, which it does at once.
+/// Pulls whose size is remembered, in case the broker rejects them. It does so at once, so few are enough.
 const OPEN_PULLS_MAX: usize = 64;
 
-/// Time from the end of the last pull to the return of what is given back.
+/// Wait from the end of the last pull until what is given back is sent.
 const GIVE_BACK_WAIT: Duration = Duration::from_millis(100);
 
-/// Wait after the broker turned a pull away.
+/// Wait after the broker rejected a pull.
 const REJECTED_WAIT: Duration = Duration::from_millis(250);
 
 /// See [`Inlet`].
@@ -54,17 +59,18 @@ pub(super) struct NatsInlet {
     next_subject: String,
     info_subject: String,
     window: usize,
-    /// Messages that the broker may still send. Which pull it counts one on is its own affair, and differs by version.
+    /// Messages that the broker may still send. They are counted over all pulls, as the versions of the server differ
+    /// in which pull they fill first.
     requested: usize,
     pulls: BTreeMap<u64, Pull>,
-    /// When nothing was requested any more.
+    /// When the last request was answered.
     pulls_ended: Instant,
     next_pull: u64,
     pull_not_before: Option<Instant>,
     next_tag: u64,
     /// Where each unsettled delivery is acknowledged, and its place in the stream.
     replies: BTreeMap<u64, (Subject, u64)>,
-    /// Given back after a stop, to be said when no pull is open any more.
+    /// Given back after a stop, to be sent when no pull is open any more.
     deferred: Vec<(Subject, Bytes)>,
     sweeper: Sweeper,
     stopped: bool,
@@ -129,7 +135,7 @@ impl NatsInlet {
             .map_err(|error| SessionError::failed("the pull", error))
     }
 
-    /// So many of those requested have come, or never will.
+    /// So many of the requested messages have come, or will not come any more.
     fn count_answered(&mut self, count: usize) {
         self.requested = self.requested.saturating_sub(count);
         if self.requested == 0 {
@@ -188,7 +194,7 @@ impl NatsInlet {
         if !self.deferred.is_empty() {
             sleep_until(self.pulls_ended + GIVE_BACK_WAIT).await;
         }
-        // One that is said twice because this was dropped half-way does no harm.
+        // If this is dropped half-way one of them is sent twice, which does no harm.
         while let Some((reply, payload)) = self.deferred.last().cloned() {
             let sent = self.client.publish(reply, payload).await;
             sent.map_err(|error| SessionError::failed("the settlement", error))?;
@@ -297,7 +303,7 @@ impl Inlet for NatsInlet {
     }
 
     async fn flush(&mut self) -> Result<(), SessionError> {
-        // An answer proves that the server has read every acknowledgement before the question.
+        // The server reads in order, so its answer proves that it has read every acknowledgement sent before.
         let count_answered = self.client.request(self.info_subject.clone(), Bytes::new());
         count_answered
             .await
@@ -316,7 +322,7 @@ fn malformed(what: impl Into<Cow<'static, str>>) -> SessionError {
     SessionError::new(SessionErrorKind::Malformed, what)
 }
 
-/// How long a pull lives that begins now, where the last of the others ends then.
+/// The lifetime of a pull that begins now, given the end of the last of the others.
 fn lifetime(now: Instant, other_end: Option<Instant>) -> Duration {
     match other_end {
         Some(end) if end + PULL_ENDS_APART > now + PULL_EXPIRES => PULL_EXPIRES / 2,

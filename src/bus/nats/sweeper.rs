@@ -1,16 +1,16 @@
-//! Frees what every group is done with.
+//! Deletes the messages that every group has acknowledged.
 //!
-//! A stream with interest retention does this by itself, and wrongly: restarted under load, server 2.9.10 took messages
-//! for acknowledged that no consumer had seen, and dropped them (6 of 6 runs lost confirmed messages, by SIGTERM as by
-//! `kill -9`; with limits retention none did). So streams keep everything, and what all groups have acknowledged without
-//! a gap is deleted by whoever acknowledges, five times a second and when it leaves. Message by message: a purge of the
-//! stream makes this server forget what its consumers have not acknowledged yet.
+//! A stream with interest retention does this by itself, but not safely: restarted under load, server 2.9.10 took
+//! messages for acknowledged that no consumer had seen, and dropped them (6 of 6 runs lost confirmed messages, by
+//! SIGTERM as by `kill -9`; with limits retention none did). So streams keep everything, and what all groups have
+//! acknowledged without a gap is deleted by whoever acknowledges, five times a second and at the end. Message by
+//! message: a purge of the stream makes this server forget what its consumers have not acknowledged yet.
 //!
-//! Promise: nothing is deleted that a group of the topic has not acknowledged in this run of the server. A consumer of an
-//! earlier run belongs to somebody who has not come back yet, so nothing is deleted while there is one. A topic of one
-//! group is freed of each message that is acknowledged; one of several groups up to the first that some group still
-//! holds, so that one delivery which stays unsettled keeps what came after it. The price: what was acknowledged a
-//! moment before the server was restarted, or behind such a gap, is delivered again.
+//! Promise: nothing is deleted that a group of the topic has not acknowledged in this run of the server. A consumer of
+//! an earlier run belongs to a group whose members have not come back yet, so nothing is deleted while there is one. If
+//! a topic has one group, each acknowledged message is deleted. If it has several, everything up to the first message
+//! that some group has not acknowledged is deleted, so one delivery that stays unsettled keeps all that came after it.
+//! The price: what was acknowledged a moment before the server was restarted, or behind such a gap, is delivered again.
 
 use std::{
     sync::{
@@ -31,10 +31,10 @@ use tokio::task::JoinHandle;
 
 use crate::bus::remote::SessionError;
 
-/// Acknowledgements that are remembered one by one; others are found again once everything before them is acknowledged.
+/// Acknowledgements that are remembered one by one. Others are found again once everything before them is acknowledged.
 const ACKNOWLEDGED_MAX: usize = 100_000;
 
-/// Time between two looks.
+/// Time between two sweeps.
 const PERIOD: Duration = Duration::from_millis(200);
 
 /// One page of the broker's answer; a stream has fewer consumers than fit on one.
@@ -44,7 +44,7 @@ struct Consumers {
     consumers: Option<Vec<consumer::Info>>,
 }
 
-/// Sweeps one stream for as long as it lives.
+/// Sweeps one stream until it is dropped.
 pub(super) struct Sweeper {
     state: Arc<SweepState>,
     task: JoinHandle<()>,
@@ -56,14 +56,14 @@ struct SweepState {
     /// See [`super::topology::server_run`].
     run: Option<String>,
     is_due: AtomicBool,
-    /// Sequences acknowledged since the last look, as many as fit.
+    /// Sequences acknowledged since the last sweep, as many as fit.
     acknowledged: Mutex<Vec<u64>>,
-    /// Everything up to here was deleted by this one.
+    /// Everything up to here was deleted by this sweeper.
     deleted_to: AtomicU64,
 }
 
 impl Sweeper {
-    /// Begins with a look, for what an earlier one left behind.
+    /// Begins with a sweep, for what an earlier sweeper left.
     pub(super) fn start(context: Context, stream: String, run: Option<String>) -> Self {
         let state = Arc::new(SweepState {
             context,
@@ -77,7 +77,7 @@ impl Sweeper {
         Self { state, task }
     }
 
-    /// These were acknowledged.
+    /// Remembers acknowledged sequences for the next sweep.
     pub(super) fn record(&self, sequences: impl Iterator<Item = u64>) {
         let mut acknowledged = self.state.acknowledged();
         let room = ACKNOWLEDGED_MAX.saturating_sub(acknowledged.len());
@@ -85,9 +85,9 @@ impl Sweeper {
         self.state.is_due.store(true, Ordering::Relaxed);
     }
 
-    /// Looks now.
+    /// Sweeps now.
     pub(super) async fn sweep(&self) {
-        // What cannot be deleted now is deleted by the next one who looks.
+        // What cannot be deleted now is deleted by the next sweep, here or in another process.
         drop(self.state.sweep().await);
     }
 }
@@ -113,7 +113,7 @@ impl SweepState {
     }
 
     async fn sweep(&self) -> Result<(), SessionError> {
-        // Before the consumers are asked: a group that joins later wants only what comes later.
+        // Taken before the consumers are listed: a group that joins in between wants only later messages.
         let acknowledged = std::mem::take(&mut *self.acknowledged());
         let Some(consumers) = self.consumers().await? else {
             return Ok(());
@@ -130,7 +130,7 @@ impl SweepState {
         Ok(())
     }
 
-    /// The consumers of every group; none while that cannot be said.
+    /// The consumers of every group; none if the list is incomplete or has consumers of an earlier run.
     async fn consumers(&self) -> Result<Option<Vec<consumer::Info>>, SessionError> {
         let subject = format!("CONSUMER.LIST.{}", self.stream);
         let Consumers { total, consumers } = self.ask(subject, &json!({})).await?;
@@ -152,7 +152,7 @@ impl SweepState {
         Ok(())
     }
 
-    /// Nobody waits for the answers: what stays is met again by the next one who looks.
+    /// The answers are not awaited: what was not deleted is found again by a later sweep.
     async fn delete(&self, sequences: impl Iterator<Item = u64>) -> Result<(), SessionError> {
         let client = self.context.client();
         let subject = Subject::from(format!("$JS.API.STREAM.MSG.DELETE.{}", self.stream));

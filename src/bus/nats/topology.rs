@@ -1,11 +1,11 @@
-//! Streams and consumers: made once, compared ever after.
+//! Streams and consumers: created once, and compared at every later declaration.
 //!
-//! A server that was killed remembers of a consumer how far it delivered, and often not what was still unacknowledged,
-//! which it then never delivers again (seen after most `kill -9` of server 2.9.10 under load). So a consumer lives as
-//! long as a run of its server: its name ends with the server's id, which is another one after each start. Whoever
-//! comes first in a new run makes the new consumer, which begins with everything that is stored, and only then removes
-//! the old one; whoever comes at the same time does the same, to the same end. In a cluster, where others keep the state
-//! and each server has its own id, the name is the group's alone.
+//! A server that was killed remembers how far a consumer had delivered, but often not what was still unacknowledged,
+//! and never delivers that again (seen after most `kill -9` of server 2.9.10 under load). So a consumer is used for one
+//! run of its server only: its name ends with the server's id, which changes with each start. Whoever declares first in
+//! a new run creates the new consumer, which begins with everything that is stored, and only then removes the old one;
+//! others who declare at the same time do the same, with the same result. In a cluster, where other servers keep the
+//! state and each has its own id, the name is the group's alone.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ struct ConsumerNames {
     consumers: Option<Vec<String>>,
 }
 
-/// Which run of its server a connection is with; none in a cluster, or when the streams are another server's.
+/// Identifies the current run of the server; none in a cluster, or when another server has the streams.
 pub(super) fn server_run(client: &Client) -> Option<String> {
     let info = client.server_info();
     (info.jetstream && info.cluster.is_none()).then_some(info.server_id)
@@ -59,7 +59,7 @@ pub(super) struct Declarer<'a> {
     pub(super) context: &'a Context,
     pub(super) names: &'a Names,
     pub(super) lease: Duration,
-    /// What the server said about itself: whether it has JetStream.
+    /// Whether the server has JetStream, by its own greeting.
     pub(super) jetstream: bool,
     /// See [`server_run`].
     pub(super) run: Option<String>,
@@ -221,9 +221,9 @@ impl Declarer<'_> {
         }
     }
 
-    /// Whether the consumer was given more than the stream has: the server lost the end of the stream and would skip as
-    /// many new messages. A stream that is asked before its consumer may have grown in between, so in doubt it is asked
-    /// again, after it.
+    /// Whether the consumer has delivered more than the stream has: then the server lost the end of the stream, and the
+    /// consumer would skip as many new messages. The stream was read before the consumer and may have grown in between,
+    /// so if it seems so the stream is read again.
     async fn is_ahead(
         &self,
         consumer: &consumer::Info,
@@ -237,12 +237,12 @@ impl Declarer<'_> {
         Ok(now.is_some_and(|now| delivered > now.state.last_sequence))
     }
 
-    /// A consumer ahead of its stream.
+    /// Creates a consumer that is ahead of its stream again, from the beginning of the stream.
     ///
-    /// A stand-in consumer keeps what is stored from being deleted by other groups' sweepers, which wait while there is a
-    /// consumer they do not know, until the real one is made anew from the beginning. Several processes may come to this
-    /// at once, so each has a stand-in of its own: at every moment there is the real consumer or the stand-in of whoever
-    /// removed it. One whose process died goes by itself.
+    /// Between the deletion and the new creation, other groups' sweepers must not delete what is stored. They wait
+    /// while there is a consumer that they do not know, so a stand-in consumer is created first. Several processes may
+    /// do this at once, so each has a stand-in of its own: at every moment there is the real consumer or the stand-in
+    /// of whoever deleted it. The stand-in of a process that died expires by itself.
     async fn rebuild_consumer(
         &self,
         wanted: pull::Config,

@@ -37,7 +37,7 @@ pub(super) fn from_nats(message: async_nats::Message, ack_subject: &AckSubject<'
     let text = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
     let id = match text("Nats-Msg-Id") {
         Some(id) => Uuid::from_str(&id).unwrap_or_else(|_| named_id(&["nats-msg-id", &id])),
-        // Nobody named it: its place in the stream is its name, the same at every redelivery.
+        // It came without an id: one is derived from its place in the stream, the same at every redelivery.
         None => named_id(&[
             "nats-ack_subject",
             ack_subject.stream,
@@ -60,7 +60,7 @@ pub(super) fn from_nats(message: async_nats::Message, ack_subject: &AckSubject<'
     }
 }
 
-/// Where a delivery stands, from the subject that acknowledges it.
+/// What the subject that acknowledges a delivery says about it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AckSubject<'a> {
     pub(super) stream: &'a str,

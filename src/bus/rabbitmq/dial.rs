@@ -27,8 +27,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Seconds between heartbeats; a half-open link is noticed after at most two of them.
 const HEARTBEAT_S: u16 = 10;
 
-/// The client keeps 64 times this for each connection; the broker's own wish, 128 KiB, makes that 8 MiB. Larger bodies go
-/// in several frames; headers must fit into one.
+/// The client keeps 64 times this for each connection; the broker's own wish, 128 KiB, makes that 8 MiB. Larger bodies
+/// go in several frames; headers must fit into one.
 const FRAME_BYTES_MAX: u32 = 32 << 10;
 
 /// Everything needed to connect.

@@ -1,7 +1,7 @@
 //! AMQP inside TLS.
 //!
-//! lapin takes its sockets from a runtime that one can give it. Ours opens sockets that are encrypted already, so that
-//! both brokers share one TLS, one set of settings and one judgement of a failed handshake.
+//! lapin lets its caller choose the runtime that opens sockets. Ours opens sockets that are encrypted already, so that
+//! both brokers share one TLS implementation, one set of settings and one reading of a failed handshake.
 
 use std::{
     fmt,
@@ -38,7 +38,7 @@ pub(super) async fn connect(
         connector: Connector::new(&uri.authority.host, config)?,
     };
     let runtime = Runtime::new(RuntimeParts::new(Tokio::current(), reactor));
-    // For lapin the URI is one in the clear: it has nothing to encrypt any more.
+    // lapin is given an unencrypted URI, as it has nothing to encrypt any more.
     let uri = AMQPUri {
         scheme: AMQPScheme::AMQP,
         ..uri
@@ -46,7 +46,7 @@ pub(super) async fn connect(
     Connection::connect_uri_with_runtime(uri, properties, runtime).await
 }
 
-/// Makes TLS of a TCP stream to one host.
+/// Encrypts TCP streams to one host.
 #[derive(Clone)]
 pub(super) struct Connector {
     config: TlsConnector,

@@ -1,7 +1,15 @@
-//! The way in: one channel with a consumer and a prefetch.
+//! Receives from one queue, on one channel with a consumer and a prefetch.
 //!
-//! A retry that waits for its time keeps its place in the prefetch. Where that would leave the consumer with nothing,
-//! a second consumer on the same channel brings what others could have, and goes when no retry waits any more.
+//! # Why there may be several consumers
+//! AMQP cannot delay a retry, so the intake keeps such a message unsettled until it is due. Until then it takes up a
+//! place in the consumer's prefetch. If a whole window of retries waits, the prefetch is used up and the broker sends
+//! nothing more, though other messages could be processed meanwhile.
+//!
+//! RabbitMQ fixes a consumer's prefetch when the consumer starts. So [`Inlet::update_credit`] starts another consumer
+//! on the same channel whenever all credit is used and some of it by waiting retries. Its prefetch makes the sum as
+//! large as the window and the retries together, up to a bound, after which new messages do have to wait. When no retry
+//! waits any more, all consumers but the first are cancelled. What they had received stays unsettled on the channel and
+//! is settled as usual.
 
 use std::collections::BTreeMap;
 
@@ -39,9 +47,9 @@ pub(super) struct RabbitInlet {
     queue: String,
     window: usize,
     events: SelectAll<BoxStream<'static, ConsumerEvent>>,
-    /// Consumers that are not cancelled, the first for as long as the inlet is open.
+    /// Tags of the consumers that are not cancelled. The first one stays until the inlet is stopped.
     consumers: Vec<ShortString>,
-    /// Deliveries that the broker may have unsettled with those consumers, and more while retries wait.
+    /// The sum of their prefetches: how many deliveries the broker may leave unsettled.
     prefetch_total: usize,
     unsettled: BTreeMap<u64, Acker>,
     ids: RandomIds,
@@ -75,6 +83,7 @@ impl RabbitInlet {
         Ok(inlet)
     }
 
+    /// Starts a consumer with that prefetch.
     async fn consume(&mut self, prefetch: usize) -> Result<(), SessionError> {
         let count = u16::try_from(prefetch).unwrap_or(u16::MAX);
         // Without a prefetch before it, a consumer is sent the whole queue.
@@ -84,7 +93,7 @@ impl RabbitInlet {
             .map_err(|error| SessionError::failed("setting the prefetch", error))?;
         let asked = self.channel.basic_consume(
             topology::short(&self.queue)?,
-            // The broker names it afresh: a name used again could strand messages on old quorum queues.
+            // The broker chooses a new tag: on old quorum queues a tag that is used again could leave messages stuck.
             ShortString::default(),
             BasicConsumeOptions::default(),
             FieldTable::default(),
@@ -108,6 +117,7 @@ impl RabbitInlet {
         Ok(())
     }
 
+    /// Cancels all consumers from that one on.
     async fn cancel_from(&mut self, first: usize) -> Result<(), SessionError> {
         for tag in self.consumers.split_off(first) {
             let cancelled = self
@@ -118,7 +128,8 @@ impl RabbitInlet {
         Ok(())
     }
 
-    /// Acknowledges everything up to the highest tag below which nothing stays unsettled, in one frame.
+    /// Acknowledges as many tags as possible by one frame: AMQP's `multiple` covers every tag up to the given one, so
+    /// it can be used up to the first tag that stays unsettled. The others are acknowledged one by one.
     async fn ack(&mut self, tags: &[u64]) -> Result<(), SessionError> {
         let mut tags = tags.to_vec();
         tags.sort_unstable();

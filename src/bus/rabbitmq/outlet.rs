@@ -1,4 +1,4 @@
-//! The way out: one channel in confirm mode.
+//! Sends to one exchange, on one channel in confirm mode.
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -31,7 +31,7 @@ enum Unstored {
 pub(super) struct RabbitOutlet {
     channel: Channel,
     exchange: ShortString,
-    /// A topic without groups has nowhere to route to, and that is no fault.
+    /// Whether a message that reaches no queue is an error. A topic without groups has no queue.
     mandatory: bool,
 }
 
@@ -84,7 +84,8 @@ impl Outlet for RabbitOutlet {
 fn answer(confirmation: lapin::Result<Confirmation>) -> Answer {
     match confirmation {
         Ok(Confirmation::Ack(None)) => Answer::Stored,
-        // lapin hangs a returned message on some confirm of the window, not on its own: none of them can be trusted.
+        // lapin attaches a returned message to some confirmation of the window, which need not be its own. So no
+        // confirmation of this session can be trusted any more.
         Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned))) => {
             let reply_text = returned.reply_text.to_string();
             Answer::Failed(SessionError::failed(

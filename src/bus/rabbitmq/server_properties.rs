@@ -1,4 +1,5 @@
-//! Who the broker is: AMQP says so in its first frame, which lapin keeps to itself.
+//! Name and version of the broker. AMQP has them among the `server-properties` of its first frame, `connection.start`,
+//! which lapin does not hand out; so this reads that frame on a connection of its own.
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ const CLASS_METHOD_VERSION: usize = 6;
 const FRAME_MAX: usize = 64 << 10;
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 
-/// Asks on a new connection. If anything goes wrong the version stays unknown: it is for the eye.
+/// Asks on a new connection. If anything goes wrong the version stays unknown; apart from what a release counts for,
+/// it is only displayed.
 pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     connecting: impl Future<Output = Option<S>>,
 ) -> BrokerInfo {

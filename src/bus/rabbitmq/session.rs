@@ -17,7 +17,7 @@ use crate::bus::{
     },
 };
 
-/// How often to look at a connection whose end came without an event.
+/// How often to check for a connection that ended without an event.
 const LOOK_PERIOD: Duration = Duration::from_millis(250);
 
 /// How long closing a connection in order may take.
@@ -74,7 +74,7 @@ impl Session for RabbitSession {
         loop {
             match answered("opening a channel", &mut opening).await {
                 Ok(outlet) => return Ok(Box::new(outlet?)),
-                // A broker that is short of resources answers nobody who publishes.
+                // A broker that is short of resources answers nothing on a connection that publishes.
                 Err(_) if self.publishing.status().blocked() => {}
                 Err(error) => return Err(error),
             }
@@ -118,7 +118,7 @@ impl Session for RabbitSession {
     }
 }
 
-/// Resolves when the connection has ended; says when the broker blocks it.
+/// Resolves when the connection has ended; logs when the broker blocks it.
 async fn lost(connection: &Connection) -> SessionError {
     const CONNECTION: &str = "the connection";
     let mut events = std::pin::pin!(connection.events_listener());

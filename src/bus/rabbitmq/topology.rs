@@ -12,7 +12,7 @@ use crate::bus::{
     remote::{ConnectError, PermanentError, SessionError, answered, within},
 };
 
-/// Deliveries after which the broker itself drops a message. Only a backstop: ours is below.
+/// Deliveries after which the broker itself drops a message. Only a backstop: our own limit is below.
 const DELIVERY_LIMIT: i64 = 50;
 
 const _: () = assert!((ATTEMPTS_MAX as i64) < DELIVERY_LIMIT);
@@ -106,7 +106,7 @@ fn long_name(error: SessionError) -> ConnectError {
         .into()
 }
 
-/// Bounded in time: a broker whose connection lives need not answer.
+/// Bounded in time: a broker may keep its connection open and answer nothing.
 async fn confirm_declaration<T>(
     name: &str,
     declaring: impl Future<Output = lapin::Result<T>>,

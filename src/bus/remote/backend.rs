@@ -1,4 +1,4 @@
-//! A backend over a supervised link; RabbitMQ and NATS are this with their own dial.
+//! A backend over a supervised link. RabbitMQ and NATS are this with a [`Dial`] of their own.
 
 use std::{
     fmt,
@@ -32,7 +32,7 @@ const FULL_WAIT_MAX: Duration = Duration::from_secs(1);
 pub(in crate::bus) struct Remote {
     name: &'static str,
     capabilities: Box<dyn Fn() -> Capabilities + Send + Sync>,
-    /// The largest body in bytes, which the broker may tell anew with each session.
+    /// The largest body in bytes, which the broker may report differently with each session.
     body_max: Arc<AtomicUsize>,
     link: Link,
     publish_window: usize,
@@ -48,8 +48,8 @@ impl fmt::Debug for Remote {
 }
 
 impl Remote {
-    /// Starts the link; returns after its first try. `capabilities` are asked each time, as a broker's version decides;
-    /// their `body_max` is the one given here.
+    /// Starts the link; returns after its first try. `capabilities` is called each time, as the broker's version may
+    /// decide; `body_max` replaces theirs.
     pub(in crate::bus) async fn start(
         name: &'static str,
         dial: impl Dial,
@@ -72,7 +72,8 @@ impl Remote {
         })
     }
 
-    /// In flight is what consumers of this process have in hand; what is taken in and not handed out is ready.
+    /// Joins what the broker reports with what only this process knows: what it has received and not handed out yet
+    /// waits as well (`ready`), and only what its consumers work on is in flight.
     fn depth_of(&self, group_stats: GroupStats, topic: &str, group: &str) -> Depth {
         let (unsettled, handed_out) = self.delivery_counts.of(topic, group).read();
         match group_stats {

@@ -38,7 +38,7 @@ impl Backoff {
             .mul_f64(self.rng.random_range(0.5..=1.0))
     }
 
-    /// Begins anew after a success.
+    /// Starts again from the shortest wait, after a success.
     pub(super) fn reset(&mut self) {
         self.tries = 0;
     }

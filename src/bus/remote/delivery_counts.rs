@@ -1,4 +1,7 @@
-//! What this process holds of each group, over all its subscriptions: the part of a depth that no broker tells.
+//! How many deliveries of each group this process has, over all its subscriptions: the part of a depth that no broker
+//! reports.
+//!
+//! Each subscription owns its part of a count, and takes it away when it is dropped, however it ends.
 
 use std::{
     collections::HashMap,
@@ -13,14 +16,14 @@ use parking_lot::Mutex;
 /// Deliveries of one group.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryCounts {
-    /// Taken in and not settled.
+    /// Received from the broker and not settled.
     pub(super) unsettled: AtomicU64,
-    /// Of those, in a consumer's hands.
+    /// Of those, handed out to a consumer.
     pub(super) handed_out: AtomicU64,
 }
 
 impl DeliveryCounts {
-    /// Held, and of those in a consumer's hands.
+    /// Both counts. They are read one after the other, so the second is cut to the first.
     pub(super) fn read(&self) -> (u64, u64) {
         let unsettled = self.unsettled.load(Ordering::Relaxed);
         (

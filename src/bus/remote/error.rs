@@ -33,7 +33,7 @@ pub(in crate::bus) enum SessionErrorKind {
     /// The broker does not let this user do it.
     #[cfg(feature = "nats")]
     Forbidden,
-    /// The broker sent what no version of the protocol says.
+    /// The broker sent something that the protocol does not have.
     #[cfg(feature = "nats")]
     Malformed,
     /// We closed it.
@@ -149,7 +149,7 @@ enum PermanentErrorKind {
 }
 
 impl PermanentError {
-    /// The broker refused, for that reason in our words; the remedy is the operator's.
+    /// The broker refused: what, in our words, and what the operator can do.
     pub(in crate::bus) fn refused(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::new(PermanentErrorKind::Refused, reason, remedy)
     }
@@ -187,7 +187,7 @@ impl PermanentError {
         }
     }
 
-    /// Whether a broker that is starting may say this for a while, though it will let us in later.
+    /// Whether a broker that is still starting may report this, and let us in a little later.
     pub(in crate::bus) fn may_pass_at_a_restart(&self) -> bool {
         !matches!(self.kind, PermanentErrorKind::Conflict { .. })
     }
@@ -227,8 +227,8 @@ fn cause(error: impl StdError + Send + Sync + 'static) -> Cause {
     Arc::new(WithoutCause(error))
 }
 
-/// An error whose text leaves out its cause. Both client libraries write `error: cause` and give the cause as the source
-/// as well, so that whoever prints the whole chain would have it twice.
+/// An error whose text leaves out its cause. Both client libraries write `error: cause` and give the cause as the
+/// source as well, so that whoever prints the whole chain would have it twice.
 #[derive(Debug)]
 struct WithoutCause<E>(E);
 

@@ -1,4 +1,4 @@
-//! Ids for messages that others published without one of ours.
+//! Ids for messages that other programs published without a UUID.
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;

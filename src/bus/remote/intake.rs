@@ -1,7 +1,12 @@
-//! The task behind a subscription: takes deliveries in, keeps their leases, waits out retries, settles.
+//! The task behind a subscription: receives deliveries, extends their leases, waits out retries, settles.
 //!
-//! It holds every tag of its session from arrival to settlement. When the session ends the epoch ends with it: the
-//! broker gives the deliveries to somebody again, and tokens of the old epoch are stale.
+//! It knows every tag of its session from arrival to settlement. When the session ends the epoch ends with it: the
+//! broker delivers again to some member of the group, and tokens of the old epoch are stale.
+//!
+//! Each delivery is in one of three places. It waits in the [`DeliveryQueue`], it is with the consumer, or it was
+//! settled as a retry whose delay this task waits out, where the broker cannot. In the first two cases `unsettled` has
+//! its tag with `None`, in the third with the time at which it is due. So the tag of a delayed retry cannot be settled
+//! twice, and its delay ends with the session at the latest.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -30,7 +35,7 @@ pub(super) enum Command {
     Close(oneshot::Sender<()>),
 }
 
-/// Whose member, with which window and lease.
+/// The group to join, with which window and lease.
 pub(super) struct Membership {
     pub(super) topic: String,
     pub(super) group: String,
@@ -55,7 +60,7 @@ pub(super) struct Intake {
 
 /// Why the work on a session ended.
 enum End {
-    /// The session is lost: go on with the next.
+    /// The session is lost: go on with the next one.
     Lost(SessionError),
     /// The subscription was closed or dropped.
     Closed,
@@ -85,8 +90,8 @@ impl Intake {
 
     pub(super) async fn run(mut self) {
         self.run_sessions().await;
-        // A command that is on its way into a channel whose receiver is dropped stays there, and its asker waits for
-        // ever. A closed channel waits for it.
+        // Dropping the receiver at once would leave a command that is being sent right now in the channel, and whoever
+        // sent it would wait for ever. A closed channel lets such a command arrive; dropping it here answers it.
         self.commands.close();
         while self.commands.recv().await.is_some() {}
     }
@@ -117,13 +122,13 @@ impl Intake {
         }
     }
 
-    /// Waits for a session, answering meanwhile: without one every token is stale.
+    /// Waits for a session, and answers commands meanwhile: without a session every token is stale.
     async fn await_session(&mut self) -> Option<Arc<LiveSession>> {
         loop {
             let command = tokio::select! {
                 biased;
                 command = self.commands.recv() => command,
-                // After a stop nothing is taken in any more: the old session's deliveries are gone with it.
+                // After a stop no new session is needed: the deliveries of the old one are gone with it.
                 session = self.link.session_after(self.epoch), if !self.stopped => match session {
                     Ok(session) => return Some(session),
                     Err(error) => {
@@ -285,7 +290,7 @@ impl Intake {
         }
     }
 
-    /// Takes nothing in any more and gives back what nobody was given; returns when nothing can be on its way.
+    /// Receives nothing more and releases what was not handed out; returns when no delivery can be on its way.
     async fn stop(&mut self, inlet: &mut dyn Inlet) -> Result<(), SessionError> {
         if std::mem::replace(&mut self.stopped, true) {
             return Ok(());
@@ -301,7 +306,8 @@ impl Intake {
         within("the end of the subscription", return_late_arrivals(inlet)).await
     }
 
-    /// Gives everything back but the retries that wait for their time: they are waited out after the caller has left.
+    /// Releases everything but the delayed retries. The caller is answered then; the task stays until the delays are
+    /// over.
     async fn leave(
         &mut self,
         session: &LiveSession,
@@ -315,7 +321,7 @@ impl Intake {
             tokio::select! {
                 biased;
                 error = session.ended() => return Err(error),
-                // Nobody is left to wait: they come back early.
+                // The link closes and cannot wait: these retries come back early.
                 () = self.link.closing() => break,
                 () = sleep_until(at) => self.requeue_due(inlet).await?,
             }
@@ -332,7 +338,7 @@ impl Intake {
         within("leaving the group", inlet.flush()).await
     }
 
-    /// Takes out what is unsettled and chosen, to be disposed of alike.
+    /// Takes the chosen ones out of `unsettled`, all with the same disposition.
     fn take_unsettled(
         &mut self,
         chosen: impl Fn(Option<Instant>) -> bool,
@@ -362,7 +368,7 @@ impl Intake {
     }
 }
 
-/// Gives back what still arrives after a stop, until nothing more can.
+/// Releases what still arrives after a stop, until nothing more can.
 async fn return_late_arrivals(inlet: &mut dyn Inlet) -> Result<(), SessionError> {
     loop {
         match inlet.next().await? {
@@ -377,7 +383,7 @@ async fn return_late_arrivals(inlet: &mut dyn Inlet) -> Result<(), SessionError>
 
 fn answer(reply: Option<oneshot::Sender<()>>) {
     if let Some(reply) = reply {
-        // The asker may have gone.
+        // The caller may have been dropped.
         reply.send(()).ok();
     }
 }

@@ -1,4 +1,11 @@
-//! One supervised link: at most one session at a time, reopened for ever, told once.
+//! One supervised link: at most one session at a time, opened again for ever.
+//!
+//! A task of its own, the [`Supervisor`], opens sessions. Everybody else waits for one ([`Link::session_after`]) and
+//! reports its failure ([`LiveSession::end`]); the first report counts, and wakes all who work on that session. The
+//! number of a session is the epoch of the tokens that it gave out.
+//!
+//! Closing is done in two steps: [`Link::close`] asks everybody to leave, and the session is closed when the last
+//! [`MemberGuard`] is dropped, or after a bounded wait.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,10 +27,10 @@ use crate::{
     telemetry::with_causes,
 };
 
-/// How often a quiet session looks whether its topology is still there.
+/// How often the supervisor checks that the topology still exists.
 const TOPOLOGY_CHECK_PERIOD: Duration = Duration::from_secs(5);
 
-/// How long closing waits for subscriptions to give back what they hold.
+/// How long closing waits for subscriptions to release their deliveries.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Refusals in a row after which a link that once worked gives up. A broker that is starting may refuse for a while.
@@ -79,7 +86,7 @@ struct Inner {
     state: watch::Sender<LinkState>,
     topology: Mutex<Topology>,
     closing: CancellationToken,
-    /// How many subscriptions hold deliveries that want to be given back before the session is closed.
+    /// How many subscriptions may have deliveries to release before the session is closed.
     members: watch::Sender<usize>,
 }
 
@@ -148,7 +155,7 @@ impl Link {
         }
     }
 
-    /// Declares on the session at hand, and on every later one. Waits for an absent broker.
+    /// Declares on the current session, and on every later one. Waits for an absent broker.
     pub(super) async fn declare(&self, topology: &Topology) -> Result<(), BusError> {
         let mut epoch = 0;
         loop {
@@ -190,7 +197,7 @@ impl Link {
         self.inner().closing.cancelled().await;
     }
 
-    /// Makes [`Link::close`] wait for somebody to leave.
+    /// Makes [`Link::close`] wait until the guard is dropped.
     pub(super) fn member_guard(&self) -> MemberGuard {
         self.inner().members.send_modify(|members| *members += 1);
         MemberGuard(Arc::clone(&self.0.0))
@@ -216,7 +223,7 @@ fn closed() -> SessionError {
     SessionError::new(SessionErrorKind::Closed, "the bus")
 }
 
-/// Opens sessions one after the other until the link is closed or cannot heal.
+/// Opens sessions one after the other until the link is closed or the broker refuses for good.
 struct Supervisor<D> {
     inner: Arc<Inner>,
     dial: D,
@@ -285,7 +292,7 @@ impl<D: Dial> Supervisor<D> {
         }))
     }
 
-    /// Lives one life; `None` when the link was closed, else why it ended.
+    /// Runs one session to its end; `None` when the link was closed, else why it ended.
     async fn run_session(&mut self, session: Arc<LiveSession>) -> Option<SessionError> {
         let began = Instant::now();
         self.report_recovery(&session);
@@ -308,6 +315,7 @@ impl<D: Dial> Supervisor<D> {
             drop(timeout(EXCHANGE_TIMEOUT, session.session.close()).await);
             session.end(closed());
         }
+        // Only a session that held for a while: a broker that lets us in and drops us at once is not to be hurried.
         if began.elapsed() > TOPOLOGY_CHECK_PERIOD {
             self.backoff.reset();
         }
@@ -322,7 +330,8 @@ impl<D: Dial> Supervisor<D> {
         drop(timeout(LEAVE_TIMEOUT, all_left).await);
     }
 
-    /// What to do with a permanent error: try on for a while (`Ok`), if it may be that of a broker that is starting.
+    /// What to do with a permanent error: a link that once worked goes on trying for a while (`Ok`), as a broker that
+    /// is starting refuses logins, too; otherwise it gives up.
     fn retry_or_give_up(&mut self, error: PermanentError) -> Result<SessionError, PermanentError> {
         self.refusals += 1;
         let once_worked = self.epoch > 0;
@@ -375,7 +384,7 @@ impl<D: Dial> Supervisor<D> {
     }
 }
 
-/// Looks now and then whether the topology is still there, so that a deleted queue is never silent.
+/// Checks from time to time that the topology still exists, so that a deleted queue is noticed though nothing is sent.
 async fn check_topology(session: &LiveSession, inner: &Inner) -> SessionError {
     loop {
         sleep(TOPOLOGY_CHECK_PERIOD).await;

@@ -1,12 +1,19 @@
 //! What the backends over a network share: one supervised link, windowed publishing, tokens with epochs.
 //!
-//! Duty: a connection is one [`Session`]. When anything about it fails it is dropped whole; the [`link`] opens the
-//! next one with endless jittered backoff and declares the topology again. A publisher sends again what was not
-//! confirmed, a subscription starts a new epoch, so that tokens of the old one are stale and hit nobody's delivery.
-//! RabbitMQ and NATS implement [`Dial`], [`Session`], [`Outlet`] and [`Inlet`]; the rest is written once, here.
+//! Duty: a connection is one [`Session`]. When anything about it fails the whole session is dropped; the [`link`] opens
+//! the next one, with jittered backoff and for ever, and declares the topology again. A publisher sends again what was
+//! not confirmed. A subscription starts a new epoch, so that tokens of the old one are stale and cannot settle somebody
+//! else's delivery. RabbitMQ and NATS implement [`Dial`], [`Session`], [`Outlet`] and [`Inlet`]; the rest is written
+//! once, here:
 //!
-//! Promise: an outage is told once when it begins and once when it ends. What cannot heal (a wrong password, a
-//! conflict) is an error and not a loop.
+//! ```text
+//! RemotePublisher --channel--> PublishTask --Outlet--> broker
+//! RemoteSubscription <--DeliveryQueue-- Intake <--Inlet-- broker
+//!            (both tasks ask the Link for the session to work on)
+//! ```
+//!
+//! Promise: an outage is reported once when it begins and once when it ends. What time does not heal (a wrong password,
+//! a conflict) is an error and no endless retry.
 //!
 //! Deliberately absent: the clients' own recovery. Theirs gives up, forgets consumers or stays silent in cases that
 //! the conformance suite holds.
@@ -40,14 +47,14 @@ pub(in crate::bus) use ids::named_id;
 pub(in crate::bus) use publisher::HEADERS_MAX;
 pub(in crate::bus) use seeds::Seeds;
 
-/// Opens sessions with one broker.
+/// Opens sessions with one broker: the connector of a backend.
 #[async_trait]
 pub(in crate::bus) trait Dial: Send + Sync + 'static {
     /// Connects and authenticates. Bounded in time by the implementation.
     async fn dial(&self) -> Result<Box<dyn Session>, ConnectError>;
 }
 
-/// One life of a connection. Any error ends it; the link opens the next.
+/// One connection to the broker, from login to loss. Any error ends it; the link opens the next.
 #[async_trait]
 pub(in crate::bus) trait Session: Send + Sync + 'static {
     /// Resolves with the reason when the connection is lost.
@@ -56,13 +63,13 @@ pub(in crate::bus) trait Session: Send + Sync + 'static {
     /// Makes sure that the topology exists.
     async fn declare(&self, topology: &Topology) -> Result<(), ConnectError>;
 
-    /// Looks whether everything declared is still there.
+    /// Checks that everything declared still exists.
     async fn check_topology(&self, topology: &Topology) -> Result<(), SessionError>;
 
-    /// Opens the way out to a topic. `routed` says whether the topic has any group.
+    /// Opens a sender to a topic. `routed` is whether the topic has any group.
     async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, SessionError>;
 
-    /// Opens the way in from a group.
+    /// Joins a group with a window.
     async fn inlet(
         &self,
         topic: &str,
@@ -80,22 +87,23 @@ pub(in crate::bus) trait Session: Send + Sync + 'static {
     async fn close(&self);
 }
 
-/// What a broker tells of a group.
+/// What a broker reports about a group.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::bus) enum GroupStats {
-    /// Messages that are delivered to nobody; what others hold is not told.
+    /// Messages that are delivered to no consumer; those that are delivered and not settled are not reported.
     #[cfg(feature = "rabbitmq")]
     Ready(u64),
+    /// Messages that are not acknowledged, in two parts.
     #[cfg(feature = "nats")]
     Unacked {
         /// Messages that were not delivered yet.
         pending: u64,
-        /// Messages that were delivered and not acknowledged, whether somebody holds them or not.
+        /// Messages that were delivered and not acknowledged; some of them may wait to be delivered again.
         ack_pending: u64,
     },
 }
 
-/// The way out to one topic.
+/// Sends to one topic within one session.
 #[async_trait]
 pub(in crate::bus) trait Outlet: Send {
     /// Hands a message to the connection. The inner future resolves with the broker's answer.
@@ -103,7 +111,7 @@ pub(in crate::bus) trait Outlet: Send {
     -> Result<BoxFuture<'static, Answer>, SessionError>;
 }
 
-/// What the broker says to one published message.
+/// The broker's answer to one published message.
 #[derive(Clone, Debug)]
 pub(in crate::bus) enum Answer {
     /// Stored for every group.
@@ -120,41 +128,42 @@ pub(in crate::bus) enum Answer {
     Failed(SessionError),
 }
 
-/// The way in from one group.
+/// Receives from one group within one session, and settles what it received.
 #[async_trait]
 pub(in crate::bus) trait Inlet: Send {
     /// What comes next. Cancel safe.
     async fn next(&mut self) -> Result<Event, SessionError>;
 
-    /// Allows deliveries until `held` of the window are in use; called whenever `held` changes.
+    /// Grants the broker as many deliveries as the window has room for beside the `unsettled` ones, of which `delayed`
+    /// wait for the time of their retry. Called whenever either changes.
     async fn update_credit(&mut self, unsettled: usize, delayed: usize)
     -> Result<(), SessionError>;
 
-    /// Settles tags that are held; all of them are forgotten afterwards.
+    /// Settles deliveries by their tags, which are forgotten afterwards.
     async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), SessionError>;
 
-    /// Whether the broker itself waits out the delay of a retry; if not, the intake holds the tag until it is due.
+    /// Whether the broker itself waits out the delay of a retry; if not, the intake keeps the tag until it is due.
     fn delays_retries(&self) -> bool;
 
-    /// Tells the broker that the held tags are still being worked on.
+    /// Reports to the broker that the unsettled deliveries are still being worked on.
     async fn extend_leases(&mut self) -> Result<(), SessionError>;
 
-    /// Asks for nothing more.
+    /// Requests nothing more.
     async fn stop(&mut self) -> Result<(), SessionError>;
 
-    /// Returns once everything said has reached the broker.
+    /// Returns once every settlement has reached the broker.
     async fn flush(&mut self) -> Result<(), SessionError>;
 
     /// Leaves.
     async fn close(self: Box<Self>);
 }
 
-/// What an inlet has to say.
+/// What comes out of an inlet.
 #[derive(Debug)]
 pub(in crate::bus) enum Event {
     /// A delivery came.
     Delivery(BrokerDelivery),
-    /// Nothing came, but there is something to do: [`Inlet::update_credit`] is to be called.
+    /// No delivery, but the broker may need new credit: [`Inlet::update_credit`] is to be called.
     Wake,
     /// After [`Inlet::stop`]: nothing more can come.
     End,

@@ -1,4 +1,10 @@
 //! Windowed publishing that outlives sessions: what is not confirmed is sent again on the next one.
+//!
+//! The caller's end, [`RemotePublisher`], waits for room in the window and hands messages to a task, the
+//! [`PublishTask`], which owns each of them until the broker confirms it. The window is enforced by a semaphore: a
+//! permit travels with the message and is dropped with it. The receipt of a batch is counted the same way: every
+//! message carries a [`ConfirmGuard`] of its [`PendingReceipt`], and when the last guard is dropped the receipt
+//! resolves. So a receipt resolves even if the task is gone.
 
 use std::{
     collections::BTreeMap,
@@ -211,7 +217,8 @@ impl Publisher for RemotePublisher {
     }
 }
 
-/// How many messages may be unconfirmed now: the window, or few after the broker had no room.
+/// How many messages may be unconfirmed now, in the manner of TCP's congestion window: after the broker had no room it
+/// is one, behind a pause, and each confirmation doubles it up to the whole window.
 struct SendWindow {
     window: usize,
     limit: usize,
@@ -231,7 +238,7 @@ impl SendWindow {
         }
     }
 
-    /// The broker has no room: wait, then probe with one message.
+    /// The broker has no room: pause, then try a single message.
     fn back_off(&mut self) {
         if self.paused_until.is_none() {
             self.limit = 1;
@@ -239,7 +246,7 @@ impl SendWindow {
         }
     }
 
-    /// The broker took one: let twice as many go.
+    /// The broker took one: allow twice as many.
     fn grow(&mut self) {
         if self.paused_until.is_none() {
             self.limit = self.limit.saturating_mul(2).min(self.window);
@@ -274,7 +281,8 @@ impl PublishTask {
                 self.unsent.append(&mut self.sent);
             }
         }
-        // As with an intake's commands: what is on its way into the channel is waited for, so that its receipt is told.
+        // As with an intake's commands: a message that is being sent into the channel right now is waited for, so that
+        // its receipt resolves.
         self.incoming.close();
         while let Some(pending) = self.incoming.recv().await {
             self.enqueue(Some(pending));
@@ -356,7 +364,7 @@ impl PublishTask {
         let Some((number, pending)) = self.unsent.pop_first() else {
             return Ok(());
         };
-        // Counted as sent before it is: if this future is dropped half-way the message is sent again.
+        // It counts as sent before it is: if this future is dropped half-way, the message is sent again.
         let message = pending.message.clone();
         self.sent.insert(number, pending);
         let answer = outlet.send(&message).await?;

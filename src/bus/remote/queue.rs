@@ -1,4 +1,4 @@
-//! The place where deliveries wait for the consumer: filled by the intake, emptied by `recv`, cleared by an epoch.
+//! Where deliveries wait for the consumer: the intake fills it, `recv` empties it, a new epoch clears it.
 //!
 //! Nothing leaves it inside a future, so `recv` can be dropped at any point without losing a delivery.
 
@@ -25,7 +25,7 @@ pub(super) struct DeliveryQueue {
 struct State {
     epoch: u64,
     waiting: VecDeque<Delivery>,
-    /// Deliveries of this epoch in the consumer's hands.
+    /// Deliveries of this epoch that the consumer has.
     handed_out: SubscriptionCount,
     stopped: bool,
     failure: Option<BusError>,
@@ -49,7 +49,7 @@ impl DeliveryQueue {
         }
     }
 
-    /// Begins a new epoch: what waits is void.
+    /// Begins a new epoch: what waits belongs to the old one and is dropped.
     pub(super) fn reset(&self, epoch: u64) {
         let mut state = self.lock();
         state.epoch = epoch;
@@ -62,7 +62,7 @@ impl DeliveryQueue {
         self.changed.notify_one();
     }
 
-    /// So many of this epoch's deliveries came back.
+    /// The consumer settled so many of this epoch's deliveries.
     pub(super) fn settled(&self, count: usize) {
         let mut state = self.lock();
         let left = state.handed_out.get().saturating_sub(count);
@@ -71,7 +71,7 @@ impl DeliveryQueue {
         self.changed.notify_one();
     }
 
-    /// No more deliveries are handed out; what waited is given back.
+    /// Hands out no more deliveries; returns those that waited.
     pub(super) fn stop(&self) -> Vec<Delivery> {
         let mut state = self.lock();
         state.stopped = true;
@@ -107,7 +107,7 @@ impl DeliveryQueue {
                 }
             }
             let deadline = Instant::now() + linger;
-            // A timer of no time still takes the rest of a millisecond.
+            // tokio's timer has a resolution of a millisecond, so that even a wait of zero would take some time.
             while !linger.is_zero() && !self.has_enough(max) {
                 tokio::select! {
                     () = sleep_until(deadline) => break,
@@ -115,7 +115,8 @@ impl DeliveryQueue {
                 }
             }
             let taken = self.take_now(max);
-            // Nothing: the session ended meanwhile and took away what was there. Only a stop is told by an empty batch.
+            // Empty: the session ended meanwhile, and what was there went with it. An empty batch means a stop, so wait
+            // on.
             if !taken.is_empty() {
                 return Ok(taken);
             }

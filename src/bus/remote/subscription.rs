@@ -19,7 +19,7 @@ use crate::bus::{
 /// Settle calls that may wait for the intake; the caller waits for each, so few are enough.
 const COMMANDS_MAX: usize = 4;
 
-/// One member of a group, for as long as it lives, over any number of sessions.
+/// One member of a group, over any number of sessions.
 pub(super) struct RemoteSubscription {
     queue: Arc<DeliveryQueue>,
     commands: mpsc::Sender<Command>,
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_asks_while_the_intake_ends_is_told() {
+    async fn a_command_sent_while_the_intake_ends_is_answered() {
         let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1), 1);
         let link = Link::start(UnreachableBroker, backoff).await.unwrap();
         let membership = Membership {

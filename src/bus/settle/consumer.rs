@@ -1,7 +1,21 @@
-//! A consumer with verdicts over a subscription with dispositions.
+//! A consumer that knows verdicts, over subscriptions that know only dispositions.
 //!
-//! Tokens are renamed here, so that one consumer can be fed by two subscriptions: the slow start's with a window of
-//! one, and the full one that follows it.
+//! # Slow start
+//! When a consumer dies, the broker gives back everything that it had prefetched, and most brokers count each of those
+//! messages as one more attempt. If the next consumer prefetched a full window again, the message that kills consumers
+//! would drag its neighbours past the limit of attempts, and good messages would be dead-lettered with it.
+//!
+//! So a consumer begins with a subscription whose window is one. What the dead consumer left, most brokers deliver
+//! first: it comes one message at a time, and the bad one is counted alone. The first message that is at its first try
+//! shows that this is over: then that subscription is stopped, a second one with the full window is opened, and the
+//! first is closed as soon as its last token is settled. This is why two subscriptions can feed one consumer at the
+//! same time, why each delivery remembers by which it came ([`Via`]), and why tokens get numbers of this consumer's
+//! own.
+//!
+//! # Cancellation
+//! `recv` may be dropped at any await. What it has begun by then is kept in the consumer (`waiting`,
+//! `dead_letter_receipt`) and carried on by the next call; a message that is acknowledged twice for that reason is
+//! stale the second time.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -26,7 +40,7 @@ use super::{
     dead::{DeadLetterWriter, ONLY_GROUP},
 };
 
-/// Lives of consumers in this process; a token of another life is stale.
+/// Numbers the consumers of this process; a token of another consumer is stale.
 static EPOCHS: AtomicU64 = AtomicU64::new(1);
 
 /// Where a consumer's deliveries come from.
@@ -52,7 +66,7 @@ enum Via {
     Full,
 }
 
-/// A letter on its way to the broker.
+/// Resolves when a dead letter is stored.
 type DeadLetterReceipt = Pin<Box<dyn Future<Output = Result<(), Unconfirmed>> + Send>>;
 
 /// Handed out and not settled.
@@ -72,18 +86,21 @@ pub(super) struct SettlingConsumer {
     handed_out: BTreeMap<u64, HandedOut>,
     /// Received and not handed out yet.
     waiting: VecDeque<(Via, Delivery)>,
-    /// The receipt of the letter for the first one that waits: a dropped `recv` goes on with it.
+    /// The receipt of the letter for the first one in `waiting`: what a dropped `recv` has begun.
     dead_letter_receipt: Option<DeadLetterReceipt>,
     slow: Option<Box<dyn Subscription>>,
     full: Option<Box<dyn Subscription>>,
+    /// Whether a delivery at its first try has come: the end of the slow start.
     seen_first_try: bool,
     stopped: bool,
 }
 
-/// What has to be done with a delivery before anyone sees it.
+/// What is to be done with a delivery that has arrived.
 enum Triage {
     HandOut,
+    /// It was redriven for another group.
     AckUnseen,
+    /// It has been tried too often.
     DeadLetter,
 }
 
@@ -108,8 +125,11 @@ impl SettlingConsumer {
         })
     }
 
-    /// Leaves the slow start: a full subscription takes over and fills up the batch that was begun; the first one
-    /// stays for its token.
+    /// Leaves the slow start once a delivery at its first try has come: a full subscription takes over. The slow one
+    /// stays open for the token that it still has out.
+    ///
+    /// The delivery that ended the slow start is waiting already. What the full subscription brings within `linger`
+    /// goes into the same batch, so that the first batch of a quiet topic is not one message long.
     async fn leave_slow_start(&mut self, max: usize, linger: Duration) -> Result<(), BusError> {
         if self.full.is_some() || !self.seen_first_try || self.source.window == 1 {
             return Ok(());
@@ -120,7 +140,7 @@ impl SettlingConsumer {
         self.full = Some(self.source.subscribe(self.source.window).await?);
         let missing = max.saturating_sub(self.waiting.len());
         if missing > 0 {
-            // A batch that stays smaller than it could be is no error.
+            // No more within the time: the batch stays as small as it is.
             timeout(linger, self.receive(missing, Duration::ZERO))
                 .await
                 .unwrap_or(Ok(false))?;
@@ -143,10 +163,13 @@ impl SettlingConsumer {
         }
     }
 
-    /// Receives into `waiting`. Returns whether anything came; nothing comes only after a stop.
+    /// Receives into `waiting`, by the full subscription if there is one. Returns whether anything came; nothing comes
+    /// only after a stop.
     async fn receive(&mut self, max: usize, linger: Duration) -> Result<bool, BusError> {
         let room = self.source.window.saturating_sub(self.outstanding());
         if room == 0 {
+            // The window is full. `&mut self` is taken, so nobody can settle while this waits: the caller has to drop
+            // it.
             return pending().await;
         }
         let (via, subscription) = match (&mut self.full, &mut self.slow) {
@@ -177,7 +200,7 @@ impl SettlingConsumer {
         Triage::HandOut
     }
 
-    /// Gets the first one that waits out of the way until it is one to be handed out.
+    /// Settles what no service is to see, until the first one that waits can be handed out.
     async fn settle_unwanted(&mut self) -> Result<(), BusError> {
         while let Some((via, delivery)) = self.waiting.front() {
             let via = *via;
@@ -203,14 +226,15 @@ impl SettlingConsumer {
             self.dead_letter_receipt = Some(dead_letters.send(vec![letter]).await?.into_future());
         }
         if let Some(dead_letter_receipt) = &mut self.dead_letter_receipt {
-            let buried = dead_letter_receipt.await;
+            let stored = dead_letter_receipt.await;
             self.dead_letter_receipt = None;
-            buried.map_err(|_| BusError::Closed)?;
+            stored.map_err(|_| BusError::Closed)?;
         }
         Ok(())
     }
 
-    /// Acks the first one that waits. The token is copied: a dropped call acks again, and the second is stale.
+    /// Acknowledges the first one that waits. Its token is copied: if this call is dropped, the next one acknowledges
+    /// again, and the second time is stale.
     async fn ack_first(&mut self, via: Via) -> Result<(), BusError> {
         if let Some((_, delivery)) = self.waiting.front() {
             let Token { epoch, tag } = delivery.token;
@@ -221,13 +245,14 @@ impl SettlingConsumer {
         Ok(())
     }
 
-    /// The next batch: fresh ones together, one that came back alone.
+    /// The next batch: deliveries at their first try together, one that came back alone.
     fn hand_out(&mut self, max: usize) -> Vec<Delivery> {
         let mut batch = Vec::new();
         while batch.len() < max
             && let Some((_, delivery)) = self.waiting.front()
             && matches!(self.triage(delivery), Triage::HandOut)
         {
+            // It may be the one that kills consumers.
             let alone = delivery.attempt > 1;
             if alone && !batch.is_empty() {
                 break;
@@ -240,7 +265,7 @@ impl SettlingConsumer {
         batch
     }
 
-    /// Renames the token of the first one that waits, and remembers what is on loan.
+    /// Hands out the first one that waits, under a token of our own, and remembers the subscription's.
     fn hand_out_first(&mut self) -> Option<Delivery> {
         let (via, delivery) = self.waiting.pop_front()?;
         self.next_tag += 1;
@@ -299,7 +324,7 @@ impl SettlingConsumer {
         Ok(settled)
     }
 
-    /// Copies to the dead letters, waits for the receipt, acks.
+    /// Copies to the dead letters, waits for the receipt, and only then acknowledges.
     async fn dead_letter_handed_out(
         &mut self,
         dead: Vec<(HandedOut, String)>,
@@ -362,11 +387,11 @@ impl Consumer for SettlingConsumer {
             }
         }
         let settled = self.dispose_all(dispositions).await?;
-        let buried = self.dead_letter_handed_out(dead).await?;
+        let dead_lettered = self.dead_letter_handed_out(dead).await?;
         self.close_idle_slow().await?;
         Ok(Settled {
-            ok: settled.ok + buried.ok,
-            stale: stale + settled.stale + buried.stale,
+            ok: settled.ok + dead_lettered.ok,
+            stale: stale + settled.stale + dead_lettered.stale,
         })
     }
 

@@ -1,4 +1,4 @@
-//! Writing dead letters: what they say, and that they are confirmed.
+//! Writing dead letters: their headers, their ids, and the wait for their confirmation.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub const ORIGINAL_ID: &str = "residual-dead-id";
 /// The one group that a redriven message is for.
 pub const ONLY_GROUP: &str = "residual-only-group";
 
-/// Brokers bound their headers; the start of a reason tells the most.
+/// Brokers bound the size of headers, and the beginning of a reason matters most.
 const REASON_CHARS_MAX: usize = 500;
 
 /// The dead letters of one group.
@@ -46,7 +46,7 @@ impl DeadLetterWriter {
         }
     }
 
-    /// The copy that goes to the dead letters. `part` tells letters of one message apart.
+    /// The copy that goes to the dead letters. `part` makes a difference between the letters of one message.
     pub(super) fn letter(
         &self,
         message: Message,
@@ -82,7 +82,7 @@ impl DeadLetterWriter {
         receipt.await.map_err(|_| BusError::Closed)
     }
 
-    /// Publishes letters; the receipt says when they are stored.
+    /// Publishes letters; the receipt resolves when they are stored.
     pub(super) async fn send(&mut self, letters: Vec<Message>) -> Result<Receipt, BusError> {
         self.publisher().await?.publish(letters).await
     }

@@ -17,7 +17,7 @@ use super::{
 };
 
 const BATCH: usize = 64;
-/// Letters that another redrive holds are not waited for longer than this.
+/// How long to wait for letters that another redrive may be working on.
 const IDLE: Duration = Duration::from_secs(2);
 
 /// Sends back what was dead when it began; returns how many.
@@ -65,7 +65,7 @@ async fn send_back(
     Ok(count)
 }
 
-/// The letter as a message of its group. When it first died stays on it, in case it dies again.
+/// The letter as a message of its group. The time of its first death stays, in case it is dead-lettered again.
 fn redriven(letter: Message, group: &str) -> Message {
     let id = derived_id(letter.id, "redrive", &letter.body);
     let mut headers = letter.headers;
