@@ -40,6 +40,7 @@ mod connect;
 #[doc(hidden)]
 pub mod embedded;
 mod error;
+mod ids;
 #[cfg(feature = "nats")]
 mod nats;
 mod observed;

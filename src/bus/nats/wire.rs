@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::bus::{
     Message,
-    remote::{named_id, pack_headers, unpack_headers},
+    ids::named_id,
+    remote::{pack_headers, unpack_headers},
 };
 
 const CONTENT_TYPE: &str = "Content-Type";

@@ -23,7 +23,6 @@ mod backoff;
 mod delivery_counts;
 mod error;
 mod headers;
-mod ids;
 mod intake;
 mod link;
 mod publisher;
@@ -42,7 +41,6 @@ use super::{BrokerInfo, Message, Topology, backend::Disposition};
 pub(in crate::bus) use backend::Remote;
 pub(in crate::bus) use error::{ConnectError, PermanentError, SessionError, SessionErrorKind};
 pub(in crate::bus) use headers::{pack_headers, unpack_headers};
-pub(in crate::bus) use ids::named_id;
 #[cfg(feature = "nats")]
 pub(in crate::bus) use publisher::HEADERS_MAX;
 pub(in crate::bus) use seeds::Seeds;

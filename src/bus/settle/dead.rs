@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
-
-use super::super::{BusError, Message, Publisher, Receipt, backend::Backend, topology::dead_topic};
+use super::super::{
+    BusError, Message, Publisher, Receipt, backend::Backend, ids::derived_id, topology::dead_topic,
+};
 use crate::clock::Clock;
 
 /// Why the message died.
@@ -105,18 +104,6 @@ impl DeadLetterWriter {
     }
 }
 
-/// A new id that is the same for the same message and purpose, so that a letter sent twice can be recognised.
-pub(super) fn derived_id(id: Uuid, purpose: &str, body: &[u8]) -> Uuid {
-    let mut hash = Sha256::new();
-    hash.update(id.as_bytes());
-    hash.update(purpose.as_bytes());
-    hash.update(body);
-    let digest = hash.finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
-}
-
 /// Header values hold no control characters on any broker.
 fn one_line(reason: &str) -> String {
     reason
@@ -129,15 +116,6 @@ fn one_line(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_derived_id_is_new_and_repeatable() {
-        let id = Uuid::from_u128(1);
-        let derived = derived_id(id, "dead", b"body");
-        assert_ne!(derived, id);
-        assert_eq!(derived, derived_id(id, "dead", b"body"));
-        assert_ne!(derived, derived_id(id, "redrive", b"body"));
-    }
 
     #[test]
     fn a_reason_is_one_short_line() {

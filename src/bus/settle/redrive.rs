@@ -11,9 +11,10 @@ use super::{
     super::{
         BusError, Delivery, Message, Publisher,
         backend::{Backend, Disposition, Subscription},
+        ids::derived_id,
         topology::{DEAD_GROUP, dead_topic},
     },
-    dead::{self, derived_id},
+    dead,
 };
 
 const BATCH: usize = 64;
