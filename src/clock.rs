@@ -1,4 +1,4 @@
-//! Wall time as a value that is handed in, never read from inside.
+//! Wall time as a value that is passed in: no other module reads the system's clock.
 //!
 //! Promise: under tokio's paused time the clock follows virtual time, so that a simulation of an hour takes
 //! milliseconds and the same seed gives the same bytes. Deliberately absent: time zones, formatting, leap seconds.
@@ -84,18 +84,32 @@ impl Period {
     }
 }
 
+/// A text that is not a length of time.
+///
+/// The parser's own error stands in the text and is no `source`: command line and settings show an error without its
+/// causes.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("`{text}` is not a duration ({fault}); write for instance `250ms`, `10s` or `1h 30m`")]
+pub struct PeriodError {
+    text: String,
+    fault: humantime::DurationError,
+}
+
 impl FromStr for Period {
-    type Err = String;
+    type Err = PeriodError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        humantime::parse_duration(text).map(Self).map_err(|error| {
-            format!("`{text}` is not a duration ({error}); write for instance `250ms`, `10s` or `1h 30m`")
-        })
+        humantime::parse_duration(text)
+            .map(Self)
+            .map_err(|fault| PeriodError {
+                text: text.to_owned(),
+                fault,
+            })
     }
 }
 
 impl TryFrom<String> for Period {
-    type Error = String;
+    type Error = PeriodError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
@@ -133,6 +147,7 @@ mod tests {
         assert!(
             "10".parse::<Period>()
                 .unwrap_err()
+                .to_string()
                 .contains("write for instance")
         );
     }

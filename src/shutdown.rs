@@ -5,8 +5,8 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The exit code of a process that was told twice to stop: 128 + SIGINT.
-const EXIT_IMPATIENT: i32 = 130;
+/// The exit code after a second signal: 128 + SIGINT.
+const EXIT_SECOND_SIGNAL: i32 = 130;
 
 /// Starts to listen and returns the token that the first signal cancels.
 ///
@@ -21,15 +21,15 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
 }
 
 async fn listen(mut interrupt: Signal, mut terminate: Signal, stop: CancellationToken) {
-    either(&mut interrupt, &mut terminate).await;
+    any_signal(&mut interrupt, &mut terminate).await;
     tracing::info!("stopping: finishing what is in flight (a second signal ends at once)");
     stop.cancel();
-    either(&mut interrupt, &mut terminate).await;
+    any_signal(&mut interrupt, &mut terminate).await;
     tracing::warn!("second signal: ending at once; unsettled messages go back to the bus");
-    std::process::exit(EXIT_IMPATIENT);
+    std::process::exit(EXIT_SECOND_SIGNAL);
 }
 
-async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
+async fn any_signal(interrupt: &mut Signal, terminate: &mut Signal) {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

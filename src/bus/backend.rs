@@ -1,9 +1,9 @@
-//! The inner seam: what a broker must be able to do. `embedded` implements it, and `remote` for brokers over a network;
-//! [`super::settle`] builds the rest.
+//! The inner interface: what a broker must be able to do. It is public for our own tests only. `embedded` implements
+//! it, and `remote` for brokers over a network; [`super::settle`] builds the rest.
 //!
-//! A backend knows nothing of dead letters (they are ordinary topics of the topology), of attempt limits or of
-//! records. It promises: endless reconnection with its topology declared anew, unconfirmed publishes sent again,
-//! and tokens that go stale instead of hitting a stranger's delivery.
+//! A backend knows nothing of dead letters (they are ordinary topics of the topology), of attempt limits or of records.
+//! It promises: endless reconnection, after which the topology is declared and what is unconfirmed is sent again, and
+//! tokens that go stale instead of settling somebody else's delivery.
 
 use std::{fmt, time::Duration};
 
@@ -17,7 +17,7 @@ use super::{
 /// A broker, seen from below.
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync + 'static {
-    /// What this backend can and cannot do; the conformance suite holds it to every word.
+    /// What this backend can and cannot do; the conformance suite tests every claim.
     fn capabilities(&self) -> Capabilities;
 
     /// Name and version of the broker.
@@ -72,9 +72,9 @@ pub trait Subscription: Send {
         dispositions: Vec<(Token, Disposition)>,
     ) -> Result<Settled, BusError>;
 
-    /// No new deliveries; leases of held tokens are kept alive, and they can still be settled.
+    /// No new deliveries. The leases of unsettled tokens are kept, and they can still be settled.
     async fn stop(&mut self) -> Result<(), BusError>;
 
-    /// Flushes settlements, releases what is still held at once, and leaves the group.
+    /// Flushes settlements, releases at once what is still unsettled, and leaves the group.
     async fn close(self: Box<Self>) -> Result<(), BusError>;
 }

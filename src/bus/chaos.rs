@@ -1,6 +1,6 @@
-//! A backend that misbehaves as brokers may: seeded, for simulations.
+//! A backend that misbehaves as brokers may, by a seed: for simulations, and only with the feature `testing`.
 //!
-//! Promise: it breaks none of the bus's promises 1 to 4; it only makes the legal happen often. Messages are sent twice
+//! Promise: it breaks none of the bus's promises 1 to 4; it only makes often what may happen. Messages are sent twice
 //! (as after a lost confirm), everything takes a while, receipts come late, deliveries are taken back before they
 //! are handed out (as by a consumer that died with them), and consumers die and are replaced, which makes their
 //! tokens stale. The same seed on the same runtime does the same.
@@ -8,13 +8,14 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tokio::{sync::watch, time::sleep};
 
@@ -30,9 +31,9 @@ pub struct Faults {
     /// A batch is published twice.
     pub duplicate: f64,
     /// A delivery is taken back before it is handed out, counted as a try.
-    pub take_back: f64,
+    pub revoke: f64,
     /// The consumer dies before a receive or a settlement: all that it holds goes back, counted as tries.
-    pub death: f64,
+    pub crash: f64,
     /// The longest delay before each call and before each receipt.
     pub delay_max: Duration,
 }
@@ -41,21 +42,21 @@ impl Faults {
     /// Nothing happens.
     pub const NONE: Self = Self {
         duplicate: 0.0,
-        take_back: 0.0,
-        death: 0.0,
+        revoke: 0.0,
+        crash: 0.0,
         delay_max: Duration::ZERO,
     };
 }
 
-/// Faults with their dice.
+/// Faults and the random numbers that decide about them.
 #[derive(Debug)]
-struct Dice {
+struct FaultRng {
     faults: Faults,
     rng: ChaCha8Rng,
 }
 
-impl Dice {
-    fn throw(&mut self, probability: f64) -> bool {
+impl FaultRng {
+    fn happens(&mut self, probability: f64) -> bool {
         self.rng.random_bool(probability.clamp(0.0, 1.0))
     }
 
@@ -70,7 +71,7 @@ pub struct Chaos {
     inner: Arc<dyn Backend>,
     faults: Faults,
     seeds: Mutex<ChaCha8Rng>,
-    lives: Arc<AtomicU64>,
+    epochs: Arc<AtomicU64>,
 }
 
 impl Chaos {
@@ -81,16 +82,15 @@ impl Chaos {
             inner: Arc::new(inner),
             faults,
             seeds: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
-            lives: Arc::new(AtomicU64::new(1)),
+            epochs: Arc::new(AtomicU64::new(1)),
         }
     }
 
-    /// Dice for one publisher or subscription, so that others do not disturb its sequence.
-    fn dice(&self) -> Dice {
-        let mut seeds = self.seeds.lock().unwrap_or_else(PoisonError::into_inner);
-        Dice {
+    /// Random numbers for one publisher or subscription, so that others do not disturb its sequence.
+    fn rng(&self) -> FaultRng {
+        FaultRng {
             faults: self.faults,
-            rng: ChaCha8Rng::seed_from_u64(seeds.random()),
+            rng: ChaCha8Rng::seed_from_u64(self.seeds.lock().random()),
         }
     }
 }
@@ -116,8 +116,8 @@ impl Backend for Chaos {
 
     async fn publisher(&self, topic: &str) -> Result<Box<dyn Publisher>, BusError> {
         let inner = self.inner.publisher(topic).await?;
-        let dice = self.dice();
-        Ok(Box::new(ChaosPublisher { inner, dice }))
+        let rng = self.rng();
+        Ok(Box::new(ChaosPublisher { inner, rng }))
     }
 
     async fn subscribe(
@@ -132,13 +132,13 @@ impl Backend for Chaos {
             topic: topic.to_owned(),
             group: group.to_owned(),
             window,
-            dice: self.dice(),
-            lives: Arc::clone(&self.lives),
-            epoch: self.lives.fetch_add(1, Ordering::Relaxed),
+            rng: self.rng(),
+            epochs: Arc::clone(&self.epochs),
+            epoch: self.epochs.fetch_add(1, Ordering::Relaxed),
             next_tag: 0,
-            held: BTreeMap::new(),
+            handed_out: BTreeMap::new(),
             ready: Vec::new(),
-            taken_back: Vec::new(),
+            revoked: Vec::new(),
             inner: Some(inner),
             stopped: false,
         }))
@@ -155,17 +155,17 @@ impl Backend for Chaos {
 
 struct ChaosPublisher {
     inner: Box<dyn Publisher>,
-    dice: Dice,
+    rng: FaultRng,
 }
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Publisher for ChaosPublisher {
     async fn publish(&mut self, messages: Vec<Message>) -> Result<Receipt, BusError> {
-        sleep(self.dice.delay()).await;
+        sleep(self.rng.delay()).await;
         let again = self
-            .dice
-            .throw(self.dice.faults.duplicate)
+            .rng
+            .happens(self.rng.faults.duplicate)
             .then(|| messages.clone());
         let first = self.inner.publish(messages).await?;
         let second = match again {
@@ -173,7 +173,7 @@ impl Publisher for ChaosPublisher {
             Some(messages) => self.inner.publish(messages).await.ok(),
             None => None,
         };
-        let late = self.dice.delay();
+        let late = self.rng.delay();
         Ok(Receipt::new(async move {
             first.await?;
             if let Some(second) = second {
@@ -194,30 +194,30 @@ struct ChaosSubscription {
     topic: String,
     group: String,
     window: usize,
-    dice: Dice,
-    lives: Arc<AtomicU64>,
-    /// This life; its tokens carry it.
+    rng: FaultRng,
+    epochs: Arc<AtomicU64>,
+    /// Raised by each crash; the tokens carry it.
     epoch: u64,
     next_tag: u64,
-    held: BTreeMap<u64, Token>,
+    handed_out: BTreeMap<u64, Token>,
     /// Received and not handed out: a dropped `recv` leaves them here.
     ready: Vec<Delivery>,
-    taken_back: Vec<Token>,
-    /// None between two lives.
+    revoked: Vec<Token>,
+    /// None between a crash and the next subscription.
     inner: Option<Box<dyn Subscription>>,
     stopped: bool,
 }
 
 impl ChaosSubscription {
-    fn maybe_die(&mut self) {
-        if self.stopped || !self.dice.throw(self.dice.faults.death) {
+    fn maybe_crash(&mut self) {
+        if self.stopped || !self.rng.happens(self.rng.faults.crash) {
             return;
         }
         self.inner = None;
-        self.held.clear();
+        self.handed_out.clear();
         self.ready.clear();
-        self.taken_back.clear();
-        self.epoch = self.lives.fetch_add(1, Ordering::Relaxed);
+        self.revoked.clear();
+        self.epoch = self.epochs.fetch_add(1, Ordering::Relaxed);
     }
 
     async fn inner(&mut self) -> Result<&mut Box<dyn Subscription>, BusError> {
@@ -232,15 +232,15 @@ impl ChaosSubscription {
         Ok(self.inner.insert(inner))
     }
 
-    /// Deals what came into what is handed out and what is taken back.
-    fn deal(&mut self, batch: Vec<Delivery>) {
+    /// Divides what came into what is handed out and what is revoked.
+    fn sort_batch(&mut self, batch: Vec<Delivery>) {
         for delivery in batch {
-            if self.dice.throw(self.dice.faults.take_back) {
-                self.taken_back.push(delivery.token);
+            if self.rng.happens(self.rng.faults.revoke) {
+                self.revoked.push(delivery.token);
                 continue;
             }
             self.next_tag += 1;
-            self.held.insert(self.next_tag, delivery.token);
+            self.handed_out.insert(self.next_tag, delivery.token);
             let token = Token {
                 epoch: self.epoch,
                 tag: self.next_tag,
@@ -250,18 +250,18 @@ impl ChaosSubscription {
     }
 
     /// Gives back what was taken back. A dropped call does it again, and the second time is stale.
-    async fn give_back(&mut self) -> Result<(), BusError> {
-        if self.taken_back.is_empty() {
+    async fn return_revoked(&mut self) -> Result<(), BusError> {
+        if self.revoked.is_empty() {
             return Ok(());
         }
-        let delay = self.dice.delay();
+        let delay = self.rng.delay();
         let copies = self
-            .taken_back
+            .revoked
             .iter()
             .map(|&Token { epoch, tag }| (Token { epoch, tag }, Disposition::Retry(delay)));
         let dispositions = copies.collect();
         self.inner().await?.settle(dispositions).await?;
-        self.taken_back.clear();
+        self.revoked.clear();
         Ok(())
     }
 }
@@ -273,14 +273,14 @@ impl Subscription for ChaosSubscription {
         if self.stopped {
             return Ok(Vec::new());
         }
-        sleep(self.dice.delay()).await;
-        self.maybe_die();
+        sleep(self.rng.delay()).await;
+        self.maybe_crash();
         while self.ready.is_empty() {
-            self.give_back().await?;
+            self.return_revoked().await?;
             let batch = self.inner().await?.recv(max, linger).await?;
-            self.deal(batch);
+            self.sort_batch(batch);
         }
-        self.give_back().await?;
+        self.return_revoked().await?;
         Ok(std::mem::take(&mut self.ready))
     }
 
@@ -288,13 +288,13 @@ impl Subscription for ChaosSubscription {
         &mut self,
         dispositions: Vec<(Token, Disposition)>,
     ) -> Result<Settled, BusError> {
-        sleep(self.dice.delay()).await;
-        self.maybe_die();
+        sleep(self.rng.delay()).await;
+        self.maybe_crash();
         let asked = dispositions.len();
         let mut own = Vec::new();
         for (token, disposition) in dispositions {
             if token.epoch == self.epoch
-                && let Some(inner) = self.held.remove(&token.tag)
+                && let Some(inner) = self.handed_out.remove(&token.tag)
             {
                 own.push((inner, disposition));
             }
@@ -311,7 +311,7 @@ impl Subscription for ChaosSubscription {
     }
 
     async fn stop(&mut self) -> Result<(), BusError> {
-        self.give_back().await?;
+        self.return_revoked().await?;
         self.stopped = true;
         let unseen = std::mem::take(&mut self.ready).into_iter();
         let released = unseen.map(|delivery| (delivery.token, Disposition::Release));

@@ -5,17 +5,18 @@
 //!   (`embedded:PATH`) a receipt and a settlement resolve after the fsync of the commit that holds them, and so does
 //!   the try of a delivery before it is handed out: a record that kills the process is counted.
 //! - There are no lease timeouts ([`Config::lease_ms`] is for brokers with a link to lose): a living subscription
-//!   holds what it was given until it settles, and a dropped one gives all of it back in the same instant.
+//!   keeps what it was given until it settles, and a dropped one gives all of it back in the same instant.
 //! - A full topic makes publishers wait, in the order in which they came. A full disk is an outage of the link: see
 //!   `writer`. A directory is open in one process at a time; a second one is refused.
-//! - In memory it knows no time but tokio's and no order but that of its calls: on a current-thread runtime the same
-//!   calls give the same deliveries.
+//! - In memory it is deterministic: its only time is tokio's and its only order that of its calls, so on a
+//!   current-thread runtime the same calls give the same deliveries.
 //!
 //! Deliberately absent: messages larger than memory (a topic's bound is held in memory, in both modes), and delays
 //! of retries across a restart.
 
 mod broker;
 mod group;
+mod op;
 mod publisher;
 mod schema;
 mod store;
@@ -144,12 +145,14 @@ fn refusal(directory: &Path, error: StoreError) -> BusError {
     match error {
         StoreError::InUse => BusError::Refused {
             reason: format!("`{path}` is open in another process"),
-            mend: "stop that process, or give this one a directory of its own: `embedded:OTHER`"
+            remedy: "stop that process, or give this one a directory of its own: `embedded:OTHER`"
                 .to_owned(),
+            source: None,
         },
         StoreError::Version { .. } => BusError::Refused {
-            reason: format!("`{path}`: {error}"),
-            mend: "use the version that wrote it, or another directory".to_owned(),
+            reason: format!("`{path}` cannot be read by this version"),
+            remedy: "use the version that wrote it, or another directory".to_owned(),
+            source: Some(Arc::new(error)),
         },
         other => BusError::Store {
             context: format!(

@@ -1,9 +1,13 @@
 //! What can go wrong on a bus, by meaning and not by backend.
 //!
-//! Passing trouble (a lost link, a full window) never leaves a backend: it waits and resumes. What is left here
-//! needs somebody: a wrong setting, a message that can never fit, a bus that was closed.
+//! What passes by itself (a lost link, a full window) never leaves a backend: it waits and resumes. What is left here
+//! needs a person: a wrong setting, a message that can never fit, a bus that was closed. Every cause is kept, to the
+//! bottom of the chain.
 
-use std::{error::Error as StdError, io, path::PathBuf};
+use std::{error::Error as StdError, io, path::PathBuf, sync::Arc};
+
+/// The cause of an error, shared: one outage is reported to everybody who waits for its end.
+pub type Cause = Arc<dyn StdError + Send + Sync>;
 
 /// An error of the bus seam.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +21,9 @@ pub enum BusError {
         url: String,
         /// What is wrong with it.
         reason: String,
+        /// The cause, where there is one.
+        #[source]
+        source: Option<Cause>,
     },
     /// The file that holds the broker's password cannot be used.
     #[error("`bus.password_file` `{}` cannot be used; it must hold the password in one line and be readable for this user", path.display())]
@@ -28,30 +35,39 @@ pub enum BusError {
         source: io::Error,
     },
     /// The broker answered and refused: credentials, permissions, a missing vhost, JetStream switched off.
-    #[error("broker refused: {reason}; {mend}")]
+    #[error("broker refused: {reason}; {remedy}")]
     Refused {
-        /// The broker's reason.
+        /// What it refused.
         reason: String,
         /// What the operator can do.
-        mend: String,
+        remedy: String,
+        /// What the broker said, where it said anything.
+        #[source]
+        source: Option<Cause>,
     },
     /// TLS cannot be spoken as it is set up.
-    #[error("TLS is not possible: {reason}; {mend}")]
+    #[error("TLS is not possible: {reason}; {remedy}")]
     Tls {
-        /// The file that cannot be used, or what the handshake ended with.
+        /// The file that cannot be used, or how the handshake failed.
         reason: String,
         /// What the operator can do.
-        mend: String,
+        remedy: String,
+        /// The cause, where there is one.
+        #[source]
+        source: Option<Cause>,
     },
     /// Something of that name exists with other settings. It is never repaired by deletion.
-    #[error("`{name}` exists on the broker with other settings: {reason}; {mend}")]
+    #[error("`{name}` exists on the broker with other settings: {reason}; {remedy}")]
     Conflict {
         /// Queue, exchange, stream or consumer.
         name: String,
-        /// The difference, as far as the broker tells.
+        /// The difference, as far as it is known.
         reason: String,
         /// What the operator can do.
-        mend: String,
+        remedy: String,
+        /// What the broker said, where it was the broker that compared.
+        #[source]
+        source: Option<Cause>,
     },
     /// A topic or group that the declared topology does not have.
     #[error("`{name}` is not in the declared topology")]
@@ -79,7 +95,7 @@ pub enum BusError {
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// Anything that should not happen; the cause says what did.
+    /// Anything that should not happen; the cause shows what did.
     #[error("bus failed: {context}")]
     Fatal {
         /// What was being done.

@@ -1,25 +1,25 @@
-//! The bus: how services talk without knowing a broker.
+//! The bus: how services exchange messages without knowing which broker carries them.
 //!
 //! # Promises
-//! Every backend keeps all of them; one conformance suite (`tests/it/conformance`) holds each to each.
+//! Every backend keeps all of them; one conformance suite (`tests/it/conformance`) tests each promise on each backend.
 //! 1. **Receipts.** A [`Receipt`] that resolves to `Ok` means: stored for every declared group, and, where
 //!    [`Capabilities::durable`] is true, still there after `kill -9` of the broker.
 //! 2. **At least once.** An unsettled delivery comes back when its consumer dies. Attempts are counted.
-//! 3. **Verdicts.** [`Verdict::Ack`], [`Verdict::Retry`], [`Verdict::Dead`], [`Verdict::Release`]. `Dead` is a confirmed copy
-//!    in `topic.group.dead`, then an ack: never neither. `Release` is for shutdown and is not a failure.
+//! 3. **Verdicts.** [`Verdict::Ack`], [`Verdict::Retry`], [`Verdict::Dead`], [`Verdict::Release`]. `Dead` is a
+//!    confirmed copy in `topic.group.dead`, then an ack: never neither. `Release` is for shutdown and is not a failure.
 //! 4. **Groups.** Consumers of one group share its messages; each group gets everything.
 //! 5. **Back-pressure.** Windows bound what is unconfirmed and what is unsettled; memory stays flat.
 //! 6. **Declare first.** Every service declares the whole [`Topology`] before it publishes or consumes, so start
 //!    order never loses a message. A conflict is an error, never repaired by deletion.
-//! 7. **Outages.** The bus outlives its broker: endless jittered backoff, topology declared anew, unconfirmed
-//!    messages sent again. Services see a pause.
-//! 8. **Stop.** Stop intake, finish, await receipts, settle, release the rest at once, close. A clean stop causes
-//!    no redelivery of settled work.
+//! 7. **Outages.** The bus outlives its broker: endless jittered backoff, the topology is declared again, unconfirmed
+//!    messages are sent again. Services only see a pause.
+//! 8. **Stop.** A service stops its intake, finishes, awaits receipts, settles, releases the rest at once and closes.
+//!    After such a stop nothing that was settled is delivered again.
 //!
 //! # Poison
-//! A delivery that came back (attempt > 1) is handed out alone, so that one that kills its consumer names itself;
-//! past [`Config::attempts_max`] it is dead-lettered without being handed out. Both are done in [`settle`], once for all
-//! backends.
+//! A delivery that came back (attempt > 1) is handed out alone, so that a message that kills its consumer cannot be
+//! confused with its neighbours; past [`Config::attempts_max`] it is dead-lettered without being handed out. Both are
+//! done in [`settle`], once for all backends.
 //!
 //! Deliberately absent: ordering across consumers or after a retry, transactions over topics, exactly-once
 //! delivery (the metric log is exactly-once by its ledger), deletion of anything on a broker that is not done with.
@@ -32,27 +32,34 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+#[doc(hidden)]
 pub mod backend;
+#[cfg(feature = "testing")]
 pub mod chaos;
 mod connect;
+#[doc(hidden)]
 pub mod embedded;
 mod error;
+mod ids;
 #[cfg(feature = "nats")]
-pub mod nats;
-pub mod observed;
+mod nats;
+mod observed;
 mod password;
 #[cfg(feature = "rabbitmq")]
-pub mod rabbitmq;
+mod rabbitmq;
 mod receipt;
+mod redact;
 #[cfg(any(feature = "rabbitmq", feature = "nats"))]
 mod remote;
+#[doc(hidden)]
 pub mod settle;
 mod tls;
 pub mod topology;
 
-pub use connect::{connect, redact};
-pub use error::BusError;
+pub use connect::{connect, random_seed};
+pub use error::{BusError, Cause};
 pub use receipt::{Receipt, Receipts, Unconfirmed};
+pub use redact::redact;
 pub use tls::TlsConfig;
 pub use topology::{Topic, Topology};
 
@@ -65,7 +72,7 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// Name and version of the broker.
     async fn describe(&self) -> Result<BrokerInfo, BusError>;
 
-    /// The state of the link to the broker, for health pages and for saying an outage once.
+    /// The state of the link to the broker, for health pages and for reporting each outage once.
     fn link(&self) -> watch::Receiver<Link>;
 
     /// Makes sure that the whole topology exists; idempotent. Waits for an absent broker.
@@ -118,16 +125,16 @@ pub trait Consumer: Send {
 
     /// Copies parts of deliveries (single bad records of a frame) to the group's dead letters; returns once they
     /// are confirmed. The deliveries themselves are settled as usual afterwards.
-    async fn bury(&mut self, letters: Vec<DeadLetter>) -> Result<(), BusError>;
+    async fn dead_letter(&mut self, letters: Vec<DeadLetter>) -> Result<(), BusError>;
 
-    /// No new deliveries; held ones can still be settled and keep their leases.
+    /// No new deliveries. What was handed out can still be settled, and its leases are kept.
     async fn stop(&mut self) -> Result<(), BusError>;
 
-    /// Flushes settlements, releases what is still held at once, and leaves the group.
+    /// Flushes settlements, releases at once what is still unsettled, and leaves the group.
     async fn close(self: Box<Self>) -> Result<(), BusError>;
 }
 
-/// What a publisher sends: opaque bytes with a few words about them.
+/// What a publisher sends: opaque bytes with an id, a media type and a few headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The same id means the same message, sent again; brokers that can, drop the second.
@@ -153,7 +160,7 @@ impl Message {
     }
 }
 
-/// A message on loan to a consumer until its token is settled.
+/// A message that a consumer has until it settles the token.
 #[derive(Debug)]
 pub struct Delivery {
     /// What was published.
@@ -167,9 +174,9 @@ pub struct Delivery {
 /// The right to settle one delivery. Neither `Clone` nor `Copy`: it is given back by [`Consumer::settle`].
 #[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token {
-    /// Which life of the subscription it belongs to; a reconnect begins a new one.
+    /// Which epoch of the subscription it belongs to; a reconnect begins a new one.
     pub(in crate::bus) epoch: u64,
-    /// Which delivery within that life.
+    /// Which delivery within that epoch.
     pub(in crate::bus) tag: u64,
 }
 
@@ -213,28 +220,29 @@ pub struct Depth {
     pub ready: u64,
     /// Messages delivered to this process and not settled.
     pub in_flight: u64,
-    /// Messages that were delivered and not settled, and not by this process: others have them in hand, or they wait
-    /// to be delivered again. `None` where the broker does not tell; what others have in hand is then counted nowhere.
+    /// Messages that were delivered and not settled, but not by this process: other processes work on them, or they
+    /// wait to be delivered again. `None` where the broker does not report it; what others work on is then counted
+    /// nowhere.
     pub elsewhere: Option<u64>,
     /// Dead letters of the group.
     pub dead: u64,
 }
 
 impl Depth {
-    /// Messages that nobody has in hand, as far as the broker tells.
+    /// Messages that no consumer has, as far as the broker reports.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.ready.saturating_sub(self.elsewhere.unwrap_or(0))
     }
 
-    /// Messages that were delivered, to anybody, and not settled, as far as the broker tells.
+    /// Messages that were delivered to any consumer and not settled, as far as the broker reports.
     #[must_use]
     pub fn in_work(&self) -> u64 {
         self.in_flight.saturating_add(self.elsewhere.unwrap_or(0))
     }
 }
 
-/// What a backend can and cannot do. Each word is tested: a false one runs the negated law.
+/// What a backend can and cannot do. Each claim is tested: where one is false, the test checks the opposite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -251,7 +259,7 @@ pub struct Capabilities {
     pub uncounted_release: bool,
     /// A second publish of the same message id within a short time is dropped by the broker.
     pub deduplicates: bool,
-    /// [`Depth::elsewhere`] is told.
+    /// [`Depth::elsewhere`] is reported.
     pub counts_elsewhere: bool,
     /// The largest body in bytes.
     pub body_max: usize,

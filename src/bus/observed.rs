@@ -10,7 +10,7 @@
 //! | `residual_bus_redelivered_total` | topic, group | deliveries with an attempt above 1 |
 //! | `residual_bus_settled_total` | topic, group, verdict | `ack`, `retry`, `dead`, `release`, as asked |
 //! | `residual_bus_stale_total` | topic, group | tokens that came too late |
-//! | `residual_bus_buried_total` | topic, group | parts of deliveries in the dead letters |
+//! | `residual_bus_buried_total` | topic, group | parts of deliveries that went to the dead letters |
 //!
 //! Promise: it changes nothing that the bus does. A receipt that nobody awaits is not counted as confirmed.
 
@@ -27,21 +27,21 @@ use super::{
 
 /// A [`Bus`] with counters.
 #[derive(Debug)]
-pub struct Observed {
+pub(super) struct ObservedBus {
     inner: Arc<dyn Bus>,
 }
 
-impl Observed {
+impl ObservedBus {
     /// Counts what goes through that bus.
     #[must_use]
-    pub fn new(inner: Arc<dyn Bus>) -> Self {
+    pub(super) fn new(inner: Arc<dyn Bus>) -> Self {
         Self { inner }
     }
 }
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl Bus for Observed {
+impl Bus for ObservedBus {
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
     }
@@ -60,7 +60,7 @@ impl Bus for Observed {
 
     async fn publisher(&self, topic: &str) -> Result<Box<dyn Publisher>, BusError> {
         let inner = self.inner.publisher(topic).await?;
-        let counters = Sent::of(topic);
+        let counters = PublisherCounters::of(topic);
         Ok(Box::new(ObservedPublisher { inner, counters }))
     }
 
@@ -71,7 +71,7 @@ impl Bus for Observed {
         window: usize,
     ) -> Result<Box<dyn Consumer>, BusError> {
         let inner = self.inner.consumer(topic, group, window).await?;
-        let counters = Received::of(topic, group);
+        let counters = ConsumerCounters::of(topic, group);
         Ok(Box::new(ObservedConsumer { inner, counters }))
     }
 
@@ -89,14 +89,14 @@ impl Bus for Observed {
 }
 
 #[derive(Clone)]
-struct Sent {
+struct PublisherCounters {
     published: Counter,
     confirmed: Counter,
     unconfirmed: Counter,
     receipt_seconds: Histogram,
 }
 
-impl Sent {
+impl PublisherCounters {
     fn of(topic: &str) -> Self {
         let topic = topic.to_owned();
         Self {
@@ -110,7 +110,7 @@ impl Sent {
 
 struct ObservedPublisher {
     inner: Box<dyn Publisher>,
-    counters: Sent,
+    counters: PublisherCounters,
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -139,7 +139,7 @@ impl Publisher for ObservedPublisher {
     }
 }
 
-struct Received {
+struct ConsumerCounters {
     delivered: Counter,
     redelivered: Counter,
     acked: Counter,
@@ -147,10 +147,10 @@ struct Received {
     dead: Counter,
     released: Counter,
     stale: Counter,
-    buried: Counter,
+    dead_lettered: Counter,
 }
 
-impl Received {
+impl ConsumerCounters {
     fn of(topic: &str, group: &str) -> Self {
         let of = |name: &'static str| counter!(name, "topic" => topic.to_owned(), "group" => group.to_owned());
         let settled = |verdict: &'static str| {
@@ -165,7 +165,7 @@ impl Received {
             dead: settled("dead"),
             released: settled("release"),
             stale: of("residual_bus_stale_total"),
-            buried: of("residual_bus_buried_total"),
+            dead_lettered: of("residual_bus_buried_total"),
         }
     }
 
@@ -181,7 +181,7 @@ impl Received {
 
 struct ObservedConsumer {
     inner: Box<dyn Consumer>,
-    counters: Received,
+    counters: ConsumerCounters,
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -204,10 +204,10 @@ impl Consumer for ObservedConsumer {
         Ok(settled)
     }
 
-    async fn bury(&mut self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
+    async fn dead_letter(&mut self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
         let count = letters.len() as u64;
-        self.inner.bury(letters).await?;
-        self.counters.buried.increment(count);
+        self.inner.dead_letter(letters).await?;
+        self.counters.dead_lettered.increment(count);
         Ok(())
     }
 
@@ -227,7 +227,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::{
-        super::{Config, Topic, embedded::Embedded, settle::Settling},
+        super::{Config, Topic, embedded::Embedded, settle::SettlingBus},
         *,
     };
     use crate::clock::Clock;
@@ -239,7 +239,11 @@ mod tests {
         let _guard = metrics::set_default_local_recorder(&recorder);
         let config = Config::default();
         let broker = Embedded::memory(config.clone());
-        let bus = Observed::new(Arc::new(Settling::new(broker, &config, Clock::anchored(0))));
+        let bus = ObservedBus::new(Arc::new(SettlingBus::new(
+            broker,
+            &config,
+            Clock::anchored(0),
+        )));
         let topics = vec![Topic::new("t", &["g"])];
         bus.declare(&Topology::with_dead_letters(topics))
             .await

@@ -1,23 +1,33 @@
 //! The broker's password from a file, so that it stands in no command line, no environment and no settings file.
 //!
-//! Promise: what is read here goes into the URL that [`super::connect()`] hands to a backend, and nowhere else; no error
-//! tells it. Deliberately absent: looking at the file again later; a changed password is taken up at the next start.
+//! Promise: what is read here goes into the URL that [`super::connect()`] hands to a backend, and nowhere else; no
+//! error contains it. Deliberately absent: reading the file again later; a changed password is used from the next start
+//! on.
 
 use std::{
     io::{self, Read},
     path::Path,
 };
 
-use super::{BusError, Config, redact};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Nobody's password is longer; a file that is was named by mistake.
+use super::{BusError, Config, redact::redact};
+
+/// No password is longer; a larger file was named by mistake.
 const BYTES_MAX: u64 = 4_096;
+
+/// Everything but letters, digits and `-._~` is escaped, so that no password is mistaken for a part of the URL.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The URL of the settings, with the password of the file that they name, if they name one.
 ///
 /// # Errors
 /// [`BusError::PasswordFile`] when the file cannot be used, [`BusError::Url`] when the URL has no place for a password.
-pub(super) fn complete(config: &Config) -> Result<String, BusError> {
+pub(super) fn with_password(config: &Config) -> Result<String, BusError> {
     let Some(path) = &config.password_file else {
         return Ok(config.url.clone());
     };
@@ -25,6 +35,7 @@ pub(super) fn complete(config: &Config) -> Result<String, BusError> {
     insert(&config.url, &password).map_err(|reason| BusError::Url {
         url: redact(&config.url),
         reason: reason.to_owned(),
+        source: None,
     })
 }
 
@@ -52,7 +63,7 @@ fn read(path: &Path) -> Result<String, BusError> {
 }
 
 fn insert(url: &str, password: &str) -> Result<String, &'static str> {
-    let password = percent_encode(password);
+    let password = utf8_percent_encode(password, ESCAPED).to_string();
     match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("amqp" | "amqps") => insert_one(url, &password, |_| {
             Err("`bus.password_file` needs the user's name in the URL, as in `amqp://user@host`")
@@ -99,18 +110,6 @@ fn insert_one(
         None => (without_user(password)?, authority),
     };
     Ok(format!("{scheme}{login}@{host}{tail}"))
-}
-
-/// Everything but letters, digits and `-._~` is escaped, so that no password is mistaken for a part of the URL.
-fn percent_encode(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -161,13 +160,13 @@ mod tests {
             password_file: Some(path),
             ..Config::default()
         };
-        complete(&config).map_err(|error| {
+        with_password(&config).map_err(|error| {
             assert!(error.is_configuration());
-            told(&error)
+            printed(&error)
         })
     }
 
-    fn told(error: &dyn std::error::Error) -> String {
+    fn printed(error: &dyn std::error::Error) -> String {
         format!(
             "{error}: {}",
             error.source().map_or_else(String::new, ToString::to_string)
@@ -197,12 +196,12 @@ mod tests {
             (long.as_bytes(), "larger"),
             (b"secret\xff", "UTF-8"),
         ] {
-            let told = completed(content).unwrap_err();
+            let printed = completed(content).unwrap_err();
             assert!(
-                told.contains("bus.password_file") && told.contains(word),
-                "{told}"
+                printed.contains("bus.password_file") && printed.contains(word),
+                "{printed}"
             );
-            assert!(!told.contains("secret"), "{told}");
+            assert!(!printed.contains("secret"), "{printed}");
         }
     }
 }

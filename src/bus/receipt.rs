@@ -1,4 +1,4 @@
-//! What tells that messages are stored, and a queue of such for who has several batches on their way.
+//! The promise that messages are stored, and a queue of such promises for a publisher of several batches at a time.
 
 use std::{
     collections::VecDeque,

@@ -4,33 +4,34 @@
 //! - `Dead` is a copy in `TOPIC.GROUP.dead`, confirmed, then an ack: never neither. While the dead letters cannot be
 //!   written the original is kept, and the settling waits.
 //! - A delivery past [`Config::attempts_max`] is dead-lettered without being handed out.
-//! - A delivery that came back is handed out alone, and a new consumer holds one delivery at a time until it has
-//!   seen a fresh one. So a record that kills its consumer is counted alone: its neighbours are not on loan with it
-//!   the next time, also on brokers that count what was only prefetched.
-//!   The price: whoever needs several deliveries at once before it settles any waits in `recv` until a fresh one
-//!   comes, as with a full window.
+//! - A delivery that came back is handed out alone, and a new consumer has one delivery at a time until it has seen
+//!   one at its first try. So a message that kills its consumer is counted alone: the next time its neighbours are not
+//!   delivered with it, not even on brokers that count what was only prefetched.
+//!   The price: a consumer that needs several deliveries before it settles any waits in `recv` until one at its first
+//!   try comes, as with a full window.
 //! - A dead letter that is redriven is processed by its own group only; the others ack it unseen.
 
 mod consumer;
 pub mod dead;
 mod redrive;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use self::{consumer::SettlingConsumer, dead::DeadLetterWriter};
 use super::{
     BrokerInfo, Bus, BusError, Capabilities, Config, Consumer, Depth, Link, Publisher, Topology,
     backend::Backend,
-    topology::{DEAD_GROUP, Topic, dead_topic},
+    topology::{DEAD_GROUP, dead_topic},
 };
 use crate::clock::Clock;
 
 /// A [`Bus`] over a [`Backend`].
 #[derive(Debug)]
-pub struct Settling {
+pub struct SettlingBus {
     backend: Arc<dyn Backend>,
     attempts_max: u32,
     clock: Clock,
@@ -38,7 +39,7 @@ pub struct Settling {
     declared: Mutex<Topology>,
 }
 
-impl Settling {
+impl SettlingBus {
     /// Builds the bus; the clock dates dead letters.
     #[must_use]
     pub fn new(backend: impl Backend, config: &Config, clock: Clock) -> Self {
@@ -51,17 +52,7 @@ impl Settling {
     }
 
     fn declared(&self) -> MutexGuard<'_, Topology> {
-        self.declared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remember(&self, topology: &Topology) {
-        let mut declared = self.declared();
-        for topic in &topology.topics {
-            match declared.topics.iter_mut().find(|t| t.name == topic.name) {
-                Some(known) => merge_groups(known, topic),
-                None => declared.topics.push(topic.clone()),
-            }
-        }
+        self.declared.lock()
     }
 
     fn check_group(&self, topic: &str, group: &str) -> Result<(), BusError> {
@@ -86,16 +77,8 @@ impl Settling {
     }
 }
 
-fn merge_groups(known: &mut Topic, topic: &Topic) {
-    for group in &topic.groups {
-        if !known.groups.contains(group) {
-            known.groups.push(group.clone());
-        }
-    }
-}
-
 #[async_trait]
-impl Bus for Settling {
+impl Bus for SettlingBus {
     fn capabilities(&self) -> Capabilities {
         self.backend.capabilities()
     }
@@ -110,7 +93,7 @@ impl Bus for Settling {
 
     async fn declare(&self, topology: &Topology) -> Result<(), BusError> {
         self.backend.declare(topology).await?;
-        self.remember(topology);
+        self.declared().merge(topology);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! TLS towards a broker: whom to trust and who we are, by PEM files.
 //!
-//! Promise: where `[bus.tls]` is set nothing is sent in the clear, and a file that cannot be used is told by name with
-//! the mend. The files are read for every connection, so the next one takes up a renewed certificate.
+//! Promise: where `[bus.tls]` is set nothing is sent in the clear. The error about a file that cannot be used names the
+//! file and the remedy. The files are read for every connection, so the next one uses a renewed certificate.
 //!
 //! Deliberately absent: switching the verification off; keys with a password.
 
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BusError, redact};
+use super::{BusError, redact::redact};
 
 #[cfg(all(feature = "tls", any(feature = "rabbitmq", feature = "nats")))]
 pub(in crate::bus) use handshake::{client_config, refusal};
@@ -61,18 +61,19 @@ impl TlsConfig {
     }
 }
 
-fn refused(reason: String, mend: &str) -> BusError {
+fn refused(reason: String, remedy: &str) -> BusError {
     BusError::Tls {
         reason,
-        mend: mend.to_owned(),
+        remedy: remedy.to_owned(),
+        source: None,
     }
 }
 
-/// Without TLS no error is about it.
+/// In a build without TLS no error is about TLS.
 #[cfg(all(not(feature = "tls"), any(feature = "rabbitmq", feature = "nats")))]
 pub(in crate::bus) fn refusal(
     _error: &(dyn std::error::Error + 'static),
-) -> Option<super::remote::ConnectError> {
+) -> Option<super::remote::PermanentError> {
     None
 }
 

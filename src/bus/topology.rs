@@ -36,13 +36,33 @@ impl Topology {
         }
     }
 
+    /// Adds the topics and groups of another topology that this one lacks. What both have stays as it was.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for topic in &other.topics {
+            match self
+                .topics
+                .iter_mut()
+                .find(|known| known.name == topic.name)
+            {
+                None => self.topics.push(topic.clone()),
+                Some(known) => {
+                    for group in &topic.groups {
+                        if !known.groups.contains(group) {
+                            known.groups.push(group.clone());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// The topic of that name.
     #[must_use]
     pub fn topic(&self, name: &str) -> Option<&Topic> {
         self.topics.iter().find(|topic| topic.name == name)
     }
 
-    /// Every group with the topic whose messages it works on; those of dead letters only keep.
+    /// Every group with the topic whose messages it works on; the groups of dead letters only keep theirs.
     pub fn working_groups(&self) -> impl Iterator<Item = (&str, &str)> {
         self.topics
             .iter()

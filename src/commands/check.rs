@@ -62,7 +62,7 @@ async fn bus(config: &Config) -> Result<String> {
 }
 
 async fn ask(config: &Config) -> Result<String> {
-    let bus = bus::connect(&config.bus, Clock::system()).await?;
+    let bus = bus::connect(&config.bus, Clock::system(), bus::random_seed()).await?;
     let topology = pipeline::topology(config);
     bus.declare(&topology).await?;
     let broker = bus.describe().await?;

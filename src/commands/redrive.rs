@@ -13,7 +13,7 @@ pub(super) async fn run(config: &Config, topic: &str) -> Result<()> {
     else {
         bail!("`{topic}` is no topic; there are `features`, `y_true` and `y_pred`");
     };
-    let bus = bus::connect(&config.bus, Clock::system()).await?;
+    let bus = bus::connect(&config.bus, Clock::system(), bus::random_seed()).await?;
     bus.declare(&topology).await?;
     for group in &found.groups {
         let count = bus.redrive(topic, group).await?;

@@ -288,7 +288,7 @@ pub(super) fn decode<B: Body>(encoding: Encoding, body: &[u8]) -> Result<Vec<Rec
     let bad = malformed.into_iter().map(|bad| BadRecord {
         index: bad.index,
         id: bad.id.map(|id| id.to_string()),
-        reason: bad.reason,
+        reason: bad.reason.to_string(),
     });
     Err(Refusal::records(bad.collect(), of))
 }

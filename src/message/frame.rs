@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    Body, Probabilities, Record,
-    id::{IdError, RecordId, Repr},
+    Body, BodyError, FrameError, IdError, Probabilities, Record, RecordError,
+    id::{RecordId, Repr},
 };
 
 /// Media type of a postcard frame. The version is raised with any change of the layout.
@@ -56,33 +56,10 @@ pub struct Malformed {
     pub index: usize,
     /// Its id, when at least that could be read.
     pub id: Option<RecordId>,
-    /// Why, in words.
-    pub reason: String,
+    /// Why.
+    pub reason: RecordError,
     /// The record alone, as a frame of its own, for the dead letters.
     pub frame: Frame,
-}
-
-/// A frame that cannot be taken apart at all.
-#[derive(Debug, thiserror::Error)]
-pub enum FrameError {
-    /// The media type is not one of ours.
-    #[error("content type `{0}` is not understood; send `{JSON}` or `{POSTCARD}`")]
-    ContentType(String),
-    /// Not the JSON shape.
-    #[error("frame is not JSON of the shape {{\"id\": …, \"body\": …}} or an array of it")]
-    Json(#[source] serde_json::Error),
-    /// Not postcard, or of another topic.
-    #[error("frame is not postcard records of this topic")]
-    Postcard(#[source] postcard::Error),
-    /// Bytes after the last record: the frame is of another topic or damaged.
-    #[error("frame has {size} bytes after its last record")]
-    Trailing {
-        /// How many.
-        size: usize,
-    },
-    /// A frame without records has no meaning.
-    #[error("frame has no records")]
-    Empty,
 }
 
 #[derive(Deserialize)]
@@ -124,14 +101,14 @@ struct JsonRecordIn<'a> {
 
 /// A record with its probabilities; an empty list where it has none.
 #[derive(Deserialize)]
-struct WireScored<B> {
+struct WireWithProbabilities<B> {
     id: Repr,
     body: B,
     probabilities: Vec<f64>,
 }
 
 #[derive(Serialize)]
-struct WireScoredRef<'a, B> {
+struct WireWithProbabilitiesRef<'a, B> {
     id: &'a Repr,
     body: &'a B,
     probabilities: &'a [f64],
@@ -145,15 +122,15 @@ pub fn encode<B: Body>(records: &[Record<B>], encoding: Encoding) -> Frame {
         bodies.any(|body| body.probabilities().is_some())
     };
     match encoding {
-        Encoding::Postcard if B::MAY_HAVE_PROBABILITIES && has_probabilities() => {
-            encode_scored(records)
+        Encoding::Postcard if B::ALLOWS_PROBABILITIES && has_probabilities() => {
+            encode_with_probabilities(records)
         }
         Encoding::Postcard => encode_postcard(records),
         Encoding::Json => encode_json(records),
     }
 }
 
-fn encode_scored<B: Body>(records: &[Record<B>]) -> Frame {
+fn encode_with_probabilities<B: Body>(records: &[Record<B>]) -> Frame {
     let probabilities = |record: &'_ Record<B>| -> usize {
         record
             .body
@@ -166,7 +143,7 @@ fn encode_scored<B: Body>(records: &[Record<B>]) -> Frame {
     let mut body = postcard::to_extend(&records.len(), buffer).unwrap_or_default();
     for record in records {
         let probabilities = record.body.probabilities();
-        let wire = WireScoredRef {
+        let wire = WireWithProbabilitiesRef {
             id: &record.id.0,
             body: &record.body,
             probabilities: probabilities.map_or(&[], Probabilities::as_slice),
@@ -226,13 +203,13 @@ fn json_record<B: Body>(record: &Record<B>) -> JsonRecordOut<'_> {
 /// Takes a frame apart. An empty content type is read as JSON, as the original's clients send none.
 ///
 /// # Errors
-/// When not even the records can be told apart; a bad record alone is in [`Decoded::malformed`].
+/// When the frame cannot be split into records; a single bad record is in [`Decoded::malformed`] instead.
 pub fn decode<B: Body>(content_type: &str, body: &[u8]) -> Result<Decoded<B>, FrameError> {
     let decoded = match media_type(content_type) {
-        Some(Encoding::Postcard) => decode_postcard(body, POSTCARD, take_record),
+        Some(Encoding::Postcard) => decode_postcard(body, POSTCARD, parse_record),
         Some(Encoding::Json) => decode_json(body),
-        None if B::MAY_HAVE_PROBABILITIES && content_type == POSTCARD_PROBABILITIES => {
-            decode_postcard(body, POSTCARD_PROBABILITIES, take_scored)
+        None if B::ALLOWS_PROBABILITIES && content_type == POSTCARD_PROBABILITIES => {
+            decode_postcard(body, POSTCARD_PROBABILITIES, parse_with_probabilities)
         }
         None => Err(FrameError::ContentType(
             content_type.chars().take(80).collect(),
@@ -256,20 +233,20 @@ fn media_type(content_type: &str) -> Option<Encoding> {
 }
 
 /// What the bytes of a postcard frame begin with, and the bytes after it.
-type Taken<'a, B> = Result<((Repr, B), &'a [u8]), postcard::Error>;
+type Parsed<'a, B> = Result<((Repr, B), &'a [u8]), postcard::Error>;
 
-fn take_record<B: Body>(bytes: &[u8]) -> Taken<'_, B> {
+fn parse_record<B: Body>(bytes: &[u8]) -> Parsed<'_, B> {
     let (WireRecord { id, body }, after) = postcard::take_from_bytes(bytes)?;
     Ok(((id, body), after))
 }
 
-fn take_scored<B: Body>(bytes: &[u8]) -> Taken<'_, B> {
-    let (scored, after) = postcard::take_from_bytes(bytes)?;
-    let WireScored {
+fn parse_with_probabilities<B: Body>(bytes: &[u8]) -> Parsed<'_, B> {
+    let (wire, after) = postcard::take_from_bytes(bytes)?;
+    let WireWithProbabilities {
         id,
         body,
         probabilities,
-    } = scored;
+    } = wire;
     let body: B = body;
     if probabilities.is_empty() {
         return Ok(((id, body), after));
@@ -282,7 +259,7 @@ fn take_scored<B: Body>(bytes: &[u8]) -> Taken<'_, B> {
 fn decode_postcard<'a, B: Body>(
     body: &'a [u8],
     content_type: &'static str,
-    take: impl Fn(&'a [u8]) -> Taken<'a, B>,
+    take: impl Fn(&'a [u8]) -> Parsed<'a, B>,
 ) -> Result<Decoded<B>, FrameError> {
     let (claimed, mut rest): (usize, _) =
         postcard::take_from_bytes(body).map_err(FrameError::Postcard)?;
@@ -321,27 +298,31 @@ fn frame_of_one(record: &[u8], content_type: &'static str) -> Frame {
     }
 }
 
-fn checked_record<B: Body>(id: Repr, body: B) -> Result<Record<B>, (Option<RecordId>, String)> {
-    let id = RecordId::checked(id).map_err(|error| (None, error.to_string()))?;
+/// Why a record is refused, with its id where that could be read.
+type Refused = (Option<RecordId>, RecordError);
+
+fn checked_record<B: Body>(id: Repr, body: B) -> Result<Record<B>, Refused> {
+    let id = RecordId::checked(id).map_err(|error| (None, error.into()))?;
     let checked = check_values::<B>(body.values())
-        .and_then(|()| body.probabilities().map_or(Ok(()), Probabilities::check));
+        .map_err(RecordError::from)
+        .and_then(|()| Ok(body.probabilities().map_or(Ok(()), Probabilities::check)?));
     match checked {
         Ok(()) => Ok(Record { id, body }),
         Err(reason) => Err((Some(id), reason)),
     }
 }
 
-fn check_values<B: Body>(values: &[f64]) -> Result<(), String> {
+fn check_values<B: Body>(values: &[f64]) -> Result<(), BodyError> {
     if values.is_empty() {
-        return Err("body has no features".to_owned());
+        return Err(BodyError::NoFeatures);
     }
-    let is_good = |value: &f64| value.is_finite() || (B::MAY_MISS && value.is_nan());
+    let is_good = |value: &f64| value.is_finite() || (B::ALLOWS_MISSING && value.is_nan());
     match values.iter().position(|value| !is_good(value)) {
         None => Ok(()),
-        Some(at) => Err(format!(
-            "value {at} of the body is {}, expected a finite number",
-            values[at]
-        )),
+        Some(index) => Err(BodyError::NotFinite {
+            index,
+            value: values[index],
+        }),
     }
 }
 
@@ -376,21 +357,17 @@ fn decode_json<B: Body>(body: &[u8]) -> Result<Decoded<B>, FrameError> {
     Ok(decoded)
 }
 
-fn json_to_record<B: Body>(raw: &RawValue) -> Result<Record<B>, (Option<RecordId>, String)> {
-    let shape = r#"record is not an object of the shape {"id": …, "body": …}"#;
+fn json_to_record<B: Body>(raw: &RawValue) -> Result<Record<B>, Refused> {
     let record: JsonRecordIn<'_> =
-        serde_json::from_str(raw.get()).map_err(|_| (None, shape.to_owned()))?;
-    let id = record
-        .id
-        .ok_or_else(|| (None, "record has no `id`".to_owned()))?;
-    let id = json_to_id(id.get()).map_err(|error| (None, error.to_string()))?;
-    let with_id = |reason: String| (Some(id.clone()), reason);
-    let body = record
-        .body
-        .ok_or_else(|| with_id("record has no `body`".to_owned()))?;
-    let values = json_to_values::<B>(body.get()).map_err(with_id)?;
-    let body = B::from_values(values).map_err(with_id)?;
-    match record.probabilities.filter(|_| B::MAY_HAVE_PROBABILITIES) {
+        serde_json::from_str(raw.get()).map_err(|_| (None, RecordError::Shape))?;
+    let id = record.id.ok_or((None, RecordError::NoId))?;
+    let id = json_to_id(id.get()).map_err(|error| (None, error.into()))?;
+    let with_id = |reason: RecordError| (Some(id.clone()), reason);
+    let body = record.body.ok_or_else(|| with_id(RecordError::NoBody))?;
+    let body = json_to_values::<B>(body.get())
+        .and_then(B::from_values)
+        .map_err(|error| with_id(error.into()))?;
+    match record.probabilities.filter(|_| B::ALLOWS_PROBABILITIES) {
         None => Ok(Record { id, body }),
         Some(raw) => {
             let probabilities = json_to_probabilities(raw.get()).map_err(with_id)?;
@@ -409,29 +386,25 @@ fn json_to_id(json: &str) -> Result<RecordId, IdError> {
     }
 }
 
-fn json_to_values<B: Body>(json: &str) -> Result<Vec<f64>, String> {
+fn json_to_values<B: Body>(json: &str) -> Result<Vec<f64>, BodyError> {
     if !json.starts_with('[') {
-        let expected =
-            |_| "body is neither a finite number nor a list of finite numbers".to_owned();
         return serde_json::from_str(json)
             .map(|value| vec![value])
-            .map_err(expected);
+            .map_err(|_| BodyError::NotNumbers);
     }
     let finite = serde_json::from_str(json);
-    if finite.is_err() && B::MAY_MISS {
-        let some: Vec<Option<f64>> = serde_json::from_str(json).map_err(|_| {
-            "body is neither a finite number nor a list of finite numbers and `null`".to_owned()
-        })?;
+    if finite.is_err() && B::ALLOWS_MISSING {
+        let some: Vec<Option<f64>> =
+            serde_json::from_str(json).map_err(|_| BodyError::NotNumbersOrNull)?;
         return Ok(some
             .into_iter()
             .map(|value| value.unwrap_or(f64::NAN))
             .collect());
     }
-    finite.map_err(|_| "body is neither a finite number nor a list of finite numbers".to_owned())
+    finite.map_err(|_| BodyError::NotNumbers)
 }
 
-fn json_to_probabilities(json: &str) -> Result<Probabilities, String> {
-    let values = serde_json::from_str(json)
-        .map_err(|_| "`probabilities` is no list of numbers".to_owned())?;
-    Probabilities::new(values)
+fn json_to_probabilities(json: &str) -> Result<Probabilities, RecordError> {
+    let values = serde_json::from_str(json).map_err(|_| RecordError::ProbabilitiesShape)?;
+    Ok(Probabilities::new(values)?)
 }

@@ -1,4 +1,4 @@
-//! Ids: what joins the halves of a record.
+//! Ids: a truth and a prediction with the same id belong together.
 
 use std::{
     fmt,
@@ -64,7 +64,7 @@ impl RecordId {
     }
 
     /// When an [`IdSource`] minted it, in microseconds since the Unix epoch (a quarter of one exact); foreign UUIDs of
-    /// version 7 tell at least the millisecond, other ids nothing.
+    /// version 7 have at least the millisecond, other ids nothing.
     #[must_use]
     pub fn minted_us(&self) -> Option<u64> {
         let uuid = Uuid::from_bytes(*self.uuid_bytes()?);
@@ -220,13 +220,13 @@ pub enum IdError {
     NotANumber,
 }
 
-/// Marks the ids of one run of one source, so that a run can tell its own rows from leftovers of another.
+/// Marks the ids of one run of one source, so that a run can recognise its own rows among leftovers of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunTag(pub u32);
 
 /// Mints `UUIDv7` ids: 48 bits of milliseconds, 12 bits of their fraction, a 30 bit counter, and the run's tag in the
-/// last 32 bits (RFC 9562 allows the fraction there, and a node's mark here). Unique within a run by the counter, across
-/// runs by time and tag; in the order of their minting.
+/// last 32 bits (RFC 9562 allows the fraction there, and a node's mark here). Unique within a run by the counter,
+/// across runs by time and tag; in the order of their minting.
 #[derive(Debug)]
 pub struct IdSource {
     tag: RunTag,
@@ -238,7 +238,7 @@ pub struct IdSource {
 const FRACTIONS: u64 = 1 << 12;
 
 impl IdSource {
-    /// The tag is random and comes from outside; two runs with one tag are told apart by their clocks only.
+    /// The tag is random and comes from outside; the ids of two runs with the same tag differ only by their time.
     #[must_use]
     pub fn new(tag: RunTag, clock: Clock) -> Self {
         Self {

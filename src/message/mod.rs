@@ -11,15 +11,16 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+mod error;
 mod frame;
 mod id;
 mod probabilities;
 #[cfg(test)]
 mod tests;
 
+pub use error::{BodyError, FrameError, ProbabilitiesError, RecordError};
 pub use frame::{
-    Decoded, Encoding, Frame, FrameError, JSON, Malformed, POSTCARD, POSTCARD_PROBABILITIES,
-    decode, encode,
+    Decoded, Encoding, Frame, JSON, Malformed, POSTCARD, POSTCARD_PROBABILITIES, decode, encode,
 };
 pub use id::{ID_BYTES_MAX, IdError, IdSource, RecordId, RunTag};
 pub use probabilities::Probabilities;
@@ -33,7 +34,7 @@ pub struct Record<B> {
     pub body: B,
 }
 
-/// The body of a record: says which topic it travels on and how it looks on the wire.
+/// The body of a record: which topic it travels on, and how it looks on the wire.
 pub trait Body: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The topic that carries it.
     const TOPIC: &'static str;
@@ -44,17 +45,17 @@ pub trait Body: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// From the values of a JSON body; a lone number is a list of one.
     ///
     /// # Errors
-    /// A reason in words.
-    fn from_values(values: Vec<f64>) -> Result<Self, String>;
+    /// When they are not as many as the topic has.
+    fn from_values(values: Vec<f64>) -> Result<Self, BodyError>;
 
     /// Whether JSON writes a list even for one value.
     const IS_LIST: bool;
 
     /// Whether NaN stands for a value that is missing.
-    const MAY_MISS: bool = false;
+    const ALLOWS_MISSING: bool = false;
 
     /// Whether records may bring probabilities.
-    const MAY_HAVE_PROBABILITIES: bool = false;
+    const ALLOWS_PROBABILITIES: bool = false;
 
     /// The probabilities of the classes, where the record brings any.
     fn probabilities(&self) -> Option<&Probabilities> {
@@ -76,7 +77,7 @@ pub struct Features(pub Vec<f64>);
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Truth(pub f64);
 
-/// The model's answer. Two words, so that a stream of numbers does not pay for what only classifiers have.
+/// The model's answer. Two machine words, so that a stream of numbers does not pay for what only classifiers have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     /// A number, or a label as a number.
@@ -100,25 +101,27 @@ impl Prediction {
 impl Body for Features {
     const TOPIC: &'static str = "features";
     const IS_LIST: bool = true;
-    const MAY_MISS: bool = true;
+    const ALLOWS_MISSING: bool = true;
 
     fn values(&self) -> &[f64] {
         &self.0
     }
 
-    fn from_values(values: Vec<f64>) -> Result<Self, String> {
+    fn from_values(values: Vec<f64>) -> Result<Self, BodyError> {
         if values.is_empty() {
-            Err("body has no features".to_owned())
+            Err(BodyError::NoFeatures)
         } else {
             Ok(Self(values))
         }
     }
 }
 
-fn single(values: &[f64]) -> Result<f64, String> {
+fn single(values: &[f64]) -> Result<f64, BodyError> {
     match values {
         [value] => Ok(*value),
-        _ => Err(format!("body has {} values, expected one", values.len())),
+        _ => Err(BodyError::NotOne {
+            count: values.len(),
+        }),
     }
 }
 
@@ -130,7 +133,7 @@ impl Body for Truth {
         std::slice::from_ref(&self.0)
     }
 
-    fn from_values(values: Vec<f64>) -> Result<Self, String> {
+    fn from_values(values: Vec<f64>) -> Result<Self, BodyError> {
         single(&values).map(Self)
     }
 }
@@ -138,13 +141,13 @@ impl Body for Truth {
 impl Body for Prediction {
     const TOPIC: &'static str = "y_pred";
     const IS_LIST: bool = false;
-    const MAY_HAVE_PROBABILITIES: bool = true;
+    const ALLOWS_PROBABILITIES: bool = true;
 
     fn values(&self) -> &[f64] {
         std::slice::from_ref(&self.y_pred)
     }
 
-    fn from_values(values: Vec<f64>) -> Result<Self, String> {
+    fn from_values(values: Vec<f64>) -> Result<Self, BodyError> {
         single(&values).map(Self::new)
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ProbabilitiesError;
 use crate::task::CLASSES_MAX;
 
 /// How far from 1 a sum may be: clients that count in 32 bits round.
@@ -15,8 +16,8 @@ impl Probabilities {
     /// Checks them.
     ///
     /// # Errors
-    /// A reason in words.
-    pub fn new(values: Vec<f64>) -> Result<Self, String> {
+    /// When they are not one for each class, each from 0 to 1, together 1.
+    pub fn new(values: Vec<f64>) -> Result<Self, ProbabilitiesError> {
         let unchecked = Self(values);
         unchecked.check().map(|()| unchecked)
     }
@@ -26,23 +27,22 @@ impl Probabilities {
         Self(values)
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), ProbabilitiesError> {
         let values = &self.0;
         if values.is_empty() || values.len() > CLASSES_MAX {
-            return Err(format!(
-                "record has {} probabilities, expected one for each of 1 to {CLASSES_MAX} classes",
-                values.len()
-            ));
+            return Err(ProbabilitiesError::Count {
+                count: values.len(),
+            });
         }
-        if let Some(at) = values.iter().position(|value| !(0.0..=1.0).contains(value)) {
-            return Err(format!(
-                "probability {at} is {}, expected a number from 0 to 1",
-                values[at]
-            ));
+        if let Some(index) = values.iter().position(|value| !(0.0..=1.0).contains(value)) {
+            return Err(ProbabilitiesError::OutOfRange {
+                index,
+                value: values[index],
+            });
         }
         let sum: f64 = values.iter().sum();
         if (sum - 1.0).abs() > SUM_TOLERANCE {
-            return Err(format!("probabilities sum up to {sum}, expected 1"));
+            return Err(ProbabilitiesError::Sum { sum });
         }
         Ok(())
     }

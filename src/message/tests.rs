@@ -65,7 +65,7 @@ fn one_bad_record_dies_alone_with_its_reason() {
     let reasons: Vec<_> = decoded
         .malformed
         .iter()
-        .map(|bad| (bad.index, bad.reason.as_str()))
+        .map(|bad| (bad.index, bad.reason.to_string()))
         .collect();
     assert_eq!(
         reasons,
@@ -81,6 +81,7 @@ fn one_bad_record_dies_alone_with_its_reason() {
                 r#"record is not an object of the shape {"id": …, "body": …}"#
             ),
         ]
+        .map(|(index, reason)| (index, reason.to_owned()))
     );
     assert_eq!(
         &decoded.malformed[0].frame.body[..],
@@ -97,7 +98,7 @@ fn a_value_that_is_not_finite_is_refused_in_postcard_too() {
     let decoded: Decoded<Features> = decode(frame.content_type, &frame.body).unwrap();
     assert_eq!(decoded.records, [features("a", &[1.0])]);
     assert_eq!(
-        decoded.malformed[0].reason,
+        decoded.malformed[0].reason.to_string(),
         "value 1 of the body is inf, expected a finite number"
     );
     let alone: Decoded<Features> = decode(POSTCARD, &decoded.malformed[0].frame.body).unwrap();
@@ -120,7 +121,7 @@ fn a_missing_feature_travels_as_nan_and_as_null_and_a_missing_answer_does_not() 
     assert_eq!((answer.records.len(), answer.malformed.len()), (0, 2));
 }
 
-fn scored(id: &str, y_pred: f64, probabilities: &[f64]) -> Record<Prediction> {
+fn wire(id: &str, y_pred: f64, probabilities: &[f64]) -> Record<Prediction> {
     Record {
         id: id.parse().unwrap(),
         body: Prediction::new(y_pred)
@@ -134,7 +135,7 @@ fn probabilities_travel_in_both_encodings_and_beside_records_without() {
         id: "b".parse().unwrap(),
         body: Prediction::new(2.0),
     };
-    let records = [scored("a", 1.0, &[0.25, 0.75]), plain];
+    let records = [wire("a", 1.0, &[0.25, 0.75]), plain];
     for encoding in [Encoding::Postcard, Encoding::Json] {
         let frame = encode(&records, encoding);
         let decoded: Decoded<Prediction> = decode(frame.content_type, &frame.body).unwrap();
@@ -167,15 +168,15 @@ fn a_frame_without_probabilities_has_not_a_byte_for_them() {
 #[test]
 fn bad_probabilities_die_alone_with_their_reason() {
     let bad: [&[f64]; 3] = [&[0.5, 1.5], &[0.2, 0.2], &[f64::NAN, 1.0]];
-    let mut records = vec![scored("good", 1.0, &[0.0, 1.0])];
-    records.extend(bad.map(|probabilities| scored("bad", 1.0, probabilities)));
+    let mut records = vec![wire("good", 1.0, &[0.0, 1.0])];
+    records.extend(bad.map(|probabilities| wire("bad", 1.0, probabilities)));
     let frame = encode(&records, Encoding::Postcard);
     let decoded: Decoded<Prediction> = decode(frame.content_type, &frame.body).unwrap();
     assert_eq!(decoded.records.len(), 1);
     let reasons: Vec<_> = decoded
         .malformed
         .iter()
-        .map(|bad| bad.reason.as_str())
+        .map(|bad| bad.reason.to_string())
         .collect();
     assert_eq!(
         reasons,
@@ -197,7 +198,7 @@ fn bad_probabilities_die_alone_with_their_reason() {
 #[test]
 fn a_claimed_number_of_probabilities_is_not_allocated() {
     // One record, a text id `a`, an answer, and four gibibytes of probabilities.
-    let frame = encode(&[scored("a", 1.0, &[1.0])], Encoding::Postcard);
+    let frame = encode(&[wire("a", 1.0, &[1.0])], Encoding::Postcard);
     let mut bytes = frame.body[..frame.body.len() - 9].to_vec();
     bytes.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0x0f]);
     assert!(matches!(

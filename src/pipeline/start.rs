@@ -221,7 +221,7 @@ async fn connect(
     if roles == [Role::Plot] {
         return Ok(None);
     }
-    let bus = bus::connect(&config.bus, clock).await?;
+    let bus = bus::connect(&config.bus, clock, bus::random_seed()).await?;
     bus.declare(topology).await?;
     Ok(Some(bus))
 }

@@ -140,7 +140,7 @@ impl Predictor<'_> {
         let model = Arc::clone(&self.ports.model.borrow_and_update());
         let scored = score_batch(&model, batch, self.config).await;
         if !scored.buried.is_empty() {
-            self.ports.features.bury(scored.buried).await?;
+            self.ports.features.dead_letter(scored.buried).await?;
         }
         if !scored.settled.is_empty() {
             self.ports.features.settle(scored.settled).await?;
@@ -237,7 +237,11 @@ fn open(delivery: Delivery, n_features: usize, scored: &mut Scored) -> Option<Op
     let mut records = Vec::with_capacity(decoded.records.len());
     for bad in decoded.malformed {
         scored.buried.push(letter(
-            message.id, bad.index, bad.frame, bad.reason, attempt,
+            message.id,
+            bad.index,
+            bad.frame,
+            bad.reason.to_string(),
+            attempt,
         ));
     }
     for (index, record) in decoded.records.into_iter().enumerate() {

@@ -16,7 +16,7 @@ use residual::{
         self, Bus, Message, Publisher, Topic, Topology, Verdict,
         chaos::{Chaos, Faults},
         embedded::Embedded,
-        settle::Settling,
+        settle::SettlingBus,
     },
     clock::Clock,
     message::{
@@ -76,13 +76,13 @@ impl World {
         };
         let faults = Faults {
             duplicate: rng.random_range(0.0..0.1),
-            take_back: rng.random_range(0.0..0.1),
-            death: rng.random_range(0.0..0.1),
+            revoke: rng.random_range(0.0..0.1),
+            crash: rng.random_range(0.0..0.1),
             delay_max: Duration::from_millis(rng.random_range(0..20)),
         };
         let broker = Embedded::memory(bus_config.clone());
         let broker = Chaos::new(broker, faults, rng.random());
-        let bus: Arc<dyn Bus> = Arc::new(Settling::new(broker, &bus_config, clock));
+        let bus: Arc<dyn Bus> = Arc::new(SettlingBus::new(broker, &bus_config, clock));
         let topics = [
             ("features", "predictor"),
             ("y_true", "metric"),

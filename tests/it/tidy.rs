@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("stats", &["task"]),
     ("task", &[]),
     ("telemetry", &[]),
-    ("bus", &["clock", "message"]),
+    ("bus", &["clock", "telemetry"]),
     ("chart", &["stats"]),
     ("dataset", &["bundled", "message", "task"]),
     ("metric_log", &["message", "task"]),

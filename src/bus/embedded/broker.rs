@@ -1,4 +1,4 @@
-//! The broker proper: its topics, its clients, and what closing means.
+//! The broker itself: its topics, its clients, and what happens when they close.
 //!
 //! Promise: a declaration either holds as a whole or changes nothing. When the last client is closed the broker shuts
 //! down: what was sent is stored, the file is released.
@@ -6,11 +6,12 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +28,7 @@ pub(super) struct Broker {
     topics: Mutex<BTreeMap<String, Arc<Topic>>>,
     pub(super) store: Option<Store>,
     pub(super) link: watch::Receiver<Link>,
-    /// Numbers for clients and for the lives of subscriptions; no two are equal.
+    /// Numbers for clients and for the epochs of subscriptions; no two are equal.
     numbers: AtomicU64,
     clients: AtomicU64,
 }
@@ -57,12 +58,12 @@ impl Broker {
         }
     }
 
-    pub(super) fn number(&self) -> u64 {
+    pub(super) fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     fn topics(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Topic>>> {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+        self.topics.lock()
     }
 
     pub(super) fn topic(&self, name: &str) -> Result<Arc<Topic>, BusError> {
@@ -114,7 +115,8 @@ fn check(existing: Option<&Topic>, spec: &TopicSpec) -> Result<(), BusError> {
                 "it holds at most {} bytes and {} were asked for",
                 topic.bytes_max, spec.bytes_max
             ),
-            mend: "give the topic the same `bytes_max`, or use another prefix or path".to_owned(),
+            remedy: "give the topic the same `bytes_max`, or use another prefix or path".to_owned(),
+            source: None,
         }),
         _ => Ok(()),
     }
@@ -137,7 +139,7 @@ impl Client {
     pub(super) fn new(broker: Arc<Broker>) -> Self {
         broker.clients.fetch_add(1, Ordering::AcqRel);
         Self {
-            id: broker.number(),
+            id: broker.next_number(),
             broker,
             closed: CancellationToken::new(),
             left: AtomicBool::new(false),
@@ -151,7 +153,7 @@ impl Client {
         Ok(())
     }
 
-    /// Leaves the broker; the deliveries of its subscriptions come back. Returns whether it was the last client.
+    /// Leaves the broker; the deliveries of its subscriptions come back. Returns whether this was the last client.
     fn leave(&self) -> bool {
         if self.left.swap(true, Ordering::AcqRel) {
             return false;
@@ -163,7 +165,7 @@ impl Client {
         self.broker.clients.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// Flushes and leaves; the last client takes the store with it.
+    /// Flushes and leaves; the last client shuts the store down.
     pub(super) async fn close(&self) -> Result<(), BusError> {
         if let Some(store) = &self.broker.store {
             store.flush().await?;

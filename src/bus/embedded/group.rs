@@ -1,8 +1,8 @@
 //! One consumer group of one topic, as a state machine without clock, lock or disk.
 //!
-//! Promise: each message of the group is in exactly one of five places: not yet reached by the cursor, back again,
-//! delayed, held by one member, or done. Whatever a member held comes back when the member leaves. Everything is
-//! kept in ordered maps, so the same calls give the same deliveries.
+//! Promise: each message of the group is in exactly one of five places: not yet reached by the cursor, to be
+//! redelivered, delayed, held by one member, or done. Whatever a member held comes back when the member leaves.
+//! Everything is kept in ordered maps, so the same calls give the same deliveries.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use super::super::backend::Disposition;
 
 /// A member's delivery: its tag, the message's number and which try it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Taken {
+pub(super) struct GroupDelivery {
     pub(super) tag: u64,
     pub(super) seq: u64,
     pub(super) attempt: u32,
@@ -26,9 +26,9 @@ pub(super) struct Taken {
 pub(super) enum Settlement {
     /// The group is done with the message.
     Done { seq: u64 },
-    /// The message came back as it was counted.
+    /// The message came back, and the try counts.
     Returned,
-    /// The message came back uncounted; so many tries are left on record.
+    /// The message came back and the try does not count; so many tries are left on record.
     Uncounted { seq: u64, attempts: u32 },
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Group {
     /// The first message that belongs to the group: a group that is declared later gets what comes later.
     pub(super) from: u64,
     cursor: u64,
-    back: BTreeSet<u64>,
+    redeliver: BTreeSet<u64>,
     delayed: BTreeSet<(Instant, u64)>,
     attempts: BTreeMap<u64, u32>,
     members: BTreeMap<u64, Member>,
@@ -58,7 +58,7 @@ impl Group {
             name: name.to_owned(),
             from,
             cursor: from,
-            back: BTreeSet::new(),
+            redeliver: BTreeSet::new(),
             delayed: BTreeSet::new(),
             attempts: BTreeMap::new(),
             members: BTreeMap::new(),
@@ -75,7 +75,7 @@ impl Group {
     ) -> Self {
         Self {
             cursor: next,
-            back: waiting,
+            redeliver: waiting,
             attempts,
             ..Self::new(name, from)
         }
@@ -90,32 +90,38 @@ impl Group {
     }
 
     /// Hands out up to `max` messages, those that came back first, then new ones below `next`.
-    pub(super) fn take(&mut self, epoch: u64, now: Instant, next: u64, max: usize) -> Vec<Taken> {
+    pub(super) fn deliver(
+        &mut self,
+        epoch: u64,
+        now: Instant,
+        next: u64,
+        max: usize,
+    ) -> Vec<GroupDelivery> {
         self.wake_delayed(now);
-        let mut taken = Vec::new();
-        while taken.len() < max {
+        let mut delivered = Vec::new();
+        while delivered.len() < max {
             let Some(seq) = self.next_ready(next) else {
                 break;
             };
             let Some(member) = self.members.get_mut(&epoch) else {
-                self.back.insert(seq);
+                self.redeliver.insert(seq);
                 break;
             };
             let attempt = self.attempts.entry(seq).or_default();
             *attempt = attempt.saturating_add(1);
             member.next_tag += 1;
             member.held.insert(member.next_tag, seq);
-            taken.push(Taken {
+            delivered.push(GroupDelivery {
                 tag: member.next_tag,
                 seq,
                 attempt: *attempt,
             });
         }
-        taken
+        delivered
     }
 
     fn next_ready(&mut self, next: u64) -> Option<u64> {
-        if let Some(seq) = self.back.pop_first() {
+        if let Some(seq) = self.redeliver.pop_first() {
             return Some(seq);
         }
         (self.cursor < next).then(|| {
@@ -129,7 +135,7 @@ impl Group {
             && due <= now
         {
             self.delayed.pop_first();
-            self.back.insert(seq);
+            self.redeliver.insert(seq);
         }
     }
 
@@ -161,12 +167,12 @@ impl Group {
     fn retry(&mut self, seq: u64, delay: Duration, now: Instant) {
         match now.checked_add(delay) {
             Some(due) if !delay.is_zero() => self.delayed.insert((due, seq)),
-            _ => self.back.insert(seq),
+            _ => self.redeliver.insert(seq),
         };
     }
 
     fn release(&mut self, seq: u64) -> u32 {
-        self.back.insert(seq);
+        self.redeliver.insert(seq);
         let attempts = self.attempts.get(&seq).map_or(0, |n| n.saturating_sub(1));
         if attempts == 0 {
             self.attempts.remove(&seq);
@@ -176,14 +182,14 @@ impl Group {
         attempts
     }
 
-    /// A member goes as after a death: what it held comes back with its tries counted.
+    /// A member goes without a close, as after a crash: what it held comes back with its tries counted.
     pub(super) fn leave(&mut self, epoch: u64) {
         if let Some(member) = self.members.remove(&epoch) {
-            self.back.extend(member.held.into_values());
+            self.redeliver.extend(member.held.into_values());
         }
     }
 
-    /// A member goes in order: what it held comes back uncounted. Returns the tries left on record for each.
+    /// A member closes: what it held comes back uncounted. Returns the tries left on record for each.
     pub(super) fn leave_cleanly(&mut self, epoch: u64) -> Vec<(u64, u32)> {
         let held = self.members.remove(&epoch).map(|member| member.held);
         held.into_iter()
@@ -211,7 +217,9 @@ impl Group {
 
     /// Whether something could be handed out now.
     pub(super) fn is_ready(&self, next: u64, now: Instant) -> bool {
-        !self.back.is_empty() || self.cursor < next || self.next_due().is_some_and(|due| due <= now)
+        !self.redeliver.is_empty()
+            || self.cursor < next
+            || self.next_due().is_some_and(|due| due <= now)
     }
 
     /// When the next delayed message is due.
@@ -221,7 +229,7 @@ impl Group {
 
     /// Messages that wait, delayed ones included.
     pub(super) fn ready(&self, next: u64) -> u64 {
-        next.saturating_sub(self.cursor) + (self.back.len() + self.delayed.len()) as u64
+        next.saturating_sub(self.cursor) + (self.redeliver.len() + self.delayed.len()) as u64
     }
 
     pub(super) fn in_flight(&self) -> u64 {
@@ -243,42 +251,42 @@ mod tests {
         group
     }
 
-    fn seqs(taken: &[Taken]) -> Vec<u64> {
-        taken.iter().map(|t| t.seq).collect()
+    fn seqs(delivered: &[GroupDelivery]) -> Vec<u64> {
+        delivered.iter().map(|t| t.seq).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_retry_waits_its_delay_and_the_others_pass_it() {
         let (mut group, now) = (group(), Instant::now());
-        let first = group.take(EPOCH, now, 3, 1)[0];
+        let first = group.deliver(EPOCH, now, 3, 1)[0];
         group.settle(
             EPOCH,
             first.tag,
             Disposition::Retry(Duration::from_secs(5)),
             now,
         );
-        assert_eq!(seqs(&group.take(EPOCH, now, 3, 9)), [1, 2]);
+        assert_eq!(seqs(&group.deliver(EPOCH, now, 3, 9)), [1, 2]);
         let later = now + Duration::from_secs(5);
-        let again = group.take(EPOCH, later, 3, 9);
+        let again = group.deliver(EPOCH, later, 3, 9);
         assert_eq!((again[0].seq, again[0].attempt), (0, 2));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_death_is_counted_and_a_release_is_not() {
         let (mut group, now) = (group(), Instant::now());
-        group.take(EPOCH, now, 1, 1);
+        group.deliver(EPOCH, now, 1, 1);
         group.leave_cleanly(EPOCH);
         group.join(8, 1);
-        assert_eq!(group.take(8, now, 1, 1)[0].attempt, 1);
+        assert_eq!(group.deliver(8, now, 1, 1)[0].attempt, 1);
         group.leave(8);
         group.join(9, 1);
-        assert_eq!(group.take(9, now, 1, 1)[0].attempt, 2);
+        assert_eq!(group.deliver(9, now, 1, 1)[0].attempt, 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_token_works_once_and_only_for_its_own_member() {
         let (mut group, now) = (group(), Instant::now());
-        let tag = group.take(EPOCH, now, 1, 1)[0].tag;
+        let tag = group.deliver(EPOCH, now, 1, 1)[0].tag;
         assert_eq!(group.settle(8, tag, Disposition::Ack, now), None);
         assert!(group.settle(EPOCH, tag, Disposition::Ack, now).is_some());
         assert_eq!(group.settle(EPOCH, tag, Disposition::Ack, now), None);
@@ -298,7 +306,7 @@ mod tests {
             for (kind, epoch) in steps {
                 let own = held.iter().position(|(e, _)| *e == epoch);
                 match (kind, own) {
-                    (0, _) => held.extend(group.take(epoch, now, total, 3).iter().map(|t| (epoch, t.tag))),
+                    (0, _) => held.extend(group.deliver(epoch, now, total, 3).iter().map(|t| (epoch, t.tag))),
                     (1..=3, Some(index)) => {
                         let (_, tag) = held.remove(index);
                         let verdict = [Disposition::Ack, Disposition::Retry(Duration::ZERO), Disposition::Release][usize::from(kind) - 1];

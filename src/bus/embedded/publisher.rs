@@ -24,8 +24,8 @@ pub(super) struct EmbeddedPublisher {
     window_size: u32,
 }
 
-/// Part of a batch on its way to the disk.
-struct Sent {
+/// A part of a batch on its way to the disk.
+struct SentChunk {
     ids: Vec<Uuid>,
     stored: oneshot::Receiver<()>,
 }
@@ -42,16 +42,20 @@ impl EmbeddedPublisher {
     }
 
     /// Takes room for one message, without waiting if it can.
-    fn room_now(&self, charged: u32) -> Option<OwnedSemaphorePermit> {
+    fn try_reserve(&self, charged: u32) -> Option<OwnedSemaphorePermit> {
         let slot = Arc::clone(&self.window).try_acquire_owned().ok()?;
-        self.topic.room.try_acquire_many(charged).ok()?.forget();
+        self.topic
+            .free_bytes
+            .try_acquire_many(charged)
+            .ok()?
+            .forget();
         Some(slot)
     }
 
-    async fn room(&self, charged: u32) -> Result<OwnedSemaphorePermit, BusError> {
+    async fn reserve(&self, charged: u32) -> Result<OwnedSemaphorePermit, BusError> {
         let wait = async {
             let slot = Arc::clone(&self.window).acquire_owned().await;
-            let room = self.topic.room.acquire_many(charged).await;
+            let room = self.topic.free_bytes.acquire_many(charged).await;
             match (slot, room) {
                 (Ok(slot), Ok(room)) => {
                     room.forget();
@@ -67,9 +71,9 @@ impl EmbeddedPublisher {
         }
     }
 
-    fn send(&self, part: &mut Part) -> Option<Sent> {
-        let items = std::mem::take(&mut part.items);
-        let slots = std::mem::take(&mut part.slots);
+    fn send(&self, chunk: &mut Chunk) -> Option<SentChunk> {
+        let items = std::mem::take(&mut chunk.items);
+        let slots = std::mem::take(&mut chunk.slots);
         if items.is_empty() {
             return None;
         }
@@ -79,13 +83,13 @@ impl EmbeddedPublisher {
         };
         let ids = items.iter().map(|(message, _)| message.id).collect();
         let stored = store.append(&self.topic, items, slots);
-        Some(Sent { ids, stored })
+        Some(SentChunk { ids, stored })
     }
 }
 
 /// Messages that have their room and are not sent yet.
 #[derive(Default)]
-struct Part {
+struct Chunk {
     items: Vec<(Message, u32)>,
     slots: Vec<OwnedSemaphorePermit>,
 }
@@ -104,26 +108,26 @@ impl Publisher for EmbeddedPublisher {
                 max: BODY_MAX,
             });
         }
-        let (mut part, mut sent, mut left) = (Part::default(), Vec::new(), Vec::new());
+        let (mut chunk, mut sent, mut left) = (Chunk::default(), Vec::new(), Vec::new());
         let mut messages = messages.into_iter();
         for message in messages.by_ref() {
             let charged = self.topic.charge(&message);
-            let slot = if let Some(slot) = self.room_now(charged) {
+            let slot = if let Some(slot) = self.try_reserve(charged) {
                 Ok(slot)
             } else {
-                sent.extend(self.send(&mut part));
-                self.room(charged).await
+                sent.extend(self.send(&mut chunk));
+                self.reserve(charged).await
             };
             if let Ok(slot) = slot {
-                part.items.push((message, charged));
-                part.slots.push(slot);
+                chunk.items.push((message, charged));
+                chunk.slots.push(slot);
             } else {
                 left.push(message.id);
                 break;
             }
         }
         left.extend(messages.map(|m| m.id));
-        sent.extend(self.send(&mut part));
+        sent.extend(self.send(&mut chunk));
         Ok(Receipt::new(confirm(sent, left)))
     }
 
@@ -138,11 +142,11 @@ impl Publisher for EmbeddedPublisher {
     }
 }
 
-async fn confirm(sent: Vec<Sent>, left: Vec<Uuid>) -> Result<(), Unconfirmed> {
+async fn confirm(sent: Vec<SentChunk>, left: Vec<Uuid>) -> Result<(), Unconfirmed> {
     let mut ids = Vec::new();
-    for part in sent {
-        if part.stored.await.is_err() {
-            ids.extend(part.ids);
+    for chunk in sent {
+        if chunk.stored.await.is_err() {
+            ids.extend(chunk.ids);
         }
     }
     ids.extend(left);

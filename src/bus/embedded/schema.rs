@@ -27,8 +27,8 @@ use uuid::Uuid;
 use super::{
     super::Message,
     group::Group,
-    store::Op,
-    topic::{Admission, Topic},
+    op::{Op, TopicRecord},
+    topic::{AppendedMessage, Topic},
 };
 
 const VERSION: u64 = 1;
@@ -60,32 +60,6 @@ pub(super) enum StoreError {
 /// Turns each of redb's error types into its common one.
 fn redb_error(error: impl Into<redb::Error>) -> StoreError {
     StoreError::Redb(error.into())
-}
-
-/// A topic as it is stored.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct TopicRecord {
-    name: String,
-    id: u32,
-    bytes_max: u64,
-    /// Names, each with the first message that belongs to the group.
-    groups: Vec<(String, u64)>,
-}
-
-impl TopicRecord {
-    pub(super) fn of(topic: &Topic) -> Self {
-        let state = topic.lock();
-        Self {
-            name: topic.name.clone(),
-            id: topic.id,
-            bytes_max: topic.bytes_max,
-            groups: state
-                .groups
-                .iter()
-                .map(|g| (g.name.clone(), g.from))
-                .collect(),
-        }
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -176,7 +150,7 @@ impl Tables<'_> {
     fn apply(&mut self, write: &WriteTransaction, op: &Op) -> Result<(), StoreError> {
         match op {
             Op::Topics(records) => records.iter().try_for_each(|record| save(write, record)),
-            Op::Append { topic, admissions } => self.append(topic.id, admissions),
+            Op::Append { topic, messages } => self.append(topic.id, messages),
             Op::Attempts {
                 topic,
                 group,
@@ -196,8 +170,8 @@ impl Tables<'_> {
         }
     }
 
-    fn append(&mut self, topic: u32, admissions: &[Admission]) -> Result<(), StoreError> {
-        for admission in admissions {
+    fn append(&mut self, topic: u32, messages: &[AppendedMessage]) -> Result<(), StoreError> {
+        for admission in messages {
             let value = encode(&admission.message)?;
             self.messages
                 .insert((topic, admission.seq), value.as_slice())

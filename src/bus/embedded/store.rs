@@ -1,4 +1,4 @@
-//! The handle on the disk: what the broker asks to be stored, and when it knows that it is.
+//! The broker's end of the disk: sends operations to the writer's thread and learns when they are stored.
 //!
 //! Promise: jobs are stored in the order in which they were asked for, and each answer comes after the fsync of the
 //! commit that holds it. The queue is bounded by what asks: windows of publishers, batches of consumers.
@@ -6,50 +6,22 @@
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
 };
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::{
     super::{BusError, Message},
-    schema::TopicRecord,
-    topic::{Admission, Outcome, Topic},
+    op::{Op, TopicRecord},
+    topic::{SettleOutcome, Topic},
 };
 
-/// Something to be stored.
-#[derive(Debug)]
-pub(super) enum Op {
-    /// Topics as they are now declared.
-    Topics(Vec<TopicRecord>),
-    /// New messages; they become deliverable once they are stored.
-    Append {
-        topic: Arc<Topic>,
-        admissions: Vec<Admission>,
-    },
-    /// How often messages of a group were tried.
-    Attempts {
-        topic: u32,
-        group: u32,
-        tries: Vec<(u64, u32)>,
-    },
-    /// Messages that a group is done with; `true` where it was the last group.
-    Done {
-        topic: u32,
-        group: u32,
-        /// How many groups the topic has.
-        groups: u32,
-        done: Vec<(u64, bool)>,
-        tries: Vec<(u64, u32)>,
-    },
-    /// Nothing; its answer means that everything before it is stored.
-    Flush,
-}
-
-/// An operation with whom to tell.
+/// An operation, with what becomes free and who is answered once it is stored.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) op: Op,
@@ -83,8 +55,7 @@ impl Store {
     /// The answer never comes (the receiver fails) when the store is shut down.
     fn submit(&self, op: Op, slots: Vec<OwnedSemaphorePermit>) -> oneshot::Receiver<()> {
         let (stored, answer) = oneshot::channel();
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(jobs) = jobs.as_ref() {
+        if let Some(jobs) = self.jobs.lock().as_ref() {
             // A writer that is gone drops the job, and the receiver fails.
             drop(jobs.send(Job { op, slots, stored }));
         }
@@ -101,7 +72,7 @@ impl Store {
         let mut state = topic.lock();
         let op = Op::Append {
             topic: Arc::clone(topic),
-            admissions: state.number(items),
+            messages: state.number(items),
         };
         self.submit(op, slots)
     }
@@ -112,7 +83,7 @@ impl Store {
         group: usize,
         tries: Vec<(u64, u32)>,
     ) -> oneshot::Receiver<()> {
-        let group = narrow(group);
+        let group = group_number(group);
         let op = Op::Attempts {
             topic,
             group,
@@ -125,19 +96,19 @@ impl Store {
         &self,
         topic: &Topic,
         group: usize,
-        outcome: Outcome,
+        outcome: SettleOutcome,
     ) -> oneshot::Receiver<()> {
         let op = Op::Done {
             topic: topic.id,
-            group: narrow(group),
-            groups: narrow(topic.lock().groups.len()),
+            group: group_number(group),
+            groups: group_number(topic.lock().groups.len()),
             done: outcome.done,
             tries: outcome.uncounted,
         };
         self.submit(op, Vec::new())
     }
 
-    /// Sends the topics off; the future says when they are stored.
+    /// Sends the topics off; the future resolves when they are stored.
     pub(super) fn save_topics(
         &self,
         topics: &[Arc<Topic>],
@@ -156,8 +127,7 @@ impl Store {
     /// Takes no more jobs; the writer stores what it has and releases the file by itself.
     pub(super) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
-        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        *jobs = None;
+        *self.jobs.lock() = None;
     }
 
     /// Takes no more jobs and waits until the file is released.
@@ -170,6 +140,6 @@ impl Store {
 }
 
 /// Groups of a topic are few.
-fn narrow(group: usize) -> u32 {
+fn group_number(group: usize) -> u32 {
     u32::try_from(group).unwrap_or(u32::MAX)
 }

@@ -1,8 +1,7 @@
 //! A member of a group of the embedded broker.
 //!
-//! Promise: what a living subscription holds is its own for as long as it lives: there is no lease to run out. When
-//! it is dropped, everything it held is back with the group in the same instant, counted as a try; when it is
-//! closed, uncounted.
+//! Promise: a subscription keeps what it was given until it settles it: there is no lease to run out. When it is
+//! dropped, all of it is back with the group in the same instant, counted as a try; when it is closed, uncounted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,20 +25,20 @@ pub(super) struct EmbeddedSubscription {
     client: Arc<Client>,
     topic: Arc<Topic>,
     wakeup: Arc<Notify>,
-    /// The group's place in the topic, and this member's name in it.
+    /// The group's index in the topic, and this member's epoch in the group.
     member: (usize, u64),
     window: usize,
     stopped: bool,
-    /// Taken and not yet handed out: a dropped `recv` leaves them here.
-    gathered: Vec<Delivery>,
-    /// The commits that put the tries of what was gathered on record.
+    /// Received from the group and not yet handed out: a dropped `recv` leaves them here.
+    received: Vec<Delivery>,
+    /// The commits that put the tries of what was received on record.
     recorded: Vec<oneshot::Receiver<()>>,
     left: bool,
 }
 
 impl EmbeddedSubscription {
     pub(super) fn new(client: Arc<Client>, topic: Arc<Topic>, group: usize, window: usize) -> Self {
-        let epoch = client.broker.number();
+        let epoch = client.broker.next_number();
         topic.lock().groups[group].join(epoch, client.id);
         Self {
             wakeup: topic.wakeup(group),
@@ -48,16 +47,16 @@ impl EmbeddedSubscription {
             member: (group, epoch),
             window: window.max(1),
             stopped: false,
-            gathered: Vec::new(),
+            received: Vec::new(),
             recorded: Vec::new(),
             left: false,
         }
     }
 
     /// Takes what is ready; returns when the next delayed message is due.
-    fn gather(&mut self, max: usize) -> Option<Instant> {
-        let wanted = max.saturating_sub(self.gathered.len());
-        let (taken, due) = self.topic.take(self.member, self.window, wanted);
+    fn fetch(&mut self, max: usize) -> Option<Instant> {
+        let wanted = max.saturating_sub(self.received.len());
+        let (taken, due) = self.topic.deliver(self.member, self.window, wanted);
         if let Some(store) = &self.client.broker.store
             && !taken.is_empty()
         {
@@ -66,7 +65,7 @@ impl EmbeddedSubscription {
             self.recorded.push(recorded);
         }
         let epoch = self.member.1;
-        self.gathered
+        self.received
             .extend(taken.into_iter().map(|(taken, message)| Delivery {
                 message,
                 attempt: taken.attempt,
@@ -83,7 +82,7 @@ impl EmbeddedSubscription {
         self.topic.lock().groups[group].held_by(epoch) < self.window
     }
 
-    /// Waits until a look at the group is worth it.
+    /// Waits until the group may have something for this member.
     async fn wait(&self, due: Option<Instant>) -> Result<(), BusError> {
         let has_room = self.has_room();
         tokio::select! {
@@ -94,7 +93,7 @@ impl EmbeddedSubscription {
         }
     }
 
-    /// Waits until the tries of what was gathered are on record, so that a crash is counted.
+    /// Waits until the tries of what was received are on record, so that a crash is counted.
     async fn recorded(&mut self) -> Result<(), BusError> {
         while let Some(recorded) = self.recorded.last_mut() {
             recorded.await.map_err(|_| BusError::Closed)?;
@@ -109,7 +108,7 @@ impl EmbeddedSubscription {
         if let Some(store) = &self.client.broker.store
             && !uncounted.is_empty()
         {
-            // A store that is gone has nothing to put on record.
+            // A store that was shut down records nothing any more.
             let recorded = store.record_attempts(self.topic.id, self.member.0, uncounted);
             drop(recorded.await);
         }
@@ -124,22 +123,22 @@ impl Subscription for EmbeddedSubscription {
         }
         self.client.check_open()?;
         let max = max.max(1);
-        let mut due = self.gather(max);
-        while self.gathered.is_empty() {
+        let mut due = self.fetch(max);
+        while self.received.is_empty() {
             self.wait(due).await?;
-            due = self.gather(max);
+            due = self.fetch(max);
         }
         let end = Instant::now().checked_add(linger);
-        while !linger.is_zero() && self.gathered.len() < max && self.has_room() {
+        while !linger.is_zero() && self.received.len() < max && self.has_room() {
             let next = [due, end].into_iter().flatten().min();
             self.wait(next).await?;
-            due = self.gather(max);
+            due = self.fetch(max);
             if end.is_some_and(|end| end <= Instant::now()) {
                 break;
             }
         }
         self.recorded().await?;
-        Ok(std::mem::take(&mut self.gathered))
+        Ok(std::mem::take(&mut self.received))
     }
 
     async fn settle(
@@ -169,7 +168,7 @@ impl Subscription for EmbeddedSubscription {
 
     async fn stop(&mut self) -> Result<(), BusError> {
         self.stopped = true;
-        let unseen = std::mem::take(&mut self.gathered).into_iter();
+        let unseen = std::mem::take(&mut self.received).into_iter();
         let released = unseen.map(|delivery| (delivery.token, Disposition::Release));
         self.settle(released.collect()).await.map(drop)
     }

@@ -4,11 +4,9 @@
 //! are free again. Critical sections are short and hold no await; waiting is done on a semaphore of bytes
 //! (publishers, first come first served) and on a notification for each group (consumers, one woken at a time).
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{Notify, Semaphore},
     time::Instant,
@@ -16,7 +14,7 @@ use tokio::{
 
 use super::{
     super::{Depth, Message, backend::Disposition},
-    group::{Group, Settlement, Taken},
+    group::{Group, GroupDelivery, Settlement},
 };
 
 /// What a message costs beside its body: the headers, the maps' nodes, the allocations.
@@ -29,7 +27,7 @@ pub(super) struct Topic {
     pub(super) name: String,
     pub(super) bytes_max: u64,
     /// Bytes that are free; closed when the broker shuts down.
-    pub(super) room: Semaphore,
+    pub(super) free_bytes: Semaphore,
     state: Mutex<State>,
     /// One for each group, in the same order; groups are only ever added.
     wakeups: Mutex<Vec<Arc<Notify>>>,
@@ -50,22 +48,22 @@ pub(super) struct State {
 struct Entry {
     message: Message,
     /// Groups that are not done with it.
-    waiting: usize,
+    groups_left: usize,
     /// Permits of `room` that it took.
     charged: u32,
 }
 
-/// A message with its number and the room it took.
+/// A message with its number and the bytes that it was charged.
 #[derive(Clone, Debug)]
-pub(super) struct Admission {
+pub(super) struct AppendedMessage {
     pub(super) seq: u64,
     pub(super) message: Message,
     pub(super) charged: u32,
 }
 
-/// What settling a batch did, for the caller's count and for the store.
+/// What settling a batch did: the counts for the caller, the rest for the store.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(super) struct SettleOutcome {
     pub(super) ok: usize,
     pub(super) stale: usize,
     /// Messages that the group is done with; `true` where it was the last group.
@@ -82,7 +80,7 @@ impl Topic {
             id,
             name: name.to_owned(),
             bytes_max,
-            room: Semaphore::new(permits.min(Semaphore::MAX_PERMITS)),
+            free_bytes: Semaphore::new(permits.min(Semaphore::MAX_PERMITS)),
             state: Mutex::new(State {
                 next_assigned: next,
                 visible: next,
@@ -94,17 +92,17 @@ impl Topic {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn wakeups(&self) -> MutexGuard<'_, Vec<Arc<Notify>>> {
-        self.wakeups.lock().unwrap_or_else(PoisonError::into_inner)
+        self.wakeups.lock()
     }
 
     /// The permits that a message takes: never more than the topic has, so that every message can pass alone.
     pub(super) fn charge(&self, message: &Message) -> u32 {
-        let words: usize = message.headers.iter().map(|(k, v)| k.len() + v.len()).sum();
-        let size = message.body.len() + message.content_type.len() + words + OVERHEAD_BYTES;
+        let headers: usize = message.headers.iter().map(|(k, v)| k.len() + v.len()).sum();
+        let size = message.body.len() + message.content_type.len() + headers + OVERHEAD_BYTES;
         let most = u32::try_from(self.bytes_max).unwrap_or(u32::MAX);
         u32::try_from(size).unwrap_or(u32::MAX).min(most)
     }
@@ -133,18 +131,18 @@ impl Topic {
     /// Numbers messages and makes them deliverable, in one step.
     pub(super) fn append(&self, items: Vec<(Message, u32)>) {
         let mut state = self.lock();
-        for admission in state.number(items) {
-            self.admit_one(&mut state, admission);
+        for appended in state.number(items) {
+            self.make_one_visible(&mut state, appended);
         }
         drop(state);
         self.wake_groups();
     }
 
     /// Makes numbered messages deliverable. They come in the order of their numbers.
-    pub(super) fn admit(&self, admissions: Vec<Admission>) {
+    pub(super) fn make_visible(&self, messages: Vec<AppendedMessage>) {
         let mut state = self.lock();
-        for admission in admissions {
-            self.admit_one(&mut state, admission);
+        for appended in messages {
+            self.make_one_visible(&mut state, appended);
         }
         drop(state);
         self.wake_groups();
@@ -156,25 +154,25 @@ impl Topic {
         }
     }
 
-    fn admit_one(&self, state: &mut State, admission: Admission) {
-        let seq = admission.seq;
+    fn make_one_visible(&self, state: &mut State, appended: AppendedMessage) {
+        let seq = appended.seq;
         state.visible = state.visible.max(seq + 1);
-        let waiting = state.groups.iter().filter(|g| g.from <= seq).count();
-        if waiting == 0 {
-            return self.room.add_permits(admission.charged as usize);
+        let groups_left = state.groups.iter().filter(|g| g.from <= seq).count();
+        if groups_left == 0 {
+            return self.free_bytes.add_permits(appended.charged as usize);
         }
         let entry = Entry {
-            message: admission.message,
-            waiting,
-            charged: admission.charged,
+            message: appended.message,
+            groups_left,
+            charged: appended.charged,
         };
         state.entries.insert(seq, entry);
     }
 
-    /// Puts a message back after a restart; so many groups still wait for it.
-    pub(super) fn restore(&self, seq: u64, message: Message, waiting: usize) {
+    /// Puts a message back after a restart; `groups_left` groups still wait for it.
+    pub(super) fn restore(&self, seq: u64, message: Message, groups_left: usize) {
         let wanted = self.charge(&message);
-        let charged = match self.room.try_acquire_many(wanted) {
+        let charged = match self.free_bytes.try_acquire_many(wanted) {
             Ok(permit) => {
                 permit.forget();
                 wanted
@@ -183,19 +181,19 @@ impl Topic {
         };
         let entry = Entry {
             message,
-            waiting,
+            groups_left,
             charged,
         };
         self.lock().entries.insert(seq, entry);
     }
 
-    /// Hands messages to a member, as many as its window allows; and says when the next delayed one is due.
-    pub(super) fn take(
+    /// Hands messages to a member, as many as its window allows. Returns, too, when the next delayed one is due.
+    pub(super) fn deliver(
         &self,
         (group, epoch): (usize, u64),
         window: usize,
         max: usize,
-    ) -> (Vec<(Taken, Message)>, Option<Instant>) {
+    ) -> (Vec<(GroupDelivery, Message)>, Option<Instant>) {
         let now = Instant::now();
         let mut state = self.lock();
         let State {
@@ -206,7 +204,7 @@ impl Topic {
         } = &mut *state;
         let group_state = &mut groups[group];
         let room = window.saturating_sub(group_state.held_by(epoch));
-        let taken = group_state.take(epoch, now, *visible, max.min(room));
+        let taken = group_state.deliver(epoch, now, *visible, max.min(room));
         let due = group_state.next_due();
         let more = group_state.is_ready(*visible, now);
         let deliveries = taken
@@ -225,9 +223,9 @@ impl Topic {
         &self,
         (group, epoch): (usize, u64),
         dispositions: impl IntoIterator<Item = (u64, Disposition)>,
-    ) -> Outcome {
+    ) -> SettleOutcome {
         let now = Instant::now();
-        let (mut outcome, mut freed) = (Outcome::default(), 0_usize);
+        let (mut outcome, mut freed) = (SettleOutcome::default(), 0_usize);
         let mut came_back = false;
         let mut state = self.lock();
         for (tag, disposition) in dispositions {
@@ -250,7 +248,7 @@ impl Topic {
             }
         }
         drop(state);
-        self.room.add_permits(freed);
+        self.free_bytes.add_permits(freed);
         if came_back {
             self.wakeup(group).notify_waiters();
             self.wakeup(group).notify_one();
@@ -300,20 +298,20 @@ impl State {
     /// One group is done with a message. Returns the room it frees when that was the last group.
     fn done(&mut self, seq: u64) -> Option<u32> {
         let entry = self.entries.get_mut(&seq)?;
-        entry.waiting -= 1;
-        if entry.waiting > 0 {
+        entry.groups_left -= 1;
+        if entry.groups_left > 0 {
             return None;
         }
         self.entries.remove(&seq).map(|entry| entry.charged)
     }
 
     /// Gives messages their numbers.
-    pub(super) fn number(&mut self, items: Vec<(Message, u32)>) -> Vec<Admission> {
+    pub(super) fn number(&mut self, items: Vec<(Message, u32)>) -> Vec<AppendedMessage> {
         let first = self.next_assigned;
         self.next_assigned += items.len() as u64;
         (first..)
             .zip(items)
-            .map(|(seq, (message, charged))| Admission {
+            .map(|(seq, (message, charged))| AppendedMessage {
                 seq,
                 message,
                 charged,

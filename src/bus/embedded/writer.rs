@@ -1,9 +1,9 @@
 //! The one thread that writes to the disk.
 //!
-//! Promise: everything that is asked for while a commit is under way goes into the next one (group commit), and nobody
-//! is told before the fsync. A disk that is full or failing is an outage, not an error: the writer says so on the
-//! link, keeps what it could not store, opens the file anew and tries again until it is stored. Nothing is lost, and
-//! no publisher is told `Ok` meanwhile.
+//! Promise: everything that arrives while a commit is under way goes into the next one (group commit), and nothing is
+//! answered before the fsync. A disk that is full or failing is an outage, not an error: the writer reports it on the
+//! link, keeps what it could not store, reopens the file and tries again until it is stored. Nothing is lost, and no
+//! receipt resolves meanwhile.
 
 use std::{
     path::PathBuf,
@@ -20,8 +20,9 @@ use tokio::sync::watch;
 
 use super::{
     super::Link,
+    op::Op,
     schema::{self, StoreError},
-    store::{Job, Op},
+    store::Job,
 };
 
 /// A commit takes at most so many jobs and so many bytes of bodies, so that a receipt never waits for long.
@@ -29,7 +30,7 @@ const JOBS_MAX: usize = 4_096;
 const BYTES_MAX: usize = 8 << 20;
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 
-/// The writer's belongings.
+/// Everything that the writer's thread owns.
 pub(super) struct Writer {
     pub(super) file: PathBuf,
     pub(super) database: Option<Database>,
@@ -41,20 +42,20 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Stores until nobody can ask for more.
+    /// Stores until every sender of jobs is gone.
     pub(super) fn run(mut self) {
         while let Ok(first) = self.jobs.recv() {
-            let batch = self.gather(first);
+            let batch = self.collect_batch(first);
             if !self.store(&batch) {
                 break;
             }
-            batch.into_iter().for_each(tell);
+            batch.into_iter().for_each(complete);
         }
         drop(self.database.take());
         self.finished.send_replace(true);
     }
 
-    fn gather(&self, first: Job) -> Vec<Job> {
+    fn collect_batch(&self, first: Job) -> Vec<Job> {
         let mut bytes = size(&first.op);
         let mut batch = vec![first];
         while batch.len() < JOBS_MAX
@@ -67,13 +68,13 @@ impl Writer {
         batch
     }
 
-    /// Tries until the batch is stored, or until nobody waits for it any more.
+    /// Tries until the batch is stored (`true`), or until nobody waits for it any more.
     fn store(&mut self, batch: &[Job]) -> bool {
         let (mut tries, mut wait) = (0_u32, BACKOFF_MIN);
         while let Err(error) = self.try_store(batch) {
             tries = tries.saturating_add(1);
-            self.say_down(&error, tries);
-            // The file is opened anew: after a failed write the old handle refuses everything.
+            self.report_down(&error, tries);
+            // The file is reopened: after a failed write the old handle refuses everything.
             self.database = None;
             if self.abandoned.load(Ordering::Acquire) {
                 return false;
@@ -97,7 +98,7 @@ impl Writer {
         schema::commit(database, batch.iter().map(|job| &job.op))
     }
 
-    fn say_down(&self, error: &StoreError, tries: u32) {
+    fn report_down(&self, error: &StoreError, tries: u32) {
         if tries == 1 {
             tracing::warn!(file = %self.file.display(), %error, "bus store cannot write; it keeps trying and publishers wait");
         }
@@ -110,17 +111,17 @@ impl Writer {
 
 fn size(op: &Op) -> usize {
     match op {
-        Op::Append { admissions, .. } => admissions.iter().map(|a| a.message.body.len()).sum(),
+        Op::Append { messages, .. } => messages.iter().map(|a| a.message.body.len()).sum(),
         _ => 0,
     }
 }
 
-/// Makes stored messages deliverable, frees the windows, answers.
-fn tell(job: Job) {
-    if let Op::Append { topic, admissions } = job.op {
-        topic.admit(admissions);
+/// Makes stored messages deliverable, frees the places in the publishers' windows, and answers.
+fn complete(job: Job) {
+    if let Op::Append { topic, messages } = job.op {
+        topic.make_visible(messages);
     }
     drop(job.slots);
-    // Nobody has to wait for the answer.
+    // The receiver may have been dropped.
     job.stored.send(()).ok();
 }

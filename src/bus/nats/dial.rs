@@ -1,6 +1,7 @@
 //! From a URL to an authenticated connection.
 
 use std::{
+    io,
     sync::{
         Arc, Once,
         atomic::{AtomicUsize, Ordering},
@@ -8,17 +9,22 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use async_nats::{ConnectOptions, Event, ServerAddr};
 use async_trait::async_trait;
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
-use super::{BODY_MAX, names::Names, session::NatsSession};
+use super::{
+    BODY_MAX,
+    error::{connect_error, event_error},
+    names::Names,
+    session::NatsSession,
+};
 #[cfg(feature = "tls")]
 use crate::bus::tls::client_config;
 use crate::bus::{
-    BusError, Config, TlsConfig, redact,
-    remote::{ConnectError, Dial, HEADERS_MAX, Session, major_minor},
-    tls::refusal,
+    BusError, Cause, Config, TlsConfig, redact,
+    remote::{ConnectError, Dial, HEADERS_MAX, PermanentError, Session, SessionError, major_minor},
 };
 
 /// How long one try to connect may take.
@@ -35,7 +41,7 @@ pub(super) struct NatsDial {
     lease: Duration,
     tls: TlsConfig,
     body_max: Arc<AtomicUsize>,
-    /// Says once what an old server is not to be trusted with.
+    /// Logs once that an old server may lose messages.
     warning: Once,
 }
 
@@ -67,9 +73,9 @@ impl NatsDial {
             None => url_login(&servers),
         };
         let servers = servers.into_iter().map(without_login);
-        let servers = servers
-            .collect::<Result<_, _>>()
-            .map_err(|error| url_error(url, error.to_string()))?;
+        let servers = servers.collect::<Result<_, _>>().map_err(|error| {
+            url_error(url, "it has an address that cannot be used", Some(error))
+        })?;
         Ok(Self {
             servers,
             login,
@@ -98,16 +104,17 @@ impl NatsDial {
             Login::Credentials(file) => {
                 let text = read_again(&file).await?;
                 options.credentials(&text).map_err(|error| {
-                    ConnectError::refused(
-                        format!("the credentials file `{file}` is not understood: {error}"),
+                    PermanentError::refused(
+                        format!("the credentials file `{file}` is not understood"),
                         "give the .creds file that the NATS operator issued",
                     )
+                    .caused_by(error)
                 })?
             }
         })
     }
 
-    /// The files of `[bus.tls]`; which of them are used is the URL's and the server's business.
+    /// The files of `[bus.tls]`; whether they are used depends on the URL and the server.
     fn files(&self) -> ConnectOptions {
         let mut options = ConnectOptions::new();
         if let Some(file) = &self.tls.ca_file {
@@ -125,21 +132,21 @@ impl Dial for NatsDial {
     async fn dial(&self) -> Result<Box<dyn Session>, ConnectError> {
         #[cfg(feature = "tls")]
         if self.servers.iter().any(ServerAddr::tls_required) {
-            // The client reads the files itself, and tells less about one that it cannot use.
+            // The client reads the files itself, but reports less about one that it cannot use.
             client_config(&self.tls).await?;
         }
         let lost = watch::Sender::new(None);
-        let told = lost.clone();
+        let events = lost.clone();
         let options = self.options().await?.event_callback(move |event| {
-            let told = told.clone();
-            async move { note(&told, &event) }
+            let lost = events.clone();
+            async move { end_session(&lost, &event) }
         });
         let client = options
             .connect(self.servers.clone())
             .await
-            .map_err(|error| connect_error(&error))?;
+            .map_err(connect_error)?;
         let version = client.server_info().version;
-        if is_forgetful(&version) {
+        if may_lose_confirmed(&version) {
             self.warning.call_once(|| {
                 tracing::warn!(
                     version,
@@ -160,59 +167,25 @@ impl Dial for NatsDial {
 
 /// Whether a server of that version was seen to lose confirmed messages: 2.9.10 in 3 of 5 runs of a minute in which it
 /// was killed every few seconds, 2.10.27 in none of the same runs (`tests/it/chaos`).
-fn is_forgetful(version: &str) -> bool {
+fn may_lose_confirmed(version: &str) -> bool {
     match major_minor(version) {
         [Some(major), Some(minor)] => (major, minor) < (2, 10),
         _ => false,
     }
 }
 
-/// Any of these ends the session; the link opens another.
-fn note(lost: &watch::Sender<Option<String>>, event: &Event) {
-    let reason = match event {
-        Event::Disconnected => "the connection was lost".to_owned(),
-        Event::Closed => "the connection was closed".to_owned(),
-        Event::SlowConsumer(_) => "a subscription overflowed".to_owned(),
-        Event::ServerError(error) => error.to_string(),
-        Event::Connected | Event::LameDuckMode | Event::Draining | Event::ClientError(_) => return,
+/// The first event that ends the session is its reason.
+fn end_session(lost: &watch::Sender<Option<SessionError>>, event: &Event) {
+    let Some(error) = event_error(event) else {
+        return;
     };
     lost.send_if_modified(|lost| {
         let first = lost.is_none();
         if first {
-            *lost = Some(reason);
+            *lost = Some(error);
         }
         first
     });
-}
-
-fn connect_error(error: &async_nats::ConnectError) -> ConnectError {
-    if let Some(refusal) = refusal(error) {
-        return refusal;
-    }
-    let reason = with_source(error);
-    match error.kind() {
-        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-            ConnectError::refused(
-                reason,
-                "give the right user and password, token, `?creds=FILE` or `?nkey=FILE` in the bus URL",
-            )
-        }
-        ConnectErrorKind::Tls => ConnectError::refused(
-            reason,
-            "name the host as the server's certificate does, and its authority by `bus.tls.ca_file`",
-        ),
-        _ => ConnectError::Transient(reason),
-    }
-}
-
-/// An error with its first cause, which async-nats leaves out.
-pub(super) fn with_source(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) if !error.to_string().contains(&source.to_string()) => {
-            format!("{error}: {source}")
-        }
-        _ => error.to_string(),
-    }
 }
 
 fn parse_servers(url: &str, addresses: &str) -> Result<Vec<ServerAddr>, BusError> {
@@ -220,7 +193,7 @@ fn parse_servers(url: &str, addresses: &str) -> Result<Vec<ServerAddr>, BusError
         .split(',')
         .map(|address| address.trim().parse::<ServerAddr>())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| url_error(url, error.to_string()))
+        .map_err(|error| url_error(url, "it has an address that cannot be used", Some(error)))
 }
 
 async fn file_login(url: &str, query: &str) -> Result<Option<Login>, BusError> {
@@ -231,7 +204,7 @@ async fn file_login(url: &str, query: &str) -> Result<Option<Login>, BusError> {
         let readable = tokio::fs::read_to_string(&file).await;
         let unreadable = readable
             .err()
-            .map(|error| format!("{key} file `{file}`: {error}"));
+            .map(|error| (format!("the {key} file `{file}` cannot be read"), error));
         let known = match key {
             "creds" => Login::Credentials(file),
             "nkey" => Login::Nkey(file),
@@ -239,22 +212,23 @@ async fn file_login(url: &str, query: &str) -> Result<Option<Login>, BusError> {
                 return Err(url_error(
                     url,
                     format!("unknown parameter `{key}`; `creds` and `nkey` are known"),
+                    None,
                 ));
             }
         };
-        if let Some(reason) = unreadable {
-            return Err(url_error(url, reason));
+        if let Some((reason, error)) = unreadable {
+            return Err(url_error(url, reason, Some(error)));
         }
         login = Some(known);
     }
     Ok(login)
 }
 
-/// Reads for each connection, so that the next one takes up a renewed secret. While it is being replaced it may be
-/// away for a moment.
+/// Reads for each connection, so that the next one uses a renewed secret. While the file is being replaced it may be
+/// missing for a moment, which is a transient error.
 async fn read_again(file: &str) -> Result<String, ConnectError> {
     let read = tokio::fs::read_to_string(file).await;
-    read.map_err(|error| ConnectError::Transient(format!("`{file}`: {error}")))
+    read.map_err(|error| SessionError::failed(format!("reading `{file}`"), error).into())
 }
 
 fn url_login(servers: &[ServerAddr]) -> Login {
@@ -272,7 +246,7 @@ fn url_login(servers: &[ServerAddr]) -> Login {
 }
 
 /// The address alone. The login goes another way, and async-nats writes addresses into its debug log.
-fn without_login(server: ServerAddr) -> std::io::Result<ServerAddr> {
+fn without_login(server: ServerAddr) -> io::Result<ServerAddr> {
     let mut url = server.into_inner();
     // Both fail only on a URL without a host, and then there is no login either.
     url.set_username("").ok();
@@ -280,26 +254,17 @@ fn without_login(server: ServerAddr) -> std::io::Result<ServerAddr> {
     ServerAddr::from_url(url)
 }
 
-fn url_error(url: &str, reason: String) -> BusError {
+fn url_error(url: &str, reason: impl Into<String>, source: Option<io::Error>) -> BusError {
     BusError::Url {
         url: redact(url),
-        reason,
+        reason: reason.into(),
+        source: source.map(|error| -> Cause { Arc::new(error) }),
     }
 }
 
+/// A `%` that begins no escape stands for itself.
 fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let decoded = tail
-            .get(..2)
-            .filter(|_| first == b'%')
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(decoded.unwrap_or(first));
-        rest = if decoded.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -314,9 +279,10 @@ mod tests {
 
     #[test]
     fn only_servers_before_2_10_are_warned_of() {
-        let warned = ["2.9.10", "1.4.1", "2.9"].map(is_forgetful);
+        let warned = ["2.9.10", "1.4.1", "2.9"].map(may_lose_confirmed);
         assert_eq!(warned, [true; 3]);
-        let trusted = ["2.10.0", "2.10.27", "2.12.1-RC.1", "3.0.0", "nightly"].map(is_forgetful);
+        let trusted =
+            ["2.10.0", "2.10.27", "2.12.1-RC.1", "3.0.0", "nightly"].map(may_lose_confirmed);
         assert_eq!(trusted, [false; 5]);
     }
 

@@ -1,14 +1,19 @@
-//! Pulling from a durable consumer with credits that are counted here.
+//! Pulls from a durable consumer, with credit that is counted here.
 //!
-//! What was asked for and has not come, plus what is held, never exceeds the window. A pull lives half a second: its
-//! end is the broker's sign of life, and after a stop the last of them tells that nothing more is on its way.
+//! What was requested and has not come, plus what is unsettled, never exceeds the window. A pull expires after half a
+//! second, which the broker reports by a status: that is the sign that the broker still answers, and after a stop the
+//! status of the last pull shows that nothing more is on its way.
 //!
-//! Server 2.9.10 loses sight of a redelivery that meets the end of the only pull: it comes back when its lease is over,
-//! not before. So two pulls of half a window stand at a time and end a while apart, and what is given back after a stop
-//! is said a moment after our last pull has ended: an open pull of ours would get it again at once, and the pulls of
-//! members that began together end together.
+//! # Two pulls at a time
+//! Server 2.9.10 loses sight of a redelivery that coincides with the end of the only open pull: the message comes back
+//! when its lease runs out, and not before. So there are two open pulls of half a window each, whose ends lie apart.
+//!
+//! # Giving back after a stop
+//! A message that is given back while a pull of ours is still open would be delivered to that very pull. So it is given
+//! back a moment after our last pull has ended (`deferred`). The moment is there because members that began together
+//! have pulls that end together.
 
-use std::{collections::BTreeMap, fmt::Write, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write, time::Duration};
 
 use async_nats::{Client, StatusCode, Subject, Subscriber, header::HeaderMap};
 use async_trait::async_trait;
@@ -17,31 +22,34 @@ use futures::StreamExt;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
+    error::{ends_the_consumer, pull_error},
     sweeper::Sweeper,
-    wire::{self, Position},
+    wire::{self, AckSubject},
 };
 use crate::bus::{
     backend::Disposition,
-    remote::{Arrival, Event, Inlet, within},
+    remote::{
+        BrokerDelivery, Event, Inlet, SessionError, SessionErrorKind, sleep_until_some, within,
+    },
 };
 
 /// How long the broker keeps a pull that it cannot fill.
 const PULL_EXPIRES: Duration = Duration::from_millis(500);
 
-/// A pull that would end this close to another lives half as long.
-const ENDS_APART: Duration = Duration::from_millis(150);
+/// A pull that would end this close to the end of another one is made half as long.
+const PULL_ENDS_APART: Duration = Duration::from_millis(150);
 
 /// How long past its end a pull may stay unanswered before the session counts as lost.
 const PULL_GRACE: Duration = Duration::from_secs(5);
 
-/// Pulls whose size is known in case the broker turns them away, which it does at once.
-const PULLS_KNOWN_MAX: usize = 64;
+/// Pulls whose size is remembered, in case the broker rejects them. It does so at once, so few are enough.
+const OPEN_PULLS_MAX: usize = 64;
 
-/// Time from the end of the last pull to the word of what is given back.
+/// Wait from the end of the last pull until what is given back is sent.
 const GIVE_BACK_WAIT: Duration = Duration::from_millis(100);
 
-/// Wait after the broker turned a pull away.
-const TURNED_AWAY_WAIT: Duration = Duration::from_millis(250);
+/// Wait after the broker rejected a pull.
+const REJECTED_WAIT: Duration = Duration::from_millis(250);
 
 /// See [`Inlet`].
 pub(super) struct NatsInlet {
@@ -51,17 +59,18 @@ pub(super) struct NatsInlet {
     next_subject: String,
     info_subject: String,
     window: usize,
-    /// Messages that the broker may still send. Which pull it counts one on is its own affair, and differs by version.
-    asked: usize,
+    /// Messages that the broker may still send. They are counted over all pulls, as the versions of the server differ
+    /// in which pull they fill first.
+    requested: usize,
     pulls: BTreeMap<u64, Pull>,
-    /// When nothing was asked for any more.
+    /// When the last request was answered.
     pulls_ended: Instant,
     next_pull: u64,
-    not_before: Option<Instant>,
+    pull_not_before: Option<Instant>,
     next_tag: u64,
-    /// Where each held delivery is acknowledged, and its place in the stream.
+    /// Where each unsettled delivery is acknowledged, and its place in the stream.
     replies: BTreeMap<u64, (Subject, u64)>,
-    /// Given back after a stop, to be said when no pull is open any more.
+    /// Given back after a stop, to be sent when no pull is open any more.
     deferred: Vec<(Subject, Bytes)>,
     sweeper: Sweeper,
     stopped: bool,
@@ -80,12 +89,12 @@ impl NatsInlet {
         consumer: &str,
         window: usize,
         sweeper: Sweeper,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SessionError> {
         let inbox = client.new_inbox();
         let subscriber = client
             .subscribe(format!("{inbox}.*"))
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| SessionError::failed("the subscription", error))?;
         Ok(Self {
             client,
             subscriber,
@@ -93,11 +102,11 @@ impl NatsInlet {
             next_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
             info_subject: format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}"),
             window,
-            asked: 0,
+            requested: 0,
             pulls: BTreeMap::new(),
             pulls_ended: Instant::now(),
             next_pull: 0,
-            not_before: None,
+            pull_not_before: None,
             next_tag: 0,
             replies: BTreeMap::new(),
             deferred: Vec::new(),
@@ -106,15 +115,15 @@ impl NatsInlet {
         })
     }
 
-    async fn pull(&mut self, batch: usize) -> Result<(), String> {
+    async fn pull(&mut self, batch: usize) -> Result<(), SessionError> {
         self.next_pull += 1;
         let number = self.next_pull;
         let now = Instant::now();
         let lifetime = lifetime(now, self.last_end());
         let expires = now + lifetime;
-        self.asked += batch;
+        self.requested += batch;
         self.pulls.insert(number, Pull { batch, expires });
-        if self.pulls.len() > PULLS_KNOWN_MAX {
+        if self.pulls.len() > OPEN_PULLS_MAX {
             self.pulls.pop_first();
         }
         let request = format!(r#"{{"batch":{batch},"expires":{}}}"#, lifetime.as_nanos());
@@ -122,73 +131,73 @@ impl NatsInlet {
         let sent =
             self.client
                 .publish_with_reply(self.next_subject.clone(), reply, Bytes::from(request));
-        sent.await.map_err(|error| error.to_string())
+        sent.await
+            .map_err(|error| SessionError::failed("the pull", error))
     }
 
-    /// So many of those asked for have come, or never will.
-    fn answered(&mut self, count: usize) {
-        self.asked = self.asked.saturating_sub(count);
-        if self.asked == 0 {
+    /// So many of the requested messages have come, or will not come any more.
+    fn count_answered(&mut self, count: usize) {
+        self.requested = self.requested.saturating_sub(count);
+        if self.requested == 0 {
             self.pulls.clear();
             self.pulls_ended = Instant::now();
         }
     }
 
-    fn take_in(&mut self, message: async_nats::Message) -> Result<Event, String> {
-        self.answered(1);
+    fn receive(&mut self, message: async_nats::Message) -> Result<Event, SessionError> {
+        self.count_answered(1);
         let reply = message
             .reply
             .clone()
-            .ok_or("a delivery without a reply subject")?;
-        let position = Position::parse(&reply)
-            .ok_or_else(|| format!("ack subject `{reply}` is not understood"))?;
-        let (attempt, sequence) = (position.delivered, position.sequence);
-        let message = wire::from_nats(message, &position);
+            .ok_or_else(|| malformed("a delivery without an ack subject"))?;
+        let ack_subject =
+            AckSubject::parse(&reply).ok_or_else(|| malformed(format!("ack subject `{reply}`")))?;
+        let (attempt, sequence) = (ack_subject.delivered, ack_subject.sequence);
+        let message = wire::from_nats(message, &ack_subject);
         self.next_tag += 1;
         let tag = self.next_tag;
         self.replies.insert(tag, (reply, sequence));
-        Ok(Event::Arrival(Arrival {
+        Ok(Event::Delivery(BrokerDelivery {
             tag,
             message,
             attempt,
         }))
     }
 
-    fn take_status(
+    fn receive_status(
         &mut self,
         status: StatusCode,
         message: &async_nats::Message,
-    ) -> Result<Event, String> {
+    ) -> Result<Event, SessionError> {
         let number = message
             .subject
             .rsplit('.')
             .next()
             .and_then(|number| number.parse::<u64>().ok());
         let description = message.description.as_deref().unwrap_or_default();
-        let gone = ["Deleted", "Shutdown", "Leadership", "push"];
         match status.as_u16() {
-            100 => return Ok(Event::Turn),
+            100 => return Ok(Event::Wake),
             404 | 408 => {}
-            409 if !gone.iter().any(|word| description.contains(word)) => {
-                self.not_before = Some(Instant::now() + TURNED_AWAY_WAIT);
+            409 if !ends_the_consumer(description) => {
+                self.pull_not_before = Some(Instant::now() + REJECTED_WAIT);
             }
-            _ => return Err(format!("the pull was answered by {status} {description}")),
+            _ => return Err(pull_error(status, description)),
         }
         if let Some(number) = number {
             let whole = self.pulls.remove(&number).map_or(0, |pull| pull.batch);
-            self.answered(pending(message.headers.as_ref()).unwrap_or(whole));
+            self.count_answered(pending(message.headers.as_ref()).unwrap_or(whole));
         }
-        Ok(Event::Turn)
+        Ok(Event::Wake)
     }
 
-    async fn say_deferred(&mut self) -> Result<(), String> {
+    async fn send_deferred(&mut self) -> Result<(), SessionError> {
         if !self.deferred.is_empty() {
             sleep_until(self.pulls_ended + GIVE_BACK_WAIT).await;
         }
-        // One that is said twice because this was dropped half-way does no harm.
-        while let Some((reply, word)) = self.deferred.last().cloned() {
-            let sent = self.client.publish(reply, word).await;
-            sent.map_err(|error| error.to_string())?;
+        // If this is dropped half-way one of them is sent twice, which does no harm.
+        while let Some((reply, payload)) = self.deferred.last().cloned() {
+            let sent = self.client.publish(reply, payload).await;
+            sent.map_err(|error| SessionError::failed("the settlement", error))?;
             self.deferred.pop();
         }
         Ok(())
@@ -201,50 +210,58 @@ impl NatsInlet {
 
 #[async_trait]
 impl Inlet for NatsInlet {
-    async fn next(&mut self) -> Result<Event, String> {
-        if self.stopped && self.asked == 0 {
-            self.say_deferred().await?;
+    async fn next(&mut self) -> Result<Event, SessionError> {
+        if self.stopped && self.requested == 0 {
+            self.send_deferred().await?;
             return Ok(Event::End);
         }
-        let not_before = self.not_before;
+        let pull_not_before = self.pull_not_before;
         let watchdog = self.last_end().map(|end| end + PULL_GRACE);
         tokio::select! {
             message = self.subscriber.next() => {
-                let message = message.ok_or("the subscription ended")?;
+                let message = message
+                    .ok_or_else(|| SessionError::new(SessionErrorKind::Lost, "the subscription"))?;
                 match message.status {
-                    Some(status) if status != StatusCode::OK => self.take_status(status, &message),
-                    _ => self.take_in(message),
+                    Some(status) if status != StatusCode::OK => self.receive_status(status, &message),
+                    _ => self.receive(message),
                 }
             }
-            () = at(not_before) => {
-                self.not_before = None;
-                Ok(Event::Turn)
+            () = sleep_until_some(pull_not_before) => {
+                self.pull_not_before = None;
+                Ok(Event::Wake)
             }
-            () = at(watchdog) => Err("a pull request was not answered".to_owned()),
+            () = sleep_until_some(watchdog) => {
+                let kind = SessionErrorKind::TimedOut(PULL_GRACE);
+                Err(SessionError::new(kind, "the pull"))
+            }
         }
     }
 
-    async fn admit(&mut self, held: usize, _delayed: usize) -> Result<(), String> {
-        if self.stopped || self.not_before.is_some() {
+    async fn update_credit(
+        &mut self,
+        unsettled: usize,
+        _delayed: usize,
+    ) -> Result<(), SessionError> {
+        if self.stopped || self.pull_not_before.is_some() {
             return Ok(());
         }
         let half = self.window.div_ceil(2);
         loop {
-            let room = self.window.saturating_sub(held + self.asked);
-            if room == 0 || self.asked > 0 && room < self.window / 2 {
+            let room = self.window.saturating_sub(unsettled + self.requested);
+            if room == 0 || self.requested > 0 && room < self.window / 2 {
                 return Ok(());
             }
             self.pull(room.min(half)).await?;
         }
     }
 
-    async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), String> {
+    async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), SessionError> {
         if dispositions.is_empty() {
             return Ok(());
         }
         let mut acknowledged = Vec::new();
         let gives_back = dispositions.iter().any(|(_, how)| *how != Disposition::Ack);
-        if gives_back && self.stopped && self.asked == 0 {
+        if gives_back && self.stopped && self.requested == 0 {
             sleep_until(self.pulls_ended + GIVE_BACK_WAIT).await;
         }
         for (tag, disposition) in dispositions {
@@ -254,41 +271,43 @@ impl Inlet for NatsInlet {
             if *disposition == Disposition::Ack {
                 acknowledged.push(sequence);
             }
-            if *disposition != Disposition::Ack && self.stopped && self.asked > 0 {
-                self.deferred.push((reply, word(disposition)));
+            if *disposition != Disposition::Ack && self.stopped && self.requested > 0 {
+                self.deferred.push((reply, payload(disposition)));
                 continue;
             }
-            let sent = self.client.publish(reply, word(disposition)).await;
-            sent.map_err(|error| error.to_string())?;
+            let sent = self.client.publish(reply, payload(disposition)).await;
+            sent.map_err(|error| SessionError::failed("the settlement", error))?;
         }
-        self.sweeper.note(acknowledged.into_iter());
-        within("settle", self.client.flush()).await
+        self.sweeper.record(acknowledged.into_iter());
+        within("the settlement", self.client.flush()).await
     }
 
     fn delays_retries(&self) -> bool {
         true
     }
 
-    async fn renew(&mut self) -> Result<(), String> {
+    async fn extend_leases(&mut self) -> Result<(), SessionError> {
         for (reply, _) in self.replies.values() {
             let sent = self
                 .client
                 .publish(reply.clone(), Bytes::from_static(b"+WPI"))
                 .await;
-            sent.map_err(|error| error.to_string())?;
+            sent.map_err(|error| SessionError::failed("the renewal of a lease", error))?;
         }
         Ok(())
     }
 
-    async fn stop(&mut self) -> Result<(), String> {
+    async fn stop(&mut self) -> Result<(), SessionError> {
         self.stopped = true;
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<(), String> {
-        // An answer proves that the server has read every acknowledgement before the question.
-        let answered = self.client.request(self.info_subject.clone(), Bytes::new());
-        answered.await.map_err(|error| error.to_string())?;
+    async fn flush(&mut self) -> Result<(), SessionError> {
+        // The server reads in order, so its answer proves that it has read every acknowledgement sent before.
+        let count_answered = self.client.request(self.info_subject.clone(), Bytes::new());
+        count_answered
+            .await
+            .map_err(|error| SessionError::failed("the flush of acknowledgements", error))?;
         self.sweeper.sweep().await;
         Ok(())
     }
@@ -299,35 +318,32 @@ impl Inlet for NatsInlet {
     }
 }
 
-/// How long a pull lives that begins now, where the last of the others ends then.
+fn malformed(what: impl Into<Cow<'static, str>>) -> SessionError {
+    SessionError::new(SessionErrorKind::Malformed, what)
+}
+
+/// The lifetime of a pull that begins now, given the end of the last of the others.
 fn lifetime(now: Instant, other_end: Option<Instant>) -> Duration {
     match other_end {
-        Some(end) if end + ENDS_APART > now + PULL_EXPIRES => PULL_EXPIRES / 2,
+        Some(end) if end + PULL_ENDS_APART > now + PULL_EXPIRES => PULL_EXPIRES / 2,
         Some(_) | None => PULL_EXPIRES,
     }
 }
 
-fn word(disposition: &Disposition) -> Bytes {
+fn payload(disposition: &Disposition) -> Bytes {
     match disposition {
         Disposition::Ack => Bytes::from_static(b"+ACK"),
         Disposition::Release => Bytes::from_static(b"-NAK"),
         Disposition::Retry(delay) if delay.is_zero() => Bytes::from_static(b"-NAK"),
         Disposition::Retry(delay) => {
-            let mut word = "-NAK ".to_owned();
+            let mut payload = "-NAK ".to_owned();
             // Writing to a string does not fail.
-            write!(word, r#"{{"delay":{}}}"#, delay.as_nanos()).ok();
-            Bytes::from(word)
+            write!(payload, r#"{{"delay":{}}}"#, delay.as_nanos()).ok();
+            Bytes::from(payload)
         }
     }
 }
 
 fn pending(headers: Option<&HeaderMap>) -> Option<usize> {
     headers?.get("Nats-Pending-Messages")?.as_str().parse().ok()
-}
-
-async fn at(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant).await,
-        None => std::future::pending().await,
-    }
 }

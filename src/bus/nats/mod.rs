@@ -2,20 +2,21 @@
 //!
 //! A topic is a stream (limits retention, file storage, discard new, bounded bytes), a group is a durable pull consumer
 //! on it, declared before anybody publishes. What every group has acknowledged is deleted by us: interest retention,
-//! which would do it by itself, lost confirmed messages when the server was restarted (`sweeper`).
+//! which would do so by itself, lost confirmed messages when the server was restarted (`sweeper`).
 //! Publishing waits for the stream's own answer and sends the same `Nats-Msg-Id` again if none comes. Pulls are
-//! counted by us, so that what is asked for and what is held never exceed the window together.
+//! counted by us, so that what is requested and what is unsettled never exceed the window together.
 //!
-//! Differences that the capabilities tell: every redelivery counts as an attempt, a release too; after a restart of the
-//! server what is stored is delivered again, counted from one, as a killed server forgets what was held. A copy of a
-//! message id within two minutes is dropped by the broker. JetStream counts what was delivered and not acknowledged, and
-//! does not tell what somebody holds from what waits to be given again: both are `elsewhere` if this process does not
-//! hold them.
+//! Differences, as the capabilities report them: every redelivery counts as an attempt, a release too; after a restart
+//! of the server what is stored is delivered again, counted from one, as a killed server forgets what was
+//! unacknowledged. A copy of a message id within two minutes is dropped by the broker. JetStream counts what was
+//! delivered and not acknowledged, but not how much of it waits to be delivered again: all of it is `elsewhere` if this
+//! process does not have it.
 //!
 //! Deliberately absent: the client's own recovery and its pull stream; work-queue retention, which after a `kill -9`
 //! keeps acknowledged messages for ever; `max_deliver`, which at its end drops silently.
 
 mod dial;
+mod error;
 mod inlet;
 mod names;
 mod session;
@@ -26,7 +27,11 @@ mod wire;
 use std::sync::{Arc, atomic::AtomicUsize};
 
 use self::dial::NatsDial;
-use super::{BusError, Capabilities, Config, backend::Backend, remote::Remote};
+use super::{
+    BusError, Capabilities, Config,
+    backend::Backend,
+    remote::{Remote, Seeds},
+};
 
 /// The largest body in bytes; the server's own limit is 1 MiB by default, headers included.
 const BODY_MAX: usize = 512 << 10;
@@ -34,14 +39,20 @@ const BODY_MAX: usize = 512 << 10;
 /// Connects to `nats://[user:password@|token@]host[:port][,…][?creds=FILE|nkey=FILE]`, or `tls://…` by the files of
 /// [`Config::tls`].
 ///
-/// Returns after the first try. An absent broker is not an error: [`Backend::declare`] waits for it.
+/// Returns after the first try; `seed` makes the jitter of every wait. An absent broker is not an error:
+/// [`Backend::declare`] waits for it.
 ///
 /// # Errors
 /// [`BusError::Url`] for a URL that is not understood, [`BusError::Refused`] if the server refuses us.
-pub async fn connect(url: &str, config: &Config) -> Result<impl Backend + use<>, BusError> {
+pub(super) async fn connect(
+    url: &str,
+    config: &Config,
+    seed: u64,
+) -> Result<impl Backend + use<>, BusError> {
     let body_max = Arc::new(AtomicUsize::new(BODY_MAX));
     let dial = NatsDial::new(url, config, Arc::clone(&body_max)).await?;
-    Remote::start("Nats", dial, config, body_max, || Capabilities {
+    let seeds = Arc::new(Seeds::new(seed));
+    Remote::start("Nats", dial, config, body_max, seeds, || Capabilities {
         durable: true,
         outlives_process: true,
         attempts_survive_restart: false,

@@ -23,8 +23,8 @@ impl Names {
         self.subject(topic).replace('.', "+")
     }
 
-    /// The durable consumer of a group in that run of the server, see [`super::topology`]; `@` cannot occur in a group's
-    /// name.
+    /// The durable consumer of a group in that run of the server, see [`super::topology`]; `@` cannot occur in a
+    /// group's name.
     #[expect(
         clippy::unused_self,
         reason = "the mapping is one thing, prefix or not"

@@ -4,34 +4,32 @@ use std::time::Duration;
 
 use async_nats::{
     Client,
-    jetstream::{
-        Context,
-        context::{PublishError, PublishErrorKind},
-        message::PublishMessage,
-    },
+    jetstream::{Context, message::PublishMessage},
 };
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{
-    dial::with_source,
+    error::{forbidden, publish_answer},
     inlet::NatsInlet,
     names::Names,
     sweeper::Sweeper,
-    topology::{Declarer, run_of},
+    topology::{Declarer, server_run},
     wire,
 };
 use crate::bus::{
-    BrokerInfo, Message, Topology,
-    remote::{Answer, ConnectError, GroupStats, Inlet, Outlet, Session},
+    BrokerInfo, BusError, Message, Topology,
+    remote::{
+        Answer, ConnectError, GroupStats, Inlet, Outlet, Session, SessionError, SessionErrorKind,
+    },
 };
 
 /// See [`Session`].
 pub(super) struct NatsSession {
     client: Client,
     context: Context,
-    lost: watch::Sender<Option<String>>,
+    lost: watch::Sender<Option<SessionError>>,
     names: Names,
     lease: Duration,
 }
@@ -39,7 +37,7 @@ pub(super) struct NatsSession {
 impl NatsSession {
     pub(super) fn new(
         client: Client,
-        lost: watch::Sender<Option<String>>,
+        lost: watch::Sender<Option<SessionError>>,
         names: Names,
         lease: Duration,
     ) -> Self {
@@ -53,7 +51,8 @@ impl NatsSession {
     }
 
     fn consumer(&self, group: &str) -> String {
-        self.names.consumer(group, run_of(&self.client).as_deref())
+        self.names
+            .consumer(group, server_run(&self.client).as_deref())
     }
 
     fn declarer(&self) -> Declarer<'_> {
@@ -62,58 +61,59 @@ impl NatsSession {
             names: &self.names,
             lease: self.lease,
             jetstream: self.client.server_info().jetstream,
-            run: run_of(&self.client),
+            run: server_run(&self.client),
         }
     }
 
-    async fn require_consumer(&self, topic: &str, group: &str) -> Result<GroupStats, String> {
+    async fn require_consumer(&self, topic: &str, group: &str) -> Result<GroupStats, SessionError> {
         let stream = self.names.stream(topic);
         let name = self.consumer(group);
         match self.declarer().consumer_info(&stream, &name).await {
             Ok(Some(info)) => {
-                let delivered = u64::try_from(info.num_ack_pending).unwrap_or(0);
+                let ack_pending = u64::try_from(info.num_ack_pending).unwrap_or(0);
                 Ok(GroupStats::Unacked {
-                    fresh: info.num_pending,
-                    delivered,
+                    pending: info.num_pending,
+                    ack_pending,
                 })
             }
-            Ok(None) => Err(format!("consumer `{name}` of stream `{stream}` is gone")),
-            Err(ConnectError::Transient(reason)) => Err(reason),
-            Err(ConnectError::Permanent(lasting)) => {
-                Err(crate::bus::BusError::from(lasting).to_string())
-            }
+            Ok(None) => Err(SessionError::new(
+                SessionErrorKind::Missing,
+                format!("consumer `{name}` of stream `{stream}`"),
+            )),
+            Err(ConnectError::Transient(error)) => Err(error),
+            Err(ConnectError::Permanent(error)) => Err(SessionError::failed(
+                "the consumer query",
+                BusError::from(error),
+            )),
         }
     }
 }
 
 #[async_trait]
 impl Session for NatsSession {
-    async fn lost(&self) -> String {
+    async fn lost(&self) -> SessionError {
         let mut lost = self.lost.subscribe();
-        match lost.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => "the connection is gone".to_owned(),
-        }
+        let error = match lost.wait_for(Option::is_some).await {
+            Ok(error) => error.clone(),
+            Err(_) => None,
+        };
+        error.unwrap_or_else(|| SessionError::new(SessionErrorKind::Lost, "the connection"))
     }
 
     async fn declare(&self, topology: &Topology) -> Result<(), ConnectError> {
         let declared = self.declarer().declare(topology).await;
-        let told = self.lost.borrow().clone();
-        match (declared, told) {
-            // A forbidden request is never answered; the server's word about it came as an event.
-            (Err(ConnectError::Transient(_)), Some(told))
-                if told.to_lowercase().contains("permissions violation") =>
+        let reported = self.lost.borrow().clone();
+        match (declared, reported) {
+            (Err(ConnectError::Transient(_)), Some(reported))
+                if reported.kind() == SessionErrorKind::Forbidden =>
             {
-                Err(ConnectError::refused(
-                    told,
-                    "allow this user `$JS.API.>`, `$JS.ACK.>`, `_INBOX.>` and the topics' subjects",
-                ))
+                Err(forbidden(reported))
             }
             (declared, _) => declared,
         }
     }
 
-    async fn patrol(&self, topology: &Topology) -> Result<(), String> {
+    async fn check_topology(&self, topology: &Topology) -> Result<(), SessionError> {
         for topic in &topology.topics {
             for group in &topic.groups {
                 self.require_consumer(&topic.name, group).await?;
@@ -122,7 +122,7 @@ impl Session for NatsSession {
         Ok(())
     }
 
-    async fn outlet(&self, topic: &str, _routed: bool) -> Result<Box<dyn Outlet>, String> {
+    async fn outlet(&self, topic: &str, _routed: bool) -> Result<Box<dyn Outlet>, SessionError> {
         Ok(Box::new(NatsOutlet {
             context: self.context.clone(),
             subject: self.names.subject(topic),
@@ -134,17 +134,17 @@ impl Session for NatsSession {
         topic: &str,
         group: &str,
         window: usize,
-    ) -> Result<Box<dyn Inlet>, String> {
+    ) -> Result<Box<dyn Inlet>, SessionError> {
         self.require_consumer(topic, group).await?;
         let stream = self.names.stream(topic);
         let consumer = self.consumer(group);
         let client = self.client.clone();
-        let sweeper = Sweeper::start(self.context.clone(), stream.clone(), run_of(&client));
+        let sweeper = Sweeper::start(self.context.clone(), stream.clone(), server_run(&client));
         let inlet = NatsInlet::open(client, &stream, &consumer, window, sweeper);
         Ok(Box::new(inlet.await?))
     }
 
-    async fn group_stats(&self, topic: &str, group: &str) -> Result<GroupStats, String> {
+    async fn group_stats(&self, topic: &str, group: &str) -> Result<GroupStats, SessionError> {
         self.require_consumer(topic, group).await
     }
 
@@ -168,7 +168,10 @@ struct NatsOutlet {
 
 #[async_trait]
 impl Outlet for NatsOutlet {
-    async fn send(&mut self, message: &Message) -> Result<BoxFuture<'static, Answer>, String> {
+    async fn send(
+        &mut self,
+        message: &Message,
+    ) -> Result<BoxFuture<'static, Answer>, SessionError> {
         let publish = PublishMessage::build()
             .payload(message.body.clone())
             .headers(wire::to_headers(message));
@@ -178,23 +181,13 @@ impl Outlet for NatsOutlet {
             .await;
         let answer = match sent {
             Ok(answer) => answer,
-            Err(error) => return Err(with_source(&error)),
+            Err(error) => return Err(SessionError::failed("publishing", error)),
         };
         Ok(Box::pin(async move {
             match answer.await {
                 Ok(_) => Answer::Stored,
-                Err(error) => unstored(&error),
+                Err(error) => publish_answer(error),
             }
         }))
-    }
-}
-
-fn unstored(error: &PublishError) -> Answer {
-    let reason = with_source(error);
-    match error.kind() {
-        PublishErrorKind::TimedOut => Answer::Unheard,
-        // The broker answered: no room, no storage, not now. Asking again later loses nothing.
-        PublishErrorKind::Other | PublishErrorKind::MaxPayloadExceeded => Answer::Full(reason),
-        _ => Answer::Broken(reason),
     }
 }

@@ -1,20 +1,20 @@
-//! Frees what every group is done with.
+//! Deletes the messages that every group has acknowledged.
 //!
-//! A stream with interest retention does this by itself, and wrongly: restarted under load, server 2.9.10 took messages
-//! for acknowledged that no consumer had seen, and dropped them (6 of 6 runs lost confirmed messages, by SIGTERM as by
-//! `kill -9`; with limits retention none did). So streams keep everything, and what all groups have acknowledged without
-//! a gap is deleted by whoever acknowledges, five times a second and when it leaves. Message by message: a purge of the
-//! stream makes this server forget what its consumers have not acknowledged yet.
+//! A stream with interest retention does this by itself, but not safely: restarted under load, server 2.9.10 took
+//! messages for acknowledged that no consumer had seen, and dropped them (6 of 6 runs lost confirmed messages, by
+//! SIGTERM as by `kill -9`; with limits retention none did). So streams keep everything, and what all groups have
+//! acknowledged without a gap is deleted by whoever acknowledges, five times a second and at the end. Message by
+//! message: a purge of the stream makes this server forget what its consumers have not acknowledged yet.
 //!
-//! Promise: nothing is deleted that a group of the topic has not acknowledged in this run of the server. A consumer of an
-//! earlier run belongs to somebody who has not come back yet, so nothing is deleted while there is one. A topic of one
-//! group is freed of each message that is acknowledged; one of several groups up to the first that some group still
-//! holds, so that one delivery which stays unsettled keeps what came after it. The price: what was acknowledged a
-//! moment before the server was restarted, or behind such a gap, is delivered again.
+//! Promise: nothing is deleted that a group of the topic has not acknowledged in this run of the server. A consumer of
+//! an earlier run belongs to a group whose members have not come back yet, so nothing is deleted while there is one. If
+//! a topic has one group, each acknowledged message is deleted. If it has several, everything up to the first message
+//! that some group has not acknowledged is deleted, so one delivery that stays unsettled keeps all that came after it.
+//! The price: what was acknowledged a moment before the server was restarted, or behind such a gap, is delivered again.
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -24,14 +24,17 @@ use async_nats::{
     Subject,
     jetstream::{Context, consumer, response::Response, stream},
 };
+use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-/// Acknowledgements that are remembered one by one; others are found again once everything before them is acknowledged.
+use crate::bus::remote::SessionError;
+
+/// Acknowledgements that are remembered one by one. Others are found again once everything before them is acknowledged.
 const ACKNOWLEDGED_MAX: usize = 100_000;
 
-/// Time between two looks.
+/// Time between two sweeps.
 const PERIOD: Duration = Duration::from_millis(200);
 
 /// One page of the broker's answer; a stream has fewer consumers than fit on one.
@@ -41,7 +44,7 @@ struct Consumers {
     consumers: Option<Vec<consumer::Info>>,
 }
 
-/// Sweeps one stream for as long as it lives.
+/// Sweeps one stream until it is dropped.
 pub(super) struct Sweeper {
     state: Arc<SweepState>,
     task: JoinHandle<()>,
@@ -50,17 +53,17 @@ pub(super) struct Sweeper {
 struct SweepState {
     context: Context,
     stream: String,
-    /// See [`super::topology::run_of`].
+    /// See [`super::topology::server_run`].
     run: Option<String>,
     is_due: AtomicBool,
-    /// Sequences acknowledged since the last look, as many as fit.
+    /// Sequences acknowledged since the last sweep, as many as fit.
     acknowledged: Mutex<Vec<u64>>,
-    /// Everything up to here was deleted by this one.
-    swept: AtomicU64,
+    /// Everything up to here was deleted by this sweeper.
+    deleted_to: AtomicU64,
 }
 
 impl Sweeper {
-    /// Begins with a look, for what an earlier one left behind.
+    /// Begins with a sweep, for what an earlier sweeper left.
     pub(super) fn start(context: Context, stream: String, run: Option<String>) -> Self {
         let state = Arc::new(SweepState {
             context,
@@ -68,23 +71,23 @@ impl Sweeper {
             run,
             is_due: AtomicBool::new(true),
             acknowledged: Mutex::default(),
-            swept: AtomicU64::new(0),
+            deleted_to: AtomicU64::new(0),
         });
-        let task = tokio::spawn(Arc::clone(&state).go_on());
+        let task = tokio::spawn(Arc::clone(&state).run());
         Self { state, task }
     }
 
-    /// These were acknowledged.
-    pub(super) fn note(&self, sequences: impl Iterator<Item = u64>) {
+    /// Remembers acknowledged sequences for the next sweep.
+    pub(super) fn record(&self, sequences: impl Iterator<Item = u64>) {
         let mut acknowledged = self.state.acknowledged();
         let room = ACKNOWLEDGED_MAX.saturating_sub(acknowledged.len());
         acknowledged.extend(sequences.take(room));
         self.state.is_due.store(true, Ordering::Relaxed);
     }
 
-    /// Looks now.
+    /// Sweeps now.
     pub(super) async fn sweep(&self) {
-        // What cannot be deleted now is deleted by the next one who looks.
+        // What cannot be deleted now is deleted by the next sweep, here or in another process.
         drop(self.state.sweep().await);
     }
 }
@@ -96,7 +99,7 @@ impl Drop for Sweeper {
 }
 
 impl SweepState {
-    async fn go_on(self: Arc<Self>) {
+    async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(PERIOD).await;
             if self.is_due.swap(false, Ordering::Relaxed) && self.sweep().await.is_err() {
@@ -106,20 +109,18 @@ impl SweepState {
     }
 
     fn acknowledged(&self) -> MutexGuard<'_, Vec<u64>> {
-        self.acknowledged
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.acknowledged.lock()
     }
 
-    async fn sweep(&self) -> Result<(), String> {
-        // Before the consumers are asked: a group that joins later wants only what comes later.
+    async fn sweep(&self) -> Result<(), SessionError> {
+        // Taken before the consumers are listed: a group that joins in between wants only later messages.
         let acknowledged = std::mem::take(&mut *self.acknowledged());
         let Some(consumers) = self.consumers().await? else {
             return Ok(());
         };
         let floors = consumers.iter().map(|info| info.ack_floor.stream_sequence);
         let floor = floors.min().unwrap_or(0);
-        if floor > self.swept.load(Ordering::Relaxed) {
+        if floor > self.deleted_to.load(Ordering::Relaxed) {
             self.delete_to(floor).await?;
         }
         if consumers.len() == 1 {
@@ -129,8 +130,8 @@ impl SweepState {
         Ok(())
     }
 
-    /// The consumers of every group; none while that cannot be said.
-    async fn consumers(&self) -> Result<Option<Vec<consumer::Info>>, String> {
+    /// The consumers of every group; none if the list is incomplete or has consumers of an earlier run.
+    async fn consumers(&self) -> Result<Option<Vec<consumer::Info>>, SessionError> {
         let subject = format!("CONSUMER.LIST.{}", self.stream);
         let Consumers { total, consumers } = self.ask(subject, &json!({})).await?;
         let consumers = consumers.unwrap_or_default();
@@ -141,24 +142,24 @@ impl SweepState {
         Ok((consumers.len() == total && are_of_this_run).then_some(consumers))
     }
 
-    async fn delete_to(&self, floor: u64) -> Result<(), String> {
+    async fn delete_to(&self, floor: u64) -> Result<(), SessionError> {
         let subject = format!("STREAM.INFO.{}", self.stream);
         let stream: stream::Info = self.ask(subject, &json!({})).await?;
-        let swept = self.swept.load(Ordering::Relaxed);
-        let first = stream.state.first_sequence.max(swept + 1);
+        let deleted_to = self.deleted_to.load(Ordering::Relaxed);
+        let first = stream.state.first_sequence.max(deleted_to + 1);
         self.delete(first..=floor).await?;
-        self.swept.store(floor, Ordering::Relaxed);
+        self.deleted_to.store(floor, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Nobody waits for the answers: what stays is met again by the next one who looks.
-    async fn delete(&self, sequences: impl Iterator<Item = u64>) -> Result<(), String> {
+    /// The answers are not awaited: what was not deleted is found again by a later sweep.
+    async fn delete(&self, sequences: impl Iterator<Item = u64>) -> Result<(), SessionError> {
         let client = self.context.client();
         let subject = Subject::from(format!("$JS.API.STREAM.MSG.DELETE.{}", self.stream));
         for sequence in sequences {
             let request = format!(r#"{{"seq":{sequence},"no_erase":true}}"#);
             let sent = client.publish(subject.clone(), request.into()).await;
-            sent.map_err(|error| error.to_string())?;
+            sent.map_err(|error| SessionError::failed("the deletion", error))?;
         }
         Ok(())
     }
@@ -167,11 +168,12 @@ impl SweepState {
         &self,
         subject: String,
         question: &Value,
-    ) -> Result<A, String> {
+    ) -> Result<A, SessionError> {
+        const OPERATION: &str = "the request for what can be deleted";
         match self.context.request(subject, question).await {
             Ok(Response::Ok(answer)) => Ok(answer),
-            Ok(Response::Err { error }) => Err(error.to_string()),
-            Err(error) => Err(error.to_string()),
+            Ok(Response::Err { error }) => Err(SessionError::failed(OPERATION, error)),
+            Err(error) => Err(SessionError::failed(OPERATION, error)),
         }
     }
 }

@@ -1,18 +1,18 @@
-//! Streams and consumers: made once, compared ever after.
+//! Streams and consumers: created once, and compared at every later declaration.
 //!
-//! A server that was killed remembers of a consumer how far it delivered, and often not what was still unacknowledged,
-//! which it then never delivers again (seen after most `kill -9` of server 2.9.10 under load). So a consumer lives as
-//! long as a run of its server: its name ends with the server's id, which is another one after each start. Whoever
-//! comes first in a new run makes the new consumer, which begins with everything that is stored, and only then removes
-//! the old one; whoever comes at the same time does the same, to the same end. In a cluster, where others keep the state
-//! and each server has its own id, the name is the group's alone.
+//! A server that was killed remembers how far a consumer had delivered, but often not what was still unacknowledged,
+//! and never delivers that again (seen after most `kill -9` of server 2.9.10 under load). So a consumer is used for one
+//! run of its server only: its name ends with the server's id, which changes with each start. Whoever declares first in
+//! a new run creates the new consumer, which begins with everything that is stored, and only then removes the old one;
+//! others who declare at the same time do the same, with the same result. In a cluster, where other servers keep the
+//! state and each has its own id, the name is the group's alone.
 
 use std::time::Duration;
 
 use async_nats::{
     Client,
     jetstream::{
-        self, Context,
+        Context,
         consumer::{self, AckPolicy, DeliverPolicy, IntoConsumerConfig, pull},
         response::Response,
         stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
@@ -21,8 +21,14 @@ use async_nats::{
 use serde_json::json;
 use tracing::{info, warn};
 
-use super::{dial::with_source, names::Names};
-use crate::bus::{Topic, Topology, remote::ConnectError};
+use super::{
+    error::{declaration_error, request_error},
+    names::Names,
+};
+use crate::bus::{
+    Topic, Topology,
+    remote::{ConnectError, PermanentError},
+};
 
 /// Unacknowledged messages of all members of a group together. Delayed retries count too.
 const ACK_PENDING_MAX: i64 = 20_000;
@@ -42,8 +48,8 @@ struct ConsumerNames {
     consumers: Option<Vec<String>>,
 }
 
-/// Which run of its server a connection is with; none in a cluster, or when the streams are another server's.
-pub(super) fn run_of(client: &Client) -> Option<String> {
+/// Identifies the current run of the server; none in a cluster, or when another server has the streams.
+pub(super) fn server_run(client: &Client) -> Option<String> {
     let info = client.server_info();
     (info.jetstream && info.cluster.is_none()).then_some(info.server_id)
 }
@@ -53,9 +59,9 @@ pub(super) struct Declarer<'a> {
     pub(super) context: &'a Context,
     pub(super) names: &'a Names,
     pub(super) lease: Duration,
-    /// What the server said about itself: whether it has JetStream.
+    /// Whether the server has JetStream, by its own greeting.
     pub(super) jetstream: bool,
-    /// See [`run_of`].
+    /// See [`server_run`].
     pub(super) run: Option<String>,
 }
 
@@ -66,13 +72,17 @@ impl Declarer<'_> {
             for group in &topic.groups {
                 self.ensure_consumer(topic, group, &info).await?;
             }
-            self.retire(topic, &info).await?;
+            self.delete_old_consumers(topic, &info).await?;
         }
         Ok(())
     }
 
     /// Removes the consumers of earlier runs of the server.
-    async fn retire(&self, topic: &Topic, stream: &stream::Info) -> Result<(), ConnectError> {
+    async fn delete_old_consumers(
+        &self,
+        topic: &Topic,
+        stream: &stream::Info,
+    ) -> Result<(), ConnectError> {
         let Some(run) = &self.run else { return Ok(()) };
         let groups: Vec<_> = topic
             .groups
@@ -99,7 +109,7 @@ impl Declarer<'_> {
             .await?
         {
             Response::Ok(page) => Ok(page.consumers.unwrap_or_default()),
-            Response::Err { error } => Err(creation_error(stream, &error)),
+            Response::Err { error } => Err(declaration_error(stream, error)),
         }
     }
 
@@ -112,7 +122,7 @@ impl Declarer<'_> {
         let subject = format!("STREAM.CREATE.{}", wanted.name);
         match self.request::<_, stream::Info>(&subject, &wanted).await? {
             Response::Ok(info) => Ok(info),
-            Response::Err { error } => Err(creation_error(&wanted.name, &error)),
+            Response::Err { error } => Err(declaration_error(&wanted.name, error)),
         }
     }
 
@@ -139,7 +149,7 @@ impl Declarer<'_> {
         match self.request(&subject, &json!({})).await? {
             Response::Ok(info) => Ok(Some(info)),
             Response::Err { error } if error.error_code().0 == STREAM_NOT_FOUND => Ok(None),
-            Response::Err { error } => Err(creation_error(stream, &error)),
+            Response::Err { error } => Err(declaration_error(stream, error)),
         }
     }
 
@@ -188,7 +198,7 @@ impl Declarer<'_> {
         match self.request(&subject, &json!({})).await? {
             Response::Ok(info) => Ok(Some(info)),
             Response::Err { error } if error.error_code().0 == CONSUMER_NOT_FOUND => Ok(None),
-            Response::Err { error } => Err(creation_error(name, &error)),
+            Response::Err { error } => Err(declaration_error(name, error)),
         }
     }
 
@@ -207,13 +217,13 @@ impl Declarer<'_> {
             .await?
         {
             Response::Ok(_) => Ok(()),
-            Response::Err { error } => Err(creation_error(&name, &error)),
+            Response::Err { error } => Err(declaration_error(&name, error)),
         }
     }
 
-    /// Whether the consumer was given more than the stream has: the server lost the end of the stream and would skip as
-    /// many new messages. A stream that is asked before its consumer may have grown in between, so in doubt it is asked
-    /// again, after it.
+    /// Whether the consumer has delivered more than the stream has: then the server lost the end of the stream, and the
+    /// consumer would skip as many new messages. The stream was read before the consumer and may have grown in between,
+    /// so if it seems so the stream is read again.
     async fn is_ahead(
         &self,
         consumer: &consumer::Info,
@@ -227,12 +237,12 @@ impl Declarer<'_> {
         Ok(now.is_some_and(|now| delivered > now.state.last_sequence))
     }
 
-    /// A consumer ahead of its stream.
+    /// Creates a consumer that is ahead of its stream again, from the beginning of the stream.
     ///
-    /// A stand-in consumer keeps what is stored from being deleted by other groups' sweepers, which wait while there is a
-    /// consumer they do not know, until the real one is made anew from the beginning. Several processes may come to this
-    /// at once, so each has a stand-in of its own: at every moment there is the real consumer or the stand-in of whoever
-    /// removed it. One whose process died goes by itself.
+    /// Between the deletion and the new creation, other groups' sweepers must not delete what is stored. They wait
+    /// while there is a consumer that they do not know, so a stand-in consumer is created first. Several processes may
+    /// do this at once, so each has a stand-in of its own: at every moment there is the real consumer or the stand-in
+    /// of whoever deleted it. The stand-in of a process that died expires by itself.
     async fn rebuild_consumer(
         &self,
         wanted: pull::Config,
@@ -269,7 +279,7 @@ impl Declarer<'_> {
         {
             Response::Ok(_) => Ok(()),
             Response::Err { error } if error.error_code().0 == CONSUMER_NOT_FOUND => Ok(()),
-            Response::Err { error } => Err(creation_error(name, &error)),
+            Response::Err { error } => Err(declaration_error(name, error)),
         }
     }
 
@@ -279,37 +289,7 @@ impl Declarer<'_> {
         question: &Q,
     ) -> Result<Response<A>, ConnectError> {
         let answer = self.context.request(subject.to_owned(), question).await;
-        answer.map_err(|error| {
-            if self.jetstream {
-                ConnectError::Transient(format!("{subject}: {}", with_source(&error)))
-            } else {
-                no_jetstream(&with_source(&error))
-            }
-        })
-    }
-}
-
-fn no_jetstream(reason: &str) -> ConnectError {
-    ConnectError::refused(
-        format!("JetStream is not enabled ({reason})"),
-        "start nats-server with `-js`, or enable JetStream for this account",
-    )
-}
-
-fn creation_error(name: &str, error: &jetstream::Error) -> ConnectError {
-    let text = error.to_string();
-    match error.error_code().0 {
-        10_039 | 10_076 => no_jetstream(&text),
-        10_058 | 10_065 | 10_013 | 10_012 => ConnectError::conflict(
-            name,
-            text,
-            "remove it by hand once it is drained, or set another `bus.prefix`",
-        ),
-        10_002 | 10_023 | 10_028 | 10_047 | 10_026 | 10_027 => ConnectError::refused(
-            text,
-            "give JetStream more storage or more streams, or lower `bus.topic_bytes_max`",
-        ),
-        _ => ConnectError::Transient(format!("{name}: {text}")),
+        answer.map_err(|error| request_error(subject, error, self.jetstream))
     }
 }
 
@@ -355,11 +335,12 @@ fn conflict_of(name: &str, differences: [Option<String>; 5]) -> Result<(), Conne
     if reasons.is_empty() {
         return Ok(());
     }
-    Err(ConnectError::conflict(
+    Err(PermanentError::conflict(
         name,
         reasons.join(", "),
         "set `bus.topic_bytes_max` as it was, remove it by hand once it is drained, or set another `bus.prefix`",
-    ))
+    )
+    .into())
 }
 
 fn difference<T: std::fmt::Debug + PartialEq>(what: &str, wanted: &T, found: &T) -> Option<String> {

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::bus::{
     Message,
-    remote::{named_id, pack_headers, unpack_headers},
+    ids::named_id,
+    remote::{pack_headers, unpack_headers},
 };
 
 const CONTENT_TYPE: &str = "Content-Type";
@@ -32,16 +33,16 @@ pub(super) fn to_headers(message: &Message) -> HeaderMap {
 }
 
 /// What was published, by us or by anybody.
-pub(super) fn from_nats(message: async_nats::Message, position: &Position<'_>) -> Message {
+pub(super) fn from_nats(message: async_nats::Message, ack_subject: &AckSubject<'_>) -> Message {
     let headers = message.headers.unwrap_or_default();
     let text = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
     let id = match text("Nats-Msg-Id") {
         Some(id) => Uuid::from_str(&id).unwrap_or_else(|_| named_id(&["nats-msg-id", &id])),
-        // Nobody named it: its place in the stream is its name, the same at every redelivery.
+        // It came without an id: one is derived from its place in the stream, the same at every redelivery.
         None => named_id(&[
-            "nats-position",
-            position.stream,
-            &position.sequence.to_string(),
+            "nats-ack_subject",
+            ack_subject.stream,
+            &ack_subject.sequence.to_string(),
         ]),
     };
     let content_type = text(CONTENT_TYPE).unwrap_or_default();
@@ -60,15 +61,15 @@ pub(super) fn from_nats(message: async_nats::Message, position: &Position<'_>) -
     }
 }
 
-/// Where a delivery stands, from the subject that acknowledges it.
+/// What the subject that acknowledges a delivery says about it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Position<'a> {
+pub(super) struct AckSubject<'a> {
     pub(super) stream: &'a str,
     pub(super) sequence: u64,
     pub(super) delivered: u32,
 }
 
-impl<'a> Position<'a> {
+impl<'a> AckSubject<'a> {
     /// `$JS.ACK.<stream>.<consumer>.<delivered>.<sequence>…`, since 2.10 with domain and account before the stream.
     pub(super) fn parse(reply: &'a str) -> Option<Self> {
         let parts = reply
@@ -94,10 +95,10 @@ mod tests {
 
     #[test]
     fn both_shapes_of_ack_subjects_are_understood() {
-        let old = Position::parse("$JS.ACK.features.predictor.3.17.20.1700000000.5");
-        let new = Position::parse("$JS.ACK._.hash.features.predictor.3.17.20.1700000000.5.tok");
+        let old = AckSubject::parse("$JS.ACK.features.predictor.3.17.20.1700000000.5");
+        let new = AckSubject::parse("$JS.ACK._.hash.features.predictor.3.17.20.1700000000.5.tok");
         assert_eq!(old, new);
-        assert_eq!(old.map(|position| position.delivered), Some(3));
-        assert_eq!(Position::parse("$JS.ACK.too.short"), None);
+        assert_eq!(old.map(|ack_subject| ack_subject.delivered), Some(3));
+        assert_eq!(AckSubject::parse("$JS.ACK.too.short"), None);
     }
 }

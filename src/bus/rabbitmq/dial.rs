@@ -8,16 +8,15 @@ use std::{
 use async_trait::async_trait;
 #[cfg(feature = "tls")]
 use lapin::uri::AMQPScheme;
-use lapin::{Connection, ConnectionProperties, ErrorKind, uri::AMQPUri};
+use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
 use tokio::{net::TcpStream, time::timeout};
 
 #[cfg(feature = "tls")]
 use super::encrypted;
-use super::{greeting, session::RabbitSession};
+use super::{error::connect_error, server_properties, session::RabbitSession};
 use crate::bus::{
     BrokerInfo, BusError, Config, redact,
-    remote::{ConnectError, Dial, Session},
-    tls::refusal,
+    remote::{ConnectError, Dial, Seeds, Session, SessionError, SessionErrorKind},
 };
 #[cfg(feature = "tls")]
 use crate::bus::{TlsConfig, tls::client_config};
@@ -28,8 +27,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Seconds between heartbeats; a half-open link is noticed after at most two of them.
 const HEARTBEAT_S: u16 = 10;
 
-/// The client keeps 64 times this for each connection; the broker's own wish, 128 KiB, makes that 8 MiB. Larger bodies go
-/// in several frames; headers must fit into one.
+/// The client keeps 64 times this for each connection; the broker's own wish, 128 KiB, makes that 8 MiB. Larger bodies
+/// go in several frames; headers must fit into one.
 const FRAME_BYTES_MAX: u32 = 32 << 10;
 
 /// Everything needed to connect.
@@ -39,6 +38,7 @@ pub(super) struct RabbitDial {
     tls: TlsConfig,
     prefix: String,
     broker: Arc<OnceLock<BrokerInfo>>,
+    seeds: Arc<Seeds>,
 }
 
 impl RabbitDial {
@@ -46,10 +46,12 @@ impl RabbitDial {
         url: &str,
         config: &Config,
         broker: Arc<OnceLock<BrokerInfo>>,
+        seeds: Arc<Seeds>,
     ) -> Result<Self, BusError> {
         let error = |reason: String| BusError::Url {
             url: redact(url),
             reason,
+            source: None,
         };
         config.tls.check(url, cfg!(feature = "tls"))?;
         let mut uri = url.parse::<AMQPUri>().map_err(error)?;
@@ -61,19 +63,18 @@ impl RabbitDial {
             tls: config.tls.clone(),
             prefix: config.prefix.clone(),
             broker,
+            seeds,
         })
     }
 
     async fn connect(&self, purpose: &str) -> Result<Connection, ConnectError> {
         let name = format!("residual {purpose}");
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        match timeout(CONNECT_TIMEOUT, self.open(properties)).await {
-            Ok(opened) => opened,
-            Err(_) => Err(ConnectError::Transient(format!(
-                "no answer within {} s",
-                CONNECT_TIMEOUT.as_secs()
-            ))),
-        }
+        let opened = timeout(CONNECT_TIMEOUT, self.open(properties)).await;
+        opened.unwrap_or_else(|_| {
+            let kind = SessionErrorKind::TimedOut(CONNECT_TIMEOUT);
+            Err(SessionError::new(kind, "the connection attempt").into())
+        })
     }
 
     async fn open(&self, properties: ConnectionProperties) -> Result<Connection, ConnectError> {
@@ -82,13 +83,13 @@ impl RabbitDial {
         if uri.scheme == AMQPScheme::AMQPS {
             let config = client_config(&self.tls).await?;
             let opened = encrypted::connect(uri, properties, config).await;
-            return opened.map_err(|error| connect_error(&error, &self.uri));
+            return opened.map_err(|error| connect_error(error, &self.uri));
         }
         let opened = Connection::connect_uri(uri, properties).await;
-        opened.map_err(|error| connect_error(&error, &self.uri))
+        opened.map_err(|error| connect_error(error, &self.uri))
     }
 
-    async fn greeting(&self) -> BrokerInfo {
+    async fn broker_info(&self) -> BrokerInfo {
         let authority = &self.uri.authority;
         let plain = TcpStream::connect((authority.host.as_str(), authority.port));
         #[cfg(feature = "tls")]
@@ -98,9 +99,9 @@ impl RabbitDial {
                 let connector = encrypted::Connector::new(&authority.host, config).ok()?;
                 connector.connect(plain.await.ok()?).await.ok()
             };
-            return greeting::ask(encrypting).await;
+            return server_properties::ask(encrypting).await;
         }
-        greeting::ask(async { plain.await.ok() }).await
+        server_properties::ask(async { plain.await.ok() }).await
     }
 }
 
@@ -111,7 +112,7 @@ impl Dial for RabbitDial {
         let publishing = self.connect("publish").await?;
         let broker = match self.broker.get() {
             Some(broker) => broker.clone(),
-            None => self.greeting().await,
+            None => self.broker_info().await,
         };
         // It is the same broker at every later connection, as far as we care.
         self.broker.set(broker.clone()).ok();
@@ -120,36 +121,7 @@ impl Dial for RabbitDial {
             publishing,
             self.prefix.clone(),
             broker,
+            Arc::clone(&self.seeds),
         )))
-    }
-}
-
-fn connect_error(error: &lapin::Error, uri: &AMQPUri) -> ConnectError {
-    let reason = error.to_string();
-    let amqp = match error.kind() {
-        ErrorKind::ProtocolError(amqp) => amqp,
-        ErrorKind::IOError(error) => {
-            return refusal(error.as_ref()).unwrap_or(ConnectError::Transient(reason));
-        }
-        _ => return ConnectError::Transient(reason),
-    };
-    let vhost = &uri.vhost;
-    match amqp.get_id() {
-        403 => ConnectError::refused(reason, "give the right user and password in the bus URL"),
-        // A virtual host that is down comes back with its node.
-        530 if reason.contains(" down") => ConnectError::Transient(reason),
-        530 if reason.contains("not found") => ConnectError::refused(
-            reason,
-            format!(
-                "make it with `rabbitmqctl add_vhost {vhost}`, or name another in the bus URL (`/%2f` is the default one)"
-            ),
-        ),
-        530 => ConnectError::refused(
-            reason,
-            format!(
-                "allow this user the virtual host `{vhost}` with `rabbitmqctl set_permissions`"
-            ),
-        ),
-        _ => ConnectError::Transient(reason),
     }
 }

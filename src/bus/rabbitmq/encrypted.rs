@@ -1,7 +1,7 @@
 //! AMQP inside TLS.
 //!
-//! lapin takes its sockets from a runtime that one can give it. Ours opens sockets that are encrypted already, so that
-//! both brokers share one TLS, one set of settings and one judgement of a failed handshake.
+//! lapin lets its caller choose the runtime that opens sockets. Ours opens sockets that are encrypted already, so that
+//! both brokers share one TLS implementation, one set of settings and one reading of a failed handshake.
 
 use std::{
     fmt,
@@ -33,12 +33,12 @@ pub(super) async fn connect(
     properties: ConnectionProperties,
     config: Arc<ClientConfig>,
 ) -> lapin::Result<Connection> {
-    let sockets = Sockets {
+    let reactor = TlsReactor {
         tokio: Tokio::current(),
         connector: Connector::new(&uri.authority.host, config)?,
     };
-    let runtime = Runtime::new(RuntimeParts::new(Tokio::current(), sockets));
-    // For lapin the URI is one in the clear: it has nothing to encrypt any more.
+    let runtime = Runtime::new(RuntimeParts::new(Tokio::current(), reactor));
+    // lapin is given an unencrypted URI, as it has nothing to encrypt any more.
     let uri = AMQPUri {
         scheme: AMQPScheme::AMQP,
         ..uri
@@ -46,7 +46,7 @@ pub(super) async fn connect(
     Connection::connect_uri_with_runtime(uri, properties, runtime).await
 }
 
-/// Makes TLS of a TCP stream to one host.
+/// Encrypts TCP streams to one host.
 #[derive(Clone)]
 pub(super) struct Connector {
     config: TlsConnector,
@@ -70,18 +70,18 @@ impl Connector {
 
 /// A reactor whose TCP streams are TLS streams; all the rest is tokio's.
 #[derive(Clone)]
-struct Sockets {
+struct TlsReactor {
     tokio: Tokio,
     connector: Connector,
 }
 
-impl fmt::Debug for Sockets {
+impl fmt::Debug for TlsReactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sockets")
+        f.write_str("TlsReactor")
     }
 }
 
-impl Reactor for Sockets {
+impl Reactor for TlsReactor {
     type TcpStream = Compat<TlsStream<TcpStream>>;
     type Sleep = tokio::time::Sleep;
 

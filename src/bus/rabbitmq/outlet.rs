@@ -1,4 +1,4 @@
-//! The way out: one channel in confirm mode.
+//! Sends to one exchange, on one channel in confirm mode.
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -11,14 +11,27 @@ use lapin::{
 use super::{topology, wire};
 use crate::bus::{
     Message,
-    remote::{Answer, Outlet},
+    remote::{Answer, Outlet, SessionError},
 };
+
+const PUBLISHING: &str = "publishing";
+
+/// Why the broker did not store a message.
+#[derive(Clone, Debug, thiserror::Error)]
+enum Unstored {
+    #[error("a queue of the topic has no room")]
+    QueueFull,
+    #[error("a message was returned ({0})")]
+    Returned(String),
+    #[error("the channel does not confirm")]
+    Unconfirmed,
+}
 
 /// See [`Outlet`].
 pub(super) struct RabbitOutlet {
     channel: Channel,
     exchange: ShortString,
-    /// A topic without groups has nowhere to route to, and that is no fault.
+    /// Whether a message that reaches no queue is an error. A topic without groups has no queue.
     mandatory: bool,
 }
 
@@ -27,15 +40,15 @@ impl RabbitOutlet {
         connection: &Connection,
         exchange: &str,
         routed: bool,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SessionError> {
         let channel = connection
             .create_channel()
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| SessionError::failed("opening a channel", error))?;
         let confirming = channel
             .confirm_select(ConfirmSelectOptions::default())
             .await;
-        confirming.map_err(|error| error.to_string())?;
+        confirming.map_err(|error| SessionError::failed("asking for confirms", error))?;
         Ok(Self {
             channel,
             exchange: topology::short(exchange)?,
@@ -46,7 +59,10 @@ impl RabbitOutlet {
 
 #[async_trait]
 impl Outlet for RabbitOutlet {
-    async fn send(&mut self, message: &Message) -> Result<BoxFuture<'static, Answer>, String> {
+    async fn send(
+        &mut self,
+        message: &Message,
+    ) -> Result<BoxFuture<'static, Answer>, SessionError> {
         let options = BasicPublishOptions {
             mandatory: self.mandatory,
             ..BasicPublishOptions::default()
@@ -58,7 +74,9 @@ impl Outlet for RabbitOutlet {
             &message.body,
             wire::to_properties(message),
         );
-        let confirm = published.await.map_err(|error| error.to_string())?;
+        let confirm = published
+            .await
+            .map_err(|error| SessionError::failed(PUBLISHING, error))?;
         Ok(Box::pin(async move { answer(confirm.await) }))
     }
 }
@@ -66,14 +84,21 @@ impl Outlet for RabbitOutlet {
 fn answer(confirmation: lapin::Result<Confirmation>) -> Answer {
     match confirmation {
         Ok(Confirmation::Ack(None)) => Answer::Stored,
-        // lapin hangs a returned message on some confirm of the window, not on its own: none of them can be trusted.
+        // lapin attaches a returned message to some confirmation of the window, which need not be its own. So no
+        // confirmation of this session can be trusted any more.
         Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned))) => {
-            Answer::Broken(format!("a message was returned: {}", returned.reply_text))
+            let reply_text = returned.reply_text.to_string();
+            Answer::Failed(SessionError::failed(
+                PUBLISHING,
+                Unstored::Returned(reply_text),
+            ))
         }
         Ok(Confirmation::Nack(None)) => {
-            Answer::Full("the broker has no room in a queue of the topic".to_owned())
+            Answer::Full(SessionError::failed(PUBLISHING, Unstored::QueueFull))
         }
-        Ok(Confirmation::NotRequested) => Answer::Broken("the channel does not confirm".to_owned()),
-        Err(error) => Answer::Broken(error.to_string()),
+        Ok(Confirmation::NotRequested) => {
+            Answer::Failed(SessionError::failed(PUBLISHING, Unstored::Unconfirmed))
+        }
+        Err(error) => Answer::Failed(SessionError::failed(PUBLISHING, error)),
     }
 }

@@ -1,6 +1,6 @@
 //! One pair of connections to a RabbitMQ server.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -8,13 +8,16 @@ use lapin::{Connection, Event};
 use tokio::time::{interval, timeout};
 use tracing::{info, warn};
 
-use super::{inlet::RabbitInlet, outlet::RabbitOutlet, topology};
+use super::{ids::RandomIds, inlet::RabbitInlet, outlet::RabbitOutlet, topology};
 use crate::bus::{
     BrokerInfo, Topology,
-    remote::{ConnectError, GroupStats, Inlet, Outlet, Session, answered},
+    remote::{
+        ConnectError, GroupStats, Inlet, Outlet, Seeds, Session, SessionError, SessionErrorKind,
+        answered,
+    },
 };
 
-/// How often to look at a connection whose end came without an event.
+/// How often to check for a connection that ended without an event.
 const LOOK_PERIOD: Duration = Duration::from_millis(250);
 
 /// How long closing a connection in order may take.
@@ -26,6 +29,7 @@ pub(super) struct RabbitSession {
     publishing: Connection,
     prefix: String,
     broker: BrokerInfo,
+    seeds: Arc<Seeds>,
 }
 
 impl RabbitSession {
@@ -34,22 +38,24 @@ impl RabbitSession {
         publishing: Connection,
         prefix: String,
         broker: BrokerInfo,
+        seeds: Arc<Seeds>,
     ) -> Self {
         Self {
             consuming,
             publishing,
             prefix,
             broker,
+            seeds,
         }
     }
 }
 
 #[async_trait]
 impl Session for RabbitSession {
-    async fn lost(&self) -> String {
+    async fn lost(&self) -> SessionError {
         tokio::select! {
-            reason = lost(&self.consuming) => reason,
-            reason = lost(&self.publishing) => reason,
+            error = lost(&self.consuming) => error,
+            error = lost(&self.publishing) => error,
         }
     }
 
@@ -57,20 +63,20 @@ impl Session for RabbitSession {
         topology::declare(&self.consuming, &self.prefix, topology).await
     }
 
-    async fn patrol(&self, topology: &Topology) -> Result<(), String> {
-        topology::patrol(&self.consuming, &self.prefix, topology).await
+    async fn check_topology(&self, topology: &Topology) -> Result<(), SessionError> {
+        topology::check_topology(&self.consuming, &self.prefix, topology).await
     }
 
-    async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, String> {
+    async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, SessionError> {
         let exchange = topology::exchange(&self.prefix, topic);
         let opening = RabbitOutlet::open(&self.publishing, &exchange, routed);
         tokio::pin!(opening);
         loop {
-            match answered("open a channel", &mut opening).await {
+            match answered("opening a channel", &mut opening).await {
                 Ok(outlet) => return Ok(Box::new(outlet?)),
-                // A broker that is short of resources answers nobody who publishes.
+                // A broker that is short of resources answers nothing on a connection that publishes.
                 Err(_) if self.publishing.status().blocked() => {}
-                Err(reason) => return Err(reason),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -80,22 +86,23 @@ impl Session for RabbitSession {
         topic: &str,
         group: &str,
         window: usize,
-    ) -> Result<Box<dyn Inlet>, String> {
+    ) -> Result<Box<dyn Inlet>, SessionError> {
         let queue = topology::queue(&self.prefix, topic, group);
-        let inlet = RabbitInlet::open(&self.consuming, &queue, window).await?;
+        let ids = RandomIds::new(self.seeds.next());
+        let inlet = RabbitInlet::open(&self.consuming, &queue, window, ids).await?;
         Ok(Box::new(inlet))
     }
 
-    async fn group_stats(&self, topic: &str, group: &str) -> Result<GroupStats, String> {
+    async fn group_stats(&self, topic: &str, group: &str) -> Result<GroupStats, SessionError> {
         let queue = topology::queue(&self.prefix, topic, group);
         let channel = self
             .consuming
             .create_channel()
             .await
-            .map_err(|error| error.to_string())?;
-        let ready = topology::ready(&channel, &queue).await?;
+            .map_err(|error| SessionError::failed("opening a channel", error))?;
+        let ready = topology::ready_count(&channel, &queue).await?;
         let closed = channel.close(200, "done".into()).await;
-        closed.map_err(|error| error.to_string())?;
+        closed.map_err(|error| SessionError::failed("closing a channel", error))?;
         Ok(GroupStats::Ready(ready))
     }
 
@@ -111,23 +118,26 @@ impl Session for RabbitSession {
     }
 }
 
-/// Resolves when the connection has ended; says when the broker blocks it.
-async fn lost(connection: &Connection) -> String {
+/// Resolves when the connection has ended; logs when the broker blocks it.
+async fn lost(connection: &Connection) -> SessionError {
+    const CONNECTION: &str = "the connection";
     let mut events = std::pin::pin!(connection.events_listener());
     let mut look = interval(LOOK_PERIOD);
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(Event::Error(error)) if !connection.status().connected() => return error.to_string(),
+                Some(Event::Error(error)) if !connection.status().connected() => {
+                    return SessionError::new(SessionErrorKind::Lost, CONNECTION).caused_by(error);
+                }
                 Some(Event::ConnectionBlocked(reason)) => {
                     warn!(reason, "the broker is short of resources, publishers wait");
                 }
                 Some(Event::ConnectionUnblocked) => info!("the broker takes messages again"),
                 Some(_) => {}
-                None => return "the connection ended".to_owned(),
+                None => return SessionError::new(SessionErrorKind::Lost, CONNECTION),
             },
             _ = look.tick() => if !connection.status().connected() {
-                return "the connection was closed".to_owned();
+                return SessionError::new(SessionErrorKind::Ended, CONNECTION);
             },
         }
     }

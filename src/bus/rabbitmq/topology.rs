@@ -1,17 +1,18 @@
 //! Exchanges, queues and bindings.
 
 use lapin::{
-    Channel, Connection, ErrorKind, ExchangeKind,
+    Channel, Connection, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
 
+use super::error::declaration_error;
 use crate::bus::{
     ATTEMPTS_MAX, Topic, Topology,
-    remote::{ConnectError, answered, within},
+    remote::{ConnectError, PermanentError, SessionError, answered, within},
 };
 
-/// Deliveries after which the broker itself drops a message. Only a backstop: ours is below.
+/// Deliveries after which the broker itself drops a message. Only a backstop: our own limit is below.
 const DELIVERY_LIMIT: i64 = 50;
 
 const _: () = assert!((ATTEMPTS_MAX as i64) < DELIVERY_LIMIT);
@@ -27,8 +28,9 @@ pub(super) fn queue(prefix: &str, topic: &str, group: &str) -> String {
 }
 
 /// A name as AMQP carries it.
-pub(super) fn short(name: &str) -> Result<ShortString, String> {
-    ShortString::try_new(name).map_err(|error| format!("name `{name}`: {error}"))
+pub(super) fn short(name: &str) -> Result<ShortString, SessionError> {
+    ShortString::try_new(name)
+        .map_err(|error| SessionError::failed(format!("the name `{name}`"), error))
 }
 
 /// Declares everything; a difference is a conflict.
@@ -39,13 +41,9 @@ pub(super) async fn declare(
 ) -> Result<(), ConnectError> {
     for topic in &topology.topics {
         // A refused declaration closes its channel, so each topic has its own.
-        let channel = within("channel", connection.create_channel())
-            .await
-            .map_err(ConnectError::Transient)?;
+        let channel = within("opening a channel", connection.create_channel()).await?;
         declare_topic(&channel, prefix, topic).await?;
-        within("channel close", channel.close(200, "done".into()))
-            .await
-            .map_err(ConnectError::Transient)?;
+        within("closing a channel", channel.close(200, "done".into())).await?;
     }
     Ok(())
 }
@@ -63,7 +61,7 @@ async fn declare_topic(channel: &Channel, prefix: &str, topic: &Topic) -> Result
         options,
         FieldTable::default(),
     );
-    settled(&exchange, declared).await?;
+    confirm_declaration(&exchange, declared).await?;
     for group in &topic.groups {
         let queue = queue(prefix, &topic.name, group);
         let queue_name = short(&queue).map_err(long_name)?;
@@ -72,7 +70,7 @@ async fn declare_topic(channel: &Channel, prefix: &str, topic: &Topic) -> Result
             ..QueueDeclareOptions::default()
         };
         let declared = channel.queue_declare(queue_name.clone(), options, queue_arguments(topic));
-        settled(&queue, declared).await?;
+        confirm_declaration(&queue, declared).await?;
         let bound = channel.queue_bind(
             queue_name,
             name.clone(),
@@ -80,7 +78,7 @@ async fn declare_topic(channel: &Channel, prefix: &str, topic: &Topic) -> Result
             QueueBindOptions::default(),
             FieldTable::default(),
         );
-        settled(&queue, bound).await?;
+        confirm_declaration(&queue, bound).await?;
     }
     Ok(())
 }
@@ -102,62 +100,44 @@ fn queue_arguments(topic: &Topic) -> FieldTable {
     arguments
 }
 
-fn long_name(reason: String) -> ConnectError {
-    ConnectError::refused(reason, "choose a shorter `bus.prefix`")
+fn long_name(error: SessionError) -> ConnectError {
+    PermanentError::refused("a name is too long", "choose a shorter `bus.prefix`")
+        .caused_by(error)
+        .into()
 }
 
-/// Bounded in time: a broker whose connection lives need not answer.
-async fn settled<T>(
+/// Bounded in time: a broker may keep its connection open and answer nothing.
+async fn confirm_declaration<T>(
     name: &str,
     declaring: impl Future<Output = lapin::Result<T>>,
 ) -> Result<(), ConnectError> {
-    match answered(&format!("declare `{name}`"), declaring).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(trouble(name, &error)),
-        Err(reason) => Err(ConnectError::Transient(reason)),
-    }
-}
-
-fn trouble(name: &str, error: &lapin::Error) -> ConnectError {
-    let reason = error.to_string();
-    let ErrorKind::ProtocolError(amqp) = error.kind() else {
-        return ConnectError::Transient(reason);
-    };
-    match amqp.get_id() {
-        405 | 406 => ConnectError::conflict(
-            name,
-            reason,
-            "set `bus.topic_bytes_max` as it was, remove it by hand once it is drained, or set another `bus.prefix`",
-        ),
-        403 => ConnectError::refused(
-            reason,
-            "allow this user to configure, write and read it with `rabbitmqctl set_permissions`",
-        ),
-        _ => ConnectError::Transient(reason),
-    }
+    let answer = answered(format!("the declaration of `{name}`"), declaring).await?;
+    answer
+        .map(drop)
+        .map_err(|error| declaration_error(name, error))
 }
 
 /// Whether everything is still there.
-pub(super) async fn patrol(
+pub(super) async fn check_topology(
     connection: &Connection,
     prefix: &str,
     topology: &Topology,
-) -> Result<(), String> {
+) -> Result<(), SessionError> {
     let channel = connection
         .create_channel()
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| SessionError::failed("opening a channel", error))?;
     for topic in &topology.topics {
         for group in &topic.groups {
-            ready(&channel, &queue(prefix, &topic.name, group)).await?;
+            ready_count(&channel, &queue(prefix, &topic.name, group)).await?;
         }
     }
     let closed = channel.close(200, "done".into()).await;
-    closed.map_err(|error| error.to_string())
+    closed.map_err(|error| SessionError::failed("closing a channel", error))
 }
 
 /// How many messages are ready in a queue that exists.
-pub(super) async fn ready(channel: &Channel, queue: &str) -> Result<u64, String> {
+pub(super) async fn ready_count(channel: &Channel, queue: &str) -> Result<u64, SessionError> {
     let options = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()
@@ -167,5 +147,5 @@ pub(super) async fn ready(channel: &Channel, queue: &str) -> Result<u64, String>
         .await;
     found
         .map(|queue| u64::from(queue.message_count()))
-        .map_err(|error| error.to_string())
+        .map_err(|error| SessionError::failed(format!("looking for queue `{queue}`"), error))
 }

@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use crate::bus::{
     Message,
-    remote::{named_id, pack_headers, unpack_headers},
+    ids::named_id,
+    remote::{pack_headers, unpack_headers},
 };
 
 /// Survives a restart of the broker.
@@ -44,7 +45,8 @@ pub(super) fn to_properties(message: &Message) -> BasicProperties {
 
 /// What was published, by us or by anybody, and which attempt this is.
 ///
-/// A message that nobody named gets a fresh id: AMQP gives it no place in the queue that could name it.
+/// A message without an id gets a random one, another at each delivery: AMQP has no position in the queue to derive one
+/// from.
 pub(super) fn from_delivery(delivery: Delivery, fresh_id: impl FnOnce() -> Uuid) -> (Message, u32) {
     let properties = delivery.properties;
     let id = properties.message_id().as_ref().map(ShortString::as_str);

@@ -1,10 +1,10 @@
-//! A backend over a supervised link; RabbitMQ and NATS are this with their own dial.
+//! A backend over a supervised link. RabbitMQ and NATS are this with a [`Dial`] of their own.
 
 use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -13,14 +13,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Dial, GroupStats,
-    backoff::{Backoff, process_seed},
-    gauge::Gauges,
-    intake::Membership,
-    link::Link,
-    publisher::RemotePublisher,
-    subscription::RemoteSubscription,
-    within,
+    Dial, GroupStats, backoff::Backoff, delivery_counts::DeliveryCountsByGroup, intake::Membership,
+    link::Link, publisher::RemotePublisher, seeds::Seeds, subscription::RemoteSubscription, within,
 };
 use crate::bus::{
     BrokerInfo, BusError, Capabilities, Config, Depth, Link as LinkState, Publisher, Topology,
@@ -38,13 +32,13 @@ const FULL_WAIT_MAX: Duration = Duration::from_secs(1);
 pub(in crate::bus) struct Remote {
     name: &'static str,
     capabilities: Box<dyn Fn() -> Capabilities + Send + Sync>,
-    /// The largest body in bytes, which the broker may tell anew with each session.
+    /// The largest body in bytes, which the broker may report differently with each session.
     body_max: Arc<AtomicUsize>,
     link: Link,
     publish_window: usize,
     lease: Duration,
-    seed: AtomicU64,
-    gauges: Gauges,
+    seeds: Arc<Seeds>,
+    delivery_counts: DeliveryCountsByGroup,
 }
 
 impl fmt::Debug for Remote {
@@ -54,18 +48,18 @@ impl fmt::Debug for Remote {
 }
 
 impl Remote {
-    /// Starts the link; returns after its first try. `capabilities` are asked each time, as a broker's version decides;
-    /// their `body_max` is the one given here.
+    /// Starts the link; returns after its first try. `capabilities` is called each time, as the broker's version may
+    /// decide; `body_max` replaces theirs.
     pub(in crate::bus) async fn start(
         name: &'static str,
         dial: impl Dial,
         config: &Config,
         body_max: Arc<AtomicUsize>,
+        seeds: Arc<Seeds>,
         capabilities: impl Fn() -> Capabilities + Send + Sync + 'static,
     ) -> Result<Self, BusError> {
-        let seed = process_seed();
         let ceiling = Duration::from_millis(config.backoff_max_ms.max(1));
-        let link = Link::start(dial, Backoff::new(RECONNECT_WAIT, ceiling, seed)).await?;
+        let link = Link::start(dial, Backoff::new(RECONNECT_WAIT, ceiling, seeds.next())).await?;
         Ok(Self {
             name,
             capabilities: Box::new(capabilities),
@@ -73,28 +67,32 @@ impl Remote {
             link,
             publish_window: config.publish_window,
             lease: Duration::from_millis(config.lease_ms.max(3)),
-            seed: AtomicU64::new(seed),
-            gauges: Gauges::default(),
+            seeds,
+            delivery_counts: DeliveryCountsByGroup::default(),
         })
     }
 
-    /// In flight is what consumers of this process have in hand; what is taken in and not handed out is ready.
+    /// Joins what the broker reports with what only this process knows: what it has received and not handed out yet
+    /// waits as well (`ready`), and only what its consumers work on is in flight.
     fn depth_of(&self, group_stats: GroupStats, topic: &str, group: &str) -> Depth {
-        let (held, out) = self.gauges.of(topic, group).read();
+        let (unsettled, handed_out) = self.delivery_counts.of(topic, group).read();
         match group_stats {
             #[cfg(feature = "rabbitmq")]
             GroupStats::Ready(ready) => Depth {
-                ready: ready + held - out,
-                in_flight: out,
+                ready: ready + unsettled - handed_out,
+                in_flight: handed_out,
                 ..Depth::default()
             },
             #[cfg(feature = "nats")]
-            GroupStats::Unacked { fresh, delivered } => {
-                let in_flight = out.min(fresh + delivered);
+            GroupStats::Unacked {
+                pending,
+                ack_pending,
+            } => {
+                let in_flight = handed_out.min(pending + ack_pending);
                 Depth {
-                    ready: fresh + delivered - in_flight,
+                    ready: pending + ack_pending - in_flight,
                     in_flight,
-                    elsewhere: Some(delivered.saturating_sub(held)),
+                    elsewhere: Some(ack_pending.saturating_sub(unsettled)),
                     dead: 0,
                 }
             }
@@ -138,8 +136,7 @@ impl Backend for Remote {
         let topology = self.link.topology();
         let declared = topology.topic(topic).ok_or_else(|| undeclared(topic))?;
         let routed = !declared.groups.is_empty();
-        let seed = self.seed.fetch_add(1, Ordering::Relaxed);
-        let backoff = Backoff::new(FULL_WAIT, FULL_WAIT_MAX, seed);
+        let backoff = Backoff::new(FULL_WAIT, FULL_WAIT_MAX, self.seeds.next());
         let link = self.link.clone();
         Ok(Box::new(RemotePublisher::open(
             link,
@@ -167,9 +164,9 @@ impl Backend for Remote {
             window: window.max(1),
             lease: self.lease,
         };
-        let gauge = self.gauges.of(topic, group);
+        let counts = self.delivery_counts.of(topic, group);
         let link = self.link.clone();
-        Ok(Box::new(RemoteSubscription::open(link, membership, gauge)))
+        Ok(Box::new(RemoteSubscription::open(link, membership, counts)))
     }
 
     async fn depth(&self, topic: &str, group: &str) -> Result<Depth, BusError> {
@@ -177,9 +174,9 @@ impl Backend for Remote {
         let mut epoch = 0;
         loop {
             let session = self.link.session_after(epoch).await?;
-            match within("depth", session.session.group_stats(topic, group)).await {
+            match within("the depth query", session.session.group_stats(topic, group)).await {
                 Ok(group_stats) => return Ok(self.depth_of(group_stats, topic, group)),
-                Err(reason) => session.end(&reason),
+                Err(error) => session.end(error),
             }
             epoch = session.epoch;
         }

@@ -1,10 +1,6 @@
 //! Waits between tries: doubling up to a ceiling, jittered so that many clients do not come back in step.
 
-use std::{
-    collections::hash_map::RandomState,
-    hash::{BuildHasher, Hasher},
-    time::Duration,
-};
+use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
@@ -42,15 +38,10 @@ impl Backoff {
             .mul_f64(self.rng.random_range(0.5..=1.0))
     }
 
-    /// Begins anew after a success.
+    /// Starts again from the shortest wait, after a success.
     pub(super) fn reset(&mut self) {
         self.tries = 0;
     }
-}
-
-/// A seed that differs between processes; jitter is of no use if all draw the same.
-pub(in crate::bus) fn process_seed() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

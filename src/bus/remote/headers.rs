@@ -1,6 +1,7 @@
 //! Headers as broker headers: readable where the broker can carry them, exact in every case.
 //!
-//! A header that a broker's own rules would bend (line breaks, outer spaces, long names) travels in one JSON header.
+//! Headers that a broker's own rules would change (line breaks, outer spaces, long names) travel together in one JSON
+//! header.
 
 use std::collections::BTreeMap;
 

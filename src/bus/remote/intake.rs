@@ -1,7 +1,12 @@
-//! The task behind a subscription: takes deliveries in, keeps their leases, waits out retries, settles.
+//! The task behind a subscription: receives deliveries, extends their leases, waits out retries, settles.
 //!
-//! It holds every tag of its session from arrival to settlement. When the session ends the epoch ends with it: the
-//! broker gives the deliveries to somebody again, and tokens of the old epoch are stale.
+//! It knows every tag of its session from arrival to settlement. When the session ends the epoch ends with it: the
+//! broker delivers again to some member of the group, and tokens of the old epoch are stale.
+//!
+//! Each delivery is in one of three places. It waits in the [`DeliveryQueue`], it is with the consumer, or it was
+//! settled as a retry whose delay this task waits out, where the broker cannot. In the first two cases `unsettled` has
+//! its tag with `None`, in the third with the time at which it is due. So the tag of a delayed retry cannot be settled
+//! twice, and its delay ends with the session at the latest.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -12,13 +17,16 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    Arrival, Event, Inlet,
-    gauge::Part,
-    link::{Link, LiveSession, Presence},
+    BrokerDelivery, Event, Inlet, SessionError, SessionErrorKind,
+    delivery_counts::SubscriptionCount,
+    link::{Link, LiveSession, MemberGuard},
     queue::DeliveryQueue,
-    within,
+    sleep_until_some, within,
 };
-use crate::bus::{BusError, Delivery, Settled, Token, backend::Disposition};
+use crate::{
+    bus::{BusError, Delivery, Settled, Token, backend::Disposition},
+    telemetry::with_causes,
+};
 
 /// What a subscription asks of its intake.
 pub(super) enum Command {
@@ -27,7 +35,7 @@ pub(super) enum Command {
     Close(oneshot::Sender<()>),
 }
 
-/// Whose member, with which window and lease.
+/// The group to join, with which window and lease.
 pub(super) struct Membership {
     pub(super) topic: String,
     pub(super) group: String,
@@ -38,22 +46,22 @@ pub(super) struct Membership {
 /// See the module.
 pub(super) struct Intake {
     link: Link,
-    _presence: Presence,
+    _member: MemberGuard,
     membership: Membership,
-    gauge: Part,
+    unsettled_count: SubscriptionCount,
     queue: Arc<DeliveryQueue>,
     commands: mpsc::Receiver<Command>,
     epoch: u64,
     stopped: bool,
     /// Every tag of this epoch that is not settled, with the time at which a retry is due.
-    held: BTreeMap<u64, Option<Instant>>,
+    unsettled: BTreeMap<u64, Option<Instant>>,
     delayed: usize,
 }
 
 /// Why the work on a session ended.
 enum End {
-    /// The session is lost: go on with the next.
-    Lost(String),
+    /// The session is lost: go on with the next one.
+    Lost(SessionError),
     /// The subscription was closed or dropped.
     Closed,
 }
@@ -62,65 +70,65 @@ impl Intake {
     pub(super) fn new(
         link: Link,
         membership: Membership,
-        gauge: Part,
+        unsettled_count: SubscriptionCount,
         queue: Arc<DeliveryQueue>,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         Self {
-            _presence: link.presence(),
+            _member: link.member_guard(),
             link,
             membership,
-            gauge,
+            unsettled_count,
             queue,
             commands,
             epoch: 0,
             stopped: false,
-            held: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
             delayed: 0,
         }
     }
 
     pub(super) async fn run(mut self) {
-        self.take_in_and_settle().await;
-        // A command that is on its way into a channel whose receiver is dropped stays there, and its asker waits for
-        // ever. A closed channel waits for it.
+        self.run_sessions().await;
+        // Dropping the receiver at once would leave a command that is being sent right now in the channel, and whoever
+        // sent it would wait for ever. A closed channel lets such a command arrive; dropping it here answers it.
         self.commands.close();
         while self.commands.recv().await.is_some() {}
     }
 
-    async fn take_in_and_settle(&mut self) {
+    async fn run_sessions(&mut self) {
         loop {
             let Some(session) = self.await_session().await else {
                 return;
             };
             self.epoch = session.epoch;
-            self.queue.renew(self.epoch);
-            match self.live(&session).await {
-                End::Lost(reason) => {
+            self.queue.reset(self.epoch);
+            match self.run_session(&session).await {
+                End::Lost(error) => {
                     debug!(
-                        reason,
+                        reason = with_causes(&error),
                         topic = self.membership.topic,
                         group = self.membership.group,
                         "subscription begins anew"
                     );
-                    session.end(&reason);
+                    session.end(error);
                 }
                 End::Closed => return,
             }
-            self.held.clear();
-            self.gauge.set(0);
+            self.unsettled.clear();
+            self.unsettled_count.set(0);
             self.delayed = 0;
-            self.queue.renew(0);
+            self.queue.reset(0);
         }
     }
 
-    /// Waits for a session, answering meanwhile: without one every token is stale.
+    /// Waits for a session, and answers commands meanwhile: without a session every token is stale.
     async fn await_session(&mut self) -> Option<Arc<LiveSession>> {
         loop {
             let command = tokio::select! {
                 biased;
                 command = self.commands.recv() => command,
-                // After a stop nothing is taken in any more: the old session's deliveries are gone with it.
+                // After a stop no new session is needed: the deliveries of the old one are gone with it.
                 session = self.link.session_after(self.epoch), if !self.stopped => match session {
                     Ok(session) => return Some(session),
                     Err(error) => {
@@ -149,7 +157,7 @@ impl Intake {
         }
     }
 
-    async fn live(&mut self, session: &LiveSession) -> End {
+    async fn run_session(&mut self, session: &LiveSession) -> End {
         let Membership {
             topic,
             group,
@@ -157,36 +165,42 @@ impl Intake {
             ..
         } = &self.membership;
         let opened = tokio::select! {
-            reason = session.ended() => Err(reason),
-            inlet = within("subscribe", session.session.inlet(topic, group, *window)) => inlet,
+            error = session.ended() => Err(error),
+            inlet = within("the subscription", session.session.inlet(topic, group, *window)) => inlet,
         };
         let mut inlet = match opened {
             Ok(inlet) => inlet,
-            Err(reason) => return End::Lost(reason),
+            Err(error) => return End::Lost(error),
         };
         match self.serve(session, inlet.as_mut()).await {
             Ok(()) => {
                 inlet.close().await;
                 End::Closed
             }
-            Err(reason) => End::Lost(reason),
+            Err(error) => End::Lost(error),
         }
     }
 
     /// Serves one session until the subscription is closed (`Ok`) or the session is lost.
-    async fn serve(&mut self, session: &LiveSession, inlet: &mut dyn Inlet) -> Result<(), String> {
+    async fn serve(
+        &mut self,
+        session: &LiveSession,
+        inlet: &mut dyn Inlet,
+    ) -> Result<(), SessionError> {
         let mut renewal = interval(self.membership.lease / 3);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let link = self.link.clone();
         let (ended, closing) = (session.ended(), link.closing());
         tokio::pin!(ended, closing);
         loop {
-            self.gauge.set(self.held.len());
-            inlet.admit(self.held.len(), self.delayed).await?;
+            self.unsettled_count.set(self.unsettled.len());
+            inlet
+                .update_credit(self.unsettled.len(), self.delayed)
+                .await?;
             let next_due = self.next_due();
             tokio::select! {
                 biased;
-                reason = &mut ended => return Err(reason),
+                error = &mut ended => return Err(error),
                 () = &mut closing => {
                     self.queue.fail(BusError::Closed);
                     return self.leave(session, inlet, None).await;
@@ -205,29 +219,31 @@ impl Intake {
                     Some(Command::Close(reply)) => return self.leave(session, inlet, Some(reply)).await,
                     None => return self.leave(session, inlet, None).await,
                 },
-                _ = renewal.tick() => if !self.held.is_empty() { inlet.renew().await? },
-                () = due(next_due) => self.requeue_due(inlet).await?,
+                _ = renewal.tick() => if !self.unsettled.is_empty() { inlet.extend_leases().await? },
+                () = sleep_until_some(next_due) => self.requeue_due(inlet).await?,
                 event = inlet.next(), if !self.stopped => match event? {
-                    Event::Arrival(arrival) => self.take_in(arrival),
-                    Event::Turn => {}
-                    Event::End => return Err("the broker ended the subscription".to_owned()),
+                    Event::Delivery(arrival) => self.receive(arrival),
+                    Event::Wake => {}
+                    Event::End => {
+                        return Err(SessionError::new(SessionErrorKind::Ended, "the subscription"));
+                    }
                 },
             }
         }
     }
 
-    fn take_in(&mut self, arrival: Arrival) {
-        let Arrival {
+    fn receive(&mut self, arrival: BrokerDelivery) {
+        let BrokerDelivery {
             tag,
             message,
             attempt,
         } = arrival;
-        self.held.insert(tag, None);
+        self.unsettled.insert(tag, None);
         let token = Token {
             epoch: self.epoch,
             tag,
         };
-        self.queue.put(Delivery {
+        self.queue.push(Delivery {
             message,
             attempt,
             token,
@@ -238,43 +254,44 @@ impl Intake {
         &mut self,
         inlet: &mut dyn Inlet,
         dispositions: Vec<(Token, Disposition)>,
-    ) -> (Settled, Result<(), String>) {
+    ) -> (Settled, Result<(), SessionError>) {
         let asked = dispositions.len();
         let mut now = Vec::with_capacity(asked);
         let mut ok = 0;
         for (token, disposition) in dispositions {
-            if token.epoch != self.epoch || self.held.get(&token.tag) != Some(&None) {
+            if token.epoch != self.epoch || self.unsettled.get(&token.tag) != Some(&None) {
                 continue;
             }
             ok += 1;
             match disposition {
                 Disposition::Retry(delay) if !delay.is_zero() && !inlet.delays_retries() => {
-                    self.held.insert(token.tag, Some(Instant::now() + delay));
+                    self.unsettled
+                        .insert(token.tag, Some(Instant::now() + delay));
                     self.delayed += 1;
                 }
                 Disposition::Ack | Disposition::Retry(_) | Disposition::Release => {
-                    self.held.remove(&token.tag);
+                    self.unsettled.remove(&token.tag);
                     now.push((token.tag, disposition));
                 }
             }
         }
-        self.queue.returned(ok);
-        self.gauge.set(self.held.len());
+        self.queue.settled(ok);
+        self.unsettled_count.set(self.unsettled.len());
         let stale = asked - ok;
         match inlet.settle(&now).await {
             Ok(()) => (Settled { ok, stale }, Ok(())),
-            Err(reason) => (
+            Err(error) => (
                 Settled {
                     ok: 0,
                     stale: asked,
                 },
-                Err(reason),
+                Err(error),
             ),
         }
     }
 
-    /// Takes nothing in any more and gives back what nobody was given; returns when nothing can be on its way.
-    async fn stop(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
+    /// Receives nothing more and releases what was not handed out; returns when no delivery can be on its way.
+    async fn stop(&mut self, inlet: &mut dyn Inlet) -> Result<(), SessionError> {
         if std::mem::replace(&mut self.stopped, true) {
             return Ok(());
         }
@@ -282,55 +299,56 @@ impl Intake {
         let waiting = self.queue.stop();
         let releases = waiting
             .into_iter()
-            .filter(|delivery| self.held.remove(&delivery.token.tag).is_some())
+            .filter(|delivery| self.unsettled.remove(&delivery.token.tag).is_some())
             .map(|delivery| (delivery.token.tag, Disposition::Release))
             .collect::<Vec<_>>();
         inlet.settle(&releases).await?;
-        within("stop", turn_away(inlet)).await
+        within("the end of the subscription", return_late_arrivals(inlet)).await
     }
 
-    /// Gives everything back but the retries that wait for their time: they are waited out after the caller has left.
+    /// Releases everything but the delayed retries. The caller is answered then; the task stays until the delays are
+    /// over.
     async fn leave(
         &mut self,
         session: &LiveSession,
         inlet: &mut dyn Inlet,
         reply: Option<oneshot::Sender<()>>,
-    ) -> Result<(), String> {
+    ) -> Result<(), SessionError> {
         let released = self.release_rest(inlet).await;
         answer(reply);
         released?;
         while let Some(at) = self.next_due() {
             tokio::select! {
                 biased;
-                reason = session.ended() => return Err(reason),
-                // Nobody is left to wait: they come back early.
+                error = session.ended() => return Err(error),
+                // The link closes and cannot wait: these retries come back early.
                 () = self.link.closing() => break,
                 () = sleep_until(at) => self.requeue_due(inlet).await?,
             }
         }
-        let early = self.take_held(|_| true, Disposition::Retry(Duration::ZERO));
+        let early = self.take_unsettled(|_| true, Disposition::Retry(Duration::ZERO));
         inlet.settle(&early).await
     }
 
-    async fn release_rest(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
+    async fn release_rest(&mut self, inlet: &mut dyn Inlet) -> Result<(), SessionError> {
         self.commands.close();
         self.stop(inlet).await?;
-        let releases = self.take_held(|due| due.is_none(), Disposition::Release);
+        let releases = self.take_unsettled(|due| due.is_none(), Disposition::Release);
         inlet.settle(&releases).await?;
-        within("leave the group", inlet.flush()).await
+        within("leaving the group", inlet.flush()).await
     }
 
-    /// Takes out what is held and chosen, to be disposed of alike.
-    fn take_held(
+    /// Takes the chosen ones out of `unsettled`, all with the same disposition.
+    fn take_unsettled(
         &mut self,
         chosen: impl Fn(Option<Instant>) -> bool,
         disposition: Disposition,
     ) -> Vec<(u64, Disposition)> {
-        let (taken, kept) = std::mem::take(&mut self.held)
+        let (taken, kept) = std::mem::take(&mut self.unsettled)
             .into_iter()
             .partition::<BTreeMap<_, _>, _>(|(_, due)| chosen(*due));
-        self.held = kept;
-        self.gauge.set(self.held.len());
+        self.unsettled = kept;
+        self.unsettled_count.set(self.unsettled.len());
         taken.into_keys().map(|tag| (tag, disposition)).collect()
     }
 
@@ -338,26 +356,26 @@ impl Intake {
         if self.delayed == 0 {
             return None;
         }
-        self.held.values().flatten().min().copied()
+        self.unsettled.values().flatten().min().copied()
     }
 
-    async fn requeue_due(&mut self, inlet: &mut dyn Inlet) -> Result<(), String> {
+    async fn requeue_due(&mut self, inlet: &mut dyn Inlet) -> Result<(), SessionError> {
         let now = Instant::now();
-        let is_ripe = |due: Option<Instant>| due.is_some_and(|due| due <= now);
-        let ripe = self.take_held(is_ripe, Disposition::Retry(Duration::ZERO));
-        self.delayed -= ripe.len();
-        inlet.settle(&ripe).await
+        let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        let due = self.take_unsettled(is_due, Disposition::Retry(Duration::ZERO));
+        self.delayed -= due.len();
+        inlet.settle(&due).await
     }
 }
 
-/// Gives back what still arrives after a stop, until nothing more can.
-async fn turn_away(inlet: &mut dyn Inlet) -> Result<(), String> {
+/// Releases what still arrives after a stop, until nothing more can.
+async fn return_late_arrivals(inlet: &mut dyn Inlet) -> Result<(), SessionError> {
     loop {
         match inlet.next().await? {
-            Event::Arrival(arrival) => {
+            Event::Delivery(arrival) => {
                 inlet.settle(&[(arrival.tag, Disposition::Release)]).await?;
             }
-            Event::Turn => {}
+            Event::Wake => {}
             Event::End => return Ok(()),
         }
     }
@@ -365,14 +383,7 @@ async fn turn_away(inlet: &mut dyn Inlet) -> Result<(), String> {
 
 fn answer(reply: Option<oneshot::Sender<()>>) {
     if let Some(reply) = reply {
-        // The asker may have gone.
+        // The caller may have been dropped.
         reply.send(()).ok();
-    }
-}
-
-async fn due(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -1,10 +1,15 @@
-//! One supervised link: at most one session at a time, reopened for ever, told once.
+//! One supervised link: at most one session at a time, opened again for ever.
+//!
+//! A task of its own, the [`Supervisor`], opens sessions. Everybody else waits for one ([`Link::session_after`]) and
+//! reports its failure ([`LiveSession::end`]); the first report counts, and wakes all who work on that session. The
+//! number of a session is the epoch of the tokens that it gave out.
+//!
+//! Closing is done in two steps: [`Link::close`] asks everybody to leave, and the session is closed when the last
+//! [`MemberGuard`] is dropped, or after a bounded wait.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -12,19 +17,23 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::{ConnectError, Dial, EXCHANGE_TIMEOUT, Lasting, Session, backoff::Backoff, within};
+use super::{
+    ConnectError, Dial, EXCHANGE_TIMEOUT, PermanentError, Session, SessionError, SessionErrorKind,
+    backoff::Backoff, within,
+};
 use crate::{
     bus::{BusError, Link as LinkState, Topology},
     clock::saturating_ms,
+    telemetry::with_causes,
 };
 
-/// How often a quiet session looks whether its topology is still there.
-const PATROL_PERIOD: Duration = Duration::from_secs(5);
+/// How often the supervisor checks that the topology still exists.
+const TOPOLOGY_CHECK_PERIOD: Duration = Duration::from_secs(5);
 
-/// How long closing waits for subscriptions to give back what they hold.
+/// How long closing waits for subscriptions to release their deliveries.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Refusals in a row after which a link that once worked gives up. A broker that is starting may refuse a while.
+/// Refusals in a row after which a link that once worked gives up. A broker that is starting may refuse for a while.
 const REFUSALS_MAX: u32 = 12;
 
 /// One session and its number.
@@ -32,28 +41,29 @@ pub(super) struct LiveSession {
     /// Counts up with every session.
     pub(super) epoch: u64,
     pub(super) session: Box<dyn Session>,
-    end: watch::Sender<Option<String>>,
+    end: watch::Sender<Option<SessionError>>,
 }
 
 impl LiveSession {
     /// Ends the session for everybody.
-    pub(super) fn end(&self, reason: &str) {
+    pub(super) fn end(&self, error: SessionError) {
         self.end.send_if_modified(|end| {
             let first = end.is_none();
             if first {
-                *end = Some(reason.to_owned());
+                *end = Some(error);
             }
             first
         });
     }
 
     /// Resolves with the reason once the session has ended.
-    pub(super) async fn ended(&self) -> String {
+    pub(super) async fn ended(&self) -> SessionError {
         let mut end = self.end.subscribe();
-        match end.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => String::new(),
-        }
+        let error = match end.wait_for(Option::is_some).await {
+            Ok(error) => error.clone(),
+            Err(_) => None,
+        };
+        error.unwrap_or_else(closed)
     }
 }
 
@@ -61,35 +71,35 @@ impl LiveSession {
 enum Phase {
     Down,
     Up(Arc<LiveSession>),
-    Failed(Lasting),
+    Failed(PermanentError),
     Closed,
 }
 
 /// Shared by the bus, its publishers and its subscriptions; the last one to go closes the link.
 #[derive(Clone)]
-pub(super) struct Link(Arc<Guard>);
+pub(super) struct Link(Arc<CloseOnDrop>);
 
-struct Guard(Arc<Inner>);
+struct CloseOnDrop(Arc<Inner>);
 
 struct Inner {
     phase: watch::Sender<Phase>,
     state: watch::Sender<LinkState>,
     topology: Mutex<Topology>,
     closing: CancellationToken,
-    /// How many subscriptions hold deliveries that want to be given back before the session is closed.
-    present: watch::Sender<usize>,
+    /// How many subscriptions may have deliveries to release before the session is closed.
+    members: watch::Sender<usize>,
 }
 
-/// A subscription's presence: the link is closed after it has left.
-pub(super) struct Presence(Arc<Inner>);
+/// Held by a subscription: the link is closed only after it is dropped, as far as there is time.
+pub(super) struct MemberGuard(Arc<Inner>);
 
-impl Drop for Presence {
+impl Drop for MemberGuard {
     fn drop(&mut self) {
-        self.0.present.send_modify(|present| *present -= 1);
+        self.0.members.send_modify(|members| *members -= 1);
     }
 }
 
-impl Drop for Guard {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.closing.cancel();
     }
@@ -107,16 +117,16 @@ impl Link {
             state: watch::Sender::new(down),
             topology: Mutex::new(Topology { topics: Vec::new() }),
             closing: CancellationToken::new(),
-            present: watch::Sender::new(0),
+            members: watch::Sender::new(0),
         });
-        let link = Self(Arc::new(Guard(Arc::clone(&inner))));
+        let link = Self(Arc::new(CloseOnDrop(Arc::clone(&inner))));
         let mut state = inner.state.subscribe();
         tokio::spawn(Supervisor::new(Arc::clone(&inner), dial, backoff).run());
         // The sender lives in `inner`, so the first change always comes.
         drop(state.changed().await);
         let phase = inner.phase.borrow().clone();
         match phase {
-            Phase::Failed(lasting) => Err(lasting.into()),
+            Phase::Failed(error) => Err(error.into()),
             Phase::Down | Phase::Up(_) | Phase::Closed => Ok(link),
         }
     }
@@ -140,12 +150,12 @@ impl Link {
         };
         match settled.as_deref() {
             Ok(Phase::Up(session)) => Ok(Arc::clone(session)),
-            Ok(Phase::Failed(lasting)) => Err(lasting.clone().into()),
+            Ok(Phase::Failed(error)) => Err(error.clone().into()),
             Ok(Phase::Down | Phase::Closed) | Err(_) => Err(BusError::Closed),
         }
     }
 
-    /// Declares on the session at hand, and on every later one. Waits for an absent broker.
+    /// Declares on the current session, and on every later one. Waits for an absent broker.
     pub(super) async fn declare(&self, topology: &Topology) -> Result<(), BusError> {
         let mut epoch = 0;
         loop {
@@ -153,16 +163,16 @@ impl Link {
             let declared = tokio::select! {
                 biased;
                 declared = session.session.declare(topology) => declared,
-                reason = session.ended() => Err(ConnectError::Transient(reason)),
+                error = session.ended() => Err(error.into()),
             };
             match declared {
                 Ok(()) => {
-                    self.remember(topology);
+                    self.inner().topology.lock().merge(topology);
                     return Ok(());
                 }
-                Err(ConnectError::Permanent(lasting)) => return Err(lasting.into()),
-                Err(ConnectError::Transient(reason)) => {
-                    session.end(&reason);
+                Err(ConnectError::Permanent(error)) => return Err(error.into()),
+                Err(ConnectError::Transient(error)) => {
+                    session.end(error);
                     epoch = session.epoch;
                 }
             }
@@ -187,35 +197,15 @@ impl Link {
         self.inner().closing.cancelled().await;
     }
 
-    /// Makes [`Link::close`] wait for somebody to leave.
-    pub(super) fn presence(&self) -> Presence {
-        self.inner().present.send_modify(|present| *present += 1);
-        Presence(Arc::clone(&self.0.0))
+    /// Makes [`Link::close`] wait until the guard is dropped.
+    pub(super) fn member_guard(&self) -> MemberGuard {
+        self.inner().members.send_modify(|members| *members += 1);
+        MemberGuard(Arc::clone(&self.0.0))
     }
 
     /// Whether [`Link::close`] was called.
     pub(super) fn is_closed(&self) -> bool {
         self.inner().closing.is_cancelled()
-    }
-
-    fn remember(&self, declared: &Topology) {
-        let mut topology = lock(&self.inner().topology);
-        for topic in &declared.topics {
-            match topology
-                .topics
-                .iter_mut()
-                .find(|known| known.name == topic.name)
-            {
-                None => topology.topics.push(topic.clone()),
-                Some(known) => {
-                    for group in &topic.groups {
-                        if !known.groups.contains(group) {
-                            known.groups.push(group.clone());
-                        }
-                    }
-                }
-            }
-        }
     }
 
     fn inner(&self) -> &Inner {
@@ -225,22 +215,22 @@ impl Link {
 
 impl Inner {
     fn topology(&self) -> Topology {
-        lock(&self.topology).clone()
+        self.topology.lock().clone()
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn closed() -> SessionError {
+    SessionError::new(SessionErrorKind::Closed, "the bus")
 }
 
-/// Opens sessions one after the other until the link is closed or cannot heal.
+/// Opens sessions one after the other until the link is closed or the broker refuses for good.
 struct Supervisor<D> {
     inner: Arc<Inner>,
     dial: D,
     backoff: Backoff,
     epoch: u64,
     refusals: u32,
-    outage_told: bool,
+    outage_reported: bool,
 }
 
 impl<D: Dial> Supervisor<D> {
@@ -251,7 +241,7 @@ impl<D: Dial> Supervisor<D> {
             backoff,
             epoch: 0,
             refusals: 0,
-            outage_told: false,
+            outage_reported: false,
         }
     }
 
@@ -263,18 +253,18 @@ impl<D: Dial> Supervisor<D> {
                 () = closing.cancelled() => break,
                 opened = self.open() => opened,
             };
-            let reason = match opened {
-                Ok(session) => match self.live(session).await {
-                    Some(reason) => reason,
+            let error = match opened {
+                Ok(session) => match self.run_session(session).await {
+                    Some(error) => error,
                     None => break,
                 },
-                Err(ConnectError::Transient(reason)) => reason,
-                Err(ConnectError::Permanent(lasting)) => match self.refuse(lasting) {
-                    Ok(reason) => reason,
-                    Err(lasting) => return self.fail(lasting),
+                Err(ConnectError::Transient(error)) => error,
+                Err(ConnectError::Permanent(error)) => match self.retry_or_give_up(error) {
+                    Ok(error) => error,
+                    Err(error) => return self.fail(error),
                 },
             };
-            let wait = self.tell_outage(reason);
+            let wait = self.report_outage(&error);
             tokio::select! {
                 biased;
                 () = closing.cancelled() => break,
@@ -282,7 +272,7 @@ impl<D: Dial> Supervisor<D> {
             }
         }
         self.inner.state.send_replace(LinkState::Down {
-            reason: "the bus is closed".to_owned(),
+            reason: closed().to_string(),
             tries: 0,
         });
         self.inner.phase.send_replace(Phase::Closed);
@@ -302,73 +292,73 @@ impl<D: Dial> Supervisor<D> {
         }))
     }
 
-    /// Lives one life; `None` when the link was closed, else why it ended.
-    async fn live(&mut self, session: Arc<LiveSession>) -> Option<String> {
+    /// Runs one session to its end; `None` when the link was closed, else why it ended.
+    async fn run_session(&mut self, session: Arc<LiveSession>) -> Option<SessionError> {
         let began = Instant::now();
-        self.tell_recovery(&session);
+        self.report_recovery(&session);
         self.inner
             .phase
             .send_replace(Phase::Up(Arc::clone(&session)));
-        let reason = tokio::select! {
+        let error = tokio::select! {
             biased;
-            () = self.left() => None,
-            reason = session.session.lost() => Some(reason),
-            reason = session.ended() => Some(reason),
-            reason = patrol(&session, &self.inner) => Some(reason),
+            () = self.all_left() => None,
+            error = session.session.lost() => Some(error),
+            error = session.ended() => Some(error),
+            error = check_topology(&session, &self.inner) => Some(error),
         };
-        if let Some(reason) = &reason {
+        if let Some(error) = &error {
             self.inner.phase.send_replace(Phase::Down);
-            session.end(reason);
+            session.end(error.clone());
             let gone = Arc::clone(&session);
             tokio::spawn(async move { timeout(EXCHANGE_TIMEOUT, gone.session.close()).await });
         } else {
             drop(timeout(EXCHANGE_TIMEOUT, session.session.close()).await);
-            session.end("the bus is closed");
+            session.end(closed());
         }
-        if began.elapsed() > PATROL_PERIOD {
+        // Only a session that held for a while: a broker that lets us in and drops us at once is not to be hurried.
+        if began.elapsed() > TOPOLOGY_CHECK_PERIOD {
             self.backoff.reset();
         }
-        reason
+        error
     }
 
     /// Resolves when the link is to be closed and everybody has left, or had the time to.
-    async fn left(&self) {
+    async fn all_left(&self) {
         self.inner.closing.cancelled().await;
-        let mut present = self.inner.present.subscribe();
-        let all_left = present.wait_for(|present| *present == 0);
+        let mut members = self.inner.members.subscribe();
+        let all_left = members.wait_for(|members| *members == 0);
         drop(timeout(LEAVE_TIMEOUT, all_left).await);
     }
 
-    fn refuse(&mut self, lasting: Lasting) -> Result<String, Lasting> {
+    /// What to do with a permanent error: a link that once worked goes on trying for a while (`Ok`), as a broker that
+    /// is starting refuses logins, too; otherwise it gives up.
+    fn retry_or_give_up(&mut self, error: PermanentError) -> Result<SessionError, PermanentError> {
         self.refusals += 1;
-        match &lasting {
-            Lasting::Refused { reason, .. } | Lasting::Tls { reason, .. }
-                if self.epoch > 0 && self.refusals < REFUSALS_MAX =>
-            {
-                Ok(format!("refused: {reason}"))
-            }
-            Lasting::Refused { .. } | Lasting::Tls { .. } | Lasting::Conflict { .. } => {
-                Err(lasting)
-            }
+        let once_worked = self.epoch > 0;
+        if once_worked && self.refusals < REFUSALS_MAX && error.may_pass_at_a_restart() {
+            let error = BusError::from(error);
+            return Ok(SessionError::failed("the connection attempt", error));
         }
+        Err(error)
     }
 
-    fn fail(self, lasting: Lasting) {
-        let error = BusError::from(lasting.clone());
+    fn fail(self, error: PermanentError) {
+        let reason = with_causes(&BusError::from(error.clone()));
         if self.epoch > 0 {
-            error!(%error, "the broker came back and does not let us in");
+            error!(error = %reason, "the broker came back and does not let us in");
         }
-        self.inner.phase.send_replace(Phase::Failed(lasting));
+        self.inner.phase.send_replace(Phase::Failed(error));
         self.inner.state.send_replace(LinkState::Down {
-            reason: error.to_string(),
+            reason,
             tries: self.refusals,
         });
     }
 
-    fn tell_outage(&mut self, reason: String) -> Duration {
+    fn report_outage(&mut self, error: &SessionError) -> Duration {
+        let reason = with_causes(error);
         let wait = self.backoff.next_wait();
         let wait_ms = saturating_ms(wait);
-        if std::mem::replace(&mut self.outage_told, true) {
+        if std::mem::replace(&mut self.outage_reported, true) {
             debug!(reason, wait_ms, "broker still unreachable");
         } else {
             warn!(reason, wait_ms, "broker unreachable, retrying");
@@ -380,10 +370,10 @@ impl<D: Dial> Supervisor<D> {
         wait
     }
 
-    fn tell_recovery(&mut self, session: &LiveSession) {
+    fn report_recovery(&mut self, session: &LiveSession) {
         self.refusals = 0;
         let broker = session.session.broker();
-        if std::mem::replace(&mut self.outage_told, false) {
+        if std::mem::replace(&mut self.outage_reported, false) {
             info!(
                 name = broker.name,
                 version = broker.version,
@@ -394,13 +384,18 @@ impl<D: Dial> Supervisor<D> {
     }
 }
 
-/// Looks now and then whether the topology is still there, so that a deleted queue is never silent.
-async fn patrol(session: &LiveSession, inner: &Inner) -> String {
+/// Checks from time to time that the topology still exists, so that a deleted queue is noticed though nothing is sent.
+async fn check_topology(session: &LiveSession, inner: &Inner) -> SessionError {
     loop {
-        sleep(PATROL_PERIOD).await;
+        sleep(TOPOLOGY_CHECK_PERIOD).await;
         let topology = inner.topology();
-        if let Err(reason) = within("patrol", session.session.patrol(&topology)).await {
-            return reason;
+        if let Err(error) = within(
+            "the topology check",
+            session.session.check_topology(&topology),
+        )
+        .await
+        {
+            return error;
         }
     }
 }

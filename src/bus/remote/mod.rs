@@ -1,74 +1,82 @@
 //! What the backends over a network share: one supervised link, windowed publishing, tokens with epochs.
 //!
-//! Duty: a connection is one [`Session`]. When anything about it fails it is dropped whole; the [`link`] opens the
-//! next one with endless jittered backoff and declares the topology again. A publisher sends again what was not
-//! confirmed, a subscription starts a new epoch, so that tokens of the old one are stale and hit nobody's delivery.
-//! RabbitMQ and NATS implement [`Dial`], [`Session`], [`Outlet`] and [`Inlet`]; the rest is written once, here.
+//! Duty: a connection is one [`Session`]. When anything about it fails the whole session is dropped; the [`link`] opens
+//! the next one, with jittered backoff and for ever, and declares the topology again. A publisher sends again what was
+//! not confirmed. A subscription starts a new epoch, so that tokens of the old one are stale and cannot settle somebody
+//! else's delivery. RabbitMQ and NATS implement [`Dial`], [`Session`], [`Outlet`] and [`Inlet`]; the rest is written
+//! once, here:
 //!
-//! Promise: an outage is told once when it begins and once when it ends. What cannot heal (a wrong password, a
-//! conflict) is an error and not a loop.
+//! ```text
+//! RemotePublisher --channel--> PublishTask --Outlet--> broker
+//! RemoteSubscription <--DeliveryQueue-- Intake <--Inlet-- broker
+//!            (both tasks ask the Link for the session to work on)
+//! ```
+//!
+//! Promise: an outage is reported once when it begins and once when it ends. What time does not heal (a wrong password,
+//! a conflict) is an error and no endless retry.
 //!
 //! Deliberately absent: the clients' own recovery. Theirs gives up, forgets consumers or stays silent in cases that
 //! the conformance suite holds.
 
 mod backend;
 mod backoff;
-mod gauge;
+mod delivery_counts;
+mod error;
 mod headers;
-mod ids;
 mod intake;
 mod link;
 mod publisher;
 mod queue;
+mod seeds;
 mod subscription;
 
-use std::time::Duration;
+use std::{borrow::Cow, error::Error as StdError, time::Duration};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use tokio::time::{Instant, sleep_until};
 
-use super::{BrokerInfo, BusError, Message, Topology, backend::Disposition};
+use super::{BrokerInfo, Message, Topology, backend::Disposition};
 
 pub(in crate::bus) use backend::Remote;
-#[cfg(feature = "rabbitmq")]
-pub(in crate::bus) use backoff::process_seed;
+pub(in crate::bus) use error::{ConnectError, PermanentError, SessionError, SessionErrorKind};
 pub(in crate::bus) use headers::{pack_headers, unpack_headers};
-pub(in crate::bus) use ids::named_id;
 #[cfg(feature = "nats")]
 pub(in crate::bus) use publisher::HEADERS_MAX;
+pub(in crate::bus) use seeds::Seeds;
 
-/// Opens sessions with one broker.
+/// Opens sessions with one broker: the connector of a backend.
 #[async_trait]
 pub(in crate::bus) trait Dial: Send + Sync + 'static {
     /// Connects and authenticates. Bounded in time by the implementation.
     async fn dial(&self) -> Result<Box<dyn Session>, ConnectError>;
 }
 
-/// One life of a connection. Any error ends it; the link opens the next.
+/// One connection to the broker, from login to loss. Any error ends it; the link opens the next.
 #[async_trait]
 pub(in crate::bus) trait Session: Send + Sync + 'static {
     /// Resolves with the reason when the connection is lost.
-    async fn lost(&self) -> String;
+    async fn lost(&self) -> SessionError;
 
     /// Makes sure that the topology exists.
     async fn declare(&self, topology: &Topology) -> Result<(), ConnectError>;
 
-    /// Looks whether everything declared is still there.
-    async fn patrol(&self, topology: &Topology) -> Result<(), String>;
+    /// Checks that everything declared still exists.
+    async fn check_topology(&self, topology: &Topology) -> Result<(), SessionError>;
 
-    /// Opens the way out to a topic. `routed` says whether the topic has any group.
-    async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, String>;
+    /// Opens a sender to a topic. `routed` is whether the topic has any group.
+    async fn outlet(&self, topic: &str, routed: bool) -> Result<Box<dyn Outlet>, SessionError>;
 
-    /// Opens the way in from a group.
+    /// Joins a group with a window.
     async fn inlet(
         &self,
         topic: &str,
         group: &str,
         window: usize,
-    ) -> Result<Box<dyn Inlet>, String>;
+    ) -> Result<Box<dyn Inlet>, SessionError>;
 
     /// How much the broker has for a group.
-    async fn group_stats(&self, topic: &str, group: &str) -> Result<GroupStats, String>;
+    async fn group_stats(&self, topic: &str, group: &str) -> Result<GroupStats, SessionError>;
 
     /// Name and version of the broker.
     fn broker(&self) -> BrokerInfo;
@@ -77,160 +85,97 @@ pub(in crate::bus) trait Session: Send + Sync + 'static {
     async fn close(&self);
 }
 
-/// What a broker tells of a group.
+/// What a broker reports about a group.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::bus) enum GroupStats {
-    /// Messages that are delivered to nobody; what others hold is not told.
+    /// Messages that are delivered to no consumer; those that are delivered and not settled are not reported.
     #[cfg(feature = "rabbitmq")]
     Ready(u64),
+    /// Messages that are not acknowledged, in two parts.
     #[cfg(feature = "nats")]
     Unacked {
         /// Messages that were not delivered yet.
-        fresh: u64,
-        /// Messages that were delivered and not acknowledged, whether somebody holds them or not.
-        delivered: u64,
+        pending: u64,
+        /// Messages that were delivered and not acknowledged; some of them may wait to be delivered again.
+        ack_pending: u64,
     },
 }
 
-/// The way out to one topic.
+/// Sends to one topic within one session.
 #[async_trait]
 pub(in crate::bus) trait Outlet: Send {
     /// Hands a message to the connection. The inner future resolves with the broker's answer.
-    async fn send(&mut self, message: &Message) -> Result<BoxFuture<'static, Answer>, String>;
+    async fn send(&mut self, message: &Message)
+    -> Result<BoxFuture<'static, Answer>, SessionError>;
 }
 
-/// What the broker says to one published message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The broker's answer to one published message.
+#[derive(Clone, Debug)]
 pub(in crate::bus) enum Answer {
     /// Stored for every group.
     Stored,
-    /// No room now; ask again later.
-    Full(String),
+    /// No room now, by the broker's own report; ask again later.
+    Full(SessionError),
     /// No answer came in time; the message may be sent again.
     #[cfg_attr(
         not(feature = "nats"),
         expect(dead_code, reason = "RabbitMQ's confirms come or the connection goes")
     )]
-    Unheard,
+    TimedOut,
     /// The session is of no use any more.
-    Broken(String),
+    Failed(SessionError),
 }
 
-/// The way in from one group.
+/// Receives from one group within one session, and settles what it received.
 #[async_trait]
 pub(in crate::bus) trait Inlet: Send {
     /// What comes next. Cancel safe.
-    async fn next(&mut self) -> Result<Event, String>;
+    async fn next(&mut self) -> Result<Event, SessionError>;
 
-    /// Allows deliveries until `held` of the window are in use; called whenever `held` changes.
-    async fn admit(&mut self, held: usize, delayed: usize) -> Result<(), String>;
+    /// Grants the broker as many deliveries as the window has room for beside the `unsettled` ones, of which `delayed`
+    /// wait for the time of their retry. Called whenever either changes.
+    async fn update_credit(&mut self, unsettled: usize, delayed: usize)
+    -> Result<(), SessionError>;
 
-    /// Settles tags that are held; all of them are forgotten afterwards.
-    async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), String>;
+    /// Settles deliveries by their tags, which are forgotten afterwards.
+    async fn settle(&mut self, dispositions: &[(u64, Disposition)]) -> Result<(), SessionError>;
 
-    /// Whether the broker itself waits out the delay of a retry; if not, the intake holds the tag until it is due.
+    /// Whether the broker itself waits out the delay of a retry; if not, the intake keeps the tag until it is due.
     fn delays_retries(&self) -> bool;
 
-    /// Tells the broker that the held tags are still being worked on.
-    async fn renew(&mut self) -> Result<(), String>;
+    /// Reports to the broker that the unsettled deliveries are still being worked on.
+    async fn extend_leases(&mut self) -> Result<(), SessionError>;
 
-    /// Asks for nothing more.
-    async fn stop(&mut self) -> Result<(), String>;
+    /// Requests nothing more.
+    async fn stop(&mut self) -> Result<(), SessionError>;
 
-    /// Returns once everything said has reached the broker.
-    async fn flush(&mut self) -> Result<(), String>;
+    /// Returns once every settlement has reached the broker.
+    async fn flush(&mut self) -> Result<(), SessionError>;
 
     /// Leaves.
     async fn close(self: Box<Self>);
 }
 
-/// What an inlet has to say.
+/// What comes out of an inlet.
 #[derive(Debug)]
 pub(in crate::bus) enum Event {
     /// A delivery came.
-    Arrival(Arrival),
-    /// Nothing came, but there is something to do: [`Inlet::admit`] is to be called.
-    Turn,
+    Delivery(BrokerDelivery),
+    /// No delivery, but the broker may need new credit: [`Inlet::update_credit`] is to be called.
+    Wake,
     /// After [`Inlet::stop`]: nothing more can come.
     End,
 }
 
 /// A delivery as the broker gave it.
 #[derive(Debug)]
-pub(in crate::bus) struct Arrival {
+pub(in crate::bus) struct BrokerDelivery {
     /// Unique within the inlet.
     pub(in crate::bus) tag: u64,
     /// What was published.
     pub(in crate::bus) message: Message,
     /// 1 for the first try.
     pub(in crate::bus) attempt: u32,
-}
-
-/// Why a session could not be opened or a topology not be declared.
-#[derive(Clone, Debug)]
-pub(in crate::bus) enum ConnectError {
-    /// May heal by itself.
-    Transient(String),
-    /// Needs the operator.
-    Permanent(Lasting),
-}
-
-/// An error that time does not heal.
-#[derive(Clone, Debug)]
-pub(in crate::bus) enum Lasting {
-    /// See [`BusError::Refused`].
-    Refused { reason: String, mend: String },
-    /// See [`BusError::Tls`].
-    #[cfg_attr(
-        not(feature = "tls"),
-        expect(dead_code, reason = "nothing fails that is not there")
-    )]
-    Tls { reason: String, mend: String },
-    /// See [`BusError::Conflict`].
-    Conflict {
-        name: String,
-        reason: String,
-        mend: String,
-    },
-}
-
-impl ConnectError {
-    pub(in crate::bus) fn refused(reason: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::Permanent(Lasting::Refused {
-            reason: reason.into(),
-            mend: mend.into(),
-        })
-    }
-
-    #[cfg(feature = "tls")]
-    pub(in crate::bus) fn tls(reason: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::Permanent(Lasting::Tls {
-            reason: reason.into(),
-            mend: mend.into(),
-        })
-    }
-
-    pub(in crate::bus) fn conflict(
-        name: impl Into<String>,
-        reason: impl Into<String>,
-        mend: impl Into<String>,
-    ) -> Self {
-        Self::Permanent(Lasting::Conflict {
-            name: name.into(),
-            reason: reason.into(),
-            mend: mend.into(),
-        })
-    }
-}
-
-impl From<Lasting> for BusError {
-    fn from(lasting: Lasting) -> Self {
-        match lasting {
-            Lasting::Refused { reason, mend } => Self::Refused { reason, mend },
-            Lasting::Tls { reason, mend } => Self::Tls { reason, mend },
-            Lasting::Conflict { name, reason, mend } => Self::Conflict { name, reason, mend },
-        }
-    }
 }
 
 /// How long a single exchange with the broker may take before the session counts as lost.
@@ -242,21 +187,32 @@ pub(in crate::bus) fn major_minor(version: &str) -> [Option<u32>; 2] {
     [parts.next().flatten(), parts.next().flatten()]
 }
 
-/// Bounds one exchange in time; what takes too long ends the session.
-pub(in crate::bus) async fn within<T, E: std::fmt::Display>(
-    what: &str,
+/// Bounds one exchange in time; a failure ends the session.
+pub(in crate::bus) async fn within<T, E: StdError + Send + Sync + 'static>(
+    operation: impl Into<Cow<'static, str>>,
     exchange: impl Future<Output = Result<T, E>>,
-) -> Result<T, String> {
-    let answer = answered(what, exchange).await?;
-    answer.map_err(|error| format!("{what} failed: {error}"))
+) -> Result<T, SessionError> {
+    let operation = operation.into();
+    let answer = answered(operation.clone(), exchange).await?;
+    answer.map_err(|error| SessionError::failed(operation, error))
 }
 
 /// Bounds one exchange in time, and leaves the answer, even a refusal, to the caller.
 pub(in crate::bus) async fn answered<T>(
-    what: &str,
+    operation: impl Into<Cow<'static, str>>,
     exchange: impl Future<Output = T>,
-) -> Result<T, String> {
+) -> Result<T, SessionError> {
     let answer = tokio::time::timeout(EXCHANGE_TIMEOUT, exchange).await;
-    let limit_s = EXCHANGE_TIMEOUT.as_secs();
-    answer.map_err(|_| format!("{what} was not answered within {limit_s} s"))
+    answer.map_err(|_| {
+        let kind = SessionErrorKind::TimedOut(EXCHANGE_TIMEOUT);
+        SessionError::new(kind, operation)
+    })
+}
+
+/// Waits until that time; for ever if there is none.
+pub(in crate::bus) async fn sleep_until_some(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }

@@ -1,28 +1,39 @@
 //! Windowed publishing that outlives sessions: what is not confirmed is sent again on the next one.
+//!
+//! The caller's end, [`RemotePublisher`], waits for room in the window and hands messages to a task, the
+//! [`PublishTask`], which owns each of them until the broker confirms it. The window is enforced by a semaphore: a
+//! permit travels with the message and is dropped with it. The receipt of a batch is counted the same way: every
+//! message carries a [`ConfirmGuard`] of its [`PendingReceipt`], and when the last guard is dropped the receipt
+//! resolves. So a receipt resolves even if the task is gone.
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use async_trait::async_trait;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{
-    Answer, Outlet,
+    Answer, Outlet, SessionError,
     backoff::Backoff,
     link::{Link, LiveSession},
+    sleep_until_some,
 };
-use crate::bus::{BusError, Message, Publisher, Receipt, Unconfirmed};
+use crate::{
+    bus::{BusError, Message, Publisher, Receipt, Unconfirmed},
+    telemetry::with_causes,
+};
 
 /// Bytes of headers that a message may carry.
 pub(in crate::bus) const HEADERS_MAX: usize = 16 << 10;
@@ -33,63 +44,49 @@ pub(super) struct RemotePublisher {
     window: usize,
     body_max: Arc<AtomicUsize>,
     room: Arc<Semaphore>,
-    outgoing: mpsc::UnboundedSender<Pending>,
+    outgoing: mpsc::UnboundedSender<PendingMessage>,
     /// Whether all was confirmed.
     finished: oneshot::Receiver<bool>,
 }
 
-/// A message on its way, with its share of the window and of its receipt.
-struct Pending {
+/// A message on its way, with its permit from the window and its part of the receipt.
+struct PendingMessage {
     message: Message,
-    share: Share,
+    guard: ConfirmGuard,
     /// Given back to the window when the message is confirmed.
-    _room: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A message's share of a receipt: dropped without [`Share::confirm`] it counts as unconfirmed.
-struct Share {
+/// A message's part of a receipt: dropped without [`ConfirmGuard::confirm`] it counts as unconfirmed.
+struct ConfirmGuard {
     id: Option<Uuid>,
-    batch: Arc<Batch>,
+    batch: Arc<PendingReceipt>,
 }
 
-impl Share {
+impl ConfirmGuard {
     fn confirm(mut self) {
         self.id = None;
     }
 }
 
-impl Drop for Share {
+impl Drop for ConfirmGuard {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            let mut ids = self
-                .batch
-                .unconfirmed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            ids.push(id);
+            self.batch.unconfirmed.lock().push(id);
         }
     }
 }
 
-/// The receipt's other end: it resolves when the last share is gone, whatever became of the task that held it.
-struct Batch {
+/// The receipt's other end: it resolves when the last guard is dropped, whatever became of the task that held it.
+struct PendingReceipt {
     unconfirmed: Mutex<Vec<Uuid>>,
     resolve: Mutex<Option<oneshot::Sender<Result<(), Unconfirmed>>>>,
 }
 
-impl Drop for Batch {
+impl Drop for PendingReceipt {
     fn drop(&mut self) {
-        let ids = std::mem::take(
-            self.unconfirmed
-                .get_mut()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        let resolve = self
-            .resolve
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(resolve) = resolve {
+        let ids = std::mem::take(self.unconfirmed.get_mut());
+        if let Some(resolve) = self.resolve.get_mut().take() {
             let outcome = if ids.is_empty() {
                 Ok(())
             } else {
@@ -114,7 +111,7 @@ impl RemotePublisher {
         let window = window.clamp(1, Semaphore::MAX_PERMITS);
         let (outgoing, incoming) = mpsc::unbounded_channel();
         let (finish, finished) = oneshot::channel();
-        let engine = Engine {
+        let task = PublishTask {
             link: link.clone(),
             topic: topic.to_owned(),
             routed,
@@ -123,11 +120,11 @@ impl RemotePublisher {
             next: 0,
             unsent: BTreeMap::new(),
             sent: BTreeMap::new(),
-            gate: Gate::new(window, backoff),
+            send_window: SendWindow::new(window, backoff),
         };
         tokio::spawn(async move {
             // The publisher may have been dropped.
-            finish.send(engine.run().await).ok();
+            finish.send(task.run().await).ok();
         });
         Self {
             link,
@@ -180,26 +177,26 @@ impl Publisher for RemotePublisher {
         };
         let (resolve, resolved) = oneshot::channel();
         let ids = messages.iter().map(|message| message.id).collect();
-        let batch = Arc::new(Batch {
+        let batch = Arc::new(PendingReceipt {
             unconfirmed: Mutex::new(Vec::new()),
             resolve: Mutex::new(Some(resolve)),
         });
-        let roomless = messages.len().saturating_sub(self.window);
+        let beyond_window = messages.len().saturating_sub(self.window);
         for (index, message) in messages.into_iter().enumerate() {
-            let share = Share {
+            let guard = ConfirmGuard {
                 id: Some(message.id),
                 batch: Arc::clone(&batch),
             };
-            let room = if index < roomless {
+            let room = if index < beyond_window {
                 None
             } else {
                 room.split(1)
             };
-            // If the engine is gone the share is dropped here and the receipt tells.
-            drop(self.outgoing.send(Pending {
+            // If the task is gone the guard is dropped here, and the receipt reports the message.
+            drop(self.outgoing.send(PendingMessage {
                 message,
-                share,
-                _room: room,
+                guard,
+                _permit: room,
             }));
         }
         drop(batch);
@@ -220,37 +217,38 @@ impl Publisher for RemotePublisher {
     }
 }
 
-/// How many messages may be unconfirmed now: the window, or few after the broker had no room.
-struct Gate {
+/// How many messages may be unconfirmed now, in the manner of TCP's congestion window: after the broker had no room it
+/// is one, behind a pause, and each confirmation doubles it up to the whole window.
+struct SendWindow {
     window: usize,
     limit: usize,
     full: bool,
-    reopens: Option<Instant>,
+    paused_until: Option<Instant>,
     backoff: Backoff,
 }
 
-impl Gate {
+impl SendWindow {
     fn new(window: usize, backoff: Backoff) -> Self {
         Self {
             window,
             limit: window,
             full: false,
-            reopens: None,
+            paused_until: None,
             backoff,
         }
     }
 
-    /// The broker has no room: wait, then probe with one message.
-    fn shut(&mut self) {
-        if self.reopens.is_none() {
+    /// The broker has no room: pause, then try a single message.
+    fn back_off(&mut self) {
+        if self.paused_until.is_none() {
             self.limit = 1;
-            self.reopens = Some(Instant::now() + self.backoff.next_wait());
+            self.paused_until = Some(Instant::now() + self.backoff.next_wait());
         }
     }
 
-    /// The broker took one: let twice as many go.
-    fn widen(&mut self) {
-        if self.reopens.is_none() {
+    /// The broker took one: allow twice as many.
+    fn grow(&mut self) {
+        if self.paused_until.is_none() {
             self.limit = self.limit.saturating_mul(2).min(self.window);
             self.backoff.reset();
         }
@@ -258,35 +256,36 @@ impl Gate {
 }
 
 /// Owns every message between `publish` and its confirmation.
-struct Engine {
+struct PublishTask {
     link: Link,
     topic: String,
     routed: bool,
-    incoming: mpsc::UnboundedReceiver<Pending>,
+    incoming: mpsc::UnboundedReceiver<PendingMessage>,
     open: bool,
     next: u64,
-    unsent: BTreeMap<u64, Pending>,
-    sent: BTreeMap<u64, Pending>,
-    gate: Gate,
+    unsent: BTreeMap<u64, PendingMessage>,
+    sent: BTreeMap<u64, PendingMessage>,
+    send_window: SendWindow,
 }
 
 type Confirms = FuturesUnordered<BoxFuture<'static, (u64, Answer)>>;
 
-impl Engine {
+impl PublishTask {
     /// Returns whether all that it was given is confirmed.
     async fn run(mut self) -> bool {
         let mut epoch = 0;
         while let Some(session) = self.next_session(epoch).await {
             epoch = session.epoch;
-            if let Err(reason) = self.drive(&session).await {
-                session.end(&reason);
+            if let Err(error) = self.drive(&session).await {
+                session.end(error);
                 self.unsent.append(&mut self.sent);
             }
         }
-        // As with an intake's commands: what is on its way into the channel is waited for, so that its receipt is told.
+        // As with an intake's commands: a message that is being sent into the channel right now is waited for, so that
+        // its receipt resolves.
         self.incoming.close();
         while let Some(pending) = self.incoming.recv().await {
-            self.accept(Some(pending));
+            self.enqueue(Some(pending));
         }
         self.unsent.is_empty() && self.sent.is_empty()
     }
@@ -300,7 +299,7 @@ impl Engine {
             tokio::select! {
                 biased;
                 session = &mut session => return session.ok(),
-                pending = self.incoming.recv(), if self.open => self.accept(pending),
+                pending = self.incoming.recv(), if self.open => self.enqueue(pending),
             }
         }
         None
@@ -311,9 +310,9 @@ impl Engine {
     }
 
     /// Sends and confirms on one session until all is done (`Ok`) or the session is over.
-    async fn drive(&mut self, session: &LiveSession) -> Result<(), String> {
+    async fn drive(&mut self, session: &LiveSession) -> Result<(), SessionError> {
         let mut outlet = tokio::select! {
-            reason = session.ended() => return Err(reason),
+            error = session.ended() => return Err(error),
             outlet = session.session.outlet(&self.topic, self.routed) => outlet?,
         };
         let ended = session.ended();
@@ -323,29 +322,31 @@ impl Engine {
             while self.may_send() {
                 tokio::select! {
                     biased;
-                    reason = &mut ended => return Err(reason),
+                    error = &mut ended => return Err(error),
                     sent = self.send_first(outlet.as_mut(), &mut confirms) => sent?,
                 }
-                if self.absorb_ready(&mut confirms)? {
+                if self.take_ready_answers(&mut confirms)? {
                     break;
                 }
             }
             tokio::select! {
                 biased;
-                reason = &mut ended => return Err(reason),
-                Some((number, answer)) = confirms.next() => self.absorb(number, answer)?,
-                () = reopening(self.gate.reopens) => self.gate.reopens = None,
-                pending = self.incoming.recv(), if self.open => self.accept(pending),
+                error = &mut ended => return Err(error),
+                Some((number, answer)) = confirms.next() => self.on_answer(number, answer)?,
+                () = sleep_until_some(self.send_window.paused_until) => self.send_window.paused_until = None,
+                pending = self.incoming.recv(), if self.open => self.enqueue(pending),
             }
         }
         Ok(())
     }
 
     fn may_send(&self) -> bool {
-        !self.unsent.is_empty() && self.sent.len() < self.gate.limit && self.gate.reopens.is_none()
+        !self.unsent.is_empty()
+            && self.sent.len() < self.send_window.limit
+            && self.send_window.paused_until.is_none()
     }
 
-    fn accept(&mut self, pending: Option<Pending>) {
+    fn enqueue(&mut self, pending: Option<PendingMessage>) {
         match pending {
             None => self.open = false,
             Some(pending) => {
@@ -359,11 +360,11 @@ impl Engine {
         &mut self,
         outlet: &mut dyn Outlet,
         confirms: &mut Confirms,
-    ) -> Result<(), String> {
+    ) -> Result<(), SessionError> {
         let Some((number, pending)) = self.unsent.pop_first() else {
             return Ok(());
         };
-        // Counted as sent before it is: if this future is dropped half-way the message is sent again.
+        // It counts as sent before it is: if this future is dropped half-way, the message is sent again.
         let message = pending.message.clone();
         self.sent.insert(number, pending);
         let answer = outlet.send(&message).await?;
@@ -371,52 +372,48 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes the answers that are there without waiting; true if the gate was shut by one.
-    fn absorb_ready(&mut self, confirms: &mut Confirms) -> Result<bool, String> {
+    /// Takes the answers that are there without waiting; true if one of them made the window back off.
+    fn take_ready_answers(&mut self, confirms: &mut Confirms) -> Result<bool, SessionError> {
         use futures::FutureExt;
         while let Some(Some((number, answer))) = confirms.next().now_or_never() {
-            self.absorb(number, answer)?;
+            self.on_answer(number, answer)?;
         }
-        Ok(self.gate.reopens.is_some())
+        Ok(self.send_window.paused_until.is_some())
     }
 
-    fn absorb(&mut self, number: u64, answer: Answer) -> Result<(), String> {
+    fn on_answer(&mut self, number: u64, answer: Answer) -> Result<(), SessionError> {
         match answer {
             Answer::Stored => {
                 if let Some(pending) = self.sent.remove(&number) {
-                    pending.share.confirm();
+                    pending.guard.confirm();
                 }
-                self.gate.widen();
-                if self.gate.reopens.is_none() && std::mem::take(&mut self.gate.full) {
+                self.send_window.grow();
+                if self.send_window.paused_until.is_none()
+                    && std::mem::take(&mut self.send_window.full)
+                {
                     info!(topic = self.topic, "the topic has room again");
                 }
             }
-            Answer::Full(reason) => {
-                if !std::mem::replace(&mut self.gate.full, true) {
+            Answer::Full(error) => {
+                if !std::mem::replace(&mut self.send_window.full, true) {
+                    let reason = with_causes(&error);
                     warn!(
                         topic = self.topic,
                         reason, "the topic is full, publishers wait"
                     );
                 }
-                self.gate.shut();
-                self.again(number);
+                self.send_window.back_off();
+                self.requeue(number);
             }
-            Answer::Unheard => self.again(number),
-            Answer::Broken(reason) => return Err(reason),
+            Answer::TimedOut => self.requeue(number),
+            Answer::Failed(error) => return Err(error),
         }
         Ok(())
     }
 
-    fn again(&mut self, number: u64) {
+    fn requeue(&mut self, number: u64) {
         if let Some(pending) = self.sent.remove(&number) {
             self.unsent.insert(number, pending);
         }
-    }
-}
-
-async fn reopening(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

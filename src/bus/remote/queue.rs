@@ -1,19 +1,16 @@
-//! The place where deliveries wait for the consumer: filled by the intake, emptied by `recv`, cleared by an epoch.
+//! Where deliveries wait for the consumer: the intake fills it, `recv` empties it, a new epoch clears it.
 //!
 //! Nothing leaves it inside a future, so `recv` can be dropped at any point without losing a delivery.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
 };
 
-use super::gauge::Part;
+use super::delivery_counts::SubscriptionCount;
 use crate::bus::{BusError, Delivery};
 
 /// Shared by one intake and one subscription.
@@ -28,19 +25,19 @@ pub(super) struct DeliveryQueue {
 struct State {
     epoch: u64,
     waiting: VecDeque<Delivery>,
-    /// Deliveries of this epoch in the consumer's hands.
-    out: Part,
+    /// Deliveries of this epoch that the consumer has.
+    handed_out: SubscriptionCount,
     stopped: bool,
     failure: Option<BusError>,
     failed: bool,
 }
 
 impl DeliveryQueue {
-    pub(super) fn new(window: usize, out: Part) -> Self {
+    pub(super) fn new(window: usize, handed_out: SubscriptionCount) -> Self {
         let state = State {
             epoch: 0,
             waiting: VecDeque::new(),
-            out,
+            handed_out,
             stopped: false,
             failure: None,
             failed: false,
@@ -52,29 +49,29 @@ impl DeliveryQueue {
         }
     }
 
-    /// Begins a new epoch: what waits is void.
-    pub(super) fn renew(&self, epoch: u64) {
+    /// Begins a new epoch: what waits belongs to the old one and is dropped.
+    pub(super) fn reset(&self, epoch: u64) {
         let mut state = self.lock();
         state.epoch = epoch;
         state.waiting.clear();
-        state.out.set(0);
+        state.handed_out.set(0);
     }
 
-    pub(super) fn put(&self, delivery: Delivery) {
+    pub(super) fn push(&self, delivery: Delivery) {
         self.lock().waiting.push_back(delivery);
         self.changed.notify_one();
     }
 
-    /// So many of this epoch's deliveries came back.
-    pub(super) fn returned(&self, count: usize) {
+    /// The consumer settled so many of this epoch's deliveries.
+    pub(super) fn settled(&self, count: usize) {
         let mut state = self.lock();
-        let left = state.out.get().saturating_sub(count);
-        state.out.set(left);
+        let left = state.handed_out.get().saturating_sub(count);
+        state.handed_out.set(left);
         drop(state);
         self.changed.notify_one();
     }
 
-    /// No more deliveries are handed out; what waited is given back.
+    /// Hands out no more deliveries; returns those that waited.
     pub(super) fn stop(&self) -> Vec<Delivery> {
         let mut state = self.lock();
         state.stopped = true;
@@ -101,16 +98,16 @@ impl DeliveryQueue {
     ) -> Result<Vec<Delivery>, BusError> {
         let max = max.max(1);
         loop {
-            match self.first() {
-                First::There => {}
-                First::Ended(outcome) => return outcome,
-                First::NotYet => {
+            match self.readiness() {
+                Readiness::Ready => {}
+                Readiness::Ended(outcome) => return outcome,
+                Readiness::Empty => {
                     self.changed.notified().await;
                     continue;
                 }
             }
             let deadline = Instant::now() + linger;
-            // A timer of no time still takes the rest of a millisecond.
+            // tokio's timer has a resolution of a millisecond, so that even a wait of zero would take some time.
             while !linger.is_zero() && !self.has_enough(max) {
                 tokio::select! {
                     () = sleep_until(deadline) => break,
@@ -118,48 +115,49 @@ impl DeliveryQueue {
                 }
             }
             let taken = self.take_now(max);
-            // Nothing: the session ended meanwhile and took away what was there. Only a stop is told by an empty batch.
+            // Empty: the session ended meanwhile, and what was there went with it. An empty batch means a stop, so wait
+            // on.
             if !taken.is_empty() {
                 return Ok(taken);
             }
         }
     }
 
-    fn first(&self) -> First {
+    fn readiness(&self) -> Readiness {
         let mut state = self.lock();
         if state.failed {
-            First::Ended(Err(state.failure.take().unwrap_or(BusError::Closed)))
+            Readiness::Ended(Err(state.failure.take().unwrap_or(BusError::Closed)))
         } else if state.stopped {
-            First::Ended(Ok(Vec::new()))
-        } else if state.waiting.is_empty() || state.out.get() >= self.window {
-            First::NotYet
+            Readiness::Ended(Ok(Vec::new()))
+        } else if state.waiting.is_empty() || state.handed_out.get() >= self.window {
+            Readiness::Empty
         } else {
-            First::There
+            Readiness::Ready
         }
     }
 
     fn has_enough(&self, max: usize) -> bool {
         let state = self.lock();
-        let room = self.window.saturating_sub(state.out.get());
+        let room = self.window.saturating_sub(state.handed_out.get());
         state.stopped || state.failed || state.waiting.len() >= max.min(room)
     }
 
     fn take_now(&self, max: usize) -> Vec<Delivery> {
         let mut state = self.lock();
-        let room = self.window.saturating_sub(state.out.get());
+        let room = self.window.saturating_sub(state.handed_out.get());
         let count = state.waiting.len().min(max).min(room);
-        let out = state.out.get() + count;
-        state.out.set(out);
+        let handed_out = state.handed_out.get() + count;
+        state.handed_out.set(handed_out);
         state.waiting.drain(..count).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
-enum First {
-    There,
-    NotYet,
+enum Readiness {
+    Ready,
+    Empty,
     Ended(Result<Vec<Delivery>, BusError>),
 }

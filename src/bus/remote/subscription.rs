@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    gauge::{Gauge, Part},
+    delivery_counts::{DeliveryCounts, SubscriptionCount},
     intake::{Command, Intake, Membership},
     link::Link,
     queue::DeliveryQueue,
@@ -19,19 +19,25 @@ use crate::bus::{
 /// Settle calls that may wait for the intake; the caller waits for each, so few are enough.
 const COMMANDS_MAX: usize = 4;
 
-/// One member of a group, for as long as it lives, over any number of sessions.
+/// One member of a group, over any number of sessions.
 pub(super) struct RemoteSubscription {
     queue: Arc<DeliveryQueue>,
     commands: mpsc::Sender<Command>,
 }
 
 impl RemoteSubscription {
-    pub(super) fn open(link: Link, membership: Membership, gauge: Arc<Gauge>) -> Self {
-        let out = Part::out(Arc::clone(&gauge));
-        let queue = Arc::new(DeliveryQueue::new(membership.window, out));
+    pub(super) fn open(link: Link, membership: Membership, counts: Arc<DeliveryCounts>) -> Self {
+        let handed_out = SubscriptionCount::handed_out(Arc::clone(&counts));
+        let queue = Arc::new(DeliveryQueue::new(membership.window, handed_out));
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
-        let held = Part::held(gauge);
-        let intake = Intake::new(link, membership, held, Arc::clone(&queue), receiver);
+        let unsettled_count = SubscriptionCount::unsettled(counts);
+        let intake = Intake::new(
+            link,
+            membership,
+            unsettled_count,
+            Arc::clone(&queue),
+            receiver,
+        );
         tokio::spawn(intake.run());
         Self { queue, commands }
     }
@@ -74,37 +80,40 @@ impl Subscription for RemoteSubscription {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{ConnectError, Dial, Session, backoff::Backoff, gauge::Gauges},
+        super::{
+            ConnectError, Dial, Session, SessionError, SessionErrorKind, backoff::Backoff,
+            delivery_counts::DeliveryCountsByGroup,
+        },
         *,
     };
 
-    struct Nobody;
+    struct UnreachableBroker;
 
     #[async_trait]
-    impl Dial for Nobody {
+    impl Dial for UnreachableBroker {
         async fn dial(&self) -> Result<Box<dyn Session>, ConnectError> {
-            Err(ConnectError::Transient("nobody is there".to_owned()))
+            Err(SessionError::new(SessionErrorKind::Lost, "the connection").into())
         }
     }
 
     #[tokio::test]
-    async fn who_asks_while_the_intake_ends_is_told() {
+    async fn a_command_sent_while_the_intake_ends_is_answered() {
         let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1), 1);
-        let link = Link::start(Nobody, backoff).await.unwrap();
+        let link = Link::start(UnreachableBroker, backoff).await.unwrap();
         let membership = Membership {
             topic: "t".to_owned(),
             group: "g".to_owned(),
             window: 1,
             lease: Duration::from_secs(1),
         };
-        let gauge = Gauges::default().of("t", "g");
-        let subscription = RemoteSubscription::open(link.clone(), membership, gauge);
+        let counts = DeliveryCountsByGroup::default().of("t", "g");
+        let subscription = RemoteSubscription::open(link.clone(), membership, counts);
         let on_its_way = subscription.commands.reserve().await.unwrap();
         link.close().await;
         subscription.commands.closed().await;
         let (reply, answer) = oneshot::channel();
         on_its_way.send(Command::Close(reply));
-        let told = tokio::time::timeout(Duration::from_secs(1), answer).await;
-        assert!(told.is_ok(), "it would wait for ever");
+        let answered = tokio::time::timeout(Duration::from_secs(1), answer).await;
+        assert!(answered.is_ok(), "it would wait for ever");
     }
 }

@@ -1,7 +1,21 @@
-//! A consumer with verdicts over a subscription with dispositions.
+//! A consumer that knows verdicts, over subscriptions that know only dispositions.
 //!
-//! Tokens are renamed here, so that one consumer can be fed by two subscriptions: the slow start's with a window of
-//! one, and the full one that follows it.
+//! # Slow start
+//! When a consumer dies, the broker gives back everything that it had prefetched, and most brokers count each of those
+//! messages as one more attempt. If the next consumer prefetched a full window again, the message that kills consumers
+//! would drag its neighbours past the limit of attempts, and good messages would be dead-lettered with it.
+//!
+//! So a consumer begins with a subscription whose window is one. What the dead consumer left, most brokers deliver
+//! first: it comes one message at a time, and the bad one is counted alone. The first message that is at its first try
+//! shows that this is over: then that subscription is stopped, a second one with the full window is opened, and the
+//! first is closed as soon as its last token is settled. This is why two subscriptions can feed one consumer at the
+//! same time, why each delivery remembers by which it came ([`Via`]), and why tokens get numbers of this consumer's
+//! own.
+//!
+//! # Cancellation
+//! `recv` may be dropped at any await. What it has begun by then is kept in the consumer (`waiting`,
+//! `dead_letter_receipt`) and carried on by the next call; a message that is acknowledged twice for that reason is
+//! stale the second time.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -26,7 +40,7 @@ use super::{
     dead::{DeadLetterWriter, ONLY_GROUP},
 };
 
-/// Lives of consumers in this process; a token of another life is stale.
+/// Numbers the consumers of this process; a token of another consumer is stale.
 static EPOCHS: AtomicU64 = AtomicU64::new(1);
 
 /// Where a consumer's deliveries come from.
@@ -47,17 +61,17 @@ impl Source {
 
 /// Which subscription a delivery came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Feed {
-    Slow,
+enum Via {
+    SlowStart,
     Full,
 }
 
-/// A letter on its way to the broker.
-type Burial = Pin<Box<dyn Future<Output = Result<(), Unconfirmed>> + Send>>;
+/// Resolves when a dead letter is stored.
+type DeadLetterReceipt = Pin<Box<dyn Future<Output = Result<(), Unconfirmed>> + Send>>;
 
 /// Handed out and not settled.
-struct Held {
-    feed: Feed,
+struct HandedOut {
+    via: Via,
     token: Token,
     message: Message,
     attempt: u32,
@@ -69,22 +83,25 @@ pub(super) struct SettlingConsumer {
     dead_letters: Option<DeadLetterWriter>,
     epoch: u64,
     next_tag: u64,
-    held: BTreeMap<u64, Held>,
+    handed_out: BTreeMap<u64, HandedOut>,
     /// Received and not handed out yet.
-    waiting: VecDeque<(Feed, Delivery)>,
-    /// The receipt of the letter for the first one that waits: a dropped `recv` goes on with it.
-    burial: Option<Burial>,
+    waiting: VecDeque<(Via, Delivery)>,
+    /// The receipt of the letter for the first one in `waiting`: what a dropped `recv` has begun.
+    dead_letter_receipt: Option<DeadLetterReceipt>,
     slow: Option<Box<dyn Subscription>>,
     full: Option<Box<dyn Subscription>>,
-    seen_fresh: bool,
+    /// Whether a delivery at its first try has come: the end of the slow start.
+    seen_first_try: bool,
     stopped: bool,
 }
 
-/// What has to be done with a delivery before anyone sees it.
-enum Sorted {
+/// What is to be done with a delivery that has arrived.
+enum Triage {
     HandOut,
+    /// It was redriven for another group.
     AckUnseen,
-    Bury,
+    /// It has been tried too often.
+    DeadLetter,
 }
 
 impl SettlingConsumer {
@@ -98,20 +115,23 @@ impl SettlingConsumer {
             dead_letters,
             epoch: EPOCHS.fetch_add(1, Ordering::Relaxed),
             next_tag: 0,
-            held: BTreeMap::new(),
+            handed_out: BTreeMap::new(),
             waiting: VecDeque::new(),
-            burial: None,
+            dead_letter_receipt: None,
             slow: Some(slow),
             full: None,
-            seen_fresh: false,
+            seen_first_try: false,
             stopped: false,
         })
     }
 
-    /// Leaves the slow start: a full subscription takes over and fills up the batch that was begun; the first one
-    /// stays for its token.
-    async fn speed_up(&mut self, max: usize, linger: Duration) -> Result<(), BusError> {
-        if self.full.is_some() || !self.seen_fresh || self.source.window == 1 {
+    /// Leaves the slow start once a delivery at its first try has come: a full subscription takes over. The slow one
+    /// stays open for the token that it still has out.
+    ///
+    /// The delivery that ended the slow start is waiting already. What the full subscription brings within `linger`
+    /// goes into the same batch, so that the first batch of a quiet topic is not one message long.
+    async fn leave_slow_start(&mut self, max: usize, linger: Duration) -> Result<(), BusError> {
+        if self.full.is_some() || !self.seen_first_try || self.source.window == 1 {
             return Ok(());
         }
         if let Some(slow) = &mut self.slow {
@@ -120,8 +140,8 @@ impl SettlingConsumer {
         self.full = Some(self.source.subscribe(self.source.window).await?);
         let missing = max.saturating_sub(self.waiting.len());
         if missing > 0 {
-            // A batch that stays smaller than it could be is no error.
-            timeout(linger, self.pull(missing, Duration::ZERO))
+            // No more within the time: the batch stays as small as it is.
+            timeout(linger, self.receive(missing, Duration::ZERO))
                 .await
                 .unwrap_or(Ok(false))?;
         }
@@ -129,8 +149,11 @@ impl SettlingConsumer {
     }
 
     async fn close_idle_slow(&mut self) -> Result<(), BusError> {
-        let used = self.held.values().any(|held| held.feed == Feed::Slow)
-            || self.waiting.iter().any(|(feed, _)| *feed == Feed::Slow);
+        let used = self
+            .handed_out
+            .values()
+            .any(|handed_out| handed_out.via == Via::SlowStart)
+            || self.waiting.iter().any(|(via, _)| *via == Via::SlowStart);
         if self.full.is_none() || used {
             return Ok(());
         }
@@ -140,96 +163,101 @@ impl SettlingConsumer {
         }
     }
 
-    /// Receives into `waiting`. Returns whether anything came; nothing comes only after a stop.
-    async fn pull(&mut self, max: usize, linger: Duration) -> Result<bool, BusError> {
+    /// Receives into `waiting`, by the full subscription if there is one. Returns whether anything came; nothing comes
+    /// only after a stop.
+    async fn receive(&mut self, max: usize, linger: Duration) -> Result<bool, BusError> {
         let room = self.source.window.saturating_sub(self.outstanding());
         if room == 0 {
+            // The window is full. `&mut self` is taken, so nobody can settle while this waits: the caller has to drop
+            // it.
             return pending().await;
         }
-        let (feed, subscription) = match (&mut self.full, &mut self.slow) {
-            (Some(full), _) => (Feed::Full, full),
-            (None, Some(slow)) => (Feed::Slow, slow),
+        let (via, subscription) = match (&mut self.full, &mut self.slow) {
+            (Some(full), _) => (Via::Full, full),
+            (None, Some(slow)) => (Via::SlowStart, slow),
             (None, None) => return Err(BusError::Closed),
         };
         let deliveries = subscription.recv(max.min(room), linger).await?;
         let came = !deliveries.is_empty();
-        self.seen_fresh |= deliveries.iter().any(|delivery| delivery.attempt <= 1);
+        self.seen_first_try |= deliveries.iter().any(|delivery| delivery.attempt <= 1);
         self.waiting
-            .extend(deliveries.into_iter().map(|delivery| (feed, delivery)));
+            .extend(deliveries.into_iter().map(|delivery| (via, delivery)));
         Ok(came)
     }
 
     fn outstanding(&self) -> usize {
-        self.held.len() + self.waiting.len()
+        self.handed_out.len() + self.waiting.len()
     }
 
-    fn sorted(&self, delivery: &Delivery) -> Sorted {
+    fn triage(&self, delivery: &Delivery) -> Triage {
         let only = delivery.message.headers.get(ONLY_GROUP);
         if only.is_some_and(|group| *group != self.source.group) {
-            return Sorted::AckUnseen;
+            return Triage::AckUnseen;
         }
         if self.dead_letters.is_some() && delivery.attempt > self.source.attempts_max {
-            return Sorted::Bury;
+            return Triage::DeadLetter;
         }
-        Sorted::HandOut
+        Triage::HandOut
     }
 
-    /// Gets the first one that waits out of the way until it is one to be handed out.
-    async fn sort(&mut self) -> Result<(), BusError> {
-        while let Some((feed, delivery)) = self.waiting.front() {
-            let feed = *feed;
-            match self.sorted(delivery) {
-                Sorted::HandOut => return Ok(()),
-                Sorted::AckUnseen => {}
-                Sorted::Bury => self.bury_first().await?,
+    /// Settles what no service is to see, until the first one that waits can be handed out.
+    async fn settle_unwanted(&mut self) -> Result<(), BusError> {
+        while let Some((via, delivery)) = self.waiting.front() {
+            let via = *via;
+            match self.triage(delivery) {
+                Triage::HandOut => return Ok(()),
+                Triage::AckUnseen => {}
+                Triage::DeadLetter => self.dead_letter_first().await?,
             }
-            self.ack_first(feed).await?;
+            self.ack_first(via).await?;
         }
         Ok(())
     }
 
     /// Writes the letter for the first one that waits. A dropped call is carried on by the next one.
-    async fn bury_first(&mut self) -> Result<(), BusError> {
-        if self.burial.is_none()
+    async fn dead_letter_first(&mut self) -> Result<(), BusError> {
+        if self.dead_letter_receipt.is_none()
             && let (Some(dead_letters), Some((_, delivery))) =
                 (&mut self.dead_letters, self.waiting.front())
         {
             let tried = delivery.attempt - 1;
             let reason = format!("given up after {tried} attempts");
             let letter = dead_letters.letter(delivery.message.clone(), &reason, tried, 0);
-            self.burial = Some(dead_letters.send(vec![letter]).await?.into_future());
+            self.dead_letter_receipt = Some(dead_letters.send(vec![letter]).await?.into_future());
         }
-        if let Some(burial) = &mut self.burial {
-            let buried = burial.await;
-            self.burial = None;
-            buried.map_err(|_| BusError::Closed)?;
+        if let Some(dead_letter_receipt) = &mut self.dead_letter_receipt {
+            let stored = dead_letter_receipt.await;
+            self.dead_letter_receipt = None;
+            stored.map_err(|_| BusError::Closed)?;
         }
         Ok(())
     }
 
-    /// Acks the first one that waits. The token is copied: a dropped call acks again, and the second is stale.
-    async fn ack_first(&mut self, feed: Feed) -> Result<(), BusError> {
+    /// Acknowledges the first one that waits. Its token is copied: if this call is dropped, the next one acknowledges
+    /// again, and the second time is stale.
+    async fn ack_first(&mut self, via: Via) -> Result<(), BusError> {
         if let Some((_, delivery)) = self.waiting.front() {
             let Token { epoch, tag } = delivery.token;
             let ack = (Token { epoch, tag }, Disposition::Ack);
-            self.dispose(feed, vec![ack]).await?;
+            self.dispose(via, vec![ack]).await?;
             self.waiting.pop_front();
         }
         Ok(())
     }
 
-    /// The next batch: fresh ones together, one that came back alone.
+    /// The next batch: deliveries at their first try together, one that came back alone.
     fn hand_out(&mut self, max: usize) -> Vec<Delivery> {
         let mut batch = Vec::new();
         while batch.len() < max
             && let Some((_, delivery)) = self.waiting.front()
-            && matches!(self.sorted(delivery), Sorted::HandOut)
+            && matches!(self.triage(delivery), Triage::HandOut)
         {
+            // It may be the one that kills consumers.
             let alone = delivery.attempt > 1;
             if alone && !batch.is_empty() {
                 break;
             }
-            batch.extend(self.lend_first());
+            batch.extend(self.hand_out_first());
             if alone {
                 break;
             }
@@ -237,17 +265,17 @@ impl SettlingConsumer {
         batch
     }
 
-    /// Renames the token of the first one that waits, and remembers what is on loan.
-    fn lend_first(&mut self) -> Option<Delivery> {
-        let (feed, delivery) = self.waiting.pop_front()?;
+    /// Hands out the first one that waits, under a token of our own, and remembers the subscription's.
+    fn hand_out_first(&mut self) -> Option<Delivery> {
+        let (via, delivery) = self.waiting.pop_front()?;
         self.next_tag += 1;
-        let held = Held {
-            feed,
+        let handed_out = HandedOut {
+            via,
             token: delivery.token,
             message: delivery.message.clone(),
             attempt: delivery.attempt,
         };
-        self.held.insert(self.next_tag, held);
+        self.handed_out.insert(self.next_tag, handed_out);
         let token = Token {
             epoch: self.epoch,
             tag: self.next_tag,
@@ -257,12 +285,12 @@ impl SettlingConsumer {
 
     async fn dispose(
         &mut self,
-        feed: Feed,
+        via: Via,
         dispositions: Vec<(Token, Disposition)>,
     ) -> Result<Settled, BusError> {
-        let subscription = match feed {
-            Feed::Slow => &mut self.slow,
-            Feed::Full => &mut self.full,
+        let subscription = match via {
+            Via::SlowStart => &mut self.slow,
+            Via::Full => &mut self.full,
         };
         match subscription {
             Some(subscription) if !dispositions.is_empty() => {
@@ -276,32 +304,43 @@ impl SettlingConsumer {
     }
 
     /// Disposes of what belongs to either subscription.
-    async fn dispose_all(&mut self, all: Vec<(Held, Disposition)>) -> Result<Settled, BusError> {
+    async fn dispose_all(
+        &mut self,
+        all: Vec<(HandedOut, Disposition)>,
+    ) -> Result<Settled, BusError> {
         let (slow, full): (Vec<_>, Vec<_>) = all
             .into_iter()
-            .partition(|(held, _)| held.feed == Feed::Slow);
+            .partition(|(handed_out, _)| handed_out.via == Via::SlowStart);
         let mut settled = Settled::default();
-        for (feed, part) in [(Feed::Slow, slow), (Feed::Full, full)] {
-            let part = part.into_iter().map(|(held, d)| (held.token, d)).collect();
-            let done = self.dispose(feed, part).await?;
+        for (via, part) in [(Via::SlowStart, slow), (Via::Full, full)] {
+            let part = part
+                .into_iter()
+                .map(|(handed_out, d)| (handed_out.token, d))
+                .collect();
+            let done = self.dispose(via, part).await?;
             settled.ok += done.ok;
             settled.stale += done.stale;
         }
         Ok(settled)
     }
 
-    /// Copies to the dead letters, waits for the receipt, acks.
-    async fn bury_held(&mut self, dead: Vec<(Held, String)>) -> Result<Settled, BusError> {
+    /// Copies to the dead letters, waits for the receipt, and only then acknowledges.
+    async fn dead_letter_handed_out(
+        &mut self,
+        dead: Vec<(HandedOut, String)>,
+    ) -> Result<Settled, BusError> {
         if dead.is_empty() {
             return Ok(Settled::default());
         }
         let dead_letters = self.dead_letters()?;
-        let letters = dead.iter().map(|(held, reason)| {
-            dead_letters.letter(held.message.clone(), reason, held.attempt, 0)
+        let letters = dead.iter().map(|(handed_out, reason)| {
+            dead_letters.letter(handed_out.message.clone(), reason, handed_out.attempt, 0)
         });
         let letters = letters.collect();
-        dead_letters.bury(letters).await?;
-        let acks = dead.into_iter().map(|(held, _)| (held, Disposition::Ack));
+        dead_letters.write(letters).await?;
+        let acks = dead
+            .into_iter()
+            .map(|(handed_out, _)| (handed_out, Disposition::Ack));
         self.dispose_all(acks.collect()).await
     }
 
@@ -319,13 +358,13 @@ impl Consumer for SettlingConsumer {
     async fn recv(&mut self, max: usize, linger: Duration) -> Result<Vec<Delivery>, BusError> {
         let max = max.max(1);
         while !self.stopped {
-            self.speed_up(max, linger).await?;
-            self.sort().await?;
+            self.leave_slow_start(max, linger).await?;
+            self.settle_unwanted().await?;
             let batch = self.hand_out(max);
             if !batch.is_empty() {
                 return Ok(batch);
             }
-            if !self.pull(max, linger).await? {
+            if !self.receive(max, linger).await? {
                 break;
             }
         }
@@ -336,33 +375,33 @@ impl Consumer for SettlingConsumer {
         let (mut dispositions, mut dead, mut stale) = (Vec::new(), Vec::new(), 0);
         for (token, verdict) in verdicts {
             let own = (token.epoch == self.epoch).then_some(token.tag);
-            let Some(held) = own.and_then(|tag| self.held.remove(&tag)) else {
+            let Some(handed_out) = own.and_then(|tag| self.handed_out.remove(&tag)) else {
                 stale += 1;
                 continue;
             };
             match verdict {
-                Verdict::Ack => dispositions.push((held, Disposition::Ack)),
-                Verdict::Retry(delay) => dispositions.push((held, Disposition::Retry(delay))),
-                Verdict::Release => dispositions.push((held, Disposition::Release)),
-                Verdict::Dead(reason) => dead.push((held, reason)),
+                Verdict::Ack => dispositions.push((handed_out, Disposition::Ack)),
+                Verdict::Retry(delay) => dispositions.push((handed_out, Disposition::Retry(delay))),
+                Verdict::Release => dispositions.push((handed_out, Disposition::Release)),
+                Verdict::Dead(reason) => dead.push((handed_out, reason)),
             }
         }
         let settled = self.dispose_all(dispositions).await?;
-        let buried = self.bury_held(dead).await?;
+        let dead_lettered = self.dead_letter_handed_out(dead).await?;
         self.close_idle_slow().await?;
         Ok(Settled {
-            ok: settled.ok + buried.ok,
-            stale: stale + settled.stale + buried.stale,
+            ok: settled.ok + dead_lettered.ok,
+            stale: stale + settled.stale + dead_lettered.stale,
         })
     }
 
-    async fn bury(&mut self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
+    async fn dead_letter(&mut self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
         let dead_letters = self.dead_letters()?;
         let letters = letters.into_iter().enumerate().map(|(part, letter)| {
             dead_letters.letter(letter.message, &letter.reason, letter.attempts, part + 1)
         });
         let letters = letters.collect();
-        dead_letters.bury(letters).await
+        dead_letters.write(letters).await
     }
 
     async fn stop(&mut self) -> Result<(), BusError> {
@@ -371,9 +410,9 @@ impl Consumer for SettlingConsumer {
             subscription.stop().await?;
         }
         let unseen = std::mem::take(&mut self.waiting);
-        for (feed, delivery) in unseen {
+        for (via, delivery) in unseen {
             let release = (delivery.token, Disposition::Release);
-            self.dispose(feed, vec![release]).await?;
+            self.dispose(via, vec![release]).await?;
         }
         Ok(())
     }

@@ -1,11 +1,10 @@
-//! Writing dead letters: what they say, and that they are confirmed.
+//! Writing dead letters: their headers, their ids, and the wait for their confirmation.
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
-
-use super::super::{BusError, Message, Publisher, Receipt, backend::Backend, topology::dead_topic};
+use super::super::{
+    BusError, Message, Publisher, Receipt, backend::Backend, ids::derived_id, topology::dead_topic,
+};
 use crate::clock::Clock;
 
 /// Why the message died.
@@ -23,7 +22,7 @@ pub const ORIGINAL_ID: &str = "residual-dead-id";
 /// The one group that a redriven message is for.
 pub const ONLY_GROUP: &str = "residual-only-group";
 
-/// Brokers bound their headers; the start of a reason tells the most.
+/// Brokers bound the size of headers, and the beginning of a reason matters most.
 const REASON_CHARS_MAX: usize = 500;
 
 /// The dead letters of one group.
@@ -46,7 +45,7 @@ impl DeadLetterWriter {
         }
     }
 
-    /// The copy that goes to the dead letters. `part` tells letters of one message apart.
+    /// The copy that goes to the dead letters. `part` makes a difference between the letters of one message.
     pub(super) fn letter(
         &self,
         message: Message,
@@ -74,7 +73,7 @@ impl DeadLetterWriter {
     }
 
     /// Publishes letters and waits until they are stored.
-    pub(super) async fn bury(&mut self, letters: Vec<Message>) -> Result<(), BusError> {
+    pub(super) async fn write(&mut self, letters: Vec<Message>) -> Result<(), BusError> {
         if letters.is_empty() {
             return Ok(());
         }
@@ -82,7 +81,7 @@ impl DeadLetterWriter {
         receipt.await.map_err(|_| BusError::Closed)
     }
 
-    /// Publishes letters; the receipt says when they are stored.
+    /// Publishes letters; the receipt resolves when they are stored.
     pub(super) async fn send(&mut self, letters: Vec<Message>) -> Result<Receipt, BusError> {
         self.publisher().await?.publish(letters).await
     }
@@ -105,18 +104,6 @@ impl DeadLetterWriter {
     }
 }
 
-/// A new id that is the same for the same message and purpose, so that a letter sent twice can be recognised.
-pub(super) fn derived_id(id: Uuid, purpose: &str, body: &[u8]) -> Uuid {
-    let mut hash = Sha256::new();
-    hash.update(id.as_bytes());
-    hash.update(purpose.as_bytes());
-    hash.update(body);
-    let digest = hash.finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
-}
-
 /// Header values hold no control characters on any broker.
 fn one_line(reason: &str) -> String {
     reason
@@ -129,15 +116,6 @@ fn one_line(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_derived_id_is_new_and_repeatable() {
-        let id = Uuid::from_u128(1);
-        let derived = derived_id(id, "dead", b"body");
-        assert_ne!(derived, id);
-        assert_eq!(derived, derived_id(id, "dead", b"body"));
-        assert_ne!(derived, derived_id(id, "redrive", b"body"));
-    }
 
     #[test]
     fn a_reason_is_one_short_line() {

@@ -11,13 +11,14 @@ use super::{
     super::{
         BusError, Delivery, Message, Publisher,
         backend::{Backend, Disposition, Subscription},
+        ids::derived_id,
         topology::{DEAD_GROUP, dead_topic},
     },
-    dead::{self, derived_id},
+    dead,
 };
 
 const BATCH: usize = 64;
-/// Letters that another redrive holds are not waited for longer than this.
+/// How long to wait for letters that another redrive may be working on.
 const IDLE: Duration = Duration::from_secs(2);
 
 /// Sends back what was dead when it began; returns how many.
@@ -57,7 +58,7 @@ async fn send_back(
     let count = batch.len() as u64;
     let (messages, acks): (Vec<_>, Vec<_>) = batch
         .into_iter()
-        .map(|d| (revived(d.message, group), (d.token, Disposition::Ack)))
+        .map(|d| (redriven(d.message, group), (d.token, Disposition::Ack)))
         .unzip();
     let receipt = publisher.publish(messages).await?;
     receipt.await.map_err(|_| BusError::Closed)?;
@@ -65,8 +66,8 @@ async fn send_back(
     Ok(count)
 }
 
-/// The letter as a message of its group. When it first died stays on it, in case it dies again.
-fn revived(letter: Message, group: &str) -> Message {
+/// The letter as a message of its group. The time of its first death stays, in case it is dead-lettered again.
+fn redriven(letter: Message, group: &str) -> Message {
     let id = derived_id(letter.id, "redrive", &letter.body);
     let mut headers = letter.headers;
     for name in [

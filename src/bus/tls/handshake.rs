@@ -5,11 +5,14 @@ use std::{error::Error as StdError, io, path::Path, sync::Arc};
 use tokio_rustls::rustls::{
     ClientConfig, Error as TlsError, RootCertStore,
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
 };
 
 use super::TlsConfig;
-use crate::bus::remote::ConnectError;
+use crate::bus::remote::{ConnectError, PermanentError, SessionError};
 
 /// Reads the files.
 ///
@@ -20,10 +23,24 @@ pub(in crate::bus) async fn client_config(
 ) -> Result<Arc<ClientConfig>, ConnectError> {
     let config = config.clone();
     let read = tokio::task::spawn_blocking(move || read(&config)).await;
-    read.unwrap_or_else(|error| Err(ConnectError::Transient(error.to_string())))
+    match read {
+        Ok(read) => read.map_err(ConnectError::from),
+        Err(error) => Err(SessionError::failed("reading the TLS files", error).into()),
+    }
 }
 
-fn read(config: &TlsConfig) -> Result<Arc<ClientConfig>, ConnectError> {
+/// Why a file of `[bus.tls]` cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum FileError {
+    #[error("it holds no certificate")]
+    Empty,
+    #[error("it is not a readable PEM file")]
+    Pem(#[source] pem::Error),
+    #[error("it holds a certificate that is not understood")]
+    Certificate(#[source] TlsError),
+}
+
+fn read(config: &TlsConfig) -> Result<Arc<ClientConfig>, PermanentError> {
     let roots = match &config.ca_file {
         Some(file) => own_authorities(file)?,
         None => system_authorities()?,
@@ -31,7 +48,11 @@ fn read(config: &TlsConfig) -> Result<Arc<ClientConfig>, ConnectError> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| {
-            ConnectError::tls(error.to_string(), "report this as a fault of residual")
+            PermanentError::tls(
+                "this build knows no version of it",
+                "report this as a fault of residual",
+            )
+            .caused_by(error)
         })?
         .with_root_certificates(roots);
     let client = match (&config.cert_file, &config.key_file) {
@@ -39,13 +60,14 @@ fn read(config: &TlsConfig) -> Result<Arc<ClientConfig>, ConnectError> {
         (Some(cert_file), Some(key_file)) => builder
             .with_client_auth_cert(certificates("cert_file", cert_file)?, key(key_file)?)
             .map_err(|error| {
-                ConnectError::tls(
-                    format!("`bus.tls.cert_file` and `bus.tls.key_file` do not fit: {error}"),
+                PermanentError::tls(
+                    "`bus.tls.cert_file` and `bus.tls.key_file` do not fit",
                     "give the key that belongs to the certificate",
                 )
+                .caused_by(error)
             })?,
         _ => {
-            return Err(ConnectError::tls(
+            return Err(PermanentError::tls(
                 "only one of `bus.tls.cert_file` and `bus.tls.key_file` is set",
                 "set both or neither; both may name the same file",
             ));
@@ -54,71 +76,81 @@ fn read(config: &TlsConfig) -> Result<Arc<ClientConfig>, ConnectError> {
     Ok(Arc::new(client))
 }
 
-fn own_authorities(file: &Path) -> Result<RootCertStore, ConnectError> {
+fn own_authorities(file: &Path) -> Result<RootCertStore, PermanentError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates("ca_file", file)? {
         roots
             .add(certificate)
-            .map_err(|error| unusable("ca_file", file, &error))?;
+            .map_err(|error| unusable("ca_file", file, FileError::Certificate(error)))?;
     }
     Ok(roots)
 }
 
-fn system_authorities() -> Result<RootCertStore, ConnectError> {
+fn system_authorities() -> Result<RootCertStore, PermanentError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     // One that is not understood verifies nothing; the others still do.
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let reason = found.errors.first().map(ToString::to_string);
-        return Err(ConnectError::tls(
-            format!(
-                "this system has no certificate authorities: {}",
-                reason.unwrap_or_else(|| "none is installed".to_owned())
-            ),
+        let error = PermanentError::tls(
+            "this system has no certificate authorities",
             "install `ca-certificates`, or set `bus.tls.ca_file`",
-        ));
+        );
+        return Err(match found.errors.into_iter().next() {
+            Some(cause) => error.caused_by(cause),
+            None => error,
+        });
     }
     Ok(roots)
 }
 
-fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
+fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, PermanentError> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
-        Ok(found) if found.is_empty() => Err(unusable(key, file, &"it holds no certificate")),
+        Ok(found) if found.is_empty() => Err(unusable(key, file, FileError::Empty)),
         Ok(found) => Ok(found),
-        Err(error) => Err(unusable(key, file, &error)),
+        Err(error) => Err(unusable(key, file, FileError::Pem(error))),
     }
 }
 
-fn key(file: &Path) -> Result<PrivateKeyDer<'static>, ConnectError> {
-    PrivateKeyDer::from_pem_file(file).map_err(|error| unusable("key_file", file, &error))
+fn key(file: &Path) -> Result<PrivateKeyDer<'static>, PermanentError> {
+    PrivateKeyDer::from_pem_file(file)
+        .map_err(|error| unusable("key_file", file, FileError::Pem(error)))
 }
 
-fn unusable(key: &str, file: &Path, reason: &dyn std::fmt::Display) -> ConnectError {
-    ConnectError::tls(
-        format!("`bus.tls.{key}` is `{}`: {reason}", file.display()),
+fn unusable(key: &str, file: &Path, error: FileError) -> PermanentError {
+    PermanentError::tls(
+        format!(
+            "`bus.tls.{key}` is `{}`, which cannot be used",
+            file.display()
+        ),
         "name a readable PEM file",
     )
+    .caused_by(error)
 }
 
-/// What the operator has to change, if the error is a handshake that no second try can save.
-pub(in crate::bus) fn refusal(error: &(dyn StdError + 'static)) -> Option<ConnectError> {
-    let reason = tls_error(error)?;
-    let mend = match reason {
-        TlsError::InvalidCertificate(_) => {
-            "set `bus.tls.ca_file` to the authority that signed the broker's certificate, and name the host as the certificate does"
-        }
-        TlsError::AlertReceived(_) => {
-            "set `bus.tls.cert_file` and `bus.tls.key_file` to a certificate that the broker accepts"
-        }
-        TlsError::InvalidMessage(_) => {
-            "name the port on which the broker speaks TLS (RabbitMQ's is 5671), or use `amqp://` or `nats://`"
-        }
-        TlsError::PeerIncompatible(_) => "let the broker speak TLS 1.2 or 1.3",
+/// What the operator has to change, if the error is a handshake that no second try can save. The caller adds the cause.
+pub(in crate::bus) fn refusal(error: &(dyn StdError + 'static)) -> Option<PermanentError> {
+    let (reason, remedy) = match tls_error(error)? {
+        TlsError::InvalidCertificate(_) => (
+            "the broker's certificate is not accepted",
+            "set `bus.tls.ca_file` to the authority that signed the broker's certificate, and name the host as the certificate does",
+        ),
+        TlsError::AlertReceived(_) => (
+            "the broker broke off the handshake",
+            "set `bus.tls.cert_file` and `bus.tls.key_file` to a certificate that the broker accepts",
+        ),
+        TlsError::InvalidMessage(_) => (
+            "the broker does not answer in TLS",
+            "name the port on which the broker speaks TLS (RabbitMQ's is 5671), or use `amqp://` or `nats://`",
+        ),
+        TlsError::PeerIncompatible(_) => (
+            "the broker offers no version of it that we speak",
+            "let the broker speak TLS 1.2 or 1.3",
+        ),
         _ => return None,
     };
-    Some(ConnectError::tls(reason.to_string(), mend))
+    Some(PermanentError::tls(reason, remedy))
 }
 
 /// The rustls error in a chain. An [`io::Error`] is not the source of what it wraps, so it is looked into.

@@ -106,7 +106,7 @@ fn configure(config: &mut Config, args: &BenchArgs, folder: &Path) -> Result<()>
 
 /// What answers behind the URL; refuses a broker that still holds rows of an earlier bench.
 async fn survey(config: &Config) -> Result<Broker> {
-    let bus = bus::connect(&config.bus, Clock::system()).await?;
+    let bus = bus::connect(&config.bus, Clock::system(), bus::random_seed()).await?;
     let topology = pipeline::topology(config);
     bus.declare(&topology).await?;
     let BrokerInfo { name, version } = bus.describe().await?;

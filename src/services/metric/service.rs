@@ -412,7 +412,7 @@ impl Service {
                 Kind::Prediction => &mut self.ports.predictions,
             };
             if !settlement.letters.is_empty() {
-                consumer.bury(settlement.letters).await?;
+                consumer.dead_letter(settlement.letters).await?;
             }
             if !settlement.verdicts.is_empty() {
                 consumer.settle(settlement.verdicts).await?;

@@ -237,7 +237,7 @@ fn take_in<B: HalfBody>(
         .into_iter()
         .map(|malformed| Bad {
             index: malformed.index as u64,
-            reason: malformed.reason,
+            reason: malformed.reason.to_string(),
             frame: malformed.frame,
         })
         .collect();

@@ -57,7 +57,9 @@ impl Witness {
         let topology = topology(config, sight);
         let stop = CancellationToken::new();
         let (bus, tasks) = runtime.block_on(async {
-            let bus = bus::connect(&config.bus, Clock::system()).await.unwrap();
+            let bus = bus::connect(&config.bus, Clock::system(), bus::random_seed())
+                .await
+                .unwrap();
             bus.declare(&topology).await.unwrap();
             let mut tasks = Vec::new();
             if sight != Sight::Blind {

@@ -11,7 +11,7 @@ use residual::{
         Bus, Config, Verdict,
         chaos::{Chaos, Faults},
         embedded::Embedded,
-        settle::{Settling, dead::ORIGINAL_ID},
+        settle::{SettlingBus, dead::ORIGINAL_ID},
         topology::{DEAD_GROUP, dead_topic},
     },
     clock::Clock,
@@ -27,8 +27,8 @@ use super::{
 const COUNT: u64 = 60;
 const FAULTS: Faults = Faults {
     duplicate: 0.1,
-    take_back: 0.15,
-    death: 0.1,
+    revoke: 0.15,
+    crash: 0.1,
     delay_max: Duration::from_secs(3),
 };
 
@@ -54,7 +54,7 @@ fn client(broker: &Embedded, seed: u64, clock: Clock) -> Arc<dyn Bus> {
         ..Config::default()
     };
     let chaos = Chaos::new(broker.client(config.clone()), FAULTS, seed);
-    Arc::new(Settling::new(chaos, &config, clock))
+    Arc::new(SettlingBus::new(chaos, &config, clock))
 }
 
 async fn produce(bus: Arc<dyn Bus>, scene: Scene) {
@@ -96,7 +96,7 @@ async fn consume(bus: Arc<dyn Bus>, scene: Scene) {
 
 async fn letters(broker: &Embedded, clock: Clock) -> BTreeMap<String, u32> {
     let config = Config::default();
-    let bus = Settling::new(broker.client(config.clone()), &config, clock);
+    let bus = SettlingBus::new(broker.client(config.clone()), &config, clock);
     bus.declare(&topology()).await.unwrap();
     let dead = dead_topic(SOLO, G);
     let mut consumer = bus.consumer(&dead, DEAD_GROUP, 1_000).await.unwrap();

@@ -108,7 +108,12 @@ async fn a_second_process_is_refused_and_told_what_to_do() {
 }
 
 async fn refused(url: &str) -> BusError {
-    let opened = residual::bus::connect(&hurried(url), residual::clock::Clock::system()).await;
+    let opened = residual::bus::connect(
+        &hurried(url),
+        residual::clock::Clock::system(),
+        residual::bus::random_seed(),
+    )
+    .await;
     opened.expect_err("it cannot be opened")
 }
 

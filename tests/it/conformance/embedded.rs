@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use residual::{
-    bus::{Bus, BusError, Config, embedded::Embedded, settle::Settling},
+    bus::{Bus, BusError, Config, embedded::Embedded, settle::SettlingBus},
     clock::Clock,
 };
 use tempfile::TempDir;
@@ -64,7 +64,7 @@ impl Fixture for EmbeddedFixture {
             None => self.open(config.clone()).await?,
         };
         let client = root.insert(broker).client(config.clone());
-        let bus: Arc<dyn Bus> = Arc::new(Settling::new(client, &config, Clock::system()));
+        let bus: Arc<dyn Bus> = Arc::new(SettlingBus::new(client, &config, Clock::system()));
         self.clients.lock().unwrap().push(Arc::clone(&bus));
         Ok(bus)
     }

@@ -3,8 +3,9 @@
 use std::{path::Path, sync::Arc};
 
 use residual::{
-    bus::{Bus, BusError, Config, Link, TlsConfig, Topic, Topology, connect},
+    bus::{Bus, BusError, Config, Link, TlsConfig, Topic, Topology, connect, random_seed},
     clock::Clock,
+    telemetry::with_causes,
 };
 
 use super::{
@@ -28,7 +29,7 @@ fn config(url: &str, ca_file: &Path, client: Option<&Identity>) -> Config {
 }
 
 async fn open(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
-    let bus = connect(config, Clock::system()).await?;
+    let bus = connect(config, Clock::system(), random_seed()).await?;
     bus.declare(&Topology::with_dead_letters(vec![Topic::new(SOLO, &[G])]))
         .await?;
     Ok(bus)
@@ -47,7 +48,8 @@ async fn assert_refused(config: &Config, words: &[&str]) {
     let error = within(SOON, open(config)).await.expect_err("refused");
     assert!(error.is_configuration(), "{error}");
     for word in words {
-        assert!(error.to_string().contains(word), "`{word}`: {error}");
+        let printed = with_causes(&error);
+        assert!(printed.contains(word), "`{word}`: {printed}");
     }
 }
 

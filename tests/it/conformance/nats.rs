@@ -6,7 +6,7 @@ use async_nats::jetstream;
 use async_trait::async_trait;
 use bytes::Bytes;
 use residual::{
-    bus::{Bus, BusError, Config, connect},
+    bus::{Bus, BusError, Config, connect, random_seed},
     clock::Clock,
 };
 use tokio::task::block_in_place;
@@ -57,7 +57,7 @@ impl Fixture for NatsFixture {
     }
 
     async fn connect(&self, config: Config) -> Result<Arc<dyn Bus>, BusError> {
-        connect(&config, Clock::system()).await
+        connect(&config, Clock::system(), random_seed()).await
     }
 
     async fn release(&self) {}

@@ -351,7 +351,12 @@ pub(super) async fn an_absent_broker_is_waited_for(ctx: &Ctx) {
     };
     let (config, absent) = server.absent().await;
     let starting = tokio::spawn(async move {
-        let bus = residual::bus::connect(&config, residual::clock::Clock::system()).await;
+        let bus = residual::bus::connect(
+            &config,
+            residual::clock::Clock::system(),
+            residual::bus::random_seed(),
+        )
+        .await;
         let bus = bus.expect("connected");
         bus.declare(&topology()).await.expect("declared");
         publish(&bus, SOLO, 0..3).await;
@@ -631,7 +636,7 @@ pub(super) async fn a_letter_written_twice_is_recognisable(ctx: &Ctx) {
             reason: "bad".to_owned(),
             attempts: 1,
         };
-        worker.bury(vec![letter]).await.expect("buried");
+        worker.dead_letter(vec![letter]).await.expect("buried");
         drop(worker);
     }
     let mut graves = consumer(&bus, &dead_topic(SOLO, G), DEAD_GROUP, 8).await;

@@ -10,7 +10,7 @@ use async_nats::jetstream::{self, consumer, stream};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use nkeys::KeyPair;
 use residual::{
-    bus::{Bus, BusError, Config, Topic, Topology, connect},
+    bus::{Bus, BusError, Config, Topic, Topology, connect, random_seed},
     clock::Clock,
 };
 use serde_json::json;
@@ -34,7 +34,7 @@ pub(super) fn config(server: &NatsServer, login: &str) -> Config {
 }
 
 pub(super) async fn open(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
-    let bus = connect(config, Clock::system()).await?;
+    let bus = connect(config, Clock::system(), random_seed()).await?;
     bus.declare(&topology()).await?;
     Ok(bus)
 }

@@ -8,7 +8,7 @@ use lapin::{
     types::FieldTable,
 };
 use residual::{
-    bus::{Bus, BusError, Config, Link, Topic, Topology, connect},
+    bus::{Bus, BusError, Config, Link, Topic, Topology, connect, random_seed},
     clock::Clock,
 };
 
@@ -30,7 +30,7 @@ fn config(port: u16, login: &str, vhost: &str) -> Config {
 }
 
 async fn open(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
-    let bus = connect(config, Clock::system()).await?;
+    let bus = connect(config, Clock::system(), random_seed()).await?;
     bus.declare(&topology()).await?;
     Ok(bus)
 }
@@ -126,7 +126,9 @@ async fn a_message_of_somebody_else_is_taken_as_it_is() {
 async fn a_declaration_that_is_not_answered_is_made_again() {
     let server = RabbitServer::started();
     let config = config(server.port, "", "");
-    let bus = connect(&config, Clock::system()).await.expect("connected");
+    let bus = connect(&config, Clock::system(), random_seed())
+        .await
+        .expect("connected");
     server.control(&["eval", "sys:suspend(ra_server_sup_sup)."]);
     let mut link = bus.link();
     let declaring = tokio::spawn(async move { bus.declare(&topology()).await });

@@ -74,7 +74,7 @@ pub(super) async fn a_bad_record_dies_alone(ctx: &Ctx) {
             attempts: 1,
         });
     }
-    consumer.bury(parts).await.expect("buried");
+    consumer.dead_letter(parts).await.expect("buried");
     let verdict = |delivery: &Delivery| match number(delivery) {
         4 => Verdict::Dead("bad".to_owned()),
         _ => Verdict::Ack,

@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use lapin::{Connection, ConnectionProperties, options::QueueDeleteOptions};
 use residual::{
-    bus::{Bus, BusError, Config, connect},
+    bus::{Bus, BusError, Config, connect, random_seed},
     clock::Clock,
 };
 use tokio::task::block_in_place;
@@ -46,7 +46,7 @@ impl Fixture for SharedFixture {
     }
 
     async fn connect(&self, config: Config) -> Result<Arc<dyn Bus>, BusError> {
-        connect(&config, Clock::system()).await
+        connect(&config, Clock::system(), random_seed()).await
     }
 
     async fn release(&self) {}
@@ -85,7 +85,7 @@ impl Fixture for PrivateFixture {
     }
 
     async fn connect(&self, config: Config) -> Result<Arc<dyn Bus>, BusError> {
-        connect(&config, Clock::system()).await
+        connect(&config, Clock::system(), random_seed()).await
     }
 
     async fn release(&self) {}

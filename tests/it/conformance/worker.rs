@@ -14,7 +14,7 @@ use std::{
 };
 
 use residual::{
-    bus::{Bus, Config, Consumer, Link, Message, Verdict, connect},
+    bus::{Bus, Config, Consumer, Link, Message, Verdict, connect, random_seed},
     clock::Clock,
 };
 use serde::{Deserialize, Serialize};
@@ -358,7 +358,7 @@ fn say(event: std::fmt::Arguments<'_>) {
 
 /// The worker's own side.
 async fn work(spec: Spec) {
-    let bus = connect(&spec.config, Clock::system())
+    let bus = connect(&spec.config, Clock::system(), random_seed())
         .await
         .expect("connected");
     bus.declare(&topology()).await.expect("declared");

@@ -177,7 +177,9 @@ impl TestServer {
     /// All services of a real pipeline but the source: records come over HTTP.
     pub(super) async fn whole() -> Self {
         let clock = Clock::system();
-        let bus = bus::connect(&bus::Config::default(), clock).await.unwrap();
+        let bus = bus::connect(&bus::Config::default(), clock, 0)
+            .await
+            .unwrap();
         bus.declare(&topology()).await.unwrap();
         let stop = CancellationToken::new();
         let (model_sender, model) = watch::channel(Arc::new(residual::bundled::model().unwrap()));

@@ -31,7 +31,7 @@ async fn open_bus(folder: &Path) -> std::sync::Arc<dyn Bus> {
         attempts_max: 10_000,
         ..bus::Config::default()
     };
-    let bus = bus::connect(&config, Clock::system()).await.unwrap();
+    let bus = bus::connect(&config, Clock::system(), 0).await.unwrap();
     let topics = ["y_true", "y_pred"].map(|name| Topic::new(name, &["metric"]));
     let topology = Topology::with_dead_letters(topics.into());
     bus.declare(&topology).await.unwrap();

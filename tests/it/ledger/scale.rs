@@ -168,7 +168,9 @@ async fn measure_service() {
     const RECORDS: u64 = 500;
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::anchored(START_MS);
-    let bus = bus::connect(&bus::Config::default(), clock).await.unwrap();
+    let bus = bus::connect(&bus::Config::default(), clock, 0)
+        .await
+        .unwrap();
     let topics = ["y_true", "y_pred"].map(|name| Topic::new(name, &["metric"]));
     bus.declare(&Topology::with_dead_letters(topics.into()))
         .await

@@ -35,7 +35,7 @@ impl Bench {
     async fn new(place: Place) -> Self {
         let clock = Clock::anchored(START_MS);
         let config = bus::Config::default();
-        let bus = bus::connect(&config, clock).await.unwrap();
+        let bus = bus::connect(&config, clock, 0).await.unwrap();
         let groups = [metric::groups(1), metric::groups(2)].concat();
         let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
         let topics = ["y_true", "y_pred"].map(|name| Topic::new(name, &groups));

@@ -1,4 +1,5 @@
-//! Who the broker is: AMQP says so in its first frame, which lapin keeps to itself.
+//! Name and version of the broker. AMQP has them among the `server-properties` of its first frame, `connection.start`,
+//! which lapin does not hand out; so this reads that frame on a connection of its own.
 
 use std::time::Duration;
 
@@ -14,15 +15,16 @@ const HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 const FRAME_HEADER: usize = 7;
 const CLASS_METHOD_VERSION: usize = 6;
 const FRAME_MAX: usize = 64 << 10;
-const GREETING_MAX: Duration = Duration::from_secs(3);
+const ANSWER_MAX: Duration = Duration::from_secs(3);
 
-/// Asks on a new connection. If anything goes wrong the version stays unknown: it is for the eye.
+/// Asks on a new connection. If anything goes wrong the version stays unknown; apart from what a release counts for,
+/// it is only displayed.
 pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     connecting: impl Future<Output = Option<S>>,
 ) -> BrokerInfo {
     let asked = async { read(connecting.await?).await };
-    let properties = timeout(GREETING_MAX, asked).await.ok().flatten();
-    let text = |key: &str| properties.as_ref().and_then(|table| word(table, key));
+    let properties = timeout(ANSWER_MAX, asked).await.ok().flatten();
+    let text = |key: &str| properties.as_ref().and_then(|table| text_of(table, key));
     BrokerInfo {
         name: text("product").unwrap_or_else(|| "RabbitMQ".to_owned()),
         version: text("version").unwrap_or_else(|| "unknown".to_owned()),
@@ -43,7 +45,7 @@ async fn read<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> Option<FieldT
     Some(table)
 }
 
-fn word(table: &FieldTable, key: &str) -> Option<String> {
+fn text_of(table: &FieldTable, key: &str) -> Option<String> {
     match table.inner().get(key)? {
         AMQPValue::LongString(text) => Some(text.to_string()),
         _ => None,
