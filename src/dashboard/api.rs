@@ -10,7 +10,12 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{LinkState, answer::Refusal, gauges, serve::AppState, snapshot::StatusSnapshot};
+use super::{
+    answer::Refusal,
+    gauges,
+    snapshot::{LinkState, StatusSnapshot},
+    state::AppState,
+};
 use crate::chart::{self, Format};
 
 pub(super) async fn summary(State(state): State<Arc<AppState>>) -> Json<StatusSnapshot> {

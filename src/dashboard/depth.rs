@@ -8,7 +8,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{BusPort, BusState, LinkState, Queue};
+use super::{
+    ports::BusPort,
+    snapshot::{BusState, LinkState, Queue},
+};
 use crate::bus::Link;
 
 /// How often depths are asked for.

@@ -18,7 +18,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{answer::Refusal, page, serve::AppState};
+use super::{answer::Refusal, page, state::AppState};
 
 /// How soon a browser tries again after it lost the stream.
 const RETRY: Duration = Duration::from_secs(1);

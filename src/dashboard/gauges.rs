@@ -2,7 +2,7 @@
 
 use metrics::gauge;
 
-use super::{BusState, Ledger, LinkState, snapshot::StatusSnapshot};
+use super::snapshot::{BusState, Ledger, LinkState, StatusSnapshot};
 use crate::stats::{Average, Report, Score};
 
 /// Sets every gauge to this moment.
@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        dashboard::{LogLoss, Queue, snapshot::Alert},
+        dashboard::snapshot::{Alert, LogLoss, Queue},
         stats::live::{Judged, Limits, Live},
         task::TaskSpec,
     };

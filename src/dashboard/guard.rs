@@ -15,7 +15,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{Token, answer::Refusal, ingest::BODY_PATIENCE};
+use super::{answer::Refusal, body::BODY_PATIENCE, token::Token};
 
 const COOKIE: &str = "residual_page";
 

@@ -28,7 +28,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Config;
+use super::config::Config;
 
 /// How long clients may take to hang up at the stop.
 const GOODBYE: Duration = Duration::from_secs(3);

@@ -13,9 +13,9 @@ use axum::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    format::{escape, percent, short},
-    serve::AppState,
+    format::{percent, short},
     snapshot::{Level, StatusSnapshot},
+    state::AppState,
     svg,
 };
 use crate::{
@@ -25,8 +25,11 @@ use crate::{
 
 mod classes;
 mod figures;
+mod html;
 mod status;
 mod tables;
+
+use html::empty;
 
 const DOCUMENT: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
@@ -183,27 +186,6 @@ fn scatter(snapshot: &StatusSnapshot) -> String {
         return classes::confusion(&labels.confusion);
     }
     svg::scatter(&view.sample, &view.latest)
-}
-
-/// In the place of something that is not there yet.
-fn empty(why: &str) -> String {
-    format!(r#"<p class="empty">{}</p>"#, escape(why))
-}
-
-/// A number under its name in `/api/summary`; a dash where it is unknown.
-fn data(id: &str, value: Option<f64>, text: fn(f64) -> String) -> String {
-    match value {
-        Some(value) => format!(r#"<data id="{id}" value="{value}">{}</data>"#, text(value)),
-        None => format!(r#"<data id="{id}" value="">–</data>"#),
-    }
-}
-
-/// The same for counts.
-fn count(id: &str, value: u64) -> String {
-    format!(
-        r#"<data id="{id}" value="{value}">{}</data>"#,
-        super::format::count(value)
-    )
 }
 
 /// Standard base64 with padding.

@@ -11,8 +11,8 @@ use axum::{
 
 use super::{
     answer::{BadRecord, Refusal},
-    ingest::{check_widths, decode, read},
-    serve::AppState,
+    body::{check_widths, decode, read},
+    state::AppState,
 };
 use crate::message::{self, Body as _, Encoding, Features, Prediction, Probabilities, Record};
 use residual_model::{Model, Rows};

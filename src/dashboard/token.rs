@@ -5,8 +5,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Config, DashboardError};
-
 /// A secret; it is never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -17,6 +15,10 @@ impl Token {
     #[must_use]
     pub fn is(&self, shown: &str) -> bool {
         same(&self.0, shown)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// What a browser keeps instead of the token.
@@ -52,32 +54,6 @@ impl fmt::Debug for Token {
     }
 }
 
-impl Config {
-    /// The token, from the settings or the file that they name.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or the token is empty.
-    pub fn bearer(&self) -> Result<Option<Token>, DashboardError> {
-        let token = match (&self.token, &self.token_file) {
-            (Some(token), _) => token.clone(),
-            (None, None) => return Ok(None),
-            (None, Some(path)) => {
-                let text =
-                    std::fs::read_to_string(path).map_err(|source| DashboardError::TokenFile {
-                        path: path.clone(),
-                        source,
-                    })?;
-                Token(text.trim().to_owned())
-            }
-        };
-        if token.0.is_empty() {
-            Err(DashboardError::EmptyToken)
-        } else {
-            Ok(Some(token))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,26 +67,5 @@ mod tests {
         }
         assert!(token.is_cookie(&token.cookie()) && !token.is(&token.cookie()));
         assert!(!format!("{token:?}").contains("s3cret"));
-    }
-
-    #[test]
-    fn a_token_file_is_read_without_its_line_feed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("token");
-        let config = Config {
-            token_file: Some(path.clone()),
-            ..Config::default()
-        };
-        assert!(
-            config
-                .bearer()
-                .unwrap_err()
-                .to_string()
-                .contains("token_file")
-        );
-        std::fs::write(&path, "\n").unwrap();
-        assert!(matches!(config.bearer(), Err(DashboardError::EmptyToken)));
-        std::fs::write(&path, "s3cret\n").unwrap();
-        assert!(config.bearer().unwrap().unwrap().is("s3cret"));
     }
 }

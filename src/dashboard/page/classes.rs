@@ -1,14 +1,13 @@
 //! How right labels are: what the page shows instead of distances when the model is a classifier.
 
 use super::{
-    count, data,
-    figures::{cell, columns_of, heading, row, stream_tile, text, tile},
+    figures::{columns_of, stream_tile},
+    html::{cell, count, data, heading, row, text, tile},
 };
 use crate::{
     dashboard::{
-        Ledger,
         format::{self, escape, percent, short},
-        snapshot::LossFigure,
+        snapshot::{Ledger, LossFigure},
     },
     stats::{
         Average, Matrix, Score,

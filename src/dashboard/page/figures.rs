@@ -1,8 +1,8 @@
 //! How wrong the model is, large and in a table.
 
-use super::{count, data};
+use super::html::{cell, count, data, heading, row, text, tile};
 use crate::{
-    dashboard::format::{duration, percent, rate, short},
+    dashboard::format::{self, duration, percent, rate, short},
     stats::{Report, live::View},
 };
 
@@ -41,22 +41,12 @@ pub(super) fn tiles(view: &View) -> String {
         + &stream_tile(view)
 }
 
-pub(super) fn tile(name: &str, value: &str, note: &str, all_time: &str) -> String {
-    format!(
-        r#"<div class="tile"><h3>{name}</h3><p class="big">{value}</p><p class="note">{note}</p><p class="all">all time {all_time}</p></div>"#
-    )
-}
-
 pub(super) fn stream_tile(view: &View) -> String {
     format!(
         r#"<div class="tile"><h3>Rows a second</h3><p class="big">{}</p><p class="note">over the last 10 s</p><p class="all">{} rows in all</p></div>"#,
         data("rows_per_second", Some(view.rows_per_second), rate),
         count("rows", view.rows),
     )
-}
-
-pub(super) fn text(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), short)
 }
 
 /// How much smaller the error is than the baseline's.
@@ -108,11 +98,11 @@ pub(super) fn last_change(view: &View) -> String {
     };
     let times = match view.changes_seen {
         1 => String::new(),
-        seen => format!(" ({} changes in all)", super::super::format::count(seen)),
+        seen => format!(" ({} changes in all)", format::count(seen)),
     };
     format!(
         r#"<p class="changed">The error {word} around row {}, from {} to {}{times}.</p>"#,
-        super::super::format::count(change.row),
+        format::count(change.row),
         short(change.mae_before),
         short(change.mae_after),
     )
@@ -210,22 +200,10 @@ pub(super) fn table(view: &View) -> String {
 
 /// What the three columns are of.
 pub(super) fn columns_of(view: &View) -> [String; 3] {
-    let rows = super::super::format::count(view.last_rows.rows as u64);
+    let rows = format::count(view.last_rows.rows as u64);
     [
         "all time".to_owned(),
         format!("last {rows} rows"),
         format!("last {}", duration(view.recent.window_ms)),
     ]
-}
-
-pub(super) fn heading(name: &str) -> String {
-    format!(r#"<th scope="col">{name}</th>"#)
-}
-
-pub(super) fn row(class: &str, heading: &str, meaning: &str, cells: &str) -> String {
-    format!(r#"<tr{class}><th scope="row" title="{meaning}">{heading}</th>{cells}</tr>"#)
-}
-
-pub(super) fn cell(content: &str) -> String {
-    format!("<td>{content}</td>")
 }

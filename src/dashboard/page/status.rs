@@ -1,10 +1,9 @@
 //! The state of the house: stream, broker, services, time.
 
-use super::empty;
+use super::html::empty;
 use crate::dashboard::{
-    BusState, LinkState, Queue, Service,
     format::{count, duration, escape, short},
-    snapshot::{Alert, Level, StatusSnapshot},
+    snapshot::{Alert, BusState, Level, LinkState, Queue, Service, StatusSnapshot},
 };
 
 /// The light at the top, and a loud word when something is wrong.

@@ -1,10 +1,10 @@
 //! Rows to look at, and what became of the labels.
 
-use super::{count, data, empty};
+use super::html::{cell, count, data, empty, row};
 use crate::{
     dashboard::{
-        Ledger,
-        format::{duration, escape, percent, short},
+        format::{self, duration, escape, percent, short},
+        snapshot::Ledger,
     },
     stats::live::{Classification, View, WorstRow},
 };
@@ -19,7 +19,7 @@ pub(super) fn worst(view: &View) -> String {
     }
     let last = format!(
         "Of the last {} rows",
-        super::super::format::count(view.last_rows.rows as u64)
+        format::count(view.last_rows.rows as u64)
     );
     worst_table(&last, &view.worst_of_last_rows) + &worst_table("Of all time", &view.worst)
 }
@@ -122,7 +122,7 @@ pub(super) fn labels(ledger: Option<&Ledger>) -> String {
     ];
     let mut body: String = facts
         .into_iter()
-        .map(|(name, meaning, value)| row("", name, meaning, &value))
+        .map(|(name, meaning, value)| row("", name, meaning, &cell(&value)))
         .collect();
     for ((state, halves), (name, meaning)) in ledger.states().into_iter().zip(STATES) {
         let class = if halves == 0 || state == "matched" {
@@ -134,12 +134,8 @@ pub(super) fn labels(ledger: Option<&Ledger>) -> String {
             class,
             name,
             meaning,
-            &count(&format!("ledger.{state}"), halves),
+            &cell(&count(&format!("ledger.{state}"), halves)),
         );
     }
     format!("<table><tbody>{body}</tbody></table>")
-}
-
-fn row(class: &str, name: &str, meaning: &str, value: &str) -> String {
-    format!(r#"<tr{class}><th scope="row" title="{meaning}">{name}</th><td>{value}</td></tr>"#)
 }

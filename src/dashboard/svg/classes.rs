@@ -1,6 +1,6 @@
 //! How often each class was recognised.
 
-use super::{Chart, Scale};
+use super::{chart::Chart, scale::Scale};
 use crate::{
     dashboard::format::{count, escape},
     stats::Matrix,

@@ -1,6 +1,9 @@
 //! How often which error came.
 
-use super::{Chart, Scale, line};
+use super::{
+    chart::{BOTTOM, Chart, TOP, line},
+    scale::Scale,
+};
 use crate::{
     dashboard::format::{count, short},
     stats::Shape,
@@ -58,11 +61,11 @@ pub(in crate::dashboard) fn histogram(shape: &Shape) -> String {
         let x = chart.at_x(value);
         chart.push(format_args!(
             r#"<path class="mark" d="M{x:.1} {:.1}V{:.1}"><title>{name} {}</title></path>"#,
-            super::TOP,
-            HEIGHT - super::BOTTOM,
+            TOP,
+            HEIGHT - BOTTOM,
             short(value),
         ));
-        chart.note(x, super::TOP + 8.0, name);
+        chart.note(x, TOP + 8.0, name);
     }
     chart.finish()
 }

@@ -1,6 +1,6 @@
 //! A range of values on one axis.
 
-use super::super::format::{count, short};
+use crate::dashboard::format::{count, short, with_minus};
 
 /// From `low` to `high`; never empty, always finite.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +136,7 @@ fn plain(value: f64, step: f64) -> String {
         reason = "between 0 and 9 by the clamp"
     )]
     let decimals = digits.clamp(0.0, 9.0) as usize;
-    super::super::format::with_minus(format!("{value:.decimals$}"))
+    with_minus(format!("{value:.decimals$}"))
 }
 
 fn short_exponent(value: f64) -> String {
@@ -145,7 +145,7 @@ fn short_exponent(value: f64) -> String {
     }
     let text = format!("{value:e}");
     if text.len() <= 7 {
-        super::super::format::with_minus(text)
+        with_minus(text)
     } else {
         short(value)
     }

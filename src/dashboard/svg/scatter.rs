@@ -1,6 +1,9 @@
 //! What the model said against what was true.
 
-use super::{Chart, Scale, push};
+use super::{
+    chart::{Chart, line, push},
+    scale::Scale,
+};
 
 const HEIGHT: f64 = 300.0;
 
@@ -15,7 +18,7 @@ pub(in crate::dashboard) fn scatter(sample: &[[f64; 2]], latest: &[[f64; 2]]) ->
     let ticks = scale.ticks(6);
     chart.axes("y_true", "y_pred", &ticks);
     let ends = [scale.low(), scale.high()].map(|end| (chart.at_x(end), chart.at_y(end)));
-    let diagonal = super::line(ends);
+    let diagonal = line(ends);
     chart.push(format_args!(
         r#"<path class="diagonal" d="{diagonal}"><title>perfect predictions</title></path>"#
     ));

@@ -1,6 +1,9 @@
 //! How the error goes, with the band within which its mean lies.
 
-use super::{Chart, Scale, line};
+use super::{
+    chart::{BOTTOM, Chart, LEFT, RIGHT, TOP, WIDTH, line},
+    scale::Scale,
+};
 use crate::{
     dashboard::format::{count, duration, short},
     stats::{
@@ -71,12 +74,12 @@ pub(in crate::dashboard) fn timeline(
         let y = chart.at_y(value);
         chart.push(format_args!(
             r#"<path class="level" d="M{} {y:.1}H{}"><title>{name} {}</title></path>"#,
-            super::LEFT,
-            super::WIDTH - super::RIGHT,
+            LEFT,
+            WIDTH - RIGHT,
             short(value),
         ));
         // In the middle: the newest stands on the right, and the axis is named on the left.
-        chart.note(super::WIDTH / 2.0, y - 3.5, name);
+        chart.note(WIDTH / 2.0, y - 3.5, name);
     }
     chart.finish()
 }
@@ -127,10 +130,10 @@ fn draw_change(chart: &mut Chart, timeline: &Timeline, axis: Axis, change: &Chan
     let Some(place) = place.filter(|place| (timeline.from..=timeline.to).contains(place)) else {
         return;
     };
-    let (x, floor) = (chart.at_x(as_f64(place)), chart.height - super::BOTTOM);
+    let (x, floor) = (chart.at_x(as_f64(place)), chart.height - BOTTOM);
     chart.push(format_args!(
         r#"<path class="change" d="M{x:.1} {}V{floor}"><title>changed at row {}: {} → {}</title></path>"#,
-        super::TOP,
+        TOP,
         count(change.row),
         short(change.mae_before),
         short(change.mae_after),
@@ -227,10 +230,7 @@ mod tests {
         let by_rows = timeline(&whole, Axis::Rows, &[], "mean absolute error", &changes);
         let by_time = timeline(&whole, Axis::Time, &[], "mean absolute error", &changes);
         // Half of the way between the left and the right end of the axis.
-        let middle = f64::midpoint(
-            crate::dashboard::svg::LEFT,
-            crate::dashboard::svg::WIDTH - crate::dashboard::svg::RIGHT,
-        );
+        let middle = f64::midpoint(LEFT, WIDTH - RIGHT);
         for (drawn, marks, row) in [(by_rows, 1, "51"), (by_time, 2, "900")] {
             assert_eq!(drawn.matches(r#"class="change""#).count(), marks);
             assert!(

@@ -1,0 +1,109 @@
+//! The body of a request: read within bounds, decoded whole or not at all.
+
+use std::time::Duration;
+
+use axum::{
+    body::Bytes,
+    extract::Request,
+    http::{HeaderMap, StatusCode, header},
+};
+use tokio::time::timeout;
+
+use super::answer::{BadRecord, Refusal};
+use crate::{
+    clock::saturating_ms,
+    message::{self, Body, Decoded, Encoding, JSON, POSTCARD, Record},
+};
+
+/// How long a client may take to send its body.
+pub(super) const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The whole body, if its kind, its size and its pace are right.
+pub(super) async fn read(request: Request, bytes_max: usize) -> Result<(Encoding, Bytes), Refusal> {
+    let encoding = encoding_of(request.headers())?;
+    let body = timeout(
+        BODY_PATIENCE,
+        axum::body::to_bytes(request.into_body(), bytes_max),
+    )
+    .await;
+    match body {
+        Ok(Ok(body)) => Ok((encoding, body)),
+        Ok(Err(_)) => Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!(
+                "the body is larger than {bytes_max} bytes or broke off; send fewer records at a time"
+            ),
+        )),
+        Err(_) => Err(Refusal::new(
+            StatusCode::REQUEST_TIMEOUT,
+            format!(
+                "the body took longer than {} ms",
+                saturating_ms(BODY_PATIENCE)
+            ),
+        )),
+    }
+}
+
+/// A content type must be told: that keeps foreign pages in a local browser from posting.
+fn encoding_of(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+    let told = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|told| told.to_str().ok())
+        .unwrap_or_default();
+    let essence = told.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(JSON) {
+        return Ok(Encoding::Json);
+    }
+    if told == POSTCARD {
+        return Ok(Encoding::Postcard);
+    }
+    let error = format!("send records with `Content-Type: {JSON}` (or `{POSTCARD}`)");
+    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error))
+}
+
+/// Every record or none.
+pub(super) fn decode<B: Body>(encoding: Encoding, body: &[u8]) -> Result<Vec<Record<B>>, Refusal> {
+    let content_type = match encoding {
+        Encoding::Json => JSON,
+        Encoding::Postcard => POSTCARD,
+    };
+    let Decoded { records, malformed } =
+        message::decode::<B>(content_type, body).map_err(|error| {
+            Refusal::new(
+                StatusCode::BAD_REQUEST,
+                crate::telemetry::with_causes(&error),
+            )
+        })?;
+    if malformed.is_empty() {
+        return Ok(records);
+    }
+    let of = records.len() + malformed.len();
+    let bad = malformed.into_iter().map(|bad| BadRecord {
+        index: bad.index,
+        id: bad.id.map(|id| id.to_string()),
+        reason: bad.reason,
+    });
+    Err(Refusal::records(bad.collect(), of))
+}
+
+/// The predictor would bury them; here the sender is still there to be told.
+pub(super) fn check_widths<B: Body>(records: &[Record<B>], expected: usize) -> Result<(), Refusal> {
+    let bad: Vec<_> = records
+        .iter()
+        .enumerate()
+        .filter(|(_, record)| record.body.values().len() != expected)
+        .map(|(index, record)| BadRecord {
+            index,
+            id: Some(record.id.to_string()),
+            reason: format!(
+                "record has {} features, the model takes {expected}",
+                record.body.values().len()
+            ),
+        })
+        .collect();
+    if bad.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::records(bad, records.len()))
+    }
+}

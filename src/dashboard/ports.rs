@@ -1,0 +1,73 @@
+//! What the dashboard is given by whoever starts it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    config::Config,
+    snapshot::{Ledger, Service},
+};
+use crate::{
+    bus::{Bus, Link, Publisher, Topology},
+    chart,
+    clock::Clock,
+    stats::live::View,
+};
+use residual_model::Model;
+
+/// Tells how something is right now; it must return at once.
+pub type Provider<T> = Arc<dyn Fn() -> T + Send + Sync>;
+
+/// Where the dashboard gets what it shows, and where it sends what it is given.
+pub struct State {
+    /// Settings.
+    pub config: Config,
+    /// Tells the time.
+    pub clock: Clock,
+    /// What the plot service sees.
+    pub view: watch::Receiver<Arc<View>>,
+    /// The file of the picture.
+    pub picture: PathBuf,
+    /// How the picture looks when it is drawn as SVG.
+    pub style: chart::Config,
+    /// All metrics of the process in Prometheus' text format.
+    pub metrics: Provider<String>,
+    /// The join ledger, where the metric service runs here.
+    pub ledger: Option<Provider<Ledger>>,
+    /// The services of this process.
+    pub services: Provider<Vec<Service>>,
+    /// The bus, for its link and its depths.
+    pub bus: Option<BusPort>,
+    /// Where posted records go; `None` refuses them.
+    pub ingest: Option<Ingest>,
+    /// What `/predict` answers with; `None` refuses it.
+    pub model: Option<watch::Receiver<Arc<Model>>>,
+    /// Once cancelled, no records are taken any more, while the page goes on.
+    pub draining: CancellationToken,
+    /// Cancelled by [`serve`] once all that was taken is on the bus, after `draining`.
+    pub taken: CancellationToken,
+}
+
+/// The bus as the page watches it.
+pub struct BusPort {
+    /// The bus.
+    pub bus: Arc<dyn Bus>,
+    /// The groups to watch.
+    pub topology: Topology,
+    /// Where it is, without its password.
+    pub url: String,
+}
+
+/// Publishers for posted records.
+pub struct Ingest {
+    /// To `features`.
+    pub features: Box<dyn Publisher>,
+    /// To `y_true`.
+    pub truths: Box<dyn Publisher>,
+    /// To `y_pred`.
+    pub predictions: Box<dyn Publisher>,
+    /// Posts are refused at once while the broker is away.
+    pub link: watch::Receiver<Link>,
+}
