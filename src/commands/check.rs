@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::files::print;
+use super::output::print;
 use crate::{
     bus::{self, Depth},
     clock::Clock,
     config::Config,
-    pipeline::{self, inputs},
+    pipeline,
 };
 
 /// How long a broker may take to answer; a healthy one needs milliseconds.
@@ -37,9 +37,9 @@ fn report(what: &str, outcome: Result<String>) -> Result<u32> {
 
 fn model(config: &Config) -> Result<String> {
     let path = &config.predictor.model;
-    let model = inputs::open_model(path)?;
+    let model = pipeline::open_model(path)?;
     let info = model.info();
-    let spec = pipeline::with_task(config, &model)?;
+    let spec = pipeline::of_model(config, &model)?;
     Ok(format!(
         "{path} is a {} of {} features, a {spec}",
         info.class, info.n_features
@@ -47,7 +47,7 @@ fn model(config: &Config) -> Result<String> {
 }
 
 fn log(config: &Config) -> Result<String> {
-    inputs::prepare_folder(&config.logs)?;
+    pipeline::prepare_folder(&config.logs)?;
     Ok(format!("{} can be written", config.logs.display()))
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    fmt::Display,
     fs::File,
     io::{self, BufWriter, Read, Write},
     path::{Path, PathBuf},
@@ -10,32 +9,18 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use super::output::{print, quiet_pipe};
 use crate::{
     clock::Clock,
     config::Config,
     dataset::{Kind, Table},
-    pipeline::{self, inputs},
+    pipeline,
     services::{metric, plot},
 };
 use residual_model::{Model, Rows};
 
 /// Rows scored in one go: enough to hide candle's fixed cost, and a bound on memory.
 const SCORE_ROWS: usize = 4_096;
-
-/// Prints a result.
-pub(super) fn print(result: &impl Display) -> Result<()> {
-    quiet_pipe(writeln!(io::stdout().lock(), "{result}"))
-}
-
-/// Whoever reads our output may have seen enough (`| head`): that is no failure.
-fn quiet_pipe(written: io::Result<()>) -> Result<()> {
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("standard output")
-        }
-        _ => Ok(()),
-    }
-}
 
 pub(super) fn convert(input: &Path, output: Option<PathBuf>) -> Result<()> {
     let output = output.unwrap_or_else(|| input.with_extension("safetensors"));
@@ -92,7 +77,7 @@ pub(super) fn plot_once(config: &Config, input: Option<PathBuf>) -> Result<()> {
     let output = pipeline::picture(config);
     let log = match input {
         Some(log) => named_log(log)?,
-        None => inputs::log_file(&config.logs),
+        None => pipeline::log_file(&config.logs),
     };
     let settings = pipeline::judged(config)?.plot;
     let drawn = plot::draw_once(

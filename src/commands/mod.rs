@@ -19,7 +19,11 @@ use crate::{
 mod bench;
 mod check;
 mod files;
+mod output;
 mod redrive;
+mod runtime;
+
+use runtime::runtime;
 
 /// Does what the command line says.
 ///
@@ -92,16 +96,9 @@ fn serve(common: &CommonArgs, overrides: Overrides, roles: &[Role]) -> Result<()
     // A thread that waits for standard input must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match report? {
-        Some(report) if roles == Role::ALL => files::print(&report),
+        Some(report) if roles == Role::ALL => output::print(&report),
         _ => Ok(()),
     }
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("no runtime")
 }
 
 /// 2 for what must be mended before a start, 1 for everything else.

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::files::print;
+use super::output::print;
 use crate::{bus, clock::Clock, config::Config, pipeline};
 
 pub(super) async fn run(config: &Config, topic: &str) -> Result<()> {

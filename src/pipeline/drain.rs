@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use tokio::time::Instant;
 
-use super::{Pipeline, Role};
+use super::{role::Role, state::Pipeline};
 use crate::{
     bus::{Link, Topic, Topology},
     message::{Body, Features, Prediction, Truth},
@@ -107,16 +107,5 @@ impl Pipeline {
                 () = tokio::time::sleep(DEPTH_POLL) => {}
             }
         }
-    }
-
-    /// Messages that wait or are being worked on, dead letters aside.
-    pub(super) async fn waiting(&self, topology: &Topology) -> Result<u64> {
-        let Some(bus) = &self.bus else { return Ok(0) };
-        let mut waiting = 0;
-        for (topic, group) in topology.working_groups() {
-            let depth = bus.depth(topic, group).await?;
-            waiting += depth.ready + depth.in_flight;
-        }
-        Ok(waiting)
     }
 }

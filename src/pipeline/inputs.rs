@@ -1,19 +1,12 @@
 //! What a start needs from outside, opened and checked before anything runs.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
 
-use super::{Role, task_spec};
-use crate::{
-    config::Config, dashboard, dataset::Dataset, metric_log::LogError, services::predictor,
-    task::TaskSpec,
-};
+use super::{role::Role, task_spec};
+use crate::{config::Config, dashboard, dataset::Dataset, services::predictor, task::TaskSpec};
 use residual_model::Model;
 
 /// Model and rows, as far as the roles need them.
@@ -93,22 +86,4 @@ pub(super) async fn listen(config: &Config, roles: &[Role]) -> Result<Option<Tcp
     let listener = listener?;
     dashboard::admit(&config.dashboard, listener.local_addr()?)?;
     Ok(Some(listener))
-}
-
-/// The live file of the log.
-#[must_use]
-pub fn log_file(logs: &Path) -> PathBuf {
-    logs.join("metric_log.csv")
-}
-
-/// Makes the logs folder and proves that it can be written to.
-///
-/// # Errors
-/// With the mend, when it cannot.
-pub fn prepare_folder(logs: &Path) -> Result<()> {
-    let probe = logs.join(".residual-probe");
-    fs::create_dir_all(logs)
-        .and_then(|()| fs::write(&probe, b""))
-        .and_then(|()| fs::remove_file(&probe))
-        .map_err(|source| LogError::io("write to the folder", logs)(source).into())
 }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Pipeline, picture};
+use super::{
+    paths::picture,
+    state::{Page, Pipeline},
+};
 use crate::{
     bus::{self, Bus},
     clock::UnixMs,
@@ -17,16 +20,6 @@ use crate::{
     telemetry::Telemetry,
 };
 use residual_model::Model;
-
-/// The running page.
-pub(super) struct Page {
-    /// No records are taken over HTTP any more.
-    pub(super) draining: CancellationToken,
-    /// All that was taken before is on the bus.
-    pub(super) taken: CancellationToken,
-    pub(super) stop: CancellationToken,
-    pub(super) serving: JoinHandle<()>,
-}
 
 impl Pipeline {
     /// Begins to serve the page; the services run already.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::Role;
+use super::role::Role;
 use crate::dashboard::Service;
 
 /// The tasks of the services.

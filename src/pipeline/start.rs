@@ -10,11 +10,14 @@ use rand::{
 use tokio::sync::watch;
 
 use super::{
-    Pipeline, Role,
     inputs::{self, Inputs},
-    picture, reload,
+    paths::{log_file, picture, prepare_folder},
+    reload,
+    role::Role,
     service_tasks::ServiceTasks,
-    task_spec, topology,
+    state::Pipeline,
+    task_spec,
+    topology::topology,
 };
 use crate::{
     bus::{self, Bus, Topology},
@@ -45,7 +48,7 @@ impl Pipeline {
             .iter()
             .any(|role| matches!(role, Role::Metric | Role::Plot))
         {
-            inputs::prepare_folder(&config.logs)?;
+            prepare_folder(&config.logs)?;
         }
         let inputs = inputs::open(config, roles).await?;
         let mut config = config.clone();
@@ -120,7 +123,7 @@ impl Pipeline {
     }
 
     fn start_plot(&mut self, view: watch::Sender<Arc<View>>) {
-        let log = inputs::log_file(&self.config.logs);
+        let log = log_file(&self.config.logs);
         let ports = plot::Ports {
             log,
             picture: picture(&self.config),

@@ -18,7 +18,11 @@ pub(super) fn settle(config: &Config, model: Option<&Model>) -> Result<Option<Ta
     }
 }
 
-pub(super) fn of_model(config: &Config, model: &Model) -> Result<TaskSpec> {
+/// How the predictions of this model are judged.
+///
+/// # Errors
+/// When the settings ask for something else.
+pub fn of_model(config: &Config, model: &Model) -> Result<TaskSpec> {
     let spec = TaskSpec::of_model(model.info());
     let class = &model.info().class;
     if let Some(labels) = &spec.labels
@@ -95,4 +99,15 @@ pub(super) fn into_settings(
     };
     config.plot.spec = spec;
     Ok(())
+}
+
+/// The settings with what predictions are, as far as settings say it.
+///
+/// # Errors
+/// When what the logs folder says cannot be read.
+pub fn judged(config: &Config) -> Result<Config> {
+    let mut config = config.clone();
+    let spec = settle(&config, None)?;
+    into_settings(&mut config, spec, false)?;
+    Ok(config)
 }

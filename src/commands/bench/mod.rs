@@ -13,14 +13,14 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio_util::sync::CancellationToken;
 
-use super::{files::print, runtime};
+use super::{output::print, runtime::runtime};
 use crate::{
     bus::{self, BrokerInfo},
     cli::BenchArgs,
     clock::Clock,
     config::Config,
     dataset::Order,
-    pipeline::{self, NotStarted, Role, inputs},
+    pipeline::{self, NotStarted, Role},
     telemetry,
 };
 
@@ -29,7 +29,7 @@ mod processes;
 mod proof;
 mod usage;
 
-use outcome::{Outcome, Times};
+use outcome::{Broker, Outcome, Times};
 use usage::Usage;
 
 /// The stages that are measured.
@@ -57,7 +57,7 @@ pub(super) fn run(args: &BenchArgs, mut config: Config) -> Result<()> {
         (times, vec![("all stages", Usage::of_this_process())])
     };
     let expected = runtime.block_on(proof::offline(&config))?;
-    let found = proof::of_log(&inputs::log_file(&config.logs))?;
+    let found = proof::of_log(&pipeline::log_file(&config.logs))?;
     let outcome = Outcome {
         bus: bus::redact(&config.bus.url),
         broker,
@@ -128,14 +128,6 @@ async fn survey(config: &Config) -> Result<Broker> {
         version,
         is_durable,
     })
-}
-
-/// What was measured against.
-#[derive(Debug, serde::Serialize)]
-struct Broker {
-    name: String,
-    version: String,
-    is_durable: bool,
 }
 
 /// A folder inside the logs folder, which is on the disk that a user would use, unlike the system's temporary one.

@@ -6,10 +6,17 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::{
-    Broker,
     proof::{Found, Sum},
     usage::Usage,
 };
+
+/// What was measured against.
+#[derive(Debug, Serialize)]
+pub(super) struct Broker {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) is_durable: bool,
+}
 
 /// When rows were sent and recorded.
 #[derive(Clone, Copy, Debug, Serialize)]

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::{outcome::Times, usage::Usage};
-use crate::{config::Config, metric_log::Reader, pipeline::inputs, services::metric};
+use crate::{config::Config, metric_log::Reader, pipeline, services::metric};
 
 /// How often the processes and the log are looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -48,7 +48,7 @@ pub(super) fn run(config: &Config) -> Result<(Times, Vec<(&'static str, Usage)>)
 }
 
 fn await_rows(config: &Config, metric: &mut Stage, predictor: &mut Stage) -> Result<()> {
-    let mut log = Reader::open(&inputs::log_file(&config.logs));
+    let mut log = Reader::open(&pipeline::log_file(&config.logs));
     let (mut rows, mut moved) = (0, Instant::now());
     loop {
         let new = log.read_new(&mut |_| {})?.rows;

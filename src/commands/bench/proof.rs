@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use residual_model::Rows;
 
-use crate::{config::Config, metric_log::Reader, pipeline::inputs};
+use crate::{config::Config, metric_log::Reader, pipeline};
 
 /// Rows that are computed in one go.
 const BATCH_ROWS: usize = 4_096;
@@ -51,8 +51,8 @@ pub(super) struct Found {
 
 /// What the log must hold: the same rows drawn again, scored without any bus.
 pub(super) async fn offline(config: &Config) -> Result<Sum> {
-    let model = inputs::open_model(&config.predictor.model)?;
-    let dataset = inputs::open_dataset(config, Some(&model)).await?;
+    let model = pipeline::open_model(&config.predictor.model)?;
+    let dataset = pipeline::open_dataset(config, Some(&model)).await?;
     let entropy = config.dataset.seed.unwrap_or_default();
     let mut source = dataset.into_source(entropy)?;
     let mut sum = Sum::default();

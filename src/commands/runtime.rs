@@ -1,0 +1,10 @@
+//! The runtime of commands that wait for a bus.
+
+use anyhow::{Context, Result};
+
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")
+}
