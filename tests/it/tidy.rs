@@ -125,6 +125,7 @@ const ONLY_HERE: &[(&str, &[&str])] = &[
         ],
     ),
     ("axum", &["dashboard"]),
+    ("base64", &["dashboard"]),
     ("hyper", &["dashboard"]),
     ("hyper_util", &["dashboard"]),
     ("figment", &["config"]),
