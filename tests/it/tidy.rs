@@ -128,6 +128,7 @@ const ONLY_HERE: &[(&str, &[&str])] = &[
     ("base64", &["dashboard"]),
     ("hyper", &["dashboard"]),
     ("hyper_util", &["dashboard"]),
+    ("subtle", &["dashboard"]),
     ("figment", &["config"]),
     ("clap", &["cli", "main"]),
     ("plotters", &["chart"]),
