@@ -23,8 +23,9 @@ pub mod chart;
 pub mod dataset;
 pub mod metric_log;
 
-pub mod dashboard;
 pub mod services;
+
+pub mod dashboard;
 
 pub mod config;
 

@@ -80,7 +80,7 @@ fn set_ledger(ledger: &Ledger) {
             gauge!("residual_log_loss_rows", "window" => window).set(as_f64(figure.n));
         }
     }
-    gauge!("residual_ledger_received").set(as_f64(ledger.received));
+    gauge!("residual_ledger_received").set(as_f64(ledger.counters.received));
     gauge!("residual_ledger_pending").set(as_f64(ledger.pending));
     for (state, halves) in ledger.states() {
         gauge!("residual_ledger_state", "state" => state).set(as_f64(halves));
@@ -135,6 +135,7 @@ mod tests {
     use super::*;
     use crate::{
         dashboard::snapshot::{Alert, LogLoss, Queue},
+        services::metric::Counters,
         stats::live::{Judged, Limits, Live},
         task::TaskSpec,
     };
@@ -163,7 +164,10 @@ mod tests {
         StatusSnapshot {
             view: Arc::new(live.view(0)),
             ledger: Some(Ledger {
-                late: 3,
+                counters: Counters {
+                    late: 3,
+                    ..Counters::default()
+                },
                 ..Ledger::default()
             }),
             bus: Some(bus),

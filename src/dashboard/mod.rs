@@ -40,7 +40,7 @@ mod token;
 
 pub use config::Config;
 pub use error::DashboardError;
-pub use ports::{BusPort, Ingest, Provider, State};
+pub use ports::{BusPort, Ingest, State};
 pub use serve::{admit, serve};
-pub use snapshot::{BusState, Ledger, LinkState, LogLoss, LossFigure, Queue, Service};
+pub use snapshot::Service;
 pub use token::Token;

@@ -5,20 +5,15 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    config::Config,
-    snapshot::{Ledger, Service},
-};
+use super::{config::Config, snapshot::Service};
 use crate::{
     bus::{Bus, Link, Publisher, Topology},
     chart,
     clock::Clock,
+    services::metric::Progress,
     stats::live::View,
 };
 use residual_model::Model;
-
-/// Tells how something is right now; it must return at once.
-pub type Provider<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
 /// Where the dashboard gets what it shows, and where it sends what it is given.
 pub struct State {
@@ -33,11 +28,11 @@ pub struct State {
     /// How the picture looks when it is drawn as SVG.
     pub style: chart::Config,
     /// All metrics of the process in Prometheus' text format.
-    pub metrics: Provider<String>,
-    /// The join ledger, where the metric service runs here.
-    pub ledger: Option<Provider<Ledger>>,
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Where the metric service stands, if it runs in this process.
+    pub progress: Option<watch::Receiver<Progress>>,
     /// The services of this process.
-    pub services: Provider<Vec<Service>>,
+    pub services: watch::Receiver<Vec<Service>>,
     /// The bus, for its link and its depths.
     pub bus: Option<BusPort>,
     /// Where posted records go; `None` refuses them.

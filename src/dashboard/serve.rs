@@ -49,7 +49,7 @@ pub async fn serve(
         picture: state.picture,
         style: state.style,
         metrics: state.metrics,
-        ledger: state.ledger,
+        progress: state.progress,
         services: state.services,
         bus,
         model: state.model,

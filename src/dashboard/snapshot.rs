@@ -6,99 +6,107 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     clock::UnixMs,
-    stats::live::{RowWindow, View},
+    services::metric::{Counters, Progress},
+    stats::{
+        self,
+        live::{RowWindow, View},
+    },
 };
 
-/// The join ledger's counts of halves by state, and the labels' delays.
+/// Where the metric service stands: its counts of halves by state, the labels' delays, the log-loss.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Ledger {
-    /// Halves that came: the sum of all states and `pending`.
-    pub received: u64,
-    /// Rows in the log; each took two halves.
-    pub matched: u64,
-    /// Came again with the same value.
-    pub duplicate: u64,
-    /// Came again with another value.
-    pub conflicting: u64,
-    /// Truths whose prediction never came.
-    pub expired_truth: u64,
-    /// Predictions whose truth never came.
-    pub expired_prediction: u64,
-    /// Came after their partner had left.
-    pub late: u64,
-    /// Truths that had to leave because too many waited.
-    pub evicted_truth: u64,
-    /// Predictions that had to leave because too many waited.
-    pub evicted_prediction: u64,
-    /// Records that could not be used.
-    pub malformed: u64,
+pub(super) struct Ledger {
+    #[serde(flatten)]
+    pub(super) counters: Counters,
     /// Halves that wait for their partner.
-    pub pending: u64,
+    pub(super) pending: u64,
     /// Share of the predictions with a known fate that got their label.
-    pub coverage: Option<f64>,
+    pub(super) coverage: Option<f64>,
     /// Half of the labels came no later than this after their prediction.
-    pub label_delay_p50_ms: Option<u64>,
+    pub(super) label_delay_p50_ms: Option<u64>,
     /// The same for 95 of 100 labels.
-    pub label_delay_p95_ms: Option<u64>,
+    pub(super) label_delay_p95_ms: Option<u64>,
     /// Of a classification.
-    pub log_loss: Option<LogLoss>,
+    pub(super) log_loss: Option<LogLoss>,
     /// Why nothing can be recorded at the moment, if so.
-    pub failing: Option<String>,
+    pub(super) failing: Option<String>,
 }
 
 /// A classifier's log-loss over the rows whose predictions brought probabilities.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct LogLoss {
-    /// Over all rows.
-    pub all_time: LossFigure,
-    /// Over the last rows.
-    pub last_rows: LossFigure,
+pub(super) struct LogLoss {
+    pub(super) all_time: LossFigure,
+    pub(super) last_rows: LossFigure,
     /// Over the last minutes.
-    pub recent: LossFigure,
+    pub(super) recent: LossFigure,
 }
 
-/// A log-loss and the rows that it is of.
+/// A log-loss and the number of rows behind it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct LossFigure {
-    /// How many rows.
-    pub n: u64,
+pub(super) struct LossFigure {
+    pub(super) n: u64,
     /// Their mean loss; none without rows.
-    pub value: Option<f64>,
+    pub(super) value: Option<f64>,
 }
 
 impl Ledger {
-    /// Every state with its count, in the order of the way through the ledger.
-    #[must_use]
-    pub fn states(&self) -> [(&'static str, u64); 9] {
+    pub(super) fn new(progress: &Progress, now_ms: UnixMs) -> Self {
+        Self {
+            counters: progress.counters,
+            pending: progress.pending,
+            coverage: progress.counters.coverage(),
+            label_delay_p50_ms: progress.label_delay_p50_ms,
+            label_delay_p95_ms: progress.label_delay_p95_ms,
+            log_loss: progress.log_loss.as_ref().map(|loss| LogLoss {
+                all_time: loss.all_time.into(),
+                last_rows: loss.last_rows.into(),
+                recent: loss.recent(now_ms).into(),
+            }),
+            failing: progress.failing.as_deref().map(str::to_owned),
+        }
+    }
+
+    /// Every state with its count, in the order in which a half can reach them.
+    pub(super) fn states(&self) -> [(&'static str, u64); 9] {
+        let counters = &self.counters;
         [
-            ("matched", self.matched),
-            ("duplicate", self.duplicate),
-            ("conflicting", self.conflicting),
-            ("expired_truth", self.expired_truth),
-            ("expired_prediction", self.expired_prediction),
-            ("late", self.late),
-            ("evicted_truth", self.evicted_truth),
-            ("evicted_prediction", self.evicted_prediction),
-            ("malformed", self.malformed),
+            ("matched", counters.matched),
+            ("duplicate", counters.duplicate),
+            ("conflicting", counters.conflicting),
+            ("expired_truth", counters.expired_truth),
+            ("expired_prediction", counters.expired_prediction),
+            ("late", counters.late),
+            ("evicted_truth", counters.evicted_truth),
+            ("evicted_prediction", counters.evicted_prediction),
+            ("malformed", counters.malformed),
         ]
+    }
+}
+
+impl From<stats::LogLoss> for LossFigure {
+    fn from(loss: stats::LogLoss) -> Self {
+        Self {
+            n: loss.n,
+            value: loss.mean(),
+        }
     }
 }
 
 /// The bus as seen from here.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct BusState {
+pub(super) struct BusState {
     /// Where it is, without its password.
-    pub url: String,
+    pub(super) url: String,
     /// The state of the link.
-    pub link: LinkState,
+    pub(super) link: LinkState,
     /// What waits where.
-    pub queues: Vec<Queue>,
+    pub(super) queues: Vec<Queue>,
 }
 
 /// The state of the link to the broker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
-pub enum LinkState {
+pub(super) enum LinkState {
     /// Usable.
     Up,
     /// Not usable; it is being tried again.
@@ -112,17 +120,17 @@ pub enum LinkState {
 
 /// What waits for a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Queue {
+pub(super) struct Queue {
     /// The topic.
-    pub topic: String,
+    pub(super) topic: String,
     /// The group that consumes it.
-    pub group: String,
+    pub(super) group: String,
     /// Messages ready to be delivered.
-    pub ready: u64,
+    pub(super) ready: u64,
     /// Messages delivered and not settled; of other processes too where the broker tells (RabbitMQ does not).
-    pub in_flight: u64,
+    pub(super) in_flight: u64,
     /// Dead letters of the group.
-    pub dead: u64,
+    pub(super) dead: u64,
 }
 
 /// A service of this process.

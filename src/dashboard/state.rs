@@ -9,10 +9,9 @@ use super::{
     config::Config,
     format,
     gate::Gate,
-    ports::Provider,
     snapshot::{Alert, BusState, Ledger, Level, LinkState, Service, Status, StatusSnapshot},
 };
-use crate::{chart, clock::Clock, stats::live::View};
+use crate::{chart, clock::Clock, services::metric::Progress, stats::live::View};
 use residual_model::Model;
 
 /// What every handler shares.
@@ -22,9 +21,9 @@ pub(super) struct AppState {
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) picture: PathBuf,
     pub(super) style: chart::Config,
-    pub(super) metrics: Provider<String>,
-    pub(super) ledger: Option<Provider<Ledger>>,
-    pub(super) services: Provider<Vec<Service>>,
+    pub(super) metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(super) progress: Option<watch::Receiver<Progress>>,
+    pub(super) services: watch::Receiver<Vec<Service>>,
     pub(super) bus: watch::Receiver<Option<BusState>>,
     pub(super) ingest: Option<Gate>,
     pub(super) model: Option<watch::Receiver<Arc<Model>>>,
@@ -40,7 +39,10 @@ impl AppState {
         let now_ms = self.clock.now_ms();
         let view = Arc::clone(&self.view.borrow());
         let bus = self.bus.borrow().clone();
-        let ledger = self.ledger.as_ref().map(|ledger| ledger());
+        let ledger = self
+            .progress
+            .as_ref()
+            .map(|progress| Ledger::new(&progress.borrow(), now_ms));
         let silent_ms = view.last_row_ms.map(|last| now_ms.saturating_sub(last));
         StatusSnapshot {
             version: env!("CARGO_PKG_VERSION"),
@@ -51,7 +53,7 @@ impl AppState {
             view,
             ledger,
             bus,
-            services: (self.services)(),
+            services: self.services.borrow().clone(),
         }
     }
 

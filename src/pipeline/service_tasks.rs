@@ -1,12 +1,12 @@
 //! The running services: which has ended, how, and how each is told to stop.
 
-use std::{
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::future::Future;
 
 use anyhow::{Context, Result};
-use tokio::task::{Id, JoinSet};
+use tokio::{
+    sync::watch,
+    task::{Id, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::role::Role;
@@ -17,31 +17,8 @@ use crate::dashboard::Service;
 pub(super) struct ServiceTasks {
     tasks: JoinSet<Result<u64>>,
     members: Vec<Member>,
-    roster: Roster,
-}
-
-/// Who runs, for those who watch. A std mutex: it guards a handful of words and never crosses an await.
-#[derive(Clone, Default)]
-pub(super) struct Roster(Arc<Mutex<Vec<Service>>>);
-
-impl Roster {
-    /// Every service and its state.
-    pub(super) fn services(&self) -> Vec<Service> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn note(&self, role: Role, state: &str, detail: String) {
-        let mut services = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        services.retain(|service| service.name != role.name());
-        services.push(Service {
-            name: role.name().to_owned(),
-            state: state.to_owned(),
-            detail,
-        });
-    }
+    /// For those who watch; changed whenever a service starts or ends.
+    states: watch::Sender<Vec<Service>>,
 }
 
 struct Member {
@@ -61,7 +38,7 @@ impl ServiceTasks {
     {
         let stop = CancellationToken::new();
         let task = self.tasks.spawn(service(stop.clone())).id();
-        self.roster.note(role, "running", String::new());
+        self.note(role, "running", String::new());
         self.members.push(Member {
             role,
             task,
@@ -71,9 +48,20 @@ impl ServiceTasks {
         });
     }
 
-    /// Who runs, kept up to date.
-    pub(super) fn roster(&self) -> Roster {
-        self.roster.clone()
+    /// Every service with its state, kept up to date.
+    pub(super) fn watch(&self) -> watch::Receiver<Vec<Service>> {
+        self.states.subscribe()
+    }
+
+    fn note(&self, role: Role, state: &str, detail: String) {
+        self.states.send_modify(|services| {
+            services.retain(|service| service.name != role.name());
+            services.push(Service {
+                name: role.name().to_owned(),
+                state: state.to_owned(),
+                detail,
+            });
+        });
     }
 
     pub(super) fn has(&self, role: Role) -> bool {
@@ -98,10 +86,11 @@ impl ServiceTasks {
             Ok(_) => ("done", String::new()),
             Err(error) => ("failed", format!("{error:#}")),
         };
-        self.roster.note(member.role, state, detail);
         member.ended = true;
         member.outcome = Some(outcome);
-        member.role
+        let role = member.role;
+        self.note(role, state, detail);
+        role
     }
 
     /// Takes the outcome of a service that has ended.

@@ -10,8 +10,9 @@ use std::{sync::Arc, time::Duration};
 use residual::{
     bus::Link,
     clock::Period,
-    dashboard::{Config, Ledger},
+    dashboard::Config,
     message::{self, Features, POSTCARD, Record},
+    services::metric::{Counters, Progress},
 };
 use serde_json::json;
 use tokio::sync::watch;
@@ -46,14 +47,18 @@ fn assert_shows_summary(html: &str, summary: &serde_json::Value) {
 
 #[tokio::test]
 async fn the_page_and_the_summary_tell_the_same_numbers() {
-    let ledger = Ledger {
+    let counters = Counters {
         received: 200,
-        matched: 100,
-        coverage: Some(0.98),
-        ..Ledger::default()
+        matched: 98,
+        expired_prediction: 2,
+        ..Counters::default()
+    };
+    let progress = Progress {
+        counters,
+        ..Progress::default()
     };
     let mut server = Plan {
-        ledger: Some(ledger),
+        progress: Some(progress),
         ..with_rows(100)
     }
     .build()

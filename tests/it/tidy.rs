@@ -50,6 +50,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "chart",
             "clock",
             "message",
+            "services::metric",
             "stats",
             "task",
             "telemetry",

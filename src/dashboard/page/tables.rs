@@ -117,7 +117,7 @@ pub(super) fn labels(ledger: Option<&Ledger>) -> String {
         (
             "Received",
             "halves that came: the sum of all that follow, matched rows twice, and of those pending",
-            count("ledger.received", ledger.received),
+            count("ledger.received", ledger.counters.received),
         ),
     ];
     let mut body: String = facts

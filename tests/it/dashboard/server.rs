@@ -17,7 +17,7 @@ use residual::{
     },
     chart,
     clock::{Clock, Period},
-    dashboard::{self, BusPort, Config, Ingest, Ledger, Service, State},
+    dashboard::{self, BusPort, Config, Ingest, Service, State},
     services::{metric, plot, predictor},
     stats::live::View,
 };
@@ -50,7 +50,7 @@ pub(super) struct TestServer {
 pub(super) struct Plan {
     pub(super) config: Config,
     pub(super) log: String,
-    pub(super) ledger: Option<Ledger>,
+    pub(super) progress: Option<metric::Progress>,
     pub(super) bus: Option<Arc<dyn Bus>>,
     pub(super) publisher: fn() -> Box<dyn Publisher>,
     pub(super) link: watch::Receiver<Link>,
@@ -68,7 +68,7 @@ impl Default for Plan {
         Self {
             config,
             log: String::new(),
-            ledger: None,
+            progress: None,
             bus: None,
             publisher,
             link,
@@ -143,16 +143,13 @@ impl Plan {
             predictions: (self.publisher)(),
             link: self.link,
         };
-        let ledger = self
-            .ledger
-            .map(|ledger| -> dashboard::Provider<Ledger> { Arc::new(move || ledger.clone()) });
         let model = self
             .model
             .then(|| watch::channel(Arc::new(residual::bundled::model().unwrap())).1);
         Ports {
             ingest,
             model,
-            ledger,
+            progress: self.progress.map(|progress| watch::channel(progress).1),
             bus: self.bus,
         }
     }
@@ -161,7 +158,7 @@ impl Plan {
 struct Ports {
     ingest: Ingest,
     model: Option<watch::Receiver<Arc<Model>>>,
-    ledger: Option<dashboard::Provider<Ledger>>,
+    progress: Option<watch::Receiver<metric::Progress>>,
     bus: Option<Arc<dyn Bus>>,
 }
 
@@ -216,19 +213,10 @@ impl TestServer {
             predictions: bus.publisher("y_pred").await.unwrap(),
             link: bus.link(),
         };
-        let ledger: dashboard::Provider<Ledger> = Arc::new(move || {
-            let progress = progress.borrow();
-            Ledger {
-                received: progress.counters.received,
-                matched: progress.counters.matched,
-                pending: progress.pending,
-                ..Ledger::default()
-            }
-        });
         let ports = Ports {
             ingest,
             model: Some(model),
-            ledger: Some(ledger),
+            progress: Some(progress),
             bus: Some(bus),
         };
         let config = Config {
@@ -358,8 +346,8 @@ fn state(
         picture: folder.join("error_distribution.png"),
         style: chart::Config::default(),
         metrics: Arc::new(|| "residual_log_rows 1\n".to_owned()),
-        ledger: ports.ledger,
-        services: Arc::new(move || vec![service.clone()]),
+        progress: ports.progress,
+        services: watch::channel(vec![service]).1,
         bus,
         ingest: Some(ports.ingest),
         model: ports.model,
