@@ -204,32 +204,32 @@ impl Config {
             .filter(|(_, value)| *value == 0)
             .map(|(key, _)| setting(key, "is 0, expected at least 1"))
             .collect();
-        if let Err(reason) = task::check_labels(&self.labels) {
-            bad.push(setting("labels", &reason));
+        if let Err(error) = task::check_labels(&self.labels) {
+            bad.push(setting("labels", error));
         }
         if !self.labels.is_empty() && self.task == TaskChoice::Regression {
             bad.push(setting("labels", "are named, but `task` is regression"));
         }
-        if let Err(reason) = self.metric.check() {
-            bad.push(setting("metric", &reason));
+        if let Err(error) = self.metric.check() {
+            bad.push(setting("metric", error));
         }
-        if let Err(reason) = self.dashboard.check() {
-            bad.push(setting("dashboard.mae_max", &reason));
+        if let Err(error) = self.dashboard.check() {
+            bad.push(setting("dashboard.mae_max", error));
         }
         if let Err(error) = self.plot.check() {
-            bad.push(setting("plot.output", &error.to_string()));
+            bad.push(setting("plot.output", error));
         }
         if let Err(error) = self.chart.validate() {
-            bad.push(setting("chart", &error.to_string()));
+            bad.push(setting("chart", error));
         }
         if self.bus.attempts_max > bus::ATTEMPTS_MAX {
-            let reason = format!("is over {}", bus::ATTEMPTS_MAX);
-            bad.push(setting("bus.attempts_max", &reason));
+            let reason = format_args!("is over {}", bus::ATTEMPTS_MAX);
+            bad.push(setting("bus.attempts_max", reason));
         }
         if self.features.frame_records > FRAME_RECORDS_MAX {
             bad.push(setting(
                 "features.frame_records",
-                &format!("is over {FRAME_RECORDS_MAX}"),
+                format_args!("is over {FRAME_RECORDS_MAX}"),
             ));
         }
         if bad.is_empty() {
@@ -246,11 +246,11 @@ const FRAME_RECORDS_MAX: usize = 4_096;
 /// Their values are never told, not even wrong ones.
 const SECRETS: [&str; 2] = ["bus.url", "dashboard.token"];
 
-fn setting(key: &str, reason: &str) -> BadSetting {
+fn setting(key: &str, reason: impl fmt::Display) -> BadSetting {
     BadSetting {
         key: key.to_owned(),
         origin: String::new(),
-        reason: reason.to_owned(),
+        reason: reason.to_string(),
     }
 }
 

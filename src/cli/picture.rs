@@ -88,15 +88,19 @@ pub struct Size {
     pub height: u32,
 }
 
-impl FromStr for Size {
-    type Err = String;
+/// A size that is not written `WIDTHxHEIGHT`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a size; write for instance `1000x500`")]
+pub struct SizeError(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for Size {
+    type Err = SizeError;
+
+    fn from_str(text: &str) -> Result<Self, SizeError> {
         let sides = text
             .split_once(['x', 'X'])
             .and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-        let (width, height) = sides
-            .ok_or_else(|| format!("`{text}` is not a size; write for instance `1000x500`"))?;
+        let (width, height) = sides.ok_or_else(|| SizeError(text.to_owned()))?;
         Ok(Self { width, height })
     }
 }
@@ -134,7 +138,7 @@ mod tests {
             })
         );
         for bad in ["", "640", "640x", "x480", "-1x4", "1x2x3", "99999999999x1"] {
-            let error = bad.parse::<Size>().unwrap_err();
+            let error = bad.parse::<Size>().unwrap_err().to_string();
             assert!(error.contains("1000x500"), "{error}");
         }
     }

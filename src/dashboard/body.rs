@@ -13,6 +13,7 @@ use super::answer::{BadRecord, Refusal};
 use crate::{
     clock::saturating_ms,
     message::{self, Body, Decoded, Encoding, JSON, POSTCARD, Record},
+    telemetry::with_causes,
 };
 
 /// How long a client may take to send its body.
@@ -67,13 +68,8 @@ pub(super) fn decode<B: Body>(encoding: Encoding, body: &[u8]) -> Result<Vec<Rec
         Encoding::Json => JSON,
         Encoding::Postcard => POSTCARD,
     };
-    let Decoded { records, malformed } =
-        message::decode::<B>(content_type, body).map_err(|error| {
-            Refusal::new(
-                StatusCode::BAD_REQUEST,
-                crate::telemetry::with_causes(&error),
-            )
-        })?;
+    let Decoded { records, malformed } = message::decode::<B>(content_type, body)
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, with_causes(&error)))?;
     if malformed.is_empty() {
         return Ok(records);
     }

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{error::DashboardError, token::Token};
+use super::{
+    error::{DashboardError, MaeMaxError},
+    token::Token,
+};
 use crate::clock::Period;
 
 /// Settings of the page.
@@ -61,15 +64,13 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses what cannot be meant.
+    /// Refuses a limit that cannot be meant.
     ///
     /// # Errors
-    /// The reason, in words.
-    pub fn check(&self) -> Result<(), String> {
+    /// When `mae_max` is not a number above 0.
+    pub fn check(&self) -> Result<(), MaeMaxError> {
         match self.mae_max {
-            Some(limit) if !(limit > 0.0 && limit.is_finite()) => {
-                Err(format!("is {limit}, expected a format above 0"))
-            }
+            Some(limit) if !(limit > 0.0 && limit.is_finite()) => Err(MaeMaxError(limit)),
             _ => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! Why the page is not served.
+//! What is wrong with the settings or the listener of the page.
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
@@ -29,3 +29,8 @@ pub enum DashboardError {
     #[error("the page's listener failed")]
     Listener(#[from] io::Error),
 }
+
+/// `dashboard.mae_max` is not a limit.
+#[derive(Debug, thiserror::Error)]
+#[error("is {0}, expected a number above 0")]
+pub struct MaeMaxError(pub(super) f64);

@@ -12,6 +12,7 @@ use super::{answer::Refusal, config::Config, ports::Ingest};
 use crate::{
     bus::{BusError, Link, Message, Publisher, Unconfirmed},
     message::{Body, Features, Prediction, Truth},
+    telemetry::with_causes,
 };
 
 /// One request at a time goes to a publisher; how many may wait is bounded.
@@ -136,7 +137,10 @@ fn refusal(error: &PublishError) -> Refusal {
             away("the bus has not confirmed; send the same request again")
         }
         PublishError::Bus(_) => {
-            tracing::error!(%error, "posted records could not be published");
+            tracing::error!(
+                error = %with_causes(error),
+                "posted records could not be published"
+            );
             Refusal::new(
                 StatusCode::BAD_GATEWAY,
                 "the bus refused; its reason is in the log",

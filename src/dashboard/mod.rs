@@ -39,7 +39,7 @@ mod svg;
 mod token;
 
 pub use config::Config;
-pub use error::DashboardError;
+pub use error::{DashboardError, MaeMaxError};
 pub use ports::{BusPort, Ingest, State};
 pub use serve::{admit, serve};
 pub use snapshot::Service;

@@ -14,7 +14,10 @@ use super::{
     body::{check_widths, decode, read},
     state::AppState,
 };
-use crate::message::{self, Body as _, Encoding, Features, Prediction, Probabilities, Record};
+use crate::{
+    message::{self, Body as _, Encoding, Features, Prediction, Probabilities, Record},
+    telemetry::with_causes,
+};
 use residual_model::{Model, Rows};
 
 /// Answers one record with one, and an array with an array, in the same order.
@@ -61,7 +64,7 @@ fn predict(
     let failed = |error: &dyn std::error::Error| {
         Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            format!("the model failed: {error}"),
+            format!("the model failed: {}", with_causes(error)),
         )
     };
     let rows = Rows::new(model.info().n_features, values).map_err(|error| failed(&error))?;

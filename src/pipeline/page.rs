@@ -14,7 +14,7 @@ use crate::{
     bus::{self, Bus},
     dashboard::{self, BusPort, Ingest, State},
     message::{Body, Features, Prediction, Truth},
-    telemetry::Telemetry,
+    telemetry::{Telemetry, with_causes},
 };
 use residual_model::Model;
 
@@ -54,7 +54,7 @@ impl Pipeline {
         let until = stop.clone();
         let serving = tokio::spawn(async move {
             if let Err(error) = dashboard::serve(listener, state, until).await {
-                tracing::error!(%error, "the page failed");
+                tracing::error!(error = %with_causes(&error), "the page failed");
             }
         });
         self.page = Some(Page {
