@@ -1,4 +1,4 @@
-//! `residual check`: can this configuration run here? One line each.
+//! `residual check`: whether this configuration can run here, in one line for each part.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn model(config: &Config) -> Result<String> {
     let path = &config.predictor.model;
     let model = pipeline::open_model(path)?;
     let info = model.info();
-    let spec = pipeline::of_model(config, &model)?;
+    let spec = pipeline::task_of_model(config, &model)?;
     Ok(format!(
         "{path} is a {} of {} features, a {spec}",
         info.class, info.n_features
@@ -74,15 +74,15 @@ async fn ask(config: &Config) -> Result<String> {
     );
     for (topic, group) in topology.working_groups() {
         let depth = bus.depth(topic, group).await?;
-        let line = format!("\n        {topic}.{group}: {}", told(depth));
+        let line = format!("\n        {topic}.{group}: {}", describe(depth));
         said.push_str(&line);
     }
     bus.close().await?;
     Ok(said)
 }
 
-/// A depth as it looks from a process that consumes nothing.
-fn told(depth: Depth) -> String {
+/// A depth as a process sees it that consumes nothing itself.
+fn describe(depth: Depth) -> String {
     let (ready, dead) = (depth.waiting(), depth.dead);
     match depth.elsewhere {
         Some(delivered) => {
@@ -99,18 +99,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_broker_does_not_tell_is_said_and_not_shown_as_zero() {
+    fn what_a_broker_does_not_report_is_said_and_not_shown_as_zero() {
         let mut depth = Depth {
             ready: 7,
             dead: 1,
             ..Depth::default()
         };
-        let said = told(depth);
+        let said = describe(depth);
         assert!(said.starts_with("7 ready, 1 dead; "), "{said}");
         assert!(said.contains("does not tell"), "{said}");
         depth.elsewhere = Some(3);
         assert_eq!(
-            told(depth),
+            describe(depth),
             "4 ready, 3 delivered and not acknowledged, 1 dead"
         );
     }

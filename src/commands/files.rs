@@ -1,4 +1,4 @@
-//! Commands that read one file and write another, or standard output.
+//! Commands that read files and write a file or standard output.
 
 use std::{
     borrow::Cow,
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::output::{print, quiet_pipe};
+use super::output::{ignore_closed_pipe, print};
 use crate::{
     clock::Clock,
     config::Config,
@@ -19,8 +19,8 @@ use crate::{
 };
 use residual_model::{Model, Rows};
 
-/// Rows scored in one go: enough to hide candle's fixed cost, and a bound on memory.
-const SCORE_ROWS: usize = 4_096;
+/// Rows scored at a time: enough to make candle's fixed cost small, and a bound on memory.
+const BATCH_ROWS: usize = 4_096;
 
 pub(super) fn convert(input: &Path, output: Option<PathBuf>) -> Result<()> {
     let output = output.unwrap_or_else(|| input.with_extension("safetensors"));
@@ -33,7 +33,8 @@ pub(super) fn convert(input: &Path, output: Option<PathBuf>) -> Result<()> {
     let bytes =
         std::fs::read(input).with_context(|| format!("cannot read `{}`", input.display()))?;
     let converted = residual_model::convert(&bytes, &input.display().to_string())?;
-    replace(&output, &converted).with_context(|| format!("cannot write `{}`", output.display()))?;
+    write_atomically(&output, &converted)
+        .with_context(|| format!("cannot write `{}`", output.display()))?;
     print(&format_args!(
         "{} -> {}\n{}",
         input.display(),
@@ -42,8 +43,8 @@ pub(super) fn convert(input: &Path, output: Option<PathBuf>) -> Result<()> {
     ))
 }
 
-/// Writes beside the old file and renames, so that a running predictor never reads half a model.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a new file beside the old one and renames it, so that a running predictor never reads half a model.
+fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("tmp");
     std::fs::write(&beside, bytes)?;
     std::fs::rename(&beside, path)
@@ -63,8 +64,8 @@ pub(super) fn verify(config: &Config) -> Result<()> {
     }
 }
 
-/// A log that somebody names must be there, while that of the settings may come later.
-fn named_log(log: PathBuf) -> Result<PathBuf> {
+/// A log named by `--input` must exist, while that of the settings may be created later.
+fn existing_log(log: PathBuf) -> Result<PathBuf> {
     let name = log.display();
     if log.extension().is_none_or(|extension| extension != "csv") {
         bail!("`{name}` is no log: the name of a log ends in `.csv`");
@@ -76,10 +77,10 @@ fn named_log(log: PathBuf) -> Result<PathBuf> {
 pub(super) fn plot_once(config: &Config, input: Option<PathBuf>) -> Result<()> {
     let output = pipeline::picture(config);
     let log = match input {
-        Some(log) => named_log(log)?,
+        Some(log) => existing_log(log)?,
         None => pipeline::log_file(&config.logs),
     };
-    let settings = pipeline::judged(config)?.plot;
+    let settings = pipeline::config_with_task(config).plot;
     let drawn = plot::draw_once(
         &log,
         &output,
@@ -120,21 +121,21 @@ pub(super) fn predict(model: &Path, input: &Path) -> Result<()> {
 }
 
 fn score(model: &Model, table: &mut Table<Box<dyn Read>>, out: &mut impl Write) -> Result<()> {
-    // A number is its own label; of text the number is only the place.
+    // A label that is a number is predicted as itself; one that is text, as its index among the labels.
     let labels = model.classes().filter(|labels| labels.is_text());
-    quiet_pipe(writeln!(out, "y_pred"))?;
+    ignore_closed_pipe(writeln!(out, "y_pred"))?;
     loop {
         let mut values = Vec::new();
         let mut rows = 0;
-        while rows < SCORE_ROWS && table.read_row(&mut values)? {
+        while rows < BATCH_ROWS && table.read_row(&mut values)? {
             rows += 1;
         }
         if rows == 0 {
-            return quiet_pipe(out.flush());
+            return ignore_closed_pipe(out.flush());
         }
         for y_pred in model.predict(&Rows::new(model.info().n_features, values)?)? {
             let label = labels.and_then(|labels| Some(labels.name(labels.index(y_pred)?)));
-            quiet_pipe(match label {
+            ignore_closed_pipe(match label {
                 Some(label) => writeln!(out, "{}", csv_field(&label)),
                 None => writeln!(out, "{y_pred:?}"),
             })?;

@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 
 /// Prints a result.
 pub(super) fn print(result: &impl Display) -> Result<()> {
-    quiet_pipe(writeln!(io::stdout().lock(), "{result}"))
+    ignore_closed_pipe(writeln!(io::stdout().lock(), "{result}"))
 }
 
-/// Whoever reads our output may have seen enough (`| head`): that is no failure.
-pub(super) fn quiet_pipe(written: io::Result<()>) -> Result<()> {
+/// It is not a failure when the reader of our output has seen enough, such as `| head`.
+pub(super) fn ignore_closed_pipe(written: io::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("standard output")

@@ -1,4 +1,4 @@
-//! `residual redrive TOPIC`: dead letters go back to the group that could not use them.
+//! `residual redrive TOPIC`: sends dead letters back to the group that could not use them.
 
 use anyhow::{Result, bail};
 

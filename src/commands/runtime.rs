@@ -1,4 +1,4 @@
-//! The runtime of commands that wait for a bus.
+//! The tokio runtime of commands that use a bus.
 
 use anyhow::{Context, Result};
 

@@ -1,4 +1,4 @@
-//! Answers for programs: numbers, the picture, health.
+//! Answers for other programs: numbers, the picture, health.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use axum::{
 use serde_json::json;
 
 use super::{
-    answer::Refusal,
-    gauges,
+    prometheus,
+    refusal::Refusal,
     snapshot::{LinkState, StatusSnapshot},
     state::AppState,
 };
@@ -22,7 +22,7 @@ pub(super) async fn summary(State(state): State<Arc<AppState>>) -> Json<StatusSn
     Json(state.snapshot())
 }
 
-/// The picture as the plot service last drew it; drawn anew where that one is no PNG.
+/// The picture as the plot service drew it last; drawn anew if that one is not a PNG.
 pub(super) async fn png(State(state): State<Arc<AppState>>) -> Result<Response, Refusal> {
     let path = state.picture.clone();
     let is_png = path
@@ -41,21 +41,22 @@ pub(super) async fn png(State(state): State<Arc<AppState>>) -> Result<Response, 
     }
 }
 
-/// The picture, drawn from what is known now.
+/// The picture, drawn from the newest numbers.
 pub(super) async fn svg(State(state): State<Arc<AppState>>) -> Result<Response, Refusal> {
     drawn(&state, Format::Svg).await
 }
 
 async fn drawn(state: &AppState, format: Format) -> Result<Response, Refusal> {
-    let snapshot = state.view.borrow().distribution.clone();
-    let Some(snapshot) = snapshot else {
+    let distribution = state.view.borrow().distribution.clone();
+    let Some(distribution) = distribution else {
         return Err(Refusal::new(
             StatusCode::NOT_FOUND,
             "no picture yet: it comes with the second row",
         ));
     };
     let style = state.style.clone();
-    let drawn = tokio::task::spawn_blocking(move || chart::render(&snapshot, &style, format)).await;
+    let drawn =
+        tokio::task::spawn_blocking(move || chart::render(&distribution, &style, format)).await;
     match drawn {
         Ok(Ok(bytes)) => Ok(([(header::CONTENT_TYPE, format.media_type())], bytes).into_response()),
         _ => Err(Refusal::new(
@@ -66,12 +67,12 @@ async fn drawn(state: &AppState, format: Format) -> Result<Response, Refusal> {
 }
 
 pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Response {
-    gauges::set(&state.snapshot());
+    prometheus::set_gauges(&state.snapshot());
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], (state.metrics)()).into_response()
 }
 
-/// The process answers, so it lives.
+/// Answers as long as the process lives.
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -97,7 +98,7 @@ fn not_ready(state: &AppState) -> Option<String> {
     }
     let bus = state.bus.borrow();
     match bus.as_ref().map(|bus| &bus.link) {
-        // Strangers ask here too, so the broker's own words stay inside.
+        // Anybody may ask here, so the broker's own message is left out.
         Some(LinkState::Down { tries, .. }) => Some(format!("broker away after {tries} tries")),
         Some(LinkState::Up) | None => None,
     }

@@ -9,7 +9,7 @@ use axum::{
 };
 use tokio::time::timeout;
 
-use super::answer::{BadRecord, Refusal};
+use super::refusal::{BadRecord, Refusal};
 use crate::{
     clock::saturating_ms,
     message::{self, Body, Decoded, Encoding, JSON, POSTCARD, Record},
@@ -17,13 +17,13 @@ use crate::{
 };
 
 /// How long a client may take to send its body.
-pub(super) const BODY_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The whole body, if its kind, its size and its pace are right.
+/// The whole body, if its content type is known, its size within bounds and its sender fast enough.
 pub(super) async fn read(request: Request, bytes_max: usize) -> Result<(Encoding, Bytes), Refusal> {
     let encoding = encoding_of(request.headers())?;
     let body = timeout(
-        BODY_PATIENCE,
+        BODY_TIMEOUT,
         axum::body::to_bytes(request.into_body(), bytes_max),
     )
     .await;
@@ -39,30 +39,30 @@ pub(super) async fn read(request: Request, bytes_max: usize) -> Result<(Encoding
             StatusCode::REQUEST_TIMEOUT,
             format!(
                 "the body took longer than {} ms",
-                saturating_ms(BODY_PATIENCE)
+                saturating_ms(BODY_TIMEOUT)
             ),
         )),
     }
 }
 
-/// A content type must be told: that keeps foreign pages in a local browser from posting.
+/// The content type is required: it keeps other web sites in a local browser from posting here.
 fn encoding_of(headers: &HeaderMap) -> Result<Encoding, Refusal> {
-    let told = headers
+    let content_type = headers
         .get(header::CONTENT_TYPE)
-        .and_then(|told| told.to_str().ok())
+        .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let essence = told.split(';').next().unwrap_or_default().trim();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case(JSON) {
         return Ok(Encoding::Json);
     }
-    if told == POSTCARD {
+    if content_type == POSTCARD {
         return Ok(Encoding::Postcard);
     }
     let error = format!("send records with `Content-Type: {JSON}` (or `{POSTCARD}`)");
     Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error))
 }
 
-/// Every record or none.
+/// All records; one that cannot be used refuses the whole request.
 pub(super) fn decode<B: Body>(encoding: Encoding, body: &[u8]) -> Result<Vec<Record<B>>, Refusal> {
     let content_type = match encoding {
         Encoding::Json => JSON,
@@ -82,7 +82,8 @@ pub(super) fn decode<B: Body>(encoding: Encoding, body: &[u8]) -> Result<Vec<Rec
     Err(Refusal::records(bad.collect(), of))
 }
 
-/// The predictor would bury them; here the sender is still there to be told.
+/// Refuses records of another width than the model's. The predictor would dead-letter them; here the sender can still
+/// be told.
 pub(super) fn check_widths<B: Body>(records: &[Record<B>], expected: usize) -> Result<(), Refusal> {
     let bad: Vec<_> = records
         .iter()

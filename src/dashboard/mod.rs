@@ -15,22 +15,22 @@
 //! is shown, bounded where it is read and checked before any of it is sent on; a bus that cannot keep up is told to the
 //! client (429, 503) and never buffered here. Deliberately absent: external assets, accounts, TLS (a proxy's task).
 
-mod answer;
+mod access;
 mod api;
 mod body;
+mod bus_state;
 mod config;
-mod depth;
 mod error;
 mod events;
 mod format;
-mod gate;
-mod gauges;
-mod guard;
 mod ingest;
 mod listen;
 mod page;
 mod ports;
 mod predict;
+mod prometheus;
+mod record_sink;
+mod refusal;
 mod routes;
 mod serve;
 mod snapshot;
@@ -40,7 +40,7 @@ mod token;
 
 pub use config::Config;
 pub use error::{DashboardError, MaeMaxError};
-pub use ports::{BusPort, Ingest, State};
-pub use serve::{admit, serve};
+pub use ports::{BusPort, Ingest, Ports};
+pub use serve::{required_token, serve};
 pub use snapshot::Service;
 pub use token::Token;

@@ -1,7 +1,7 @@
-//! The page: named parts of HTML, made anew for every moment, and the document that they stand in.
+//! The page: named parts of HTML, rendered anew for every snapshot, and the document around them.
 //!
-//! All text is made here, so a number looks the same with and without scripts, and a test finds every one of them as
-//! `<data id="all_time.mae" value="…">` under its name in `/api/summary`.
+//! All text is rendered here and not in the browser, so a number looks the same with and without scripts. Each number is
+//! `<data id="all_time.mae" value="…">`, with its name in `/api/summary` as the id, so a test can compare them all.
 
 use std::sync::{Arc, LazyLock};
 
@@ -36,7 +36,7 @@ const DOCUMENT: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
-/// The whole page of this moment.
+/// The whole page as it is now.
 pub(super) async fn whole(State(state): State<Arc<AppState>>) -> Response {
     let snapshot = state.snapshot();
     let mut document = DOCUMENT
@@ -52,7 +52,7 @@ pub(super) async fn whole(State(state): State<Arc<AppState>>) -> Response {
     response
 }
 
-/// Only what stands in the document itself may run.
+/// Only the script and the style sheet of the document itself may be used.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let policy = format!(
         "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; connect-src 'self'; img-src 'self' data:; \
@@ -63,7 +63,7 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 });
 
-/// Every part with its name in the document.
+/// Every part with the id of its element in the document.
 pub(super) fn parts(snapshot: &StatusSnapshot) -> Vec<(&'static str, String)> {
     let view = &snapshot.view;
     vec![
@@ -83,7 +83,7 @@ pub(super) fn parts(snapshot: &StatusSnapshot) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What stands in the browser's tab; it is text, not HTML.
+/// The title in the browser's tab.
 fn title(snapshot: &StatusSnapshot) -> String {
     let figure = match &snapshot.view.classification {
         None => {
@@ -126,11 +126,11 @@ fn histogram(snapshot: &StatusSnapshot) -> String {
     {
         return svg::classes(&labels.confusion);
     }
-    let snapshot = snapshot.view.distribution.as_ref();
-    let shape = snapshot.and_then(|snapshot| {
-        snapshot
+    let distribution = snapshot.view.distribution.as_ref();
+    let shape = distribution.and_then(|distribution| {
+        distribution
             .shape(ErrorKind::Absolute)
-            .or(snapshot.shapes.first())
+            .or(distribution.shapes.first())
     });
     shape.map_or_else(
         || empty("It is drawn from the first row on."),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_without_rows_is_a_page_without_odd_numbers() {
+    fn a_page_without_rows_shows_no_nan_or_infinity() {
         let all: String = parts(&StatusSnapshot::nothing_yet())
             .into_iter()
             .map(|(_, html)| html)

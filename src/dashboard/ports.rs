@@ -15,23 +15,23 @@ use crate::{
 };
 use residual_model::Model;
 
-/// Where the dashboard gets what it shows, and where it sends what it is given.
-pub struct State {
+/// Where the dashboard gets what it shows, and where it sends what is posted.
+pub struct Ports {
     /// Settings.
     pub config: Config,
-    /// Tells the time.
+    /// The wall clock.
     pub clock: Clock,
-    /// What the plot service sees.
+    /// What the plot service has computed from the log.
     pub view: watch::Receiver<Arc<View>>,
     /// The file of the picture.
     pub picture: PathBuf,
-    /// How the picture looks when it is drawn as SVG.
+    /// How the picture looks where the page draws it anew.
     pub style: chart::Config,
     /// All metrics of the process in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Where the metric service stands, if it runs in this process.
     pub progress: Option<watch::Receiver<Progress>>,
-    /// The services of this process.
+    /// The services of this process with their states.
     pub services: watch::Receiver<Vec<Service>>,
     /// The bus, for its link and its depths.
     pub bus: Option<BusPort>,
@@ -39,19 +39,19 @@ pub struct State {
     pub ingest: Option<Ingest>,
     /// What `/predict` answers with; `None` refuses it.
     pub model: Option<watch::Receiver<Arc<Model>>>,
-    /// Once cancelled, no records are taken any more, while the page goes on.
+    /// Once cancelled, no records are taken any more, while the page is still served.
     pub draining: CancellationToken,
-    /// Cancelled by [`serve`] once all that was taken is on the bus, after `draining`.
-    pub taken: CancellationToken,
+    /// Cancelled by [`serve`](super::serve()) after `draining`, once every record taken before is on the bus.
+    pub flushed: CancellationToken,
 }
 
-/// The bus as the page watches it.
+/// The bus that the page watches.
 pub struct BusPort {
     /// The bus.
     pub bus: Arc<dyn Bus>,
     /// The groups to watch.
     pub topology: Topology,
-    /// Where it is, without its password.
+    /// Its URL without the password.
     pub url: String,
 }
 

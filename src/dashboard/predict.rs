@@ -1,4 +1,4 @@
-//! Predictions at once, past the bus: nothing is recorded.
+//! Predictions answered at once, without the bus; nothing is recorded.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use axum::{
 };
 
 use super::{
-    answer::{BadRecord, Refusal},
     body::{check_widths, decode, read},
+    refusal::{BadRecord, Refusal},
     state::AppState,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 };
 use residual_model::{Model, Rows};
 
-/// Answers one record with one, and an array with an array, in the same order.
+/// Answers a record with a record, and an array with an array in the same order.
 pub(super) async fn post(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -36,12 +36,12 @@ pub(super) async fn post(
     let is_array = body.trim_ascii_start().starts_with(b"[");
     let records = decode::<Features>(encoding, &body)?;
     check_widths(&records, model.info().n_features)?;
-    let Ok(place) = state.predicting.try_acquire() else {
+    let Ok(permit) = state.predicting.try_acquire() else {
         let error = "the model is busy with other requests";
         return Err(Refusal::busy(StatusCode::TOO_MANY_REQUESTS, error, 1));
     };
     let answered = tokio::task::spawn_blocking(move || predict(&model, records)).await;
-    drop(place);
+    drop(permit);
     let predictions = answered.unwrap_or_else(|_| {
         Err(Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,

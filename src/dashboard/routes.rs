@@ -8,10 +8,10 @@ use axum::{
     routing::{get, post},
 };
 
-use super::{api, events, guard, ingest, page, predict, state::AppState};
+use super::{access, api, events, ingest, page, predict, state::AppState};
 use crate::message::{Features, Prediction, Truth};
 
-pub(super) fn router(state: Arc<AppState>, lock: guard::Lock) -> Router {
+pub(super) fn router(state: Arc<AppState>, access: access::Access) -> Router {
     Router::new()
         .route("/", get(page::whole))
         .route("/events", get(events::stream))
@@ -21,7 +21,7 @@ pub(super) fn router(state: Arc<AppState>, lock: guard::Lock) -> Router {
         .route("/metrics", get(api::metrics))
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz))
-        .route("/login", post(guard::login))
+        .route("/login", post(access::login))
         .route("/features", post(ingest::post::<Features>))
         .route("/y_true", post(ingest::post::<Truth>))
         .route("/y_pred", post(ingest::post::<Prediction>))
@@ -29,6 +29,6 @@ pub(super) fn router(state: Arc<AppState>, lock: guard::Lock) -> Router {
         .fallback(api::not_found)
         .method_not_allowed_fallback(api::wrong_method)
         .with_state(state)
-        .layer(from_fn_with_state(Arc::new(lock), guard::guard))
-        .layer(from_fn(guard::headers))
+        .layer(from_fn_with_state(Arc::new(access), access::check))
+        .layer(from_fn(access::headers))
 }

@@ -1,4 +1,4 @@
-//! Start and stop.
+//! Starts the page, and stops it in order: first no new records, then no new requests.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -6,18 +6,21 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    config::Config, depth, error::DashboardError, gate::Gate, guard, listen, ports::State,
-    routes::router, state::AppState, token::Token,
+    access, bus_state, config::Config, error::DashboardError, listen, ports::Ports,
+    record_sink::RecordSink, routes::router, state::AppState, token::Token,
 };
 
-/// Predictions worked on at a time; the model has the cores for no more.
+/// Requests to `/predict` that are computed at a time; more would only compete for the same cores.
 const PREDICTING_MAX: usize = 4;
 
-/// The token that clients must show at that address, if any; for refusing a bad setting before anything starts.
+/// The token that clients must show at that address, if any. Callers use it to refuse bad settings before a start.
 ///
 /// # Errors
 /// When the address is reachable from outside without a token, or the token cannot be read.
-pub fn admit(config: &Config, address: SocketAddr) -> Result<Option<Token>, DashboardError> {
+pub fn required_token(
+    config: &Config,
+    address: SocketAddr,
+) -> Result<Option<Token>, DashboardError> {
     let token = config.bearer()?;
     if token.is_none() && !address.ip().is_loopback() && !config.public {
         return Err(DashboardError::Open { address });
@@ -25,54 +28,56 @@ pub fn admit(config: &Config, address: SocketAddr) -> Result<Option<Token>, Dash
     Ok(token)
 }
 
-/// Serves until `stop` is cancelled; then streams end, requests in work are answered, and publishers are closed.
+/// Serves until `stop` is cancelled; then streams end, open requests are answered, and publishers are closed.
 ///
 /// # Errors
 /// When the listener is reachable from outside without a token, or fails.
 pub async fn serve(
     listener: TcpListener,
-    state: State,
+    ports: Ports,
     stop: CancellationToken,
 ) -> Result<(), DashboardError> {
-    let taken = state.taken.drop_guard();
+    let flushed = ports.flushed.drop_guard();
     let address = listener.local_addr()?;
-    let token = admit(&state.config, address)?;
+    let token = required_token(&ports.config, address)?;
     tracing::info!(url = %format_args!("http://{address}"), "page");
-    let bus = depth::watch(state.bus, stop.clone());
+    let bus = bus_state::watch(ports.bus, stop.clone());
     let state = Arc::new(AppState {
-        streams: Arc::new(Semaphore::new(state.config.streams_max.max(1))),
+        streams: Arc::new(Semaphore::new(ports.config.streams_max.max(1))),
         predicting: Semaphore::new(PREDICTING_MAX),
-        ingest: state.ingest.map(|ingest| Gate::new(ingest, &state.config)),
-        config: state.config,
-        clock: state.clock,
-        view: state.view,
-        picture: state.picture,
-        style: state.style,
-        metrics: state.metrics,
-        progress: state.progress,
-        services: state.services,
+        records: ports
+            .ingest
+            .map(|ingest| RecordSink::new(ingest, &ports.config)),
+        config: ports.config,
+        clock: ports.clock,
+        view: ports.view,
+        picture: ports.picture,
+        style: ports.style,
+        metrics: ports.metrics,
+        progress: ports.progress,
+        services: ports.services,
         bus,
-        model: state.model,
-        draining: state.draining,
+        model: ports.model,
+        draining: ports.draining,
         stop: stop.clone(),
     });
     let app = router(
         Arc::clone(&state),
-        guard::Lock::new(token, address.ip().is_loopback()),
+        access::Access::new(token, address.ip().is_loopback()),
     );
     let serving = listen::listen(listener, app, &state.config, &stop);
-    tokio::join!(serving, close_gate(&state, taken));
+    tokio::join!(serving, flush_records(&state, flushed));
     Ok(())
 }
 
-/// Lets nothing more in once the process drains, and says when all that was let in is on the bus.
-async fn close_gate(state: &AppState, taken: DropGuard) {
+/// Takes no more records once the process drains, and cancels `flushed` when those taken before are on the bus.
+async fn flush_records(state: &AppState, flushed: DropGuard) {
     tokio::select! {
         () = state.draining.cancelled() => {}
         () = state.stop.cancelled() => {}
     }
-    if let Some(gate) = &state.ingest {
-        gate.close().await;
+    if let Some(records) = &state.records {
+        records.close().await;
     }
-    drop(taken);
+    drop(flushed);
 }

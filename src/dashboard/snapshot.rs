@@ -1,4 +1,6 @@
-//! Everything that is known at one moment: what the page shows, what `/api/summary` tells.
+//! Everything that is known at one moment: what the page shows and `/api/summary` answers.
+//!
+//! The names of the fields are those of the JSON, which other programs read.
 
 use std::sync::Arc;
 
@@ -92,14 +94,14 @@ impl From<stats::LogLoss> for LossFigure {
     }
 }
 
-/// The bus as seen from here.
+/// The bus as this process sees it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct BusState {
-    /// Where it is, without its password.
+    /// Its URL without the password.
     pub(super) url: String,
     /// The state of the link.
     pub(super) link: LinkState,
-    /// What waits where.
+    /// What waits for which group.
     pub(super) queues: Vec<Queue>,
 }
 
@@ -107,11 +109,11 @@ pub(super) struct BusState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub(super) enum LinkState {
-    /// Usable.
+    /// It can be used.
     Up,
-    /// Not usable; it is being tried again.
+    /// It cannot be used; the connection is being tried again.
     Down {
-        /// What the last try failed with.
+        /// Why the last try failed.
         reason: String,
         /// How many tries have failed in a row.
         tries: u32,
@@ -127,7 +129,8 @@ pub(super) struct Queue {
     pub(super) group: String,
     /// Messages ready to be delivered.
     pub(super) ready: u64,
-    /// Messages delivered and not settled; of other processes too where the broker tells (RabbitMQ does not).
+    /// Messages delivered and not settled; those of other processes only where the broker reports them (RabbitMQ
+    /// does not).
     pub(super) in_flight: u64,
     /// Dead letters of the group.
     pub(super) dead: u64,
@@ -140,17 +143,17 @@ pub struct Service {
     pub name: String,
     /// In one word, such as `running` or `stopped`.
     pub state: String,
-    /// A few more words, for instance which model.
+    /// More words, such as the reason of a failure.
     pub detail: String,
 }
 
-/// What a watcher must know before any number.
+/// Whether the numbers can be relied on, for the top of the page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Status {
     pub(super) level: Level,
     /// In a few words.
     pub(super) title: String,
-    /// In a sentence; empty when all is well.
+    /// In a sentence; empty where there is nothing to say.
     pub(super) detail: String,
 }
 
@@ -165,7 +168,7 @@ pub(super) enum Level {
 }
 
 impl Level {
-    /// As in JSON and in class names.
+    /// As in the JSON and in the style sheet's class names.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -177,7 +180,7 @@ impl Level {
     }
 }
 
-/// Rows of the window before an alert may be raised: the mean of fewer says little.
+/// Rows that the window must hold before an alert is raised: the mean of fewer says little.
 const ALERT_ROWS_MIN: u64 = 30;
 
 /// The error of the last rows is above what the settings allow.
@@ -185,15 +188,14 @@ const ALERT_ROWS_MIN: u64 = 30;
 pub(super) struct Alert {
     /// Mean absolute error of the last rows.
     pub(super) mae: f64,
-    /// What it may be.
+    /// The limit.
     pub(super) mae_max: f64,
-    /// The rows.
+    /// How many rows.
     pub(super) rows: u64,
 }
 
 impl Alert {
-    /// The alert of these rows, if there is one. A window that never gets so long as
-    /// [`ALERT_ROWS_MIN`] is judged once it is full.
+    /// The alert of these rows, if there is one. A window shorter than [`ALERT_ROWS_MIN`] counts once it is full.
     pub(super) fn of(last: &RowWindow, mae_max: Option<f64>) -> Option<Self> {
         let (mae_max, mae, rows) = (mae_max?, last.report.mae?, last.report.n);
         let enough = ALERT_ROWS_MIN.min(last.rows as u64);
@@ -201,14 +203,14 @@ impl Alert {
     }
 }
 
-/// One moment.
+/// All of it at one moment.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct StatusSnapshot {
     pub(super) version: &'static str,
     pub(super) now_ms: UnixMs,
     pub(super) status: Status,
     pub(super) alert: Option<Alert>,
-    /// Since the newest row.
+    /// Time since the newest row came.
     pub(super) silent_ms: Option<u64>,
     #[serde(flatten, serialize_with = "inner")]
     pub(super) view: Arc<View>,

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     config::Config,
     format,
-    gate::Gate,
+    record_sink::RecordSink,
     snapshot::{Alert, BusState, Ledger, Level, LinkState, Service, Status, StatusSnapshot},
 };
 use crate::{chart, clock::Clock, services::metric::Progress, stats::live::View};
@@ -25,7 +25,7 @@ pub(super) struct AppState {
     pub(super) progress: Option<watch::Receiver<Progress>>,
     pub(super) services: watch::Receiver<Vec<Service>>,
     pub(super) bus: watch::Receiver<Option<BusState>>,
-    pub(super) ingest: Option<Gate>,
+    pub(super) records: Option<RecordSink>,
     pub(super) model: Option<watch::Receiver<Arc<Model>>>,
     pub(super) predicting: Semaphore,
     pub(super) streams: Arc<Semaphore>,
@@ -34,7 +34,7 @@ pub(super) struct AppState {
 }
 
 impl AppState {
-    /// Gathers everything.
+    /// Everything that is known now.
     pub(super) fn snapshot(&self) -> StatusSnapshot {
         let now_ms = self.clock.now_ms();
         let view = Arc::clone(&self.view.borrow());
@@ -57,7 +57,7 @@ impl AppState {
         }
     }
 
-    /// The most important trouble first.
+    /// The most important problem, if there are several.
     fn status(
         &self,
         view: &View,

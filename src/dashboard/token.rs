@@ -1,4 +1,4 @@
-//! The secret that opens the page from outside.
+//! The secret that clients must show.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 pub struct Token(String);
 
 impl Token {
-    /// Whether somebody showed this very token. The time it takes tells nothing about how much of it was right.
+    /// Whether `shown` is this token. How long the comparison takes does not depend on how much of it is right.
     #[must_use]
     pub fn is(&self, shown: &str) -> bool {
         same(&self.0, shown)
@@ -22,7 +22,7 @@ impl Token {
         self.0.is_empty()
     }
 
-    /// What a browser keeps instead of the token.
+    /// What a browser keeps in place of the token.
     pub(super) fn cookie(&self) -> String {
         let digest = Sha256::digest(format!("residual page {}", self.0));
         digest

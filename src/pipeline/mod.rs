@@ -1,7 +1,7 @@
 //! The composition root: builds bus, model and log, starts the chosen services, supervises and drains them.
 //!
-//! Services are started against the flow of data (who reads is there before who writes) and stopped along it: the
-//! source first, then each service once nothing is left for it, so that Ctrl-C loses nothing even on a bus in
+//! Services are started against the flow of data, so that every reader is there before its writer, and stopped along
+//! it: the source first, then each service once nothing is left for it. So Ctrl-C loses nothing, even on a bus in
 //! memory. This is the only module that knows every service.
 
 use anyhow::{Context, Result};
@@ -28,19 +28,19 @@ pub use paths::{log_file, picture, prepare_folder};
 pub use report::Report;
 pub use role::Role;
 use state::Pipeline;
-pub use task_spec::{judged, of_model};
+pub use task_spec::{config_with_task, task_of_model};
 pub use topology::topology;
 
-/// Marks an error of configuration or surroundings, found before anything ran: exit code 2.
+/// Marks an error of the configuration or the environment that was found before anything ran: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot start")]
 pub struct NotStarted;
 
-/// Runs the given services until their work is done or `stop` is cancelled, then drains them. `None`: it was stopped
-/// before it could start, for instance while it waited for a broker.
+/// Runs the given services until their work is done or `stop` is cancelled, then drains them. Returns `None` if it was
+/// stopped before it could start, for instance while it waited for a broker.
 ///
 /// # Errors
-/// [`NotStarted`] when settings or surroundings do not allow a start; otherwise the first failure of a service,
+/// [`NotStarted`] when settings or environment do not allow a start; otherwise the first failure of a service,
 /// after the others were drained.
 pub async fn run(
     config: &Config,

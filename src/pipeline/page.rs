@@ -1,4 +1,4 @@
-//! What the page is told: ports into the running pipeline.
+//! Connects the page to the running pipeline.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use super::{
 };
 use crate::{
     bus::{self, Bus},
-    dashboard::{self, BusPort, Ingest, State},
+    dashboard::{self, BusPort, Ingest, Ports},
     message::{Body, Features, Prediction, Truth},
     telemetry::{Telemetry, with_causes},
 };
 use residual_model::Model;
 
 impl Pipeline {
-    /// Begins to serve the page; the services run already.
+    /// Starts the page; the services run already.
     pub(super) async fn serve_page(
         &mut self,
         listener: TcpListener,
@@ -28,10 +28,11 @@ impl Pipeline {
         joins: bool,
     ) -> Result<()> {
         let is_local = listener.local_addr()?.ip().is_loopback();
-        let has_token = dashboard::admit(&self.config.dashboard, listener.local_addr()?)?.is_some();
-        let [draining, taken, stop] = std::array::from_fn(|_| CancellationToken::new());
+        let has_token =
+            dashboard::required_token(&self.config.dashboard, listener.local_addr()?)?.is_some();
+        let [draining, flushed, stop] = std::array::from_fn(|_| CancellationToken::new());
         let metrics = telemetry.clone();
-        let state = State {
+        let ports = Ports {
             config: self.config.dashboard.clone(),
             clock: self.clock,
             view: self.view.clone(),
@@ -41,7 +42,7 @@ impl Pipeline {
             progress: joins.then(|| self.progress.clone()),
             services: self.service_tasks.watch(),
             bus: self.bus.clone().map(|bus| self.bus_port(bus)),
-            // Whoever may look without a token may still not write.
+            // A public page may be read without a token, but nobody may post to it.
             ingest: if is_local || has_token {
                 self.ingest().await?
             } else {
@@ -49,17 +50,17 @@ impl Pipeline {
             },
             model,
             draining: draining.clone(),
-            taken: taken.clone(),
+            flushed: flushed.clone(),
         };
         let until = stop.clone();
         let serving = tokio::spawn(async move {
-            if let Err(error) = dashboard::serve(listener, state, until).await {
+            if let Err(error) = dashboard::serve(listener, ports, until).await {
                 tracing::error!(error = %with_causes(&error), "the page failed");
             }
         });
         self.page = Some(Page {
             draining,
-            taken,
+            flushed,
             stop,
             serving,
         });

@@ -9,23 +9,23 @@ use anyhow::Result;
 
 use crate::{config::Config, metric_log::LogError};
 
-/// Where the picture goes: where the settings say, else into the logs folder.
+/// The file of the picture: as the settings say, else in the logs folder.
 #[must_use]
 pub fn picture(config: &Config) -> PathBuf {
     let named = config.plot.output.clone();
     named.unwrap_or_else(|| config.logs.join("error_distribution.png"))
 }
 
-/// The live file of the log.
+/// The file that the log is appended to.
 #[must_use]
 pub fn log_file(logs: &Path) -> PathBuf {
     logs.join("metric_log.csv")
 }
 
-/// Makes the logs folder and proves that it can be written to.
+/// Creates the logs folder and checks that it can be written to.
 ///
 /// # Errors
-/// With the mend, when it cannot.
+/// When it cannot be created or written to.
 pub fn prepare_folder(logs: &Path) -> Result<()> {
     let probe = logs.join(".residual-probe");
     fs::create_dir_all(logs)

@@ -1,4 +1,4 @@
-//! The running services: which has ended, how, and how each is told to stop.
+//! The running services: starts each, stops each, and says which has ended and how.
 
 use std::future::Future;
 
@@ -26,12 +26,12 @@ struct Member {
     task: Id,
     stop: CancellationToken,
     ended: bool,
-    /// Until somebody takes it.
+    /// How it ended, until somebody takes it.
     outcome: Option<Result<u64>>,
 }
 
 impl ServiceTasks {
-    /// Starts a service. Its result counts what it handled.
+    /// Starts a service. Its result is the number of rows that it handled.
     pub(super) fn start<F>(&mut self, role: Role, service: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = Result<u64>> + Send + 'static,
@@ -68,7 +68,7 @@ impl ServiceTasks {
         self.members.iter().any(|member| member.role == role)
     }
 
-    /// Waits until some service ends and says which. Never, when none is left. Cancel safe.
+    /// Waits until some service ends and returns which; waits for ever when none is left. Cancel safe.
     pub(super) async fn any_ended(&mut self) -> Role {
         let (task, outcome) = match self.tasks.join_next_with_id().await {
             Some(Ok((task, outcome))) => (task, outcome),
@@ -102,7 +102,7 @@ impl ServiceTasks {
         outcome.with_context(|| format!("{} failed", role.name()))
     }
 
-    /// Tells a service to stop and waits until it has ended.
+    /// Stops a service and waits until it has ended.
     pub(super) async fn stop(&mut self, role: Role) -> Result<()> {
         if let Some(member) = self.members.iter().find(|member| member.role == role) {
             member.stop.cancel();
@@ -117,7 +117,7 @@ impl ServiceTasks {
         self.outcome(role).map(drop)
     }
 
-    /// Ends every task at once; the bus takes back what they held.
+    /// Ends every task at once; unsettled messages go back to the bus.
     pub(super) fn abort(&mut self) {
         self.tasks.abort_all();
     }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stopped_service_is_waited_for_and_its_failure_is_told_once() {
+    async fn a_stopped_service_is_waited_for_and_its_failure_is_reported_once() {
         let mut service_tasks = ServiceTasks::default();
         service_tasks.start(Role::Metric, |stop| async move {
             stop.cancelled().await;

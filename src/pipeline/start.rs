@@ -1,4 +1,4 @@
-//! How services are started: against the flow of data, so that who reads is there before who writes.
+//! Starts the services against the flow of data, so that every reader is there before its writer.
 
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ use crate::{
 };
 use residual_model::Model;
 
-/// The sending ends that services fill.
-struct Feeds {
+/// The channels into which services report.
+struct Outputs {
     progress: watch::Sender<metric::Progress>,
     view: watch::Sender<Arc<View>>,
 }
@@ -52,7 +52,7 @@ impl Pipeline {
         }
         let inputs = inputs::open(config, roles).await?;
         let mut config = config.clone();
-        task_spec::into_settings(
+        task_spec::apply(
             &mut config,
             inputs.spec.clone(),
             roles.contains(&Role::Metric),
@@ -61,11 +61,11 @@ impl Pipeline {
         let listener = inputs::listen(config, roles).await?;
         let topology = topology(config);
         let bus = connect(config, roles, &topology, clock).await?;
-        let (progress_feed, progress) = watch::channel(metric::Progress::default());
-        let (view_feed, view) = watch::channel(Arc::default());
-        let feeds = Feeds {
-            progress: progress_feed,
-            view: view_feed,
+        let (progress_sender, progress) = watch::channel(metric::Progress::default());
+        let (view_sender, view) = watch::channel(Arc::default());
+        let outputs = Outputs {
+            progress: progress_sender,
+            view: view_sender,
         };
         let service_tasks = ServiceTasks::default();
         let mut pipeline = Self {
@@ -77,9 +77,9 @@ impl Pipeline {
             progress,
             view,
             page: None,
-            broken: false,
+            failed: false,
         };
-        let model = pipeline.start_services(roles, inputs, feeds).await?;
+        let model = pipeline.start_services(roles, inputs, outputs).await?;
         if let Some(listener) = listener {
             let joins = roles.contains(&Role::Metric);
             pipeline
@@ -92,23 +92,23 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// Who reads is there before who writes.
+    /// Readers first.
     async fn start_services(
         &mut self,
         roles: &[Role],
         inputs: Inputs,
-        feeds: Feeds,
+        outputs: Outputs,
     ) -> Result<Option<watch::Receiver<Arc<Model>>>> {
         let mut entropy =
             ChaCha8Rng::try_from_rng(&mut SysRng).context("no random numbers from the system")?;
         let tag = RunTag(entropy.next_u32());
         if roles.contains(&Role::Plot) {
-            self.start_plot(feeds.view);
+            self.start_plot(outputs.view);
         }
         if roles.contains(&Role::Metric) {
             // A metric service on its own counts whatever it records.
             let run = roles.contains(&Role::Features).then_some(tag);
-            self.start_metric(feeds.progress, run).await?;
+            self.start_metric(outputs.progress, run).await?;
         }
         let model = match inputs.model {
             Some(model) => Some(self.start_predictor(model).await?),
@@ -214,7 +214,7 @@ impl Pipeline {
     }
 }
 
-/// Connects and declares, if any of the roles talks at all.
+/// Connects to the bus and declares the topics, unless no role needs a bus.
 async fn connect(
     config: &Config,
     roles: &[Role],

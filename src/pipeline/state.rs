@@ -1,4 +1,4 @@
-//! The running pipeline, as those who start, supervise and drain it share it.
+//! The running pipeline: what starting, supervising and draining it have in common.
 
 use std::sync::Arc;
 
@@ -29,29 +29,29 @@ pub(super) struct Pipeline {
     pub(super) progress: watch::Receiver<metric::Progress>,
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) page: Option<Page>,
-    /// A service failed that others wait for.
-    pub(super) broken: bool,
+    /// A service ended that others depend on, so waiting for an empty bus is pointless.
+    pub(super) failed: bool,
 }
 
 /// The running page.
 pub(super) struct Page {
-    /// No records are taken over HTTP any more.
+    /// Cancelled by us: no more records are taken over HTTP.
     pub(super) draining: CancellationToken,
-    /// All that was taken before is on the bus.
-    pub(super) taken: CancellationToken,
+    /// Cancelled by the page: all records taken before are on the bus.
+    pub(super) flushed: CancellationToken,
     pub(super) stop: CancellationToken,
     pub(super) serving: JoinHandle<()>,
 }
 
 impl Pipeline {
-    /// A service that only ends when it is told to has ended: what is left on the bus cannot be worked off.
-    pub(super) fn broke(&mut self, role: Role) -> Result<()> {
-        self.broken = true;
+    /// A service has ended that should run until it is stopped: what is left on the bus cannot be processed.
+    pub(super) fn ended_early(&mut self, role: Role) -> Result<()> {
+        self.failed = true;
         self.service_tasks.outcome(role)?;
         bail!("{} ended by itself", role.name())
     }
 
-    /// Messages that wait or are being worked on, dead letters aside.
+    /// Messages that wait or are being processed, without dead letters.
     pub(super) async fn waiting(&self, topology: &Topology) -> Result<u64> {
         let Some(bus) = &self.bus else { return Ok(0) };
         let mut waiting = 0;

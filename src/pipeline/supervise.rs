@@ -1,4 +1,4 @@
-//! How a run finds its end.
+//! Waits for the end of a run.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{role::Role, state::Pipeline};
 use crate::telemetry::Telemetry;
 
-/// Without a new row for so long, and nothing waiting on the bus, missing rows will not come any more.
+/// When no new row came for this long and nothing waits on the bus, missing rows will not come any more.
 const STALL: Duration = Duration::from_secs(10);
 
 impl Pipeline {
@@ -31,7 +31,7 @@ impl Pipeline {
             role = self.service_tasks.any_ended() => role,
         };
         if ended != Role::Features {
-            return self.broke(ended);
+            return self.ended_early(ended);
         }
         let handled = self.service_tasks.outcome(ended)?;
         if !self.service_tasks.has(Role::Metric) {
@@ -62,11 +62,11 @@ impl Pipeline {
             }
             tokio::select! {
                 changed = self.progress.changed() => if changed.is_err() {
-                    // Nobody tells any more, so the metric service is ending: its own reason is the one to give.
+                    // The metric service has dropped its sender, so it is ending: its own error is the one to report.
                     let ended = self.service_tasks.any_ended().await;
-                    return self.broke(ended);
+                    return self.ended_early(ended);
                 },
-                ended = self.service_tasks.any_ended() => return self.broke(ended),
+                ended = self.service_tasks.any_ended() => return self.ended_early(ended),
                 () = tokio::time::sleep(STALL / 10) => {}
             }
         }

@@ -1,4 +1,4 @@
-//! What the predictions are: the model says it where there is one, else the settings, else the logs folder.
+//! What the predictions are: the model says so where there is one, else the settings, else the logs folder.
 
 use anyhow::{Result, bail};
 
@@ -10,19 +10,19 @@ use crate::{
 };
 use residual_model::Model;
 
-/// How rows are judged in this process; none where neither a model nor a setting says it.
-pub(super) fn settle(config: &Config, model: Option<&Model>) -> Result<Option<TaskSpec>> {
+/// What predictions are in this process; `None` where neither a model nor a setting says so.
+pub(super) fn resolve(config: &Config, model: Option<&Model>) -> Result<Option<TaskSpec>> {
     match model {
-        Some(model) => of_model(config, model).map(Some),
-        None => Ok(asked(config)),
+        Some(model) => task_of_model(config, model).map(Some),
+        None => Ok(from_settings(config)),
     }
 }
 
-/// How the predictions of this model are judged.
+/// What the predictions of this model are.
 ///
 /// # Errors
 /// When the settings ask for something else.
-pub fn of_model(config: &Config, model: &Model) -> Result<TaskSpec> {
+pub fn task_of_model(config: &Config, model: &Model) -> Result<TaskSpec> {
     let spec = TaskSpec::of_model(model.info());
     let class = &model.info().class;
     if let Some(labels) = &spec.labels
@@ -53,8 +53,8 @@ pub fn of_model(config: &Config, model: &Model) -> Result<TaskSpec> {
     Ok(spec)
 }
 
-/// Labels are for a classification only, so naming some asks for one.
-fn asked(config: &Config) -> Option<TaskSpec> {
+/// Only a classification has labels, so naming some asks for one.
+fn from_settings(config: &Config) -> Option<TaskSpec> {
     let labels = (!config.labels.is_empty()).then(|| config.labels.clone());
     match config.task.asked() {
         Some(Task::Regression) => Some(TaskSpec::default()),
@@ -64,16 +64,16 @@ fn asked(config: &Config) -> Option<TaskSpec> {
     }
 }
 
-/// The log goes on as it was begun. The ledger holds to that too, but only once others are running.
-fn of_log(config: &Config, spec: Option<TaskSpec>) -> Result<TaskSpec> {
-    let said = read_task(&config.logs)?;
+/// A log that has begun must go on with the same task. The ledger checks that too, but only once services run.
+fn agreed_with_log(config: &Config, spec: Option<TaskSpec>) -> Result<TaskSpec> {
+    let logged = read_task(&config.logs)?;
     let Some(spec) = spec else {
-        return Ok(said.unwrap_or_default());
+        return Ok(logged.unwrap_or_default());
     };
-    match said {
-        Some(said) if !said.agrees(&spec) => Err(MetricError::OtherLabels {
+    match logged {
+        Some(logged) if !logged.agrees(&spec) => Err(MetricError::OtherLabels {
             path: task_file(&config.logs),
-            said: said.to_string(),
+            said: logged.to_string(),
             wanted: spec.to_string(),
         }
         .into()),
@@ -81,33 +81,31 @@ fn of_log(config: &Config, spec: Option<TaskSpec>) -> Result<TaskSpec> {
     }
 }
 
-/// The settings with what was settled: the metric service begins the log, so it must know.
-pub(super) fn into_settings(
-    config: &mut Config,
-    spec: Option<TaskSpec>,
-    joins: bool,
-) -> Result<()> {
+/// Puts what predictions are into the settings of the services; the metric service needs it to begin the log.
+pub(super) fn apply(config: &mut Config, spec: Option<TaskSpec>, joins: bool) -> Result<()> {
     let spec = if joins {
-        Some(of_log(config, spec)?)
+        Some(agreed_with_log(config, spec)?)
     } else {
         spec
     };
+    set(config, spec);
+    Ok(())
+}
+
+fn set(config: &mut Config, spec: Option<TaskSpec>) {
     config.metric.spec = spec.clone().unwrap_or_default();
     config.metric.windows = Windows {
         rows: config.plot.window_rows,
         ms: crate::clock::saturating_ms(config.plot.window.0).max(1),
     };
     config.plot.spec = spec;
-    Ok(())
 }
 
-/// The settings with what predictions are, as far as settings say it.
-///
-/// # Errors
-/// When what the logs folder says cannot be read.
-pub fn judged(config: &Config) -> Result<Config> {
+/// The settings with what predictions are, as far as the settings alone say so.
+#[must_use]
+pub fn config_with_task(config: &Config) -> Config {
     let mut config = config.clone();
-    let spec = settle(&config, None)?;
-    into_settings(&mut config, spec, false)?;
-    Ok(config)
+    let spec = from_settings(&config);
+    set(&mut config, spec);
+    config
 }

@@ -1,9 +1,9 @@
-//! `residual bench`: how many rows a second go from features to the durable log, how long one is on its way, what it
-//! costs, and proof that the right rows arrived.
+//! `residual bench`: how many rows a second go from features to the durable log, how long a row takes, what that costs,
+//! and a proof that the right rows arrived.
 //!
-//! Promise: the stages are the real ones, in this process or in processes of their own; nothing is switched off to look
-//! faster. A run whose log is not exactly what an offline computation gives fails. Deliberately absent: the picture and
-//! the page, whose cost does not depend on the rate, and the broker's own processor time.
+//! Promise: the stages are the real ones, in this process or in processes of their own; nothing is switched off to be
+//! faster. A run fails if its log is not exactly what an offline computation gives. Deliberately absent: the picture and
+//! the page, whose cost does not depend on the rate, and the broker's own CPU time.
 
 use std::{
     fs,
@@ -27,26 +27,26 @@ use crate::{
 mod outcome;
 mod processes;
 mod proof;
-mod usage;
+mod resource_usage;
 
 use outcome::{Broker, Outcome, Times};
-use usage::Usage;
+use resource_usage::ResourceUsage;
 
 /// The stages that are measured.
 const ROLES: [Role; 3] = [Role::Features, Role::Predictor, Role::Metric];
 
-/// The proof holds one id of each row in memory.
+/// The proof holds the id of every row in memory.
 const ROWS_MAX: u64 = 100_000_000;
 
-/// Names on a broker begin with this, so that a bench never meets the rows of a real pipeline.
+/// Names on a broker begin with this, so that a bench never touches the rows of a real pipeline.
 const PREFIX: &str = "bench-";
 
 pub(super) fn run(args: &BenchArgs, mut config: Config) -> Result<()> {
-    let folder = Folder::make(&config.logs)?;
+    let folder = ScratchFolder::make(&config.logs)?;
     configure(&mut config, args, &folder.0).context(NotStarted)?;
     let telemetry = telemetry::init(&config.telemetry).context(NotStarted)?;
     let runtime = runtime()?;
-    let broker = runtime.block_on(survey(&config))?;
+    let broker = runtime.block_on(inspect_broker(&config))?;
     let (times, stages) = if args.processes {
         processes::run(&config)?
     } else {
@@ -54,7 +54,10 @@ pub(super) fn run(args: &BenchArgs, mut config: Config) -> Result<()> {
         let report = runtime.block_on(pipeline::run(&config, &ROLES, &telemetry, stop))?;
         let report = report.context("the run did not begin")?;
         let times = Times::new(report.span_us, report.latency_us)?;
-        (times, vec![("all stages", Usage::of_this_process())])
+        (
+            times,
+            vec![("all stages", ResourceUsage::of_this_process())],
+        )
     };
     let expected = runtime.block_on(proof::offline(&config))?;
     let found = proof::of_log(&pipeline::log_file(&config.logs))?;
@@ -75,7 +78,7 @@ pub(super) fn run(args: &BenchArgs, mut config: Config) -> Result<()> {
     outcome.verdict()
 }
 
-/// The settings of the run: the user's, but for what would make the proof impossible.
+/// Changes the user's settings where they would make the proof impossible.
 fn configure(config: &mut Config, args: &BenchArgs, folder: &Path) -> Result<()> {
     if args.rows == 0 || args.rows > ROWS_MAX {
         bail!("`--rows` is {}, expected 1 to {ROWS_MAX}", args.rows);
@@ -92,10 +95,9 @@ fn configure(config: &mut Config, args: &BenchArgs, folder: &Path) -> Result<()>
     }
     folder.clone_into(&mut config.logs);
     config.bus.prefix.insert_str(0, PREFIX);
-    // What is drawn can be computed again: in order, or by a seed.
-    match config.dataset.seed {
-        Some(_) => {}
-        None => config.dataset.order = Order::Sequential,
+    // The rows must be known again offline: by a seed, or because they are in order.
+    if config.dataset.seed.is_none() {
+        config.dataset.order = Order::Sequential;
     }
     "off".clone_into(&mut config.dashboard.listen);
     config.metric.rotate_bytes = 0;
@@ -104,8 +106,8 @@ fn configure(config: &mut Config, args: &BenchArgs, folder: &Path) -> Result<()>
     Ok(())
 }
 
-/// What answers behind the URL; refuses a broker that still holds rows of an earlier bench.
-async fn survey(config: &Config) -> Result<Broker> {
+/// Which broker answers at the URL; refuses one that still holds rows of an earlier bench.
+async fn inspect_broker(config: &Config) -> Result<Broker> {
     let bus = bus::connect(&config.bus, Clock::system()).await?;
     let topology = pipeline::topology(config);
     bus.declare(&topology).await?;
@@ -130,10 +132,11 @@ async fn survey(config: &Config) -> Result<Broker> {
     })
 }
 
-/// A folder inside the logs folder, which is on the disk that a user would use, unlike the system's temporary one.
-struct Folder(PathBuf);
+/// A folder inside the logs folder, and so on the disk that a real run would use, unlike the system's temporary folder.
+/// It is removed when it is dropped.
+struct ScratchFolder(PathBuf);
 
-impl Folder {
+impl ScratchFolder {
     fn make(logs: &Path) -> Result<Self> {
         let folder = logs.join(format!("bench-{}", std::process::id()));
         fs::create_dir_all(&folder)
@@ -142,7 +145,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for ScratchFolder {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
             tracing::warn!(%error, folder = %self.0.display(), "could not be removed");

@@ -1,4 +1,4 @@
-//! How right labels are: what the page shows instead of distances when the model is a classifier.
+//! How right the predicted labels are: what the page shows in place of errors when the model is a classifier.
 
 use super::{
     figures::{columns_of, stream_tile},
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// The few figures that a glance should catch: of the last rows, with those of all time below.
+/// The most important figures, of the last rows, with those of all time below.
 pub(super) fn tiles(view: &View, labels: &Classification, ledger: Option<&Ledger>) -> String {
     let (last, all) = (&labels.last_rows, &labels.all_time);
     let right = format!(
@@ -63,7 +63,7 @@ fn share(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), percent)
 }
 
-/// Accuracy above that of always answering the most frequent label, in points.
+/// By how many percentage points the accuracy is above that of always predicting the most frequent label.
 fn gain(score: &Score) -> String {
     let gain = score.accuracy.zip(score.baseline_accuracy);
     gain.map_or_else(
@@ -98,7 +98,7 @@ fn f1_meaning(score: &Score) -> &'static str {
 
 type Figure = fn(&Score) -> Option<f64>;
 
-/// Name in `/api/summary`, heading, what it is, and where it is.
+/// Name in `/api/summary`, heading, meaning, and how to get it.
 const FIGURES: [(&str, &str, &str, Figure); 3] = [
     ("accuracy", "Accuracy", "share of right labels", |score| {
         score.accuracy
@@ -182,7 +182,7 @@ fn losses(
     )
 }
 
-/// Who is taken for whom.
+/// The confusion matrix.
 pub(super) fn confusion(matrix: &Matrix) -> String {
     let head: String = matrix
         .labels
@@ -191,9 +191,9 @@ pub(super) fn confusion(matrix: &Matrix) -> String {
         .collect();
     let rows = matrix.labels.iter().zip(&matrix.counts).enumerate();
     let body: String = rows
-        .map(|(place, (label, counts))| {
-            let own = !(matrix.has_others && place + 1 == matrix.labels.len());
-            confusion_row(label, counts, own.then_some(place))
+        .map(|(index, (label, counts))| {
+            let own = !(matrix.has_others && index + 1 == matrix.labels.len());
+            confusion_row(label, counts, own.then_some(index))
         })
         .collect();
     format!(
@@ -201,12 +201,12 @@ pub(super) fn confusion(matrix: &Matrix) -> String {
     )
 }
 
-/// `own` is the place of what is right, where that can be told.
+/// `own` is the index of the right predictions, where there is one.
 fn confusion_row(label: &str, counts: &[u64], own: Option<usize>) -> String {
     let cells: String = counts
         .iter()
         .enumerate()
-        .map(|(place, rows)| confusion_cell(*rows, own == Some(place)))
+        .map(|(index, rows)| confusion_cell(*rows, own == Some(index)))
         .collect();
     format!(r#"<tr><th scope="row">{}</th>{cells}</tr>"#, escape(label))
 }

@@ -1,4 +1,4 @@
-//! How wrong the model is, large and in a table.
+//! How wrong the predicted numbers are: tiles at the top and a table.
 
 use super::html::{cell, count, data, heading, row, text, tile};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     stats::{Report, live::View},
 };
 
-/// The few figures that a glance should catch: of the last rows, with those of all time below.
+/// The most important figures, of the last rows, with those of all time below.
 pub(super) fn tiles(view: &View) -> String {
     let (last, all) = (&view.last_rows.report, &view.all_time);
     let interval = last.mae_interval.map(|interval| {
@@ -49,7 +49,7 @@ pub(super) fn stream_tile(view: &View) -> String {
     )
 }
 
-/// How much smaller the error is than the baseline's.
+/// By which share the error is smaller than the baseline's.
 fn improvement(report: &Report) -> Option<f64> {
     let (mae, baseline) = (report.mae?, report.baseline_mae?);
     Some(1.0 - mae / baseline).filter(|improvement| improvement.is_finite())
@@ -86,7 +86,7 @@ fn bias_text(report: &Report) -> &'static str {
     }
 }
 
-/// When the error changed last; empty where it never did.
+/// When the error changed last; empty if it never did.
 pub(super) fn last_change(view: &View) -> String {
     let Some(change) = view.changes.last() else {
         return String::new();
@@ -110,7 +110,7 @@ pub(super) fn last_change(view: &View) -> String {
 
 type Figure = fn(&Report) -> Option<f64>;
 
-/// Name in `/api/summary`, heading, what it is, and where it is.
+/// Name in `/api/summary`, heading, meaning, and how to get it.
 const FIGURES: [(&str, &str, &str, Figure); 12] = [
     ("mae", "MAE", "mean absolute error", |report| report.mae),
     (
@@ -198,7 +198,7 @@ pub(super) fn table(view: &View) -> String {
     format!("<table><thead><tr><td></td>{headings}</tr></thead><tbody>{body}</tbody></table>")
 }
 
-/// What the three columns are of.
+/// The headings of the three columns.
 pub(super) fn columns_of(view: &View) -> [String; 3] {
     let rows = format::count(view.last_rows.rows as u64);
     [

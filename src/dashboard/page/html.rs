@@ -1,8 +1,8 @@
-//! The smallest pieces of the page: numbers under a name, cells, tiles.
+//! The smallest parts of the page: numbers with their ids, table cells, tiles.
 
 use crate::dashboard::format::{self, escape, short};
 
-/// In the place of something that is not there yet.
+/// A sentence in place of something that is not there yet.
 pub(super) fn empty(why: &str) -> String {
     format!(r#"<p class="empty">{}</p>"#, escape(why))
 }
@@ -15,7 +15,7 @@ pub(super) fn data(id: &str, value: Option<f64>, text: fn(f64) -> String) -> Str
     }
 }
 
-/// The same for counts.
+/// The same for a count.
 pub(super) fn count(id: &str, value: u64) -> String {
     format!(
         r#"<data id="{id}" value="{value}">{}</data>"#,

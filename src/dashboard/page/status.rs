@@ -1,4 +1,4 @@
-//! The state of the house: stream, broker, services, time.
+//! The state of stream, broker and services, and the time.
 
 use super::html::empty;
 use crate::dashboard::{
@@ -6,7 +6,7 @@ use crate::dashboard::{
     snapshot::{Alert, BusState, Level, LinkState, Queue, Service, StatusSnapshot},
 };
 
-/// The light at the top, and a loud word when something is wrong.
+/// The status at the top, with a banner when something is wrong.
 pub(super) fn status(snapshot: &StatusSnapshot) -> String {
     let status = &snapshot.status;
     let (level, title) = (status.level.name(), escape(&status.title));
@@ -41,7 +41,7 @@ fn alert(alert: &Alert) -> String {
     )
 }
 
-/// In whole seconds, so that a fast stream does not flicker.
+/// In whole seconds, so that the text of a fast stream does not flicker.
 fn ago(ms: u64) -> String {
     match ms / 1_000 {
         0 => "last row just now".to_owned(),
@@ -49,7 +49,7 @@ fn ago(ms: u64) -> String {
     }
 }
 
-/// The link and what waits where.
+/// The link to the broker, and what waits for each group.
 pub(super) fn bus(bus: Option<&BusState>) -> String {
     let Some(bus) = bus else {
         return empty("This process has no bus.");
@@ -110,7 +110,7 @@ pub(super) fn services(services: &[Service]) -> String {
     )
 }
 
-/// The server's clock: it changes every second, so that a page knows when it is cut off.
+/// The server's clock. It changes every second, so updates never stop and a page notices a lost connection.
 pub(super) fn now(snapshot: &StatusSnapshot) -> String {
     let seconds = snapshot.now_ms / 1_000 % 86_400;
     format!(

@@ -1,4 +1,4 @@
-//! Rows to look at, and what became of the labels.
+//! Single rows worth a look, and what became of the labels.
 
 use super::html::{cell, count, data, empty, row};
 use crate::{
@@ -83,7 +83,7 @@ const STATES: [(&str, &str); 9] = [
     ("Malformed", "could not be used"),
 ];
 
-/// Coverage, delay, and the state in which every half ended.
+/// Coverage, delay, and how many halves are in each state.
 pub(super) fn labels(ledger: Option<&Ledger>) -> String {
     let Some(ledger) = ledger else {
         return empty("The metric service runs in another process.");

@@ -19,7 +19,7 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// `label` tells those who cannot see it what it is.
+    /// `label` describes the chart to screen readers.
     pub(super) fn new(label: &str, height: f64, x: Scale, y: Scale) -> Self {
         let mut svg = String::with_capacity(8 << 10);
         push(
@@ -42,7 +42,7 @@ impl Chart {
         floor - self.y.share(value) * (floor - TOP)
     }
 
-    /// Lines and numbers behind everything else.
+    /// Grid lines, ticks and titles, drawn before everything else.
     pub(super) fn axes(&mut self, x_title: &str, y_title: &str, x_ticks: &[(f64, String)]) {
         let (floor, right) = (self.height - BOTTOM, WIDTH - RIGHT);
         for (value, text) in self.y.ticks(5) {
@@ -67,7 +67,7 @@ impl Chart {
         ));
     }
 
-    /// A small text that keeps inside the chart.
+    /// A small text that stays inside the chart.
     pub(super) fn note(&mut self, x: f64, y: f64, text: &str) {
         let (x, anchor) = if x > WIDTH - 60.0 {
             (x - 3.0, "end")
@@ -85,18 +85,18 @@ impl Chart {
     }
 }
 
-/// Writing to a string cannot fail.
+/// Appends to a string, which cannot fail.
 pub(super) fn push(text: &mut String, part: std::fmt::Arguments<'_>) {
     text.write_fmt(part).unwrap_or_default();
 }
 
-/// A line through points in the chart's coordinates.
+/// The path of a line through points in the chart's coordinates.
 pub(super) fn line(points: impl IntoIterator<Item = (f64, f64)>) -> String {
     let mut path = String::new();
-    for (place, (x, y)) in points.into_iter().enumerate() {
+    for (index, (x, y)) in points.into_iter().enumerate() {
         push(
             &mut path,
-            format_args!("{}{x:.1} {y:.1}", if place == 0 { 'M' } else { 'L' }),
+            format_args!("{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' }),
         );
     }
     path

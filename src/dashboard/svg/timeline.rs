@@ -1,4 +1,4 @@
-//! How the error goes, with the band within which its mean lies.
+//! The error over time or over rows, with the 95 % interval of its mean as a band.
 
 use super::{
     chart::{BOTTOM, Chart, LEFT, RIGHT, TOP, WIDTH, line},
@@ -14,7 +14,7 @@ use crate::{
 
 const HEIGHT: f64 = 210.0;
 
-/// What a course goes along.
+/// What the horizontal axis is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::dashboard) enum Axis {
     /// Milliseconds; shown as time before now.
@@ -23,8 +23,8 @@ pub(in crate::dashboard) enum Axis {
     Rows,
 }
 
-/// Mean absolute error, or what else `error_name` says it is, with its 95 % band; `levels` are drawn across, each with a
-/// name, and `changes` upright.
+/// The error (`error_name` says which) with its 95 % band. `levels` are drawn as horizontal lines with names, `changes`
+/// as vertical ones.
 pub(in crate::dashboard) fn timeline(
     timeline: &Timeline,
     axis: Axis,
@@ -46,7 +46,7 @@ pub(in crate::dashboard) fn timeline(
         .filter_map(|(name, value)| Some((*name, (*value)?)))
         .collect();
     let level = levels.iter().map(|(_, value)| *value).fold(0.0, f64::max);
-    // The band of two rows can be absurdly wide; it must not flatten the line.
+    // The band of a bucket with two rows can be extremely wide; it must not flatten the line.
     let high = banded
         .fold(highest, f64::max)
         .min(highest * 1.8)
@@ -78,7 +78,7 @@ pub(in crate::dashboard) fn timeline(
             WIDTH - RIGHT,
             short(value),
         ));
-        // In the middle: the newest stands on the right, and the axis is named on the left.
+        // In the middle, because the newest value is on the right and the name of the axis on the left.
         chart.note(WIDTH / 2.0, y - 3.5, name);
     }
     chart.finish()
@@ -108,12 +108,12 @@ fn draw_run(chart: &mut Chart, timeline: &Timeline, axis: Axis, run: &[Bucket]) 
     ));
     for one in run {
         let (x, y) = (chart.at_x(middle(one)), chart.at_y(one.mae));
-        let place = match axis {
+        let position = match axis {
             Axis::Time => format!("{} ago", duration(timeline.to.saturating_sub(one.from))),
             Axis::Rows => format!("rows from {}", count(one.from)),
         };
         chart.push(format_args!(
-            r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="2"><title>{place}: {}{} ({} rows)</title></circle>"#,
+            r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="2"><title>{position}: {}{} ({} rows)</title></circle>"#,
             short(one.mae),
             one.half.map(|half| format!(" ± {}", short(half))).unwrap_or_default(),
             count(one.n),
@@ -121,16 +121,18 @@ fn draw_run(chart: &mut Chart, timeline: &Timeline, axis: Axis, run: &[Bucket]) 
     }
 }
 
-/// An upright line, where the change is within the course.
+/// A vertical line, if the timeline shows the position of the change.
 fn draw_change(chart: &mut Chart, timeline: &Timeline, axis: Axis, change: &Change) {
-    let place = match axis {
+    let position = match axis {
         Axis::Time => change.at_ms,
         Axis::Rows => Some(change.row),
     };
-    let Some(place) = place.filter(|place| (timeline.from..=timeline.to).contains(place)) else {
+    let Some(position) =
+        position.filter(|position| (timeline.from..=timeline.to).contains(position))
+    else {
         return;
     };
-    let (x, floor) = (chart.at_x(as_f64(place)), chart.height - BOTTOM);
+    let (x, floor) = (chart.at_x(as_f64(position)), chart.height - BOTTOM);
     chart.push(format_args!(
         r#"<path class="change" d="M{x:.1} {}V{floor}"><title>changed at row {}: {} → {}</title></path>"#,
         TOP,
@@ -140,14 +142,14 @@ fn draw_change(chart: &mut Chart, timeline: &Timeline, axis: Axis, change: &Chan
     ));
 }
 
-/// Stretches without a gap between them.
+/// Runs of buckets without a gap between them.
 fn runs(timeline: &Timeline) -> impl Iterator<Item = &[Bucket]> {
     timeline
         .stretches
         .chunk_by(|one, next| next.from <= one.from + timeline.step)
 }
 
-/// Whole minutes (or what suits) before the end.
+/// Round steps back from the end, such as whole minutes.
 fn time_ticks(timeline: &Timeline) -> Vec<(f64, String)> {
     const STEPS_MS: [u64; 12] = [
         1_000, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000,
@@ -166,12 +168,12 @@ fn time_ticks(timeline: &Timeline) -> Vec<(f64, String)> {
         }
     };
     (0..=length / step)
-        .map(|place| place * step)
+        .map(|position| position * step)
         .map(|before| (as_f64(timeline.to - before), text(before)))
         .collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a place on the screen")]
+#[expect(clippy::cast_precision_loss, reason = "a position on the screen")]
 fn as_f64(value: u64) -> f64 {
     value as f64
 }
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_marked_where_the_course_shows_it() {
+    fn a_change_is_marked_where_the_timeline_shows_it() {
         let change = |row, at_ms| Change {
             row,
             at_ms,
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_told_backwards_from_now() {
+    fn time_is_counted_back_from_now() {
         let timeline = Timeline {
             from: 1_000_000,
             to: 1_300_000,

@@ -17,7 +17,7 @@ use residual::{
     },
     chart,
     clock::{Clock, Period},
-    dashboard::{self, BusPort, Config, Ingest, Service, State},
+    dashboard::{self, BusPort, Config, Ingest, Service},
     services::{metric, plot, predictor},
     stats::live::View,
 };
@@ -257,7 +257,7 @@ impl TestServer {
             "127.0.0.1"
         };
         let state = state(folder.path(), config, ports, view.clone(), draining.clone());
-        let taken = state.taken.clone();
+        let taken = state.flushed.clone();
         let listener = TcpListener::bind((host, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let client = Client(SocketAddr::from(([127, 0, 0, 1], port)));
@@ -328,7 +328,7 @@ fn state(
     ports: Ports,
     view: watch::Receiver<Arc<View>>,
     draining: CancellationToken,
-) -> State {
+) -> dashboard::Ports {
     let service = Service {
         name: "plot".to_owned(),
         state: "running".to_owned(),
@@ -339,7 +339,7 @@ fn state(
         topology: topology(),
         url: "embedded:".to_owned(),
     });
-    State {
+    dashboard::Ports {
         config,
         clock: Clock::system(),
         view,
@@ -352,7 +352,7 @@ fn state(
         ingest: Some(ports.ingest),
         model: ports.model,
         draining,
-        taken: CancellationToken::new(),
+        flushed: CancellationToken::new(),
     }
 }
 

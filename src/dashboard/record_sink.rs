@@ -1,4 +1,7 @@
-//! Posted records on their way to the bus: in order, bounded, confirmed.
+//! Where posted records go: one publisher for each topic.
+//!
+//! Promise: a publisher serves one request at a time, how many requests may wait is bounded, and a request is answered
+//! only after the bus has confirmed its records.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,27 +11,29 @@ use tokio::{
     time::timeout,
 };
 
-use super::{answer::Refusal, config::Config, ports::Ingest};
+use super::{config::Config, ports::Ingest, refusal::Refusal};
 use crate::{
     bus::{BusError, Link, Message, Publisher, Unconfirmed},
     message::{Body, Features, Prediction, Truth},
     telemetry::with_causes,
 };
 
-/// One request at a time goes to a publisher; how many may wait is bounded.
-pub(super) struct Gate {
-    lanes: [Lane; 3],
+/// The publishers, and what a request must wait for.
+pub(super) struct RecordSink {
+    topics: [TopicPublisher; 3],
     link: watch::Receiver<Link>,
-    places: Arc<Semaphore>,
-    confirm: Duration,
+    /// One for each request that may wait.
+    permits: Arc<Semaphore>,
+    confirm_timeout: Duration,
 }
 
-struct Lane {
+/// The publisher of one topic; `None` once it is closed.
+struct TopicPublisher {
     topic: &'static str,
     publisher: Arc<Mutex<Option<Box<dyn Publisher>>>>,
 }
 
-impl Lane {
+impl TopicPublisher {
     fn new<B: Body>(publisher: Box<dyn Publisher>) -> Self {
         Self {
             topic: B::TOPIC,
@@ -44,7 +49,7 @@ impl Lane {
     }
 }
 
-/// Why records are not on the bus.
+/// Why records did not reach the bus.
 #[derive(Debug, thiserror::Error)]
 enum PublishError {
     #[error(transparent)]
@@ -53,55 +58,59 @@ enum PublishError {
     Unconfirmed(#[from] Unconfirmed),
 }
 
-impl Gate {
+impl RecordSink {
     pub(super) fn new(ingest: Ingest, config: &Config) -> Self {
         Self {
-            lanes: [
-                Lane::new::<Features>(ingest.features),
-                Lane::new::<Truth>(ingest.truths),
-                Lane::new::<Prediction>(ingest.predictions),
+            topics: [
+                TopicPublisher::new::<Features>(ingest.features),
+                TopicPublisher::new::<Truth>(ingest.truths),
+                TopicPublisher::new::<Prediction>(ingest.predictions),
             ],
             link: ingest.link,
-            places: Arc::new(Semaphore::new(config.posts_in_flight_max.max(1))),
-            confirm: Duration::from_millis(config.confirm_ms),
+            permits: Arc::new(Semaphore::new(config.posts_in_flight_max.max(1))),
+            confirm_timeout: Duration::from_millis(config.confirm_ms),
         }
     }
 
-    /// Sends and waits for the bus's word.
+    /// Sends messages and waits until the bus has confirmed them.
     pub(super) async fn send(&self, topic: &str, messages: Vec<Message>) -> Result<(), Refusal> {
         if let Link::Down { .. } = *self.link.borrow() {
-            return Err(away("the broker is away; nothing was taken"));
+            return Err(unavailable("the broker is away; nothing was taken"));
         }
-        let Some(lane) = self.lanes.iter().find(|lane| lane.topic == topic) else {
+        let Some(target) = self.topics.iter().find(|one| one.topic == topic) else {
             return Err(Refusal::new(StatusCode::NOT_FOUND, "no such topic"));
         };
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             let error = "too many requests wait for the bus; nothing was taken";
             return Err(Refusal::busy(StatusCode::TOO_MANY_REQUESTS, error, 1));
         };
-        let publisher = Arc::clone(&lane.publisher);
+        let publisher = Arc::clone(&target.publisher);
+        // In a task of its own: a client that hangs up must not leave a publication half done.
         let sending = tokio::spawn(async move {
             let sent = publish(&publisher, messages).await;
-            drop(place);
+            drop(permit);
             sent
         });
-        match timeout(self.confirm, sending).await {
+        match timeout(self.confirm_timeout, sending).await {
             Ok(Ok(sent)) => sent.map_err(|error| refusal(&error)),
             Ok(Err(_)) => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "sending broke down",
             )),
-            Err(_) => Err(away(
+            Err(_) => Err(unavailable(
                 "the bus has not confirmed in time; send the same request again",
             )),
         }
     }
 
-    /// Lets nothing more in; returns when all that was is confirmed, or after as long as a client waits for that.
+    /// Takes no more records. Returns once everything taken before is confirmed, or after `confirm_ms` at the latest.
     pub(super) async fn close(&self) {
-        let closing = self.lanes.iter().map(|lane| async {
-            if !matches!(timeout(self.confirm, lane.close()).await, Ok(Ok(()))) {
-                let topic = lane.topic;
+        let closing = self.topics.iter().map(|topic| async {
+            if !matches!(
+                timeout(self.confirm_timeout, topic.close()).await,
+                Ok(Ok(()))
+            ) {
+                let topic = topic.topic;
                 tracing::warn!(
                     topic,
                     "posted records are unconfirmed; whoever sent them was told so"
@@ -123,7 +132,7 @@ async fn publish(
     Ok(receipt.await?)
 }
 
-pub(super) fn away(error: &str) -> Refusal {
+pub(super) fn unavailable(error: &str) -> Refusal {
     Refusal::busy(StatusCode::SERVICE_UNAVAILABLE, error, 5)
 }
 
@@ -132,9 +141,11 @@ fn refusal(error: &PublishError) -> Refusal {
         PublishError::Bus(BusError::TooLarge { .. }) => {
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
         }
-        PublishError::Bus(BusError::Closed) => away("the process is stopping; nothing was taken"),
+        PublishError::Bus(BusError::Closed) => {
+            unavailable("the process is stopping; nothing was taken")
+        }
         PublishError::Unconfirmed(_) => {
-            away("the bus has not confirmed; send the same request again")
+            unavailable("the bus has not confirmed; send the same request again")
         }
         PublishError::Bus(_) => {
             tracing::error!(

@@ -1,12 +1,12 @@
-//! What the page knows, as gauges for Prometheus, set when they are asked for. An unknown figure is `NaN` there.
+//! The numbers of the page as gauges for Prometheus, set when they are asked for. An unknown number is `NaN`.
 
 use metrics::gauge;
 
 use super::snapshot::{BusState, Ledger, LinkState, StatusSnapshot};
 use crate::stats::{Average, Report, Score};
 
-/// Sets every gauge to this moment.
-pub(super) fn set(snapshot: &StatusSnapshot) {
+/// Sets every gauge to the numbers of this snapshot.
+pub(super) fn set_gauges(snapshot: &StatusSnapshot) {
     let view = &snapshot.view;
     gauge!("residual_log_rows").set(as_f64(view.rows));
     gauge!("residual_rows_per_second").set(view.rows_per_second);
@@ -60,7 +60,7 @@ fn quality(window: &'static str, report: &Report) {
     }
 }
 
-/// Of labels; `residual_mae` is the share of wrong ones then.
+/// Of a classification, where `residual_mae` is the share of wrong labels.
 fn score(window: &'static str, score: &Score) {
     gauge!("residual_accuracy", "window" => window).set(or_nan(score.accuracy));
     gauge!("residual_baseline_accuracy", "window" => window).set(or_nan(score.baseline_accuracy));
@@ -140,7 +140,7 @@ mod tests {
         task::TaskSpec,
     };
 
-    fn full_moment() -> StatusSnapshot {
+    fn full_snapshot() -> StatusSnapshot {
         let mut live = Live::new(Limits::default());
         for (y_true, y_pred) in [(1.0, 2.0), (3.0, 5.0)] {
             live.push(&Judged {
@@ -180,7 +180,7 @@ mod tests {
         }
     }
 
-    fn moment_of_labels() -> StatusSnapshot {
+    fn snapshot_of_labels() -> StatusSnapshot {
         let mut live = Live::with_task(Limits::default(), &TaskSpec::of_labels(None));
         live.push(&Judged {
             id: "secret-id",
@@ -201,8 +201,8 @@ mod tests {
     fn rendered() -> String {
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || {
-            set(&moment_of_labels());
-            set(&full_moment());
+            set_gauges(&snapshot_of_labels());
+            set_gauges(&full_snapshot());
         });
         recorder.handle().render()
     }
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn every_figure_is_told_and_no_id() {
+    fn every_figure_has_a_gauge_and_no_id_appears() {
         let text = rendered();
         for line in [
             r#"residual_mae{window="all"} 1.5"#,
@@ -232,29 +232,29 @@ mod tests {
     }
 
     #[test]
-    fn the_grafana_dashboard_asks_only_for_what_is_told() {
+    fn the_grafana_dashboard_asks_only_for_metrics_that_exist() {
         let dashboard = include_str!("../../grafana/residual.json");
         let counters = include_str!("../bus/observed.rs");
-        let told = rendered();
+        let metrics = rendered();
         let names =
             dashboard.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
         let names: Vec<_> = names.filter(|name| name.starts_with("residual_")).collect();
         assert!(names.len() > 30);
         for name in names {
             let name = name.trim_end_matches("_bucket");
-            let is_told = told.lines().any(|line| name_of(line) == Some(name));
+            let is_gauge = metrics.lines().any(|line| name_of(line) == Some(name));
             assert!(
-                is_told || counters.contains(&format!("\"{name}\"")),
+                is_gauge || counters.contains(&format!("\"{name}\"")),
                 "{name}"
             );
         }
     }
 
     #[test]
-    fn the_grafana_dashboard_shows_every_gauge_but_counts_of_rows() {
+    fn the_grafana_dashboard_shows_every_gauge_except_counts_of_rows() {
         let dashboard = include_str!("../../grafana/residual.json");
-        let told = rendered();
-        let hidden: BTreeSet<_> = told
+        let metrics = rendered();
+        let hidden: BTreeSet<_> = metrics
             .lines()
             .filter_map(name_of)
             .filter(|name| !dashboard.contains(&format!("{name}{{")))
