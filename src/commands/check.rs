@@ -89,7 +89,7 @@ fn describe(depth: Depth) -> String {
             format!("{ready} ready, {delivered} delivered and not acknowledged, {dead} dead")
         }
         None => format!(
-            "{ready} ready, {dead} dead; this broker does not tell what consumers have in hand"
+            "{ready} ready, {dead} dead; this broker does not report what is delivered and not acknowledged"
         ),
     }
 }
@@ -107,7 +107,7 @@ mod tests {
         };
         let said = describe(depth);
         assert!(said.starts_with("7 ready, 1 dead; "), "{said}");
-        assert!(said.contains("does not tell"), "{said}");
+        assert!(said.contains("does not report"), "{said}");
         depth.elsewhere = Some(3);
         assert_eq!(
             describe(depth),

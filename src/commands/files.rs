@@ -26,7 +26,7 @@ pub(super) fn convert(input: &Path, output: Option<PathBuf>) -> Result<()> {
     let output = output.unwrap_or_else(|| input.with_extension("safetensors"));
     if output == input {
         bail!(
-            "`{}` would be overwritten; name another file by `--output`",
+            "`{}` would be overwritten; name another file with `--output`",
             input.display()
         );
     }
@@ -68,7 +68,7 @@ pub(super) fn verify(config: &Config) -> Result<()> {
 fn existing_log(log: PathBuf) -> Result<PathBuf> {
     let name = log.display();
     if log.extension().is_none_or(|extension| extension != "csv") {
-        bail!("`{name}` is no log: the name of a log ends in `.csv`");
+        bail!("`{name}` is not a log: the name of a log ends in `.csv`");
     }
     File::open(&log).with_context(|| format!("cannot read `{name}`, named by `--input`"))?;
     Ok(log)

@@ -16,7 +16,7 @@ pub(super) fn print(result: &impl Display) -> Result<()> {
 pub(super) fn ignore_closed_pipe(written: io::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("standard output")
+            Err(error).context("cannot write to standard output")
         }
         _ => Ok(()),
     }

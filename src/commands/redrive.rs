@@ -11,7 +11,7 @@ pub(super) async fn run(config: &Config, topic: &str) -> Result<()> {
         .topic(topic)
         .filter(|topic| !topic.is_dead_letters())
     else {
-        bail!("`{topic}` is no topic; there are `features`, `y_true` and `y_pred`");
+        bail!("`{topic}` is not a topic; choose `features`, `y_true` or `y_pred`");
     };
     let bus = bus::connect(&config.bus, Clock::system()).await?;
     bus.declare(&topology).await?;

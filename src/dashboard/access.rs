@@ -70,9 +70,9 @@ pub(super) async fn check(
     }
     match &*access {
         Access::Loopback => forbidden(
-            "this page is for this machine only: ask for it by 127.0.0.1 or localhost, or set `dashboard.token`",
+            "this page is for this machine only; open it as 127.0.0.1 or localhost, or set `dashboard.token`",
         ),
-        Access::Public => forbidden("records are taken with a token only: set `dashboard.token`"),
+        Access::Public => forbidden("records are taken only with a token; set `dashboard.token`"),
         Access::Token(token) => {
             if request.uri().path() == "/login" && request.method() == Method::POST {
                 return log_in(token, request).await;

@@ -36,7 +36,7 @@ pub(super) async fn png(State(state): State<Arc<AppState>>) -> Result<Response, 
         Ok(Ok(bytes)) => Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response()),
         _ => Err(Refusal::new(
             StatusCode::NOT_FOUND,
-            "no picture yet: it comes with the second row",
+            "no picture yet; it needs two rows",
         )),
     }
 }
@@ -51,7 +51,7 @@ async fn drawn(state: &AppState, format: Format) -> Result<Response, Refusal> {
     let Some(distribution) = distribution else {
         return Err(Refusal::new(
             StatusCode::NOT_FOUND,
-            "no picture yet: it comes with the second row",
+            "no picture yet; it needs two rows",
         ));
     };
     let style = state.style.clone();
@@ -99,7 +99,9 @@ fn not_ready(state: &AppState) -> Option<String> {
     let bus = state.bus.borrow();
     match bus.as_ref().map(|bus| &bus.link) {
         // Anybody may ask here, so the broker's own message is left out.
-        Some(LinkState::Down { tries, .. }) => Some(format!("broker away after {tries} tries")),
+        Some(LinkState::Down { tries, .. }) => {
+            Some(format!("broker not reachable after {tries} tries"))
+        }
         Some(LinkState::Up) | None => None,
     }
 }
@@ -114,6 +116,6 @@ pub(super) async fn not_found() -> Refusal {
 pub(super) async fn wrong_method() -> Refusal {
     Refusal::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        "wrong method: pages are got, records are posted",
+        "wrong method; pages are read with GET, records are sent with POST",
     )
 }

@@ -32,7 +32,7 @@ pub(super) async fn read(request: Request, bytes_max: usize) -> Result<(Encoding
         Ok(Err(_)) => Err(Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!(
-                "the body is larger than {bytes_max} bytes or broke off; send fewer records at a time"
+                "the body is larger than {bytes_max} bytes or incomplete; send fewer records at a time"
             ),
         )),
         Err(_) => Err(Refusal::new(

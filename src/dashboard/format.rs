@@ -21,7 +21,7 @@ pub(super) fn short(value: f64) -> String {
     with_minus(format!("{value:.decimals$}"))
 }
 
-/// With a minus sign in index of the shorter hyphen.
+/// With a minus sign in place of the shorter hyphen.
 pub(super) fn with_minus(text: String) -> String {
     match text.strip_prefix('-') {
         Some(rest) => format!("−{rest}"),

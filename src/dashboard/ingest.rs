@@ -38,7 +38,7 @@ pub(super) async fn post<B: Body>(
     request: Request,
 ) -> Result<Response, Refusal> {
     let Some(sink) = &state.records else {
-        let error = "this process has no bus to put records on";
+        let error = "this process has no bus to send records to";
         return Err(Refusal::new(StatusCode::NOT_FOUND, error));
     };
     if state.draining.is_cancelled() {

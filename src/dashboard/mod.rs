@@ -2,18 +2,19 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /` | the page: whole in one answer, readable without scripts, kept fresh by them |
+//! | `GET /` | the page: complete in one answer, readable without scripts, kept up to date by them |
 //! | `GET /events` | what changed on the page, as server-sent events |
 //! | `GET /api/summary` | every number of the page |
 //! | `GET /error_distribution.png`, `.svg` | the picture |
 //! | `GET /metrics` | Prometheus' text format |
 //! | `GET /healthz`, `/readyz` | whether the process lives; whether it can do its work |
 //! | `POST /features`, `/y_true`, `/y_pred` | 202 once the bus has confirmed the records |
-//! | `POST /predict` | predictions at once, past the bus |
+//! | `POST /predict` | predictions at once, without the bus |
 //!
-//! Promises: off the loopback interface nothing is served without a token; what comes from outside is escaped where it
-//! is shown, bounded where it is read and checked before any of it is sent on; a bus that cannot keep up is told to the
-//! client (429, 503) and never buffered here. Deliberately absent: external assets, accounts, TLS (a proxy's task).
+//! Promises: outside the loopback interface nothing is served without a token, unless the page is made public; what
+//! comes from outside is escaped where it is shown, bounded where it is read, and checked before any of it is sent on;
+//! when the bus cannot keep up, the client is told (429, 503) and nothing is buffered here. Deliberately absent:
+//! external assets, accounts, TLS (a proxy's task).
 
 mod access;
 mod api;

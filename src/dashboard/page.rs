@@ -133,7 +133,7 @@ fn histogram(snapshot: &StatusSnapshot) -> String {
             .or(distribution.shapes.first())
     });
     shape.map_or_else(
-        || empty("It is drawn from the first row on."),
+        || empty("The chart appears with the first row."),
         svg::histogram,
     )
 }
@@ -141,7 +141,7 @@ fn histogram(snapshot: &StatusSnapshot) -> String {
 fn recent(snapshot: &StatusSnapshot) -> String {
     let view = &snapshot.view;
     if view.timeline.stretches.is_empty() {
-        return empty("No row came within this time.");
+        return empty("No row came in this time.");
     }
     svg::timeline(
         &view.timeline,
@@ -155,7 +155,7 @@ fn recent(snapshot: &StatusSnapshot) -> String {
 fn history(snapshot: &StatusSnapshot) -> String {
     let view = &snapshot.view;
     if view.history.stretches.is_empty() {
-        return empty("It is drawn from the first row on.");
+        return empty("The chart appears with the first row.");
     }
     let chart = svg::timeline(
         &view.history,
@@ -181,7 +181,7 @@ fn levels(report: &Report, all_time: Option<f64>) -> [(&'static str, Option<f64>
 fn scatter(snapshot: &StatusSnapshot) -> String {
     let view = &snapshot.view;
     if view.latest.is_empty() {
-        return empty("It is drawn from the first row on.");
+        return empty("The chart appears with the first row.");
     }
     if let Some(labels) = &view.classification {
         return classes::confusion(&labels.confusion);

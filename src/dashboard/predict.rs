@@ -45,7 +45,7 @@ pub(super) async fn post(
     let predictions = answered.unwrap_or_else(|_| {
         Err(Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "the model broke down",
+            "the model failed unexpectedly",
         ))
     })?;
     Ok(reply(&predictions, encoding, is_array))

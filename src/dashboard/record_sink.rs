@@ -75,13 +75,15 @@ impl RecordSink {
     /// Sends messages and waits until the bus has confirmed them.
     pub(super) async fn send(&self, topic: &str, messages: Vec<Message>) -> Result<(), Refusal> {
         if let Link::Down { .. } = *self.link.borrow() {
-            return Err(unavailable("the broker is away; nothing was taken"));
+            return Err(unavailable(
+                "the broker cannot be reached; nothing was taken",
+            ));
         }
         let Some(target) = self.topics.iter().find(|one| one.topic == topic) else {
             return Err(Refusal::new(StatusCode::NOT_FOUND, "no such topic"));
         };
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            let error = "too many requests wait for the bus; nothing was taken";
+            let error = "too many requests are waiting for the bus; nothing was taken";
             return Err(Refusal::busy(StatusCode::TOO_MANY_REQUESTS, error, 1));
         };
         let publisher = Arc::clone(&target.publisher);
@@ -95,7 +97,7 @@ impl RecordSink {
             Ok(Ok(sent)) => sent.map_err(|error| refusal(&error)),
             Ok(Err(_)) => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "sending broke down",
+                "sending failed unexpectedly",
             )),
             Err(_) => Err(unavailable(
                 "the bus has not confirmed in time; send the same request again",
@@ -113,7 +115,7 @@ impl RecordSink {
                 let topic = topic.topic;
                 tracing::warn!(
                     topic,
-                    "posted records are unconfirmed; whoever sent them was told so"
+                    "posted records are unconfirmed; their senders were told so"
                 );
             }
         });
@@ -154,7 +156,7 @@ fn refusal(error: &PublishError) -> Refusal {
             );
             Refusal::new(
                 StatusCode::BAD_GATEWAY,
-                "the bus refused; its reason is in the log",
+                "the bus refused the records; the reason is in the log",
             )
         }
     }

@@ -77,16 +77,16 @@ impl AppState {
         }) = bus
         {
             let detail = format!(
-                "{url} does not answer ({reason}); {tries} tries so far, it is tried again."
+                "{url} does not answer ({reason}); {tries} tries so far, and residual keeps trying."
             );
-            return status(Level::BrokerAway, "Broker away", detail);
+            return status(Level::BrokerAway, "Broker unreachable", detail);
         }
         if let Some(reason) = ledger.and_then(|ledger| ledger.failing.as_ref()) {
             return status(Level::NotRecording, "Not recording", format!("{reason}."));
         }
         if view.rows == 0 {
             let detail =
-                "No row is in the log yet: a row needs a truth and a prediction of one id.";
+                "No row is in the log yet: a row needs a truth and a prediction with the same id.";
             return status(Level::Waiting, "Waiting", detail.to_owned());
         }
         let silent_after = crate::clock::saturating_ms(self.config.silent_after.0);
@@ -100,7 +100,7 @@ impl AppState {
                 status(Level::Silent, "Silent", detail)
             }
             None => {
-                let detail = "No new row since the start: these numbers are of an older log.";
+                let detail = "No new row since the start: these numbers are from an older log.";
                 status(Level::Silent, "Silent", detail.to_owned())
             }
         }

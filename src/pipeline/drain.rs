@@ -31,7 +31,7 @@ impl Pipeline {
         };
         if let Some(page) = self.page.take() {
             page.stop.cancel();
-            page.serving.await.context("the page broke down")?;
+            page.serving.await.context("the page failed unexpectedly")?;
         }
         drained.and(closed)
     }
@@ -40,7 +40,7 @@ impl Pipeline {
         let link = self.bus.as_ref().map(|bus| bus.link().borrow().clone());
         match link {
             Some(Link::Down { reason, .. }) => anyhow!(
-                "could not drain within {DRAIN_MAX:?}: the broker is unreachable ({reason}); what it has not confirmed is not on it"
+                "could not drain within {DRAIN_MAX:?}: the broker is unreachable ({reason}); messages that it has not confirmed are not on it"
             ),
             _ => anyhow!("could not drain within {DRAIN_MAX:?}; the bus keeps the rest"),
         }

@@ -64,8 +64,8 @@ pub async fn open_dataset(config: &Config, model: Option<&Model>) -> Result<Data
     let expected = model.info().n_features;
     if names.len() != expected {
         bail!(
-            "`{}` has {} feature columns ({}), but the model takes {expected}; choose them by `dataset.columns`, \
-             and the true answer by `--target`",
+            "`{}` has {} feature columns ({}), but the model takes {expected}; choose them with `dataset.columns`, \
+             and the true answer with `--target`",
             config.dataset.source,
             names.len(),
             names.join(", "),
@@ -81,7 +81,7 @@ pub(super) async fn listen(config: &Config, roles: &[Role]) -> Result<Option<Tcp
         return Ok(None);
     };
     let listener = TcpListener::bind(&address).await.with_context(|| {
-        format!("`dashboard.listen` {address} cannot be used; choose another by `--listen ADDRESS` or none by `--listen off`")
+        format!("`dashboard.listen` {address} cannot be used; choose another with `--listen ADDRESS` or none with `--listen off`")
     });
     let listener = listener?;
     dashboard::required_token(&config.dashboard, listener.local_addr()?)?;

@@ -22,7 +22,7 @@ pub(super) async fn follow(path: String, every: Period, current: watch::Sender<A
     let mut hang_up = match signal(SignalKind::hangup()) {
         Ok(hang_up) => hang_up,
         Err(error) => {
-            tracing::warn!(%error, "SIGHUP cannot be heard: the model is not reloaded");
+            tracing::warn!(%error, "SIGHUP cannot be received, so the model is not reloaded on it");
             return;
         }
     };
@@ -57,7 +57,7 @@ async fn swap(path: &str, current: &watch::Sender<Arc<Model>>) {
         }
         Err(error) => tracing::error!(
             path,
-            "the old model stays, the new one cannot be used: {error:#}"
+            "the old model stays, because the new one cannot be used: {error:#}"
         ),
     }
 }
@@ -76,7 +76,7 @@ fn load(path: &str, old: &Model) -> Result<Model> {
     );
     if running != new {
         bail!(
-            "it is a {new}, the running one a {running}; one log holds one kind of answer: restart with another logs folder"
+            "it is a {new}, the running one a {running}; one log holds one kind of prediction; restart with another logs folder"
         );
     }
     let probe = Rows::new(after, vec![0.0; after])?;

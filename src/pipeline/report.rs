@@ -74,7 +74,7 @@ impl Report {
                 SixDecimals(loss.mean()),
                 loss.n
             ),
-            None => writeln!(f, "log-loss - (no probabilities came)"),
+            None => writeln!(f, "log-loss - (no probabilities received)"),
         }
     }
 }

@@ -74,7 +74,7 @@ impl ServiceTasks {
             Some(Ok((task, outcome))) => (task, outcome),
             Some(Err(error)) => (
                 error.id(),
-                Err(anyhow::Error::new(error).context("it broke down")),
+                Err(anyhow::Error::new(error).context("its task ended abnormally")),
             ),
             None => std::future::pending().await,
         };
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(service_tasks.any_ended().await, Role::Plot);
         assert!(
             format!("{:#}", service_tasks.outcome(Role::Plot).unwrap_err())
-                .starts_with("plot failed: it broke down")
+                .starts_with("plot failed: its task ended abnormally")
         );
         assert!(service_tasks.stop(Role::Metric).await.is_ok());
     }

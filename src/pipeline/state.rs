@@ -48,7 +48,7 @@ impl Pipeline {
     pub(super) fn ended_early(&mut self, role: Role) -> Result<()> {
         self.failed = true;
         self.service_tasks.outcome(role)?;
-        bail!("{} ended by itself", role.name())
+        bail!("{} ended unexpectedly", role.name())
     }
 
     /// Messages that wait or are being processed, without dead letters.

@@ -57,7 +57,7 @@ impl Pipeline {
             if last.1.elapsed() > STALL && self.waiting(&self.topology).await? == 0 {
                 bail!(
                     "{recorded} of {sent} rows are in the log and no more will come; \
-                     the dead letters and `unmatched.csv` tell about the others"
+                     see the dead letters and `unmatched.csv` for the others"
                 );
             }
             tokio::select! {

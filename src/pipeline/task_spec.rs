@@ -28,13 +28,13 @@ pub fn task_of_model(config: &Config, model: &Model) -> Result<TaskSpec> {
     if let Some(labels) = &spec.labels
         && let Err(reason) = task::check_labels(labels)
     {
-        bail!("`{}` cannot be judged: {reason}", config.predictor.model);
+        bail!("`{}` cannot be used: {reason}", config.predictor.model);
     }
     if let Some(task) = config.task.asked()
         && task != spec.task
     {
         bail!(
-            "`task` is {task}, but `{}` ({class}) is a {}: leave `task` at auto, or give the right model",
+            "`task` is {task}, but `{}` ({class}) is a {}: leave `task` at `auto`, or use another model",
             config.predictor.model,
             spec.task
         );
@@ -45,7 +45,7 @@ pub fn task_of_model(config: &Config, model: &Model) -> Result<TaskSpec> {
             .as_ref()
             .map_or_else(|| "has none".to_owned(), |labels| format!("has {labels}"));
         bail!(
-            "`labels` is {}, but `{}` ({class}) {has}: leave `labels` empty, or give the right model",
+            "`labels` is {}, but `{}` ({class}) {has}: leave `labels` empty, or use another model",
             config.labels,
             config.predictor.model
         );

@@ -52,7 +52,7 @@ pub(super) fn run(args: &BenchArgs, mut config: Config) -> Result<()> {
     } else {
         let stop = CancellationToken::new();
         let report = runtime.block_on(pipeline::run(&config, &ROLES, &telemetry, stop))?;
-        let report = report.context("the run did not begin")?;
+        let report = report.context("the run did not start")?;
         let times = Times::new(report.span_us, report.latency_us)?;
         (
             times,
@@ -85,7 +85,7 @@ fn configure(config: &mut Config, args: &BenchArgs, folder: &Path) -> Result<()>
     }
     let is_memory = config.bus.url == "embedded:";
     if args.memory && !is_memory {
-        bail!("`--memory` is for the embedded bus, and `--bus` names another");
+        bail!("`--memory` is for the embedded bus, but `--bus` names another");
     }
     if is_memory && !args.memory {
         config.bus.url = format!("embedded:{}", folder.join("bus").display());
@@ -118,8 +118,8 @@ async fn inspect_broker(config: &Config) -> Result<Broker> {
         let left = depth.ready + depth.in_flight;
         if left > 0 {
             bail!(
-                "`{}{topic}.{group}` still holds {left} messages, left by a bench that was broken off; empty it on the \
-                 broker, or choose other names by `RESIDUAL__BUS__PREFIX`",
+                "`{}{topic}.{group}` still holds {left} messages, left by an interrupted bench; empty it on the \
+                 broker, or choose other names with `RESIDUAL__BUS__PREFIX`",
                 config.bus.prefix,
             );
         }
@@ -140,7 +140,7 @@ impl ScratchFolder {
     fn make(logs: &Path) -> Result<Self> {
         let folder = logs.join(format!("bench-{}", std::process::id()));
         fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make `{}`", folder.display()))?;
+            .with_context(|| format!("cannot create `{}`", folder.display()))?;
         Ok(Self(folder))
     }
 }

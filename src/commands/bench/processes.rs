@@ -67,7 +67,7 @@ fn await_rows(
         }
         if moved.elapsed() > STALL {
             bail!(
-                "{rows} of {} rows are in the log, and none came for {STALL:?}",
+                "{rows} of {} rows are in the log, and no new one came for {STALL:?}",
                 config.features.count
             );
         }
@@ -88,7 +88,7 @@ struct StageProcess {
 
 impl StageProcess {
     fn start(name: &'static str, environment: &[(String, String)]) -> Result<Self> {
-        let program = std::env::current_exe().context("the path of this program")?;
+        let program = std::env::current_exe().context("cannot find the path of this program")?;
         let level = format!("warn,{}=debug", metric::TIMES);
         let mut child = Command::new(program)
             .args([name, "--log-format", "json", "--log-level", &level])
@@ -110,7 +110,7 @@ impl StageProcess {
     /// Fails when it has ended; also reads what it has cost so far.
     fn check_running(&mut self) -> Result<()> {
         if self.has_ended()? {
-            bail!("{} ended by itself", self.name);
+            bail!("{} ended unexpectedly", self.name);
         }
         Ok(())
     }
@@ -118,7 +118,11 @@ impl StageProcess {
     /// Whether it has ended; fails if it ended with a failure.
     fn has_ended(&mut self) -> Result<bool> {
         self.usage = ResourceUsage::of(self.child.id()).or(self.usage);
-        match self.child.try_wait().context("a child process")? {
+        match self
+            .child
+            .try_wait()
+            .context("cannot wait for a child process")?
+        {
             None => Ok(false),
             Some(status) if status.success() => Ok(true),
             Some(status) => bail!("{} failed with {status}", self.name),

@@ -50,7 +50,7 @@ pub(super) fn tiles(view: &View, labels: &Classification, ledger: Option<&Ledger
             if loss.is_some_and(|loss| loss.all_time.n > 0) {
                 "0 is perfect"
             } else {
-                "no probabilities came"
+                "no probabilities received"
             },
             &loss_of(loss.map(|loss| &loss.all_time)),
         ),
@@ -112,7 +112,7 @@ const FIGURES: [(&str, &str, &str, Figure); 3] = [
     (
         "baseline_accuracy",
         "Majority’s accuracy",
-        "accuracy of always answering the most frequent label",
+        "accuracy of always predicting the most frequent label",
         |score| score.baseline_accuracy,
     ),
 ];
@@ -172,12 +172,12 @@ fn losses(
     line(
         "",
         "Log-loss",
-        "mean of −ln of the probability that the true class was given",
+        "mean of −ln of the probability predicted for the true class",
         values,
     ) + &line(
         r#" class="sub""#,
         "of rows",
-        "rows whose predictions brought probabilities",
+        "rows whose predictions came with probabilities",
         rows,
     )
 }

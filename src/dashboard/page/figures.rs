@@ -11,7 +11,7 @@ pub(super) fn tiles(view: &View) -> String {
     let (last, all) = (&view.last_rows.report, &view.all_time);
     let interval = last.mae_interval.map(|interval| {
         format!(
-            "{} to {} with 95 %",
+            "95 % interval: {} to {}",
             short(interval.low),
             short(interval.high)
         )
@@ -32,7 +32,7 @@ pub(super) fn tiles(view: &View) -> String {
         tile(
             "R²",
             &text(last.r2),
-            "1 is perfect, 0 is the mean",
+            "1 is perfect, 0 is as good as the mean",
             &text(all.r2),
         ),
         tile("Bias", &text(last.bias), bias_text(last), &text(all.bias)),
@@ -67,21 +67,16 @@ fn improvement_text(report: &Report) -> String {
 
 fn baseline_text(report: &Report) -> String {
     let Some(baseline) = report.baseline_mae else {
-        return "its error is not known yet".to_owned();
+        return "its MAE is not known yet".to_owned();
     };
-    let word = if improvement(report).is_some_and(|gain| gain <= 0.0) {
-        "no better than"
-    } else {
-        "better than"
-    };
-    format!("{word} its {}", short(baseline))
+    format!("its MAE is {}", short(baseline))
 }
 
 fn bias_text(report: &Report) -> &'static str {
     match report.bias {
-        Some(bias) if bias > 0.0 => "the model says too much",
-        Some(bias) if bias < 0.0 => "the model says too little",
-        Some(_) => "neither too much nor too little",
+        Some(bias) if bias > 0.0 => "predictions are too high on average",
+        Some(bias) if bias < 0.0 => "predictions are too low on average",
+        Some(_) => "neither too high nor too low on average",
         None => "",
     }
 }
@@ -159,13 +154,13 @@ const FIGURES: [(&str, &str, &str, Figure); 12] = [
     (
         "baseline_mae",
         "Mean’s MAE",
-        "MAE of always answering the mean of the truths so far",
+        "MAE of always predicting the mean of the truths so far",
         |report| report.baseline_mae,
     ),
     (
         "baseline_rmse",
         "Mean’s RMSE",
-        "RMSE of always answering the mean of these truths",
+        "RMSE of always predicting the mean of these truths",
         |report| report.baseline_rmse,
     ),
 ];

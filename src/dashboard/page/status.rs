@@ -58,14 +58,14 @@ pub(super) fn bus(bus: Option<&BusState>) -> String {
         LinkState::Up => r#"<span class="pill live">up</span>"#.to_owned(),
         LinkState::Down { tries, .. } => {
             format!(
-                r#"<span class="pill broker_away">away, {} tries</span>"#,
+                r#"<span class="pill broker_away">unreachable, {} tries</span>"#,
                 count(u64::from(*tries))
             )
         }
     };
     let body: String = bus.queues.iter().map(queue_row).collect();
     format!(
-        r#"<p class="link"><code>{}</code> {link}</p><table><thead><tr><td></td><th scope="col" title="ready to be delivered">ready</th><th scope="col" title="delivered and not settled, as far as the broker tells">in work</th><th scope="col" title="dead letters">dead</th></tr></thead><tbody>{body}</tbody></table>"#,
+        r#"<p class="link"><code>{}</code> {link}</p><table><thead><tr><td></td><th scope="col" title="ready to be delivered">ready</th><th scope="col" title="delivered but not acknowledged, as far as the broker reports it">in flight</th><th scope="col" title="dead letters">dead</th></tr></thead><tbody>{body}</tbody></table>"#,
         escape(&bus.url)
     )
 }
@@ -89,7 +89,7 @@ fn queue_row(queue: &Queue) -> String {
 /// What runs in this process.
 pub(super) fn services(services: &[Service]) -> String {
     if services.is_empty() {
-        return empty("None is told.");
+        return empty("No service runs in this process.");
     }
     let item = |service: &Service| {
         let class = if service.state == "running" {

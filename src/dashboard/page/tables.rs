@@ -15,7 +15,7 @@ pub(super) fn worst(view: &View) -> String {
         return wrong(view, labels);
     }
     if view.worst.is_empty() {
-        return empty("They are listed from the first row on.");
+        return empty("The list appears with the first row.");
     }
     let last = format!(
         "Of the last {} rows",
@@ -44,7 +44,7 @@ fn worst_row(row: &WorstRow) -> String {
 /// The newest wrong labels.
 fn wrong(view: &View, labels: &Classification) -> String {
     if view.worst.is_empty() {
-        return empty("No label was wrong so far.");
+        return empty("No label has been wrong so far.");
     }
     let body: String = view
         .worst
@@ -74,11 +74,14 @@ const STATES: [(&str, &str); 9] = [
     ("Conflicting", "came again with another value"),
     ("Expired truths", "their prediction never came"),
     ("Expired predictions", "their truth never came"),
-    ("Late", "came after their partner had left"),
-    ("Evicted truths", "had to leave because too many waited"),
+    (
+        "Late",
+        "came after their partner had expired or been evicted",
+    ),
+    ("Evicted truths", "removed because too many were waiting"),
     (
         "Evicted predictions",
-        "had to leave because too many waited",
+        "removed because too many were waiting",
     ),
     ("Malformed", "could not be used"),
 ];
@@ -96,7 +99,7 @@ pub(super) fn labels(ledger: Option<&Ledger>) -> String {
     let facts = [
         (
             "Label coverage",
-            "share of the predictions with a known fate that got their label",
+            "share of predictions that got their label, among those that no longer wait",
             data("ledger.coverage", ledger.coverage, percent),
         ),
         (
@@ -106,17 +109,17 @@ pub(super) fn labels(ledger: Option<&Ledger>) -> String {
         ),
         (
             "Label delay, p95",
-            "95 of 100 labels came within this",
+            "95 % of the labels came within this time",
             delay("ledger.label_delay_p95_ms", ledger.label_delay_p95_ms),
         ),
         (
             "Pending",
-            "halves that wait for their partner",
+            "truths and predictions that wait for their partner",
             count("ledger.pending", ledger.pending),
         ),
         (
             "Received",
-            "halves that came: the sum of all that follow, matched rows twice, and of those pending",
+            "truths and predictions that came: those pending and all below, with matched rows counted twice",
             count("ledger.received", ledger.counters.received),
         ),
     ];
