@@ -33,11 +33,11 @@ const ENV_PREFIX: &str = "RESIDUAL__";
 pub struct Config {
     /// The folder of `metric_log.csv`, `error_distribution.png` and the ledger's store.
     pub logs: PathBuf,
-    /// What predictions are: `auto` (the model's task where the process has a model, else what the logs folder says, else
-    /// regression), `regression`, or `classification`.
+    /// What predictions are: `regression`, `classification`, or `auto`: as the model says where the process has one, else
+    /// as the logs folder says, else regression.
     pub task: TaskChoice,
-    /// A classification's labels in the order of the model's classes, text or numbers; the model's own where the process
-    /// has one. Needed to stream labels in text from a process without a model.
+    /// The labels of a classification, text or numbers, in the order of the model's classes. A process that has a model
+    /// takes them from it; without a model they are needed for labels that are text.
     pub labels: Labels,
     /// How services reach each other.
     pub bus: bus::Config,

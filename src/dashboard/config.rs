@@ -16,30 +16,30 @@ use crate::clock::Period;
 pub struct Config {
     /// `auto` (127.0.0.1:8080 for the whole pipeline, none for a single service), `off`, or an address to listen on.
     pub listen: String,
-    /// What a client must show as `Authorization: Bearer TOKEN`; needed off the loopback interface.
+    /// What clients must send as `Authorization: Bearer TOKEN`; required for addresses outside the loopback interface.
     pub token: Option<Token>,
-    /// A file that holds the token, for secrets that are mounted.
+    /// A file with the token, for secrets that are mounted as files.
     pub token_file: Option<PathBuf>,
-    /// Serve the page to whoever can reach the address, without a token; records over HTTP are then refused there. For
-    /// containers, whose port is published on the host's loopback interface only.
+    /// Serve the page without a token to everybody who can reach the address; records over HTTP are refused then. Meant
+    /// for containers whose port is published only on the host's loopback interface.
     pub public: bool,
-    /// Most connections at a time; more wait.
+    /// Most connections at a time; others wait.
     pub connections_max: usize,
-    /// How long a client may take to send the head of a request, to think between two of them, or to take what it asked for.
+    /// How long a client may take to send the head of a request, stay idle between two requests, or leave an answer unread.
     pub client_timeout: Period,
-    /// Most pages that are kept fresh at a time.
+    /// Most open pages that get live updates at a time.
     pub streams_max: usize,
     /// Shortest time between two updates of a page, in milliseconds.
     pub update_ms: u64,
-    /// Without a new row for so long the stream counts as silent.
+    /// When no new row came for this long, the stream counts as silent.
     pub silent_after: Period,
-    /// An alert is raised while the mean absolute error of the last rows (at least 30) is above this.
+    /// An alert is raised while the mean absolute error of the last rows (at least 30 of them) is above this.
     pub mae_max: Option<f64>,
     /// Largest body of a request in bytes.
     pub body_bytes_max: usize,
-    /// Most requests that wait for the bus at a time; more are answered 429.
+    /// Most requests that may wait for the bus at a time; others are answered with status 429.
     pub posts_in_flight_max: usize,
-    /// How long a request waits for the bus's confirmation before it is answered 503, in milliseconds.
+    /// How long a request waits until the bus has confirmed its records, in milliseconds; then it is answered with 503.
     pub confirm_ms: u64,
 }
 
@@ -99,7 +99,7 @@ impl Config {
         }
     }
 
-    /// The address to listen on, if there shall be a page.
+    /// The address to listen on, if there is to be a page.
     #[must_use]
     pub fn address(&self, whole_pipeline: bool) -> Option<String> {
         match self.listen.as_str() {
