@@ -79,7 +79,7 @@ impl Config {
     ///
     /// # Errors
     /// When the file cannot be read, or the token is empty.
-    pub fn bearer(&self) -> Result<Option<Token>, DashboardError> {
+    pub fn read_token(&self) -> Result<Option<Token>, DashboardError> {
         let token = match (&self.token, &self.token_file) {
             (Some(token), _) => token.clone(),
             (None, None) => return Ok(None),
@@ -139,14 +139,17 @@ mod tests {
         };
         assert!(
             config
-                .bearer()
+                .read_token()
                 .unwrap_err()
                 .to_string()
                 .contains("token_file")
         );
         std::fs::write(&path, "\n").unwrap();
-        assert!(matches!(config.bearer(), Err(DashboardError::EmptyToken)));
+        assert!(matches!(
+            config.read_token(),
+            Err(DashboardError::EmptyToken)
+        ));
         std::fs::write(&path, "s3cret\n").unwrap();
-        assert!(config.bearer().unwrap().unwrap().is("s3cret"));
+        assert!(config.read_token().unwrap().unwrap().is("s3cret"));
     }
 }

@@ -21,7 +21,7 @@ pub fn required_token(
     config: &Config,
     address: SocketAddr,
 ) -> Result<Option<Token>, DashboardError> {
-    let token = config.bearer()?;
+    let token = config.read_token()?;
     if token.is_none() && !address.ip().is_loopback() && !config.public {
         return Err(DashboardError::Open { address });
     }

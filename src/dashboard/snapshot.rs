@@ -141,7 +141,7 @@ pub(super) struct Queue {
 pub struct Service {
     /// Such as `predictor`.
     pub name: String,
-    /// In one word, such as `running` or `stopped`.
+    /// In one word, such as `running`, `done` or `failed`.
     pub state: String,
     /// More words, such as the reason of a failure.
     pub detail: String,

@@ -27,9 +27,13 @@ pub(super) struct AppState {
     pub(super) bus: watch::Receiver<Option<BusState>>,
     pub(super) records: Option<RecordSink>,
     pub(super) model: Option<watch::Receiver<Arc<Model>>>,
+    /// A permit for each request to `/predict` that may be computed at a time.
     pub(super) predicting: Semaphore,
+    /// A permit for each page that may get live updates at a time.
     pub(super) streams: Arc<Semaphore>,
+    /// Cancelled when no more records are taken.
     pub(super) draining: CancellationToken,
+    /// Cancelled when the page ends.
     pub(super) stop: CancellationToken,
 }
 

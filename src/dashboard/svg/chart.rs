@@ -67,6 +67,25 @@ impl Chart {
         ));
     }
 
+    /// A bar between two values on each axis.
+    pub(super) fn bar(
+        &mut self,
+        class: &str,
+        (left, right): (f64, f64),
+        (low, high): (f64, f64),
+        tooltip: &str,
+    ) {
+        let (left, right) = (self.at_x(left), self.at_x(right));
+        let (top, floor) = (self.at_y(high), self.at_y(low));
+        // Even one row among millions must be visible.
+        let height = (floor - top).max(0.8);
+        self.push(format_args!(
+            r#"<rect class="{class}" x="{left:.1}" y="{:.1}" width="{:.1}" height="{height:.1}"><title>{tooltip}</title></rect>"#,
+            floor - height,
+            (right - left).max(0.5),
+        ));
+    }
+
     /// A small text that stays inside the chart.
     pub(super) fn note(&mut self, x: f64, y: f64, text: &str) {
         let (x, anchor) = if x > WIDTH - 60.0 {
@@ -100,4 +119,10 @@ pub(super) fn line(points: impl IntoIterator<Item = (f64, f64)>) -> String {
         );
     }
     path
+}
+
+/// A count as a length on the screen.
+#[expect(clippy::cast_precision_loss, reason = "a length on the screen")]
+pub(super) fn as_f64(count: u64) -> f64 {
+    count as f64
 }

@@ -1,6 +1,9 @@
 //! How often each class was predicted correctly.
 
-use super::{chart::Chart, scale::Scale};
+use super::{
+    chart::{Chart, as_f64},
+    scale::Scale,
+};
 use crate::{
     dashboard::format::{count, escape},
     stats::Matrix,
@@ -50,25 +53,13 @@ pub(in crate::dashboard) fn classes(matrix: &Matrix) -> String {
     chart.finish()
 }
 
-fn bar(chart: &mut Chart, index: usize, class: &str, (from, to): (u64, u64), tooltip: &str) {
-    if from == to {
+fn bar(chart: &mut Chart, index: usize, class: &str, (low, high): (u64, u64), tooltip: &str) {
+    if low == high {
         return;
     }
     let index = as_f64(index as u64);
-    let (left, right) = (chart.at_x(index - 0.4), chart.at_x(index + 0.4));
-    let (top, floor) = (chart.at_y(as_f64(to)), chart.at_y(as_f64(from)));
-    // Even one row among millions must be visible.
-    let height = (floor - top).max(0.8);
-    chart.push(format_args!(
-        r#"<rect class="{class}" x="{left:.1}" y="{:.1}" width="{:.1}" height="{height:.1}"><title>{tooltip}</title></rect>"#,
-        floor - height,
-        (right - left).max(0.5),
-    ));
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a length on the screen")]
-fn as_f64(rows: u64) -> f64 {
-    rows as f64
+    let sides = (index - 0.4, index + 0.4);
+    chart.bar(class, sides, (as_f64(low), as_f64(high)), tooltip);
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The histogram of the error.
 
 use super::{
-    chart::{BOTTOM, Chart, TOP, line},
+    chart::{BOTTOM, Chart, TOP, as_f64, line},
     scale::Scale,
 };
 use crate::{
@@ -35,18 +35,14 @@ pub(in crate::dashboard) fn histogram(shape: &Shape) -> String {
     let ticks = chart.x.ticks(6);
     chart.axes(&shape.kind.name().replace('_', " "), "rows", &ticks);
     for (edge, rows) in edges.windows(2).zip(&counts).filter(|(_, rows)| **rows > 0) {
-        let (left, right) = (chart.at_x(edge[0]), chart.at_x(edge[1]));
-        let (top, floor) = (chart.at_y(as_f64(*rows)), chart.at_y(0.0));
-        // Even one row among millions must be visible.
-        let height = (floor - top).max(0.8);
-        chart.push(format_args!(
-            r#"<rect class="bar" x="{left:.1}" y="{:.1}" width="{:.1}" height="{height:.1}"><title>{} to {}: {} rows</title></rect>"#,
-            floor - height,
-            (right - left).max(0.5),
+        let tooltip = format!(
+            "{} to {}: {} rows",
             short(edge[0]),
             short(edge[1]),
-            count(*rows),
-        ));
+            count(*rows)
+        );
+        let sides = (edge[0], edge[1]);
+        chart.bar("bar", sides, (0.0, as_f64(*rows)), &tooltip);
     }
     if let Some(curve) = curve {
         let points = curve
@@ -94,11 +90,6 @@ fn merge_bins(edges: &[f64], counts: &[u64]) -> MergedBins {
             .collect(),
         bins_per_bar: as_f64(bins_per_bar as u64),
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a length on the screen")]
-fn as_f64(rows: u64) -> f64 {
-    rows as f64
 }
 
 #[cfg(test)]

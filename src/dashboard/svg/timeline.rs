@@ -1,7 +1,7 @@
 //! The error over time or over rows, with the 95 % interval of its mean as a band.
 
 use super::{
-    chart::{BOTTOM, Chart, LEFT, RIGHT, TOP, WIDTH, line},
+    chart::{BOTTOM, Chart, LEFT, RIGHT, TOP, WIDTH, as_f64, line},
     scale::Scale,
 };
 use crate::{
@@ -171,11 +171,6 @@ fn time_ticks(timeline: &Timeline) -> Vec<(f64, String)> {
         .map(|position| position * step)
         .map(|before| (as_f64(timeline.to - before), text(before)))
         .collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a position on the screen")]
-fn as_f64(value: u64) -> f64 {
-    value as f64
 }
 
 #[cfg(test)]
