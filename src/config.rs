@@ -204,14 +204,14 @@ impl Config {
             .filter(|(_, value)| *value == 0)
             .map(|(key, _)| setting(key, "is 0, expected at least 1"))
             .collect();
-        if let Err(reason) = task::check_labels(&self.labels) {
-            bad.push(setting("labels", &reason));
+        if let Err(error) = task::check_labels(&self.labels) {
+            bad.push(setting("labels", &error.to_string()));
         }
         if !self.labels.is_empty() && self.task == TaskChoice::Regression {
             bad.push(setting("labels", "are named, but `task` is regression"));
         }
-        if let Err(reason) = self.metric.check() {
-            bad.push(setting("metric", &reason));
+        if let Err(error) = self.metric.check() {
+            bad.push(setting("metric", &error.to_string()));
         }
         if let Err(reason) = self.dashboard.check() {
             bad.push(setting("dashboard.mae_max", &reason));

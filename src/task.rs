@@ -87,21 +87,29 @@ impl TaskChoice {
     }
 }
 
-/// Why these cannot be the labels of a log, in words.
+/// Why a list of labels cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabelsError {
+    /// There are more than [`CLASSES_MAX`].
+    #[error("there are {0} labels, at most {CLASSES_MAX} are counted apart")]
+    TooMany(usize),
+    /// The same label stands there more than once.
+    #[error("label `{0}` is there twice")]
+    Twice(String),
+}
+
+/// Checks that these can be the labels of a log.
 ///
 /// # Errors
 /// When there are too many, or two are the same.
-pub fn check_labels(labels: &Labels) -> Result<(), String> {
+pub fn check_labels(labels: &Labels) -> Result<(), LabelsError> {
     if labels.len() > CLASSES_MAX {
-        return Err(format!(
-            "there are {} labels, at most {CLASSES_MAX} are counted apart",
-            labels.len()
-        ));
+        return Err(LabelsError::TooMany(labels.len()));
     }
     let mut names: Vec<_> = (0..labels.len()).map(|index| labels.name(index)).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(format!("label `{}` is there twice", pair[0])),
+        Some(pair) => Err(LabelsError::Twice(pair[0].clone())),
         None => Ok(()),
     }
 }
@@ -230,7 +238,7 @@ mod tests {
     fn doubled_labels_are_refused() {
         let twice = Labels::Text(vec!["a".to_owned(), "a".to_owned()]);
         assert_eq!(
-            check_labels(&twice).unwrap_err(),
+            check_labels(&twice).unwrap_err().to_string(),
             "label `a` is there twice"
         );
     }

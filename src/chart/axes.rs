@@ -1,11 +1,9 @@
 //! One pair of axes with its bars, curve and marks.
 
-use plotters::prelude::DrawingBackend;
-
 use super::{
     ChartError, Color, Config, Counts, Mark,
     axis::{Ticks, significant},
-    canvas::{Anchor, BLACK, Canvas},
+    canvas::{Anchor, BLACK, Backend, Canvas},
 };
 use crate::stats::{ErrorKind, Histogram, Shape};
 
@@ -123,14 +121,14 @@ impl Scale {
 }
 
 impl Axes<'_> {
-    pub(super) fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<(), ChartError> {
+    pub(super) fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<(), ChartError> {
         match self.shape {
             None => self.without_rows(canvas, self.kind.name()),
             Some(shape) => self.draw_shape(canvas, shape),
         }
     }
 
-    pub(super) fn without_rows<B: DrawingBackend>(
+    pub(super) fn without_rows<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         x_name: &str,
@@ -140,11 +138,7 @@ impl Axes<'_> {
         self.note(canvas, "no rows yet")
     }
 
-    fn draw_shape<B: DrawingBackend>(
-        &self,
-        canvas: &Canvas<B>,
-        shape: &Shape,
-    ) -> Result<(), ChartError> {
+    fn draw_shape<B: Backend>(&self, canvas: &Canvas<B>, shape: &Shape) -> Result<(), ChartError> {
         let scale = Scale::new(self.frame, shape, self.config);
         self.bars(canvas, &scale, shape)?;
         self.curve(canvas, &scale, shape)?;
@@ -168,7 +162,7 @@ impl Axes<'_> {
         }
     }
 
-    fn bars<B: DrawingBackend>(
+    fn bars<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         scale: &Scale,
@@ -201,7 +195,7 @@ impl Axes<'_> {
         Ok(())
     }
 
-    fn curve<B: DrawingBackend>(
+    fn curve<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         scale: &Scale,
@@ -221,7 +215,7 @@ impl Axes<'_> {
         Ok(())
     }
 
-    fn marks<B: DrawingBackend>(
+    fn marks<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         scale: &Scale,
@@ -234,11 +228,7 @@ impl Axes<'_> {
         Ok(())
     }
 
-    fn x_axis<B: DrawingBackend>(
-        &self,
-        canvas: &Canvas<B>,
-        scale: &Scale,
-    ) -> Result<(), ChartError> {
+    fn x_axis<B: Backend>(&self, canvas: &Canvas<B>, scale: &Scale) -> Result<(), ChartError> {
         let room = self.frame.width() / (3.0 * canvas.points(LABEL));
         let ticks = Ticks::linear(scale.x.0, scale.x.1, whole(room), false);
         let bottom = self.frame.bottom;
@@ -262,7 +252,7 @@ impl Axes<'_> {
     }
 
     /// Draws the axis of counts; returns the width of its widest label.
-    pub(super) fn y_axis<B: DrawingBackend>(
+    pub(super) fn y_axis<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         scale: &Scale,
@@ -303,7 +293,7 @@ impl Axes<'_> {
         Ok(widths.fold(0.0, f64::max))
     }
 
-    pub(super) fn labels<B: DrawingBackend>(
+    pub(super) fn labels<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         x_name: &str,
@@ -331,7 +321,7 @@ impl Axes<'_> {
         )
     }
 
-    pub(super) fn spines<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<(), ChartError> {
+    pub(super) fn spines<B: Backend>(&self, canvas: &Canvas<B>) -> Result<(), ChartError> {
         let Frame {
             left,
             right,
@@ -344,11 +334,7 @@ impl Axes<'_> {
     }
 
     /// A box that explains the marks, in the upper corner where less is drawn.
-    fn legend<B: DrawingBackend>(
-        &self,
-        canvas: &Canvas<B>,
-        shape: &Shape,
-    ) -> Result<(), ChartError> {
+    fn legend<B: Backend>(&self, canvas: &Canvas<B>, shape: &Shape) -> Result<(), ChartError> {
         let texts: Vec<String> = self
             .config
             .marks
@@ -396,7 +382,7 @@ impl Axes<'_> {
         Ok(())
     }
 
-    fn note<B: DrawingBackend>(&self, canvas: &Canvas<B>, text: &str) -> Result<(), ChartError> {
+    fn note<B: Backend>(&self, canvas: &Canvas<B>, text: &str) -> Result<(), ChartError> {
         let Frame {
             left,
             right,
@@ -472,7 +458,7 @@ fn left_is_emptier(histogram: &Histogram) -> bool {
 }
 
 /// A mark's own colour and dashes, so that it is told apart without colours too.
-fn dashed<B: DrawingBackend>(
+fn dashed<B: Backend>(
     canvas: &Canvas<B>,
     from: (f64, f64),
     to: (f64, f64),

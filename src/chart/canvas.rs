@@ -1,8 +1,10 @@
 //! What a figure is drawn with: rectangles, lines and text in pixels, on any plotters backend.
 
+use std::error::Error;
+
 use plotters::{
     coord::Shift,
-    drawing::DrawingArea,
+    drawing::{DrawingArea, DrawingAreaErrorKind},
     element::{PathElement, Rectangle},
     prelude::DrawingBackend,
     style::{FontDesc, FontFamily, FontStyle, FontTransform, RGBAColor, ShapeStyle, TextStyle},
@@ -25,8 +27,13 @@ pub(super) const BASELINE: f64 = 0.76;
 
 pub(super) const BLACK: Color = Color(0, 0, 0);
 
+/// A plotters backend whose errors can be kept as a cause.
+pub(super) trait Backend: DrawingBackend<ErrorType: 'static> {}
+
+impl<B: DrawingBackend<ErrorType: 'static>> Backend for B {}
+
 /// Draws on a backend of type `B`.
-pub(super) struct Canvas<'a, B: DrawingBackend> {
+pub(super) struct Canvas<'a, B: Backend> {
     area: DrawingArea<B, Shift>,
     typeface: &'a Typeface,
     dpi: f64,
@@ -42,7 +49,7 @@ pub(super) enum Anchor {
     Upwards,
 }
 
-impl<'a, B: DrawingBackend> Canvas<'a, B> {
+impl<'a, B: Backend> Canvas<'a, B> {
     pub(super) fn new(area: DrawingArea<B, Shift>, typeface: &'a Typeface, dpi: u32) -> Self {
         Self {
             area,
@@ -167,6 +174,6 @@ fn unit(pixels: f64) -> i32 {
     (pixels * SUB).round() as i32
 }
 
-fn failed(error: impl std::fmt::Display) -> ChartError {
-    ChartError::Draw(error.to_string())
+fn failed<E: Error + Send + Sync + 'static>(error: DrawingAreaErrorKind<E>) -> ChartError {
+    ChartError::Draw(Box::new(error))
 }

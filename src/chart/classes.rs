@@ -1,11 +1,9 @@
 //! A classifier's log: for each true class the rows that were recognised, and on top of them those that were not.
 
-use plotters::prelude::DrawingBackend;
-
 use super::{
     ChartError, Color,
     axes::{Axes, LABEL, Scale, WHITE, height, snap},
-    canvas::{Anchor, BLACK, Canvas},
+    canvas::{Anchor, BLACK, Backend, Canvas},
 };
 use crate::stats::ClassShape;
 
@@ -22,7 +20,7 @@ const HEADROOM: f64 = 1.25;
 const NAME_LETTERS_MAX: usize = 14;
 
 /// Draws the classes on the axes of `panel`.
-pub(super) fn draw<B: DrawingBackend>(
+pub(super) fn draw<B: Backend>(
     axes: &Axes<'_>,
     canvas: &Canvas<B>,
     classes: &ClassShape,
@@ -49,7 +47,7 @@ pub(super) fn draw<B: DrawingBackend>(
     legend(axes, canvas, classes)
 }
 
-fn bar<B: DrawingBackend>(
+fn bar<B: Backend>(
     axes: &Axes<'_>,
     canvas: &Canvas<B>,
     scale: &Scale,
@@ -73,7 +71,7 @@ fn bar<B: DrawingBackend>(
 }
 
 /// As many names as fit side by side.
-fn names<B: DrawingBackend>(
+fn names<B: Backend>(
     axes: &Axes<'_>,
     canvas: &Canvas<B>,
     scale: &Scale,
@@ -100,7 +98,7 @@ fn names<B: DrawingBackend>(
 }
 
 /// What the colours mean, in the headroom.
-fn legend<B: DrawingBackend>(
+fn legend<B: Backend>(
     axes: &Axes<'_>,
     canvas: &Canvas<B>,
     classes: &ClassShape,

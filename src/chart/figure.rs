@@ -1,15 +1,12 @@
 //! The whole picture: its panels, its title, and the two formats.
 
-use plotters::{
-    drawing::IntoDrawingArea,
-    prelude::{DrawingBackend, SVGBackend},
-};
+use plotters::{drawing::IntoDrawingArea, prelude::SVGBackend};
 
 use super::{
     ChartError, Config, Format,
     axes::{Axes, Frame},
     axis::significant,
-    canvas::{Anchor, Canvas, SUB},
+    canvas::{Anchor, Backend, Canvas, SUB},
     classes,
     font::Typeface,
     raster::Raster,
@@ -78,7 +75,7 @@ fn svg(snapshot: &Snapshot, config: &Config, typeface: &Typeface) -> Result<Vec<
 }
 
 /// Draws everything on any backend.
-fn draw<B: DrawingBackend>(
+fn draw<B: Backend>(
     backend: B,
     snapshot: &Snapshot,
     config: &Config,

@@ -87,8 +87,8 @@ pub enum ChartError {
     #[error("the embedded font cannot be read")]
     Font(#[from] ab_glyph::InvalidFont),
     /// Drawing failed.
-    #[error("cannot draw: {0}")]
-    Draw(String),
+    #[error("cannot draw")]
+    Draw(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The PNG encoder failed.
     #[error("cannot encode the picture as PNG")]
     Encode(#[from] png::EncodingError),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::LineError;
 use crate::{message::RecordId, task::Task};
 
 /// The first line of every log and of `corrections.csv`.
@@ -66,8 +67,8 @@ impl<'a> RowRef<'a> {
     /// Reads a line without its line feed.
     ///
     /// # Errors
-    /// The reason, in words.
-    pub fn parse(line: &'a str) -> Result<Self, String> {
+    /// When fields are missing, a number is not finite, or the id's quotes are wrong.
+    pub fn parse(line: &'a str) -> Result<Self, LineError> {
         let line = line.strip_suffix('\r').unwrap_or(line);
         let mut fields = line.rsplitn(4, ',');
         let absolute_error = number(fields.next(), "absolute_error")?;
@@ -111,14 +112,14 @@ impl<'a> RowRef<'a> {
     }
 }
 
-fn number(field: Option<&str>, name: &str) -> Result<f64, String> {
-    let text = field.ok_or_else(|| format!("`{name}` is missing, a row has four fields"))?;
+fn number(text: Option<&str>, field: &'static str) -> Result<f64, LineError> {
+    let text = text.ok_or(LineError::Missing { field, fields: 4 })?;
     match text.trim().parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(value),
-        _ => Err(format!(
-            "`{name}` is `{}`, expected a finite number",
-            text.chars().take(40).collect::<String>()
-        )),
+        _ => Err(LineError::NotFinite {
+            field,
+            text: text.chars().take(40).collect(),
+        }),
     }
 }
 
@@ -126,16 +127,14 @@ fn number(field: Option<&str>, name: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// When it is empty or its quotes do not close.
-pub fn unquote(field: &str) -> Result<Cow<'_, str>, String> {
+pub fn unquote(field: &str) -> Result<Cow<'_, str>, LineError> {
     if field.is_empty() {
-        return Err("`id` is empty".to_owned());
+        return Err(LineError::EmptyId);
     }
     let Some(rest) = field.strip_prefix('"') else {
         return Ok(Cow::Borrowed(field));
     };
-    let inner = rest
-        .strip_suffix('"')
-        .ok_or_else(|| "the quotes of `id` do not close".to_owned())?;
+    let inner = rest.strip_suffix('"').ok_or(LineError::OpenQuotes)?;
     Ok(Cow::Owned(inner.replace("\"\"", "\"")))
 }
 
@@ -212,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_bad_field_is_named() {
-        let reason = |line| RowRef::parse(line).unwrap_err();
+        let reason = |line| RowRef::parse(line).unwrap_err().to_string();
         assert!(reason("1,2").contains("`y_true` is missing"));
         assert!(reason("a,1.0,x,2.0").contains("`y_pred` is `x`"));
         assert!(reason("a,1.0,2.0,NaN").contains("absolute_error"));

@@ -18,7 +18,7 @@ mod task_file;
 mod writer;
 
 pub use disk::{Disk, DiskFile, Lock, RealDisk, write_again};
-pub use error::LogError;
+pub use error::{LineError, LogError, TaskFileError};
 pub use line::{HEADER, Row, RowRef, push_field, push_number, unquote};
 pub use parts::{Series, series_in};
 pub use reader::{Batch, Reader};

@@ -14,7 +14,7 @@ use std::{
     thread,
 };
 
-use super::{HEADER, LogError, RealDisk, RowRef, Series, series_in};
+use super::{HEADER, LineError, LogError, RealDisk, RowRef, Series, series_in};
 
 /// What one step takes into memory; a longer line is an error.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -252,7 +252,7 @@ impl OpenFile {
     ) -> Result<u64, LogError> {
         let mut rows = 0;
         for line in lines {
-            let line = line.map_err(|_| self.bad_line("line is not UTF-8".to_owned()))?;
+            let line = line.map_err(|_| self.bad_line(LineError::NotUtf8))?;
             rows += u64::from(self.show(line, on_row)?);
             self.offset += line.len() as u64 + 1;
             self.lines += 1;
@@ -265,7 +265,7 @@ impl OpenFile {
         if chunk.len() < CHUNK_BYTES {
             return Ok(rows);
         }
-        Err(self.bad_line("line is longer than a mebibyte".to_owned()))
+        Err(self.bad_line(LineError::TooLong))
     }
 
     /// False for the header.
@@ -273,7 +273,7 @@ impl OpenFile {
         if self.offset == 0 {
             return self.check_header(line).map(|()| false);
         }
-        let row = RowRef::parse(line).map_err(|reason| self.bad_line(reason))?;
+        let row = RowRef::parse(line).map_err(|source| self.bad_line(source))?;
         on_row(&row);
         Ok(true)
     }
@@ -289,11 +289,11 @@ impl OpenFile {
         })
     }
 
-    fn bad_line(&self, reason: String) -> LogError {
+    fn bad_line(&self, source: LineError) -> LogError {
         LogError::Line {
             path: self.path.clone(),
             line: self.lines + 1,
-            reason,
+            source,
         }
     }
 }

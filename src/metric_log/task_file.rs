@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Disk, LogError};
+use super::{Disk, LogError, TaskFileError};
 use crate::task::{self, TaskSpec};
 
 /// The file's name.
@@ -72,15 +72,18 @@ pub fn read_task_on(disk: &dyn Disk, logs: &Path) -> Result<Option<TaskSpec>, Lo
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<TaskSpec, LogError> {
-    let bad = |reason: String| LogError::Task {
+    checked(bytes).map_err(|source| LogError::Task {
         path: path.to_owned(),
-        reason,
-    };
-    let spec: TaskSpec = serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))?;
-    match &spec.labels {
-        Some(labels) => task::check_labels(labels).map_err(bad).map(|()| spec),
-        None => Ok(spec),
+        source,
+    })
+}
+
+fn checked(bytes: &[u8]) -> Result<TaskSpec, TaskFileError> {
+    let spec: TaskSpec = serde_json::from_slice(bytes)?;
+    if let Some(labels) = &spec.labels {
+        task::check_labels(labels)?;
     }
+    Ok(spec)
 }
 
 /// Says durably how the rows of the log in this folder are judged; before its first row.

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Disk, DiskFile, HEADER, LogError, RowRef, write_again};
+use super::{Disk, DiskFile, HEADER, LineError, LogError, RowRef, write_again};
 use crate::task::Task;
 
 /// Also the longest line that is held in memory at once.
@@ -64,7 +64,7 @@ impl Writer {
         disk: &dyn Disk,
         path: &Path,
         scan: Scan,
-        on_line: &mut dyn FnMut(u64, &str) -> Result<(), String>,
+        on_line: &mut dyn FnMut(u64, &str) -> Result<(), LineError>,
     ) -> Result<Self, LogError> {
         let file = disk.open(path).map_err(LogError::io("open", path))?;
         let mut writer = Self {
@@ -171,7 +171,7 @@ impl Writer {
     fn repair(
         &mut self,
         scan: Scan,
-        on_line: &mut dyn FnMut(u64, &str) -> Result<(), String>,
+        on_line: &mut dyn FnMut(u64, &str) -> Result<(), LineError>,
     ) -> Result<(), LogError> {
         let size = self.size()?;
         let recorded = scan.recorded.map(|recorded| self.believed(recorded, size));
@@ -220,7 +220,7 @@ impl Writer {
         &self,
         from: u64,
         cut_from: u64,
-        on_line: &mut dyn FnMut(u64, &str) -> Result<(), String>,
+        on_line: &mut dyn FnMut(u64, &str) -> Result<(), LineError>,
     ) -> Result<u64, LogError> {
         let mut at = from;
         loop {
@@ -229,12 +229,12 @@ impl Writer {
             while let Some(length) = chunk[used..].iter().position(|byte| *byte == b'\n') {
                 let offset = at + used as u64;
                 let shown = std::str::from_utf8(&chunk[used..used + length])
-                    .map_err(|_| "line is not UTF-8".to_owned())
+                    .map_err(|_| LineError::NotUtf8)
                     .and_then(|line| on_line(offset, line));
                 match shown {
                     Ok(()) => used += length + 1,
                     Err(_) if offset >= cut_from => return Ok(offset),
-                    Err(reason) => return Err(self.bad_line(offset, reason)),
+                    Err(source) => return Err(self.bad_line(offset, source)),
                 }
             }
             if used == 0 {
@@ -250,7 +250,7 @@ impl Writer {
         end: u64,
         size: u64,
         is_whole: fn(&str) -> bool,
-        on_line: &mut dyn FnMut(u64, &str) -> Result<(), String>,
+        on_line: &mut dyn FnMut(u64, &str) -> Result<(), LineError>,
     ) -> Result<u64, LogError> {
         let rest = self.read(end, CHUNK_BYTES)?;
         let whole = std::str::from_utf8(&rest)
@@ -270,7 +270,7 @@ impl Writer {
         Ok(end)
     }
 
-    fn bad_line(&self, offset: u64, reason: String) -> LogError {
+    fn bad_line(&self, offset: u64, source: LineError) -> LogError {
         let mut line = 1;
         let mut at = 0;
         while at < offset {
@@ -286,7 +286,7 @@ impl Writer {
         LogError::Line {
             path: self.path.clone(),
             line,
-            reason,
+            source,
         }
     }
 
@@ -356,7 +356,10 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::metric_log::{HEADER, RealDisk, RowRef};
+    use crate::{
+        metric_log::{HEADER, RealDisk, RowRef},
+        telemetry::with_causes,
+    };
 
     fn scan(recorded: Option<u64>) -> Scan {
         Scan {
@@ -426,7 +429,7 @@ mod tests {
     #[test]
     fn a_bad_line_in_the_recorded_part_is_an_error_that_names_it() {
         let bad = ROWS.replace("a,1.0", "a,one");
-        let error = open(&bad, Some(bad.len() as u64)).unwrap_err().to_string();
+        let error = with_causes(&open(&bad, Some(bad.len() as u64)).unwrap_err());
         assert!(
             error.contains("line 2") && error.contains("`y_true` is `one`"),
             "{error}"
@@ -435,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_header_is_refused_with_its_mend() {
+    fn a_foreign_header_is_refused_with_its_remedy() {
         let error = open("message_id,y_true,y_pred,absolute_error\n", None)
             .unwrap_err()
             .to_string();

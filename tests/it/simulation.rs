@@ -238,7 +238,7 @@ impl World {
                     metric
                         .stop()
                         .await
-                        .unwrap_or_else(|error| assert!(error.is_passing()));
+                        .unwrap_or_else(|error| assert!(error.is_transient()));
                     metric = self.start_metric().await;
                 }
                 _ => self.disk.set_room(None),

@@ -100,12 +100,28 @@ impl Default for Config {
     }
 }
 
+/// A setting that is out of bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// It must be positive.
+    #[error("`{0}` is 0, give at least 1")]
+    Zero(&'static str),
+    /// There is no such partition.
+    #[error("`partition` is {partition}, with `partitions` {partitions} it goes from 0 to {}", partitions - 1)]
+    Partition {
+        /// The one asked for.
+        partition: u32,
+        /// How many there are.
+        partitions: u32,
+    },
+}
+
 impl Config {
     /// Whether the values make sense together.
     ///
     /// # Errors
-    /// The key and the mend, in words.
-    pub fn check(&self) -> Result<(), String> {
+    /// The first setting that is out of bounds.
+    pub fn check(&self) -> Result<(), SettingError> {
         let positive = [
             ("age_max_ms", self.age_max_ms > 0),
             ("pending_max", self.pending_max > 0),
@@ -115,15 +131,13 @@ impl Config {
             ("partitions", self.partitions > 0),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, is_positive)| !is_positive) {
-            return Err(format!("`{key}` is 0, give at least 1"));
+            return Err(SettingError::Zero(key));
         }
         if self.partition >= self.partitions {
-            return Err(format!(
-                "`partition` is {}, with `partitions` {} it goes from 0 to {}",
-                self.partition,
-                self.partitions,
-                self.partitions - 1
-            ));
+            return Err(SettingError::Partition {
+                partition: self.partition,
+                partitions: self.partitions,
+            });
         }
         Ok(())
     }

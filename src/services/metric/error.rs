@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::config::SettingError;
 use crate::{bus::BusError, metric_log::LogError, task::Task};
 
 /// An error of the metric service.
@@ -11,7 +12,7 @@ pub enum MetricError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// The store of pending halves failed.
-    #[error("cannot {action} the store `{}`{}", path.display(), store_mend(source))]
+    #[error("cannot {action} the store `{}`{}", path.display(), store_remedy(source))]
     Store {
         /// What was being done.
         action: &'static str,
@@ -21,17 +22,18 @@ pub enum MetricError {
         #[source]
         source: Box<redb::Error>,
     },
-    /// The store holds what this version does not understand.
+    /// The store was written by another version of residual, or is damaged.
     #[error(
-        "the store `{}` holds {what}: use the version of residual that wrote it, or move the file away to begin \
+        "the store `{}` cannot be understood: use the version of residual that wrote it, or move the file away to begin \
          anew (halves that wait in it are then lost)",
         path.display()
     )]
-    Foreign {
+    StoreContent {
         /// The store's file.
         path: PathBuf,
         /// What is not understood.
-        what: String,
+        #[source]
+        source: StoreContentError,
     },
     /// Another process writes here.
     #[error(
@@ -61,7 +63,7 @@ pub enum MetricError {
     /// The log was begun for other labels.
     #[error(
         "`{}` says that the log is a {said}, this process judges a {wanted}: one log holds one kind of answer; move the \
-         log away, give another folder with --logs DIR, or mend `task` and `labels`",
+         log away, give another folder with --logs DIR, or correct `task` and `labels`",
         path.display()
     )]
     OtherLabels {
@@ -75,7 +77,7 @@ pub enum MetricError {
     /// The log holds rows of the other task.
     #[error(
         "`{}` has the row `{line}`, which is of a {}, this process judges a {wanted}: one log holds one kind of answer; \
-         move the log away, give another folder with --logs DIR, or mend `task`",
+         move the log away, give another folder with --logs DIR, or correct `task`",
         path.display(),
         wanted.other()
     )]
@@ -88,22 +90,41 @@ pub enum MetricError {
         wanted: Task,
     },
     /// A setting makes no sense.
-    #[error("setting of `metric`: {0}")]
-    Config(String),
+    #[error("bad setting of `metric`")]
+    Config(#[from] SettingError),
     /// The bus failed for good.
     #[error("bus of the metric service failed")]
     Bus(#[from] BusError),
     /// The task that writes died.
-    #[error("the ledger's task died: {0}")]
-    Died(String),
+    #[error("the ledger's task died")]
+    Died(#[from] tokio::task::JoinError),
+}
+
+/// What is wrong with the content of a store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreContentError {
+    /// The checkpoint was written in another layout.
+    #[error("its checkpoint has version {found}, this program knows version {known}")]
+    Version {
+        /// What stands there.
+        found: u8,
+        /// What can be read.
+        known: u8,
+    },
+    /// The bytes make no checkpoint.
+    #[error("its checkpoint is damaged")]
+    Checkpoint(#[from] postcard::Error),
+    /// The bytes under a key make no half.
+    #[error("its half with the key {0} is damaged")]
+    Half(u64),
 }
 
 impl MetricError {
     /// Whether waiting can help, as it does for a full disk.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
-            Self::Log(error) => error.is_passing(),
+            Self::Log(error) => error.is_transient(),
             Self::Store { source, .. } => matches!(
                 **source,
                 redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed
@@ -113,7 +134,7 @@ impl MetricError {
     }
 }
 
-fn store_mend(error: &redb::Error) -> &'static str {
+fn store_remedy(error: &redb::Error) -> &'static str {
     match error {
         redb::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
             ": the disk is full, free some space"

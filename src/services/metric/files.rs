@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use super::{pending::Kind, progress::Reason};
 use crate::{
     message::RecordId,
-    metric_log::{Disk, LogError, RowRef, Scan, Series, Writer, push_field, push_number, unquote},
+    metric_log::{
+        Disk, LineError, LogError, RowRef, Scan, Series, Writer, push_field, push_number, unquote,
+    },
     task::Task,
 };
 
@@ -64,7 +66,7 @@ impl SideFile {
         disk: &dyn Disk,
         path: &Path,
         scan: Scan,
-        on_line: &mut dyn FnMut(u64, &str) -> Result<(), String>,
+        on_line: &mut dyn FnMut(u64, &str) -> Result<(), LineError>,
     ) -> Result<Self, LogError> {
         let is_there = disk.exists(path).map_err(LogError::io("look for", path))?;
         let writer = is_there
@@ -132,33 +134,30 @@ impl Unmatched {
         );
     }
 
-    pub(super) fn parse(line: &str) -> Result<Self, String> {
+    pub(super) fn parse(line: &str) -> Result<Self, LineError> {
+        let unexpected = |field, expected| LineError::Unexpected { field, expected };
         let line = line.strip_suffix('\r').unwrap_or(line);
         let mut fields = line.rsplitn(5, ',');
-        let mut field = |name: &str| {
-            fields
-                .next()
-                .ok_or_else(|| format!("`{name}` is missing, a line has five fields"))
-        };
+        let mut field = |field| fields.next().ok_or(LineError::Missing { field, fields: 5 });
         let reason = match field("reason")? {
             "expired" => Reason::Expired,
             "evicted" => Reason::Evicted,
             "late" => Reason::Late,
-            _ => return Err("`reason` is none of expired, evicted, late".to_owned()),
+            _ => return Err(unexpected("reason", "one of expired, evicted, late")),
         };
         let received_ms = field("received_ms")?
             .parse()
-            .map_err(|_| "`received_ms` is no whole number".to_owned())?;
+            .map_err(|_| unexpected("received_ms", "a whole number"))?;
         let value: f64 = field("value")?
             .parse()
-            .map_err(|_| "`value` is no number".to_owned())?;
+            .map_err(|_| unexpected("value", "a number"))?;
         let kind = match field("kind")? {
             "truth" => Kind::Truth,
             "prediction" => Kind::Prediction,
-            _ => return Err("`kind` is none of truth, prediction".to_owned()),
+            _ => return Err(unexpected("kind", "one of truth, prediction")),
         };
         Ok(Self {
-            id: id_of(field("id")?)?,
+            id: RecordId::from_text(&unquote(field("id")?)?)?,
             kind,
             value,
             received_ms,
@@ -171,15 +170,10 @@ impl Unmatched {
     }
 }
 
-fn id_of(field: &str) -> Result<RecordId, String> {
-    RecordId::from_text(&unquote(field)?).map_err(|error| error.to_string())
-}
-
 /// A row with its id checked.
-pub(super) fn parse_row(line: &str) -> Result<(RecordId, f64, f64), String> {
+pub(super) fn parse_row(line: &str) -> Result<(RecordId, f64, f64), LineError> {
     let row = RowRef::parse(line)?;
-    let id = RecordId::from_text(&row.id).map_err(|error| error.to_string())?;
-    Ok((id, row.y_true, row.y_pred))
+    Ok((RecordId::from_text(&row.id)?, row.y_true, row.y_pred))
 }
 
 /// Whether a row can only be of the other task: its error is what that one makes of it, and not what this one would.

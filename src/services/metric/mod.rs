@@ -26,8 +26,8 @@ mod timing;
 mod unsettled;
 mod verify;
 
-pub use config::{Config, LabelPolicy, Windows};
-pub use error::MetricError;
+pub use config::{Config, LabelPolicy, SettingError, Windows};
+pub use error::{MetricError, StoreContentError};
 pub use partition::{group, groups};
 pub use pending::Kind;
 pub use progress::{Counters, Progress, Reason};

@@ -46,7 +46,7 @@ impl Ledger {
         run: Option<RunTag>,
         now_ms: UnixMs,
     ) -> Result<Self, MetricError> {
-        config.check().map_err(MetricError::Config)?;
+        config.check()?;
         let layout = Layout::new(logs, config.partition, config.partitions);
         disk.create_dir_all(&layout.inner)
             .map_err(LogError::io("make the folder", &layout.inner))?;

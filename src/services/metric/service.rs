@@ -94,7 +94,7 @@ pub async fn run(
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), MetricError> {
-    settings.check().map_err(MetricError::Config)?;
+    settings.check()?;
     let lock = lock(&settings, &place)?;
     let mut service = Service {
         unsettled: UnsettledDeliveries::default(),
@@ -313,7 +313,7 @@ impl Service {
                 self.done = Some(done);
                 Ok(())
             }
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_transient() => {
                 drop(ledger);
                 self.fail(error);
                 Ok(())
@@ -485,10 +485,7 @@ fn offload(
         Offload::Inline => Box::pin(async move { work() }),
         Offload::Threads => {
             let task = tokio::task::spawn_blocking(work);
-            Box::pin(async move {
-                task.await
-                    .unwrap_or_else(|error| (None, Err(MetricError::Died(error.to_string()))))
-            })
+            Box::pin(async move { task.await.unwrap_or_else(|error| (None, Err(error.into()))) })
         }
     }
 }

@@ -12,7 +12,12 @@ use std::{
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::{Deserialize, Serialize};
 
-use super::{error::MetricError, pending::Key, progress::Counters, scores::ScoresToStore};
+use super::{
+    error::{MetricError, StoreContentError},
+    pending::Key,
+    progress::Counters,
+    scores::ScoresToStore,
+};
 use crate::{
     message::{Probabilities, RecordId},
     metric_log::{Disk, DiskFile, write_again},
@@ -117,15 +122,9 @@ impl Store {
         let Some(bytes) = bytes else {
             return Ok(None);
         };
-        match bytes.split_first() {
-            Some((&VERSION, rest)) => postcard::from_bytes(rest)
-                .map(Some)
-                .map_err(|error| self.foreign(format!("a checkpoint that is damaged ({error})"))),
-            version => Err(self.foreign(format!(
-                "a checkpoint of version {}, this is {VERSION}",
-                version.map_or(0, |(version, _)| *version)
-            ))),
-        }
+        decode_checkpoint(&bytes)
+            .map(Some)
+            .map_err(|source| self.damaged(source))
     }
 
     /// How many halves it holds.
@@ -153,9 +152,10 @@ impl Store {
                 Ok(None)
             })
             .map_err(failure("read", &self.path))?;
-        damaged.map_or(Ok(()), |key| {
-            Err(self.foreign(format!("a half that is damaged (key {key})")))
-        })
+        damaged.map_or(
+            Ok(()),
+            |key| Err(self.damaged(StoreContentError::Half(key))),
+        )
     }
 
     /// The halves of some keys, in the order given; absent ones are left out.
@@ -251,11 +251,22 @@ impl Store {
         look(&self.database.begin_read()?)
     }
 
-    fn foreign(&self, what: String) -> MetricError {
-        MetricError::Foreign {
+    fn damaged(&self, source: StoreContentError) -> MetricError {
+        MetricError::StoreContent {
             path: self.path.clone(),
-            what,
+            source,
         }
+    }
+}
+
+/// The version, then the checkpoint.
+fn decode_checkpoint(bytes: &[u8]) -> Result<Checkpoint, StoreContentError> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => Ok(postcard::from_bytes(rest)?),
+        version => Err(StoreContentError::Version {
+            found: version.map_or(0, |(version, _)| *version),
+            known: VERSION,
+        }),
     }
 }
 

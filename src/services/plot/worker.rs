@@ -117,7 +117,7 @@ impl PlotWorker {
             read = self.accumulator.read(now_ms);
         }
         match read {
-            Err(error) if self.accumulator.is_first_look() && !error.is_passing() => {
+            Err(error) if self.accumulator.is_first_look() && !error.is_transient() => {
                 Err(error.into())
             }
             read => {

@@ -234,14 +234,14 @@ fn a_log_of_the_original_is_continued() {
 }
 
 #[test]
-fn a_foreign_header_stops_the_ledger_with_its_mend() {
+fn a_foreign_header_stops_the_ledger_with_its_remedy() {
     let bench = Bench::new();
     bench.write(
         "metric_log.csv",
         "message_id,y_true,y_pred,absolute_error\n",
     );
     let error = bench.try_open().unwrap_err();
-    assert!(!error.is_passing());
+    assert!(!error.is_transient());
     assert!(error.to_string().contains("metric_log.csv"), "{error}");
 }
 
@@ -453,7 +453,10 @@ fn a_log_is_not_continued_with_another_kind_of_answer() {
     );
     bench.config.spec = crate::task::TaskSpec::default();
     let error = reopen(&bench);
-    assert!(error.contains("this process judges a regression"), "{error}");
+    assert!(
+        error.contains("this process judges a regression"),
+        "{error}"
+    );
     bench.config.spec = crate::task::TaskSpec::of_labels(None);
     assert_eq!(bench.open().config.spec, labelled(&["low", "high"]));
 }
