@@ -7,7 +7,11 @@
 
 use hashbrown::HashMap;
 
-use super::{config::Config, pending::Key, store::Store};
+use super::{
+    config::Config,
+    pending::Key,
+    store::{ScoresToStore, Store},
+};
 use crate::{
     message::Probabilities,
     metric_log::Row,
@@ -23,13 +27,6 @@ pub(super) struct Scores {
     held: HashMap<u64, Probabilities>,
     losses: LogLosses,
     is_warned: bool,
-}
-
-/// What a commit of the store writes.
-#[derive(Debug)]
-pub(super) struct ScoresToStore {
-    pub(super) inserted: Vec<(Key, Probabilities)>,
-    pub(super) loss: LogLoss,
 }
 
 impl Scores {

@@ -16,7 +16,6 @@ use super::{
     error::{MetricError, StoreContentError},
     pending::Key,
     progress::Counters,
-    scores::ScoresToStore,
 };
 use crate::{
     message::{Probabilities, RecordId},
@@ -64,6 +63,15 @@ pub(super) struct StoredHalf {
     pub(super) key: Key,
     pub(super) id: RecordId,
     pub(super) value: f64,
+}
+
+/// What a commit of a classification writes beside the halves.
+#[derive(Debug)]
+pub(super) struct ScoresToStore {
+    /// Probabilities of the predictions that go in.
+    pub(super) inserted: Vec<(Key, Probabilities)>,
+    /// The log-loss so far.
+    pub(super) loss: LogLoss,
 }
 
 #[derive(Debug)]
