@@ -16,7 +16,7 @@ use residual::{
     message::{Encoding, Features, IdSource, Record, RunTag, Truth, decode, encode},
     metric_log::{RealDisk, Row},
     services::metric::{
-        Config, Kind,
+        Config, Kind, RunContext,
         ledger::{Flush, Ledger},
     },
     stats::{Distribution, View},
@@ -100,7 +100,14 @@ fn join(criterion: &mut Criterion, ids: &mut IdSource) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-join");
     drop(fs::remove_dir_all(&folder));
     let config = Config::default();
-    let mut ledger = Ledger::open(Arc::new(RealDisk), &folder, config, None, NOW_MS).unwrap();
+    let mut ledger = Ledger::open(
+        Arc::new(RealDisk),
+        &folder,
+        config,
+        RunContext::default(),
+        NOW_MS,
+    )
+    .unwrap();
     let mut delivery = 0;
     group.bench_function("both halves and a durable row", |bencher| {
         let new_ids = || {

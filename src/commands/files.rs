@@ -94,11 +94,12 @@ pub(super) fn plot_once(config: &Config, input: Option<PathBuf>) -> Result<()> {
         Some(log) => named_log(log)?,
         None => inputs::log_file(&config.logs),
     };
-    let settings = pipeline::judged(config)?.plot;
+    let spec = pipeline::task_of_settings(config)?;
     let drawn = plot::draw_once(
         &log,
         &output,
-        &settings,
+        spec,
+        &config.plot,
         &config.chart,
         Clock::system().now_ms(),
     )?;

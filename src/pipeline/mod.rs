@@ -95,15 +95,12 @@ pub fn topology(config: &Config) -> Topology {
     topology
 }
 
-/// The settings with what predictions are, as far as settings say it.
+/// What predictions are, as far as settings say it.
 ///
 /// # Errors
-/// When what the logs folder says cannot be read.
-pub fn judged(config: &Config) -> Result<Config> {
-    let mut config = config.clone();
-    let spec = task_spec::settle(&config, None)?;
-    task_spec::into_settings(&mut config, spec, false)?;
-    Ok(config)
+/// When the settings contradict each other.
+pub fn task_of_settings(config: &Config) -> Result<Option<TaskSpec>> {
+    task_spec::settle(config, None)
 }
 
 /// How the predictions of this model are judged.

@@ -18,12 +18,13 @@ use super::{
 };
 use crate::{
     bus::{self, Bus, Topology},
-    clock::Clock,
+    clock::{Clock, saturating_ms},
     config::Config,
     dataset::Source,
     message::{Body, Features, IdSource, Prediction, RunTag, Truth},
     services::{features, metric, plot, predictor},
     stats::live::View,
+    task::TaskSpec,
     telemetry::Telemetry,
 };
 use residual_model::Model;
@@ -47,14 +48,9 @@ impl Pipeline {
         {
             inputs::prepare_folder(&config.logs)?;
         }
-        let inputs = inputs::open(config, roles).await?;
-        let mut config = config.clone();
-        task_spec::into_settings(
-            &mut config,
-            inputs.spec.clone(),
-            roles.contains(&Role::Metric),
-        )?;
-        let config = &config;
+        let mut inputs = inputs::open(config, roles).await?;
+        let joins = roles.contains(&Role::Metric);
+        inputs.spec = task_spec::for_services(config, inputs.spec, joins)?;
         let listener = inputs::listen(config, roles).await?;
         let topology = topology(config);
         let bus = connect(config, roles, &topology, clock).await?;
@@ -78,7 +74,6 @@ impl Pipeline {
         };
         let model = pipeline.start_services(roles, inputs, feeds).await?;
         if let Some(listener) = listener {
-            let joins = roles.contains(&Role::Metric);
             pipeline
                 .serve_page(listener, telemetry, model, joins)
                 .await?;
@@ -100,12 +95,20 @@ impl Pipeline {
             ChaCha8Rng::try_from_rng(&mut SysRng).context("no random numbers from the system")?;
         let tag = RunTag(entropy.next_u32());
         if roles.contains(&Role::Plot) {
-            self.start_plot(feeds.view);
+            self.start_plot(feeds.view, inputs.spec.clone());
         }
         if roles.contains(&Role::Metric) {
             // A metric service on its own counts whatever it records.
             let run = roles.contains(&Role::Features).then_some(tag);
-            self.start_metric(feeds.progress, run).await?;
+            let context = metric::RunContext {
+                spec: inputs.spec.clone().unwrap_or_default(),
+                windows: metric::Windows {
+                    rows: self.config.plot.window_rows,
+                    ms: saturating_ms(self.config.plot.window.0).max(1),
+                },
+                run,
+            };
+            self.start_metric(feeds.progress, context).await?;
         }
         let model = match inputs.model {
             Some(model) => Some(self.start_predictor(model).await?),
@@ -119,11 +122,12 @@ impl Pipeline {
         Ok(model)
     }
 
-    fn start_plot(&mut self, view: watch::Sender<Arc<View>>) {
+    fn start_plot(&mut self, view: watch::Sender<Arc<View>>, spec: Option<TaskSpec>) {
         let log = inputs::log_file(&self.config.logs);
         let ports = plot::Ports {
             log,
             picture: picture(&self.config),
+            spec,
             view,
             clock: self.clock,
         };
@@ -136,7 +140,7 @@ impl Pipeline {
     async fn start_metric(
         &mut self,
         progress: watch::Sender<metric::Progress>,
-        run: Option<RunTag>,
+        context: metric::RunContext,
     ) -> Result<()> {
         let bus = self.bus()?;
         let (settings, window) = (self.config.metric.clone(), self.config.bus.consume_window);
@@ -151,7 +155,7 @@ impl Pipeline {
         let (place, clock) = (metric::Place::real(&self.config.logs), self.clock);
         self.service_tasks
             .start(Role::Metric, move |stop| async move {
-                metric::run(ports, settings, place, run, clock, stop).await?;
+                metric::run(ports, settings, place, context, clock, stop).await?;
                 Ok(0)
             });
         Ok(())

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use crate::{
     config::Config,
     metric_log::{read_task, task_file},
-    services::metric::{MetricError, Windows},
+    services::metric::MetricError,
     task::{self, Task, TaskSpec},
 };
 use residual_model::Model;
@@ -77,22 +77,15 @@ fn of_log(config: &Config, spec: Option<TaskSpec>) -> Result<TaskSpec> {
     }
 }
 
-/// The settings with what was settled: the metric service begins the log, so it must know.
-pub(super) fn into_settings(
-    config: &mut Config,
+/// The same for a process that joins: it begins the log, so it must know.
+pub(super) fn for_services(
+    config: &Config,
     spec: Option<TaskSpec>,
     joins: bool,
-) -> Result<()> {
-    let spec = if joins {
-        Some(of_log(config, spec)?)
+) -> Result<Option<TaskSpec>> {
+    if joins {
+        of_log(config, spec).map(Some)
     } else {
-        spec
-    };
-    config.metric.spec = spec.clone().unwrap_or_default();
-    config.metric.windows = Windows {
-        rows: config.plot.window_rows,
-        ms: crate::clock::saturating_ms(config.plot.window.0).max(1),
-    };
-    config.plot.spec = spec;
-    Ok(())
+        Ok(spec)
+    }
 }

@@ -61,9 +61,6 @@ pub struct Config {
     pub window: Period,
     /// Seed of the page's sample of rows.
     pub sample_seed: u64,
-    /// How rows are judged, where this process knows better than the logs folder.
-    #[serde(skip)]
-    pub spec: Option<TaskSpec>,
 }
 
 impl Default for Config {
@@ -78,7 +75,6 @@ impl Default for Config {
             window_rows: limits.window_rows,
             window: Period::from_millis(limits.window_ms),
             sample_seed: limits.seed,
-            spec: None,
         }
     }
 }
@@ -110,6 +106,8 @@ pub struct Ports {
     pub log: PathBuf,
     /// The picture, `.png` or `.svg`.
     pub picture: PathBuf,
+    /// What the predictions are, where this process knows better than the logs folder.
+    pub spec: Option<TaskSpec>,
     /// To the live page.
     pub view: watch::Sender<Arc<View>>,
     /// Tells rows' times.

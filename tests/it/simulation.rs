@@ -23,7 +23,7 @@ use residual::{
         Body, Encoding, Features, IdSource, Prediction, Record, RunTag, Truth, decode, encode,
     },
     metric_log::{Disk, Row, Series},
-    services::metric::{self, Config, MetricError, Offload, Place, Ports, Progress},
+    services::metric::{self, Config, MetricError, Offload, Place, Ports, Progress, RunContext},
 };
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -204,7 +204,7 @@ impl World {
             ports,
             self.config.clone(),
             place,
-            None,
+            RunContext::default(),
             self.clock,
             stop.clone(),
         );

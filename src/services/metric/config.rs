@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::task::TaskSpec;
-
 /// What is done with a second, different label of an id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -19,7 +17,7 @@ pub enum LabelPolicy {
 
 /// Settings of the metric service. Measured bounds in memory: 60 MiB for a million pending halves, 25 more for half a
 /// million remembered ids.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How long a half waits for its partner before it expires to `unmatched.csv`, in milliseconds.
@@ -51,30 +49,6 @@ pub struct Config {
     pub partitions: u32,
     /// Which of them this one is, from 0.
     pub partition: u32,
-    /// How rows are judged: settled at the start from the model, the settings and the logs folder.
-    #[serde(skip)]
-    pub spec: TaskSpec,
-    /// Length of the windows of the log-loss; the page's own.
-    #[serde(skip)]
-    pub windows: Windows,
-}
-
-/// Lengths of the windows over which a log-loss is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Windows {
-    /// The last so many rows.
-    pub rows: usize,
-    /// The last so many milliseconds.
-    pub ms: u64,
-}
-
-impl Default for Windows {
-    fn default() -> Self {
-        Self {
-            rows: 1_000,
-            ms: 5 * 60 * 1_000,
-        }
-    }
 }
 
 impl Default for Config {
@@ -94,8 +68,6 @@ impl Default for Config {
             rotate_daily: false,
             partitions: 1,
             partition: 0,
-            spec: TaskSpec::default(),
-            windows: Windows::default(),
         }
     }
 }

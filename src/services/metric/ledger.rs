@@ -31,14 +31,16 @@ use super::{
     partition,
     pending::{Key, Kind},
     progress::{Progress, Reason},
+    run_rows::RunRows,
     scores::Scores,
     store::{Checkpoint, Store, StoredHalf},
 };
 use crate::{
     clock::UnixMs,
-    message::{Probabilities, RecordId, RunTag},
+    message::{Probabilities, RecordId},
     metric_log::{Disk, LogError, RealDisk, Row, Scan, Writer},
     stats::LogLosses,
+    task::TaskSpec,
 };
 
 /// Rows of a commit that are told one by one; larger groups are told as a count.
@@ -76,8 +78,8 @@ pub enum Flush {
 pub struct Ledger {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) config: Config,
+    pub(super) spec: TaskSpec,
     pub(super) layout: Layout,
-    pub(super) run: Option<RunTag>,
     pub(super) join: Join,
     pub(super) held: Held,
     pub(super) scores: Scores,
@@ -85,11 +87,8 @@ pub struct Ledger {
     pub(super) log: Writer,
     pub(super) unmatched: SideFile,
     pub(super) corrections: SideFile,
-    pub(super) adopted: i64,
-    pub(super) unmatched_adopted: i64,
-    pub(super) parts: u32,
-    pub(super) part: u32,
-    pub(super) day: u64,
+    pub(super) adopted: Adopted,
+    pub(super) rotation: Rotation,
     /// The last checkpoint in the store.
     pub(super) saved: Checkpoint,
     pub(super) saved_ms: UnixMs,
@@ -99,13 +98,28 @@ pub struct Ledger {
     pub(super) rewritten: Vec<StoredHalf>,
     /// Halves up to here came again in another delivery, so they must be stored before that is settled.
     pub(super) store_through: Key,
-    pub(super) recorded: usize,
-    pub(super) told: Vec<Row>,
-    pub(super) rows_of_run: u64,
-    /// When the rows of this group and run were minted.
-    pub(super) minted_us: Vec<u64>,
-    /// For each row that was replayed when the ledger was opened, whether it is of the run.
-    pub(super) replayed: Vec<bool>,
+    /// What the next commit will have made durable.
+    pub(super) committed: Committed,
+    pub(super) run_rows: RunRows,
+}
+
+/// Lines of the files beyond those that the ledger counted: there before it began, or, below zero, removed by somebody
+/// since.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Adopted {
+    pub(super) rows: i64,
+    pub(super) unmatched: i64,
+}
+
+/// Which part of the log is being written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rotation {
+    /// Older parts that are there.
+    pub(super) parts: u32,
+    /// Number that the live file will have as an older part.
+    pub(super) part: u32,
+    /// Day of the live file, counted from the epoch.
+    pub(super) day: u64,
 }
 
 impl Ledger {
@@ -136,7 +150,7 @@ impl Ledger {
                 y_pred,
                 partner,
             } => {
-                let row = Row::judged(id, y_true, y_pred, self.config.spec.task);
+                let row = Row::judged(id, y_true, y_pred, self.spec.task);
                 self.record(row, partner, now_ms);
             }
             Outcome::Duplicate(waiting) => {
@@ -144,7 +158,7 @@ impl Ledger {
             }
             Outcome::Replaced(key) => self.replace(key, id, value),
             Outcome::Corrected { y_true, y_pred } => {
-                Row::judged(id, y_true, y_pred, self.config.spec.task)
+                Row::judged(id, y_true, y_pred, self.spec.task)
                     .push_line(self.corrections.buffer());
             }
             Outcome::Late => Unmatched {
@@ -211,12 +225,8 @@ impl Ledger {
         if self.needs_rotation(now_ms) {
             self.rotate(now_ms)?;
         }
-        Ok(Committed {
-            settled: self.held.settled(),
-            recorded: std::mem::take(&mut self.recorded),
-            rows: std::mem::take(&mut self.told),
-            minted_us: std::mem::take(&mut self.minted_us),
-        })
+        self.committed.settled = self.held.settled();
+        Ok(std::mem::take(&mut self.committed))
     }
 
     /// When [`Ledger::commit`] has something to do even if nothing comes.
@@ -229,7 +239,7 @@ impl Ledger {
         let is_saved = self.checkpoint() == self.saved && self.removed.is_empty();
         let save = (!is_saved).then(|| self.saved_ms.saturating_add(self.config.checkpoint_ms));
         let midnight = (self.config.rotate_daily && !self.log.is_bare())
-            .then(|| self.day.saturating_add(1).saturating_mul(DAY_MS));
+            .then(|| self.rotation.day.saturating_add(1).saturating_mul(DAY_MS));
         [held, save, midnight, self.join.expiry_ms()]
             .into_iter()
             .flatten()
@@ -243,7 +253,7 @@ impl Ledger {
             counters: self.join.counters,
             pending: self.join.pending() as u64,
             rows: self.rows(),
-            rows_of_run: self.rows_of_run,
+            rows_of_run: self.run_rows.count(),
             log_bytes: self.log.durable(),
             label_delay_p50_ms: self.join.delays().quantile(0.5),
             label_delay_p95_ms: self.join.delays().quantile(0.95),
@@ -254,12 +264,11 @@ impl Ledger {
         }
     }
 
-    /// Goes on counting the rows of the run after the ledger was opened again within one process: the first life had
-    /// told of `rows` rows in all, `rows_of_run` of the run.
+    /// Goes on counting the rows of the run after the ledger was opened again within one process: the one before had
+    /// reported `rows` rows in all, `rows_of_run` of the run.
     pub fn resume_run(&mut self, rows: u64, rows_of_run: u64) {
-        let untold = usize::try_from(self.rows().saturating_sub(rows)).unwrap_or(usize::MAX);
-        let untold = self.replayed.iter().rev().take(untold);
-        self.rows_of_run = rows_of_run + untold.filter(|is_of_run| **is_of_run).count() as u64;
+        let unreported = self.rows().saturating_sub(rows);
+        self.run_rows.resume(rows_of_run, unreported);
     }
 
     /// How many finished ids are remembered.
@@ -272,7 +281,7 @@ impl Ledger {
         self.join
             .counters
             .matched
-            .saturating_add_signed(self.adopted)
+            .saturating_add_signed(self.adopted.rows)
     }
 
     fn record(&mut self, row: Row, partner: Key, now_ms: UnixMs) {
@@ -283,13 +292,13 @@ impl Ledger {
         let store = is_stored.then_some(&self.store);
         self.scores.score(&row, partner, store, now_ms);
         row.push_line(self.log.buffer());
-        self.recorded += 1;
-        if is_of_run(self.run, &row.id) {
-            self.rows_of_run += 1;
-            self.minted_us.extend(row.id.minted_us());
+        let committed = &mut self.committed;
+        committed.recorded += 1;
+        if self.run_rows.record(&row.id) {
+            committed.minted_us.extend(row.id.minted_us());
         }
-        if self.told.len() <= TOLD_MAX || tracing::enabled!(tracing::Level::DEBUG) {
-            self.told.push(row);
+        if committed.rows.len() <= TOLD_MAX || tracing::enabled!(tracing::Level::DEBUG) {
+            committed.rows.push(row);
         }
     }
 
@@ -370,11 +379,11 @@ impl Ledger {
         counters.received -= self.held.len();
         Checkpoint {
             counters,
-            adopted: self.adopted,
-            unmatched_adopted: self.unmatched_adopted,
-            parts: self.parts,
-            part: self.part,
-            day: self.day,
+            adopted: self.adopted.rows,
+            unmatched_adopted: self.adopted.unmatched,
+            parts: self.rotation.parts,
+            part: self.rotation.part,
+            day: self.rotation.day,
             log_bytes: self.log.durable(),
             unmatched_bytes: self.unmatched.durable(),
             corrections_bytes: self.corrections.durable(),
@@ -387,14 +396,14 @@ impl Ledger {
     fn needs_rotation(&self, now_ms: UnixMs) -> bool {
         let is_large =
             self.config.rotate_bytes > 0 && self.log.durable() >= self.config.rotate_bytes;
-        let is_old = self.config.rotate_daily && day_of(now_ms) > self.day;
+        let is_old = self.config.rotate_daily && day_of(now_ms) > self.rotation.day;
         (is_large || is_old) && !self.log.is_bare()
     }
 
     /// The part's number is fixed by the rename, which is atomic: the start looks for it ([`super::recovery`]).
     fn rotate(&mut self, now_ms: UnixMs) -> Result<(), MetricError> {
         let live = self.layout.log.live();
-        let part = self.layout.log.part(self.part);
+        let part = self.layout.log.part(self.rotation.part);
         self.disk
             .rename(&live, &part)
             .map_err(LogError::io("rotate", &live))?;
@@ -402,20 +411,17 @@ impl Ledger {
         self.disk
             .sync_dir(folder)
             .map_err(LogError::io("sync the folder", folder))?;
-        let scan = Scan::fresh_log(self.config.spec.task);
+        let scan = Scan::fresh_log(self.spec.task);
         self.log = Writer::open(&*self.disk, &live, scan, &mut |_, _| Ok(()))?;
-        self.part += 1;
-        self.parts += 1;
-        self.day = day_of(now_ms);
+        self.rotation = Rotation {
+            parts: self.rotation.parts + 1,
+            part: self.rotation.part + 1,
+            day: day_of(now_ms),
+        };
         self.save(Vec::new(), now_ms)?;
         tracing::info!(part = %part.display(), "log rotated");
         Ok(())
     }
-}
-
-/// Whether a row counts as one of the run; every row does where no run is asked for.
-pub(super) fn is_of_run(run: Option<RunTag>, id: &RecordId) -> bool {
-    run.is_none_or(|run| id.run_tag() == Some(run))
 }
 
 /// The ordinary disk.

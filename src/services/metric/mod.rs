@@ -7,6 +7,7 @@
 //! Deliberately absent: what the errors look like (plot and the page read the log), and which broker it is.
 
 mod config;
+mod context;
 mod delay;
 mod error;
 mod files;
@@ -14,11 +15,14 @@ mod fingerprint;
 mod held;
 mod join;
 pub mod ledger;
+mod pacing;
 mod partition;
 mod pending;
 mod progress;
+mod progress_feed;
 mod recovery;
 mod remembered;
+mod run_rows;
 mod scores;
 mod service;
 mod store;
@@ -26,7 +30,8 @@ mod timing;
 mod unsettled;
 mod verify;
 
-pub use config::{Config, LabelPolicy, SettingError, Windows};
+pub use config::{Config, LabelPolicy, SettingError};
+pub use context::{RunContext, Windows};
 pub use error::{MetricError, StoreContentError};
 pub use partition::{group, groups};
 pub use pending::Kind;

@@ -10,31 +10,34 @@ use std::{
 
 use super::{
     config::Config,
+    context::RunContext,
     error::MetricError,
     files::{Layout, SideFile, UNMATCHED_HEADER, Unmatched, is_of_other_task, parse_row},
     held::Held,
     join::Join,
-    ledger::{Ledger, day_of, is_of_run},
+    ledger::{Adopted, Committed, Ledger, Rotation, day_of},
     partition,
     pending::{Key, Kind},
     progress::{Progress, Reason},
+    run_rows::RunRows,
     scores::Scores,
     store::{Checkpoint, Store},
 };
 use crate::{
     clock::UnixMs,
-    message::{RecordId, RunTag},
+    message::RecordId,
     metric_log::{
         Disk, LogError, Scan, Series, Writer, each_line, read_task_on, series_in, task_file,
         write_task,
     },
+    task::{Task, TaskSpec},
 };
 
 /// A row is rarely longer; decides how much of a log's tail is read to remember `seen_max` ids.
 const ROW_BYTES: u64 = 100;
 
 impl Ledger {
-    /// Opens the ledger in a folder, which is made when it is absent. `run` names the run whose rows are counted.
+    /// Opens the ledger in a folder, which is made when it is absent.
     ///
     /// # Errors
     /// A folder that cannot be written, a foreign or damaged file, a changed number of partitions with halves
@@ -42,8 +45,8 @@ impl Ledger {
     pub fn open(
         disk: Arc<dyn Disk>,
         logs: &Path,
-        mut config: Config,
-        run: Option<RunTag>,
+        config: Config,
+        context: RunContext,
         now_ms: UnixMs,
     ) -> Result<Self, MetricError> {
         config.check()?;
@@ -52,10 +55,22 @@ impl Ledger {
             .map_err(LogError::io("make the folder", &layout.inner))?;
         sync_names(&*disk, logs)?;
         refuse_other_partitions(&*disk, &layout, &config)?;
-        let is_said = adopt_labels(&*disk, logs, &mut config)?;
+        let RunContext {
+            mut spec,
+            windows,
+            run,
+        } = context;
+        let is_said = adopt_labels(&*disk, logs, &mut spec)?;
         let store = Store::open(&*disk, &layout.store)?;
         let saved = store.checkpoint()?;
-        let mut recovery = Recovery::new(&*disk, &config, saved.as_ref(), run, now_ms);
+        let mut recovery = Recovery::new(
+            &*disk,
+            &config,
+            spec.task,
+            saved.as_ref(),
+            RunRows::new(run),
+            now_ms,
+        );
         let stored_through = recovery.restore(&store, saved.as_ref())?;
         let unmatched = recovery.unmatched(&layout, saved.as_ref())?;
         let (log, part) = recovery.log(&layout.log, saved.as_ref())?;
@@ -65,41 +80,38 @@ impl Ledger {
             mut join,
             removed,
             adopted,
-            unmatched_adopted,
             parts,
-            replayed,
+            run_rows,
             other_task,
             ..
         } = recovery;
-        refuse_other_task(other_task, &config)?;
-        if !is_said && config.spec.is_classification() {
-            write_task(&*disk, logs, &config.spec)?;
+        refuse_other_task(other_task, spec.task)?;
+        if !is_said && spec.is_classification() {
+            write_task(&*disk, logs, &spec)?;
         }
         join.balance();
         let mut held = Held::default();
         held.restore(stored_through);
         let is_first = saved.is_none();
         let same_part = saved.filter(|saved| saved.part == part);
-        let scores = Scores::new(&config, store.log_loss()?);
+        let scores = Scores::new(spec.clone(), windows, store.log_loss()?);
         let mut ledger = Self {
             adopted,
-            unmatched_adopted,
-            parts,
-            day: same_part.map_or(day_of(now_ms), |saved| saved.day),
-            part,
+            rotation: Rotation {
+                parts,
+                part,
+                day: same_part.map_or(day_of(now_ms), |saved| saved.day),
+            },
             saved: saved.unwrap_or_default(),
             saved_ms: now_ms,
             store_through: Key::default(),
             rewritten: Vec::new(),
-            recorded: 0,
-            told: Vec::new(),
-            rows_of_run: 0,
-            minted_us: Vec::new(),
-            replayed,
+            committed: Committed::default(),
+            run_rows,
             disk,
             config,
+            spec,
             layout,
-            run,
             join,
             held,
             scores,
@@ -118,7 +130,7 @@ impl Ledger {
     /// in the store.
     fn tell_recovery(&self, is_first: bool) {
         let Progress { rows, pending, .. } = self.progress();
-        let replayed = self.replayed.len();
+        let replayed = self.run_rows.replayed();
         let log = self.log.path().display();
         if is_first {
             tracing::info!(%log, rows, "ledger begun");
@@ -145,31 +157,31 @@ fn sync_names(disk: &dyn Disk, logs: &Path) -> Result<(), LogError> {
 
 /// Compares what the folder says of its log with what this process makes of it, and takes over what only the folder
 /// knows. True when the folder needs not be told any more.
-fn adopt_labels(disk: &dyn Disk, logs: &Path, config: &mut Config) -> Result<bool, MetricError> {
+fn adopt_labels(disk: &dyn Disk, logs: &Path, spec: &mut TaskSpec) -> Result<bool, MetricError> {
     let Some(said) = read_task_on(disk, logs)? else {
         return Ok(false);
     };
-    if !said.agrees(&config.spec) {
+    if !said.agrees(spec) {
         return Err(MetricError::OtherLabels {
             path: task_file(logs),
             said: said.to_string(),
-            wanted: config.spec.to_string(),
+            wanted: spec.to_string(),
         });
     }
-    if config.spec.labels.is_none() {
-        config.spec = said;
+    if spec.labels.is_none() {
+        *spec = said;
         return Ok(true);
     }
     Ok(said.labels.is_some())
 }
 
-fn refuse_other_task(found: Option<(PathBuf, String)>, config: &Config) -> Result<(), MetricError> {
+fn refuse_other_task(found: Option<(PathBuf, String)>, wanted: Task) -> Result<(), MetricError> {
     match found {
         None => Ok(()),
         Some((path, line)) => Err(MetricError::OtherTask {
             path,
             line: line.chars().take(120).collect(),
-            wanted: config.spec.task,
+            wanted,
         }),
     }
 }
@@ -227,14 +239,13 @@ fn partitions_in_name(path: &Path) -> Option<u32> {
 struct Recovery<'a> {
     disk: &'a dyn Disk,
     config: &'a Config,
+    task: Task,
     join: Join,
     removed: Vec<Key>,
-    adopted: i64,
-    unmatched_adopted: i64,
+    adopted: Adopted,
     parts: u32,
     now_ms: UnixMs,
-    run: Option<RunTag>,
-    replayed: Vec<bool>,
+    run_rows: RunRows,
     /// The first row that only the other task's arithmetic gives.
     other_task: Option<(PathBuf, String)>,
 }
@@ -243,21 +254,24 @@ impl<'a> Recovery<'a> {
     fn new(
         disk: &'a dyn Disk,
         config: &'a Config,
+        task: Task,
         saved: Option<&Checkpoint>,
-        run: Option<RunTag>,
+        run_rows: RunRows,
         now_ms: UnixMs,
     ) -> Self {
         Self {
             disk,
             join: Join::new(config),
             config,
+            task,
             removed: Vec::new(),
-            adopted: saved.map_or(0, |saved| saved.adopted),
-            unmatched_adopted: saved.map_or(0, |saved| saved.unmatched_adopted),
+            adopted: saved.map_or_else(Adopted::default, |saved| Adopted {
+                rows: saved.adopted,
+                unmatched: saved.unmatched_adopted,
+            }),
             parts: 0,
             now_ms,
-            run,
-            replayed: Vec::new(),
+            run_rows,
             other_task: None,
         }
     }
@@ -320,7 +334,7 @@ impl Recovery<'_> {
         let scan = Scan {
             recorded,
             from: self.tail_of(&layout.corrections, recorded)?,
-            ..Scan::fresh_log(self.config.spec.task)
+            ..Scan::fresh_log(self.task)
         };
         let (disk, end) = (self.disk, recorded.unwrap_or(u64::MAX));
         let file = SideFile::open(disk, &layout.corrections, scan, &mut |offset, line| {
@@ -416,7 +430,7 @@ impl Recovery<'_> {
         for path in parts.chain([series.live()]) {
             each_line(self.disk, &path, 0, &mut |_| rows += 1)?;
         }
-        self.adopted = difference(rows, self.join.counters.matched);
+        self.adopted.rows = difference(rows, self.join.counters.matched);
         Ok(())
     }
 
@@ -435,7 +449,7 @@ impl Recovery<'_> {
             }
             let counters = &self.join.counters;
             let left = counters.expired() + counters.evicted() + counters.late;
-            self.unmatched_adopted = difference(lines, left);
+            self.adopted.unmatched = difference(lines, left);
         }
         Ok(())
     }
@@ -512,10 +526,10 @@ impl Recovery<'_> {
         let scan = Scan {
             recorded,
             from,
-            ..Scan::fresh_log(self.config.spec.task)
+            ..Scan::fresh_log(self.task)
         };
         let disk = self.disk;
-        let task = self.config.spec.task;
+        let task = self.task;
         let writer = Writer::open(disk, path, scan, &mut |offset, line| {
             let (id, y_true, y_pred) = parse_row(line)?;
             // Noted, not refused here: what stands beyond the recorded length would be cut off for it.
@@ -531,10 +545,10 @@ impl Recovery<'_> {
     /// `is_new` is none for a log that is adopted.
     fn log_line(&mut self, id: &RecordId, y_true: f64, y_pred: f64, is_new: Option<bool>) {
         match is_new {
-            None => self.adopted += 1,
+            None => self.adopted.rows += 1,
             Some(true) => {
                 self.join.counters.matched += 1;
-                self.replayed.push(is_of_run(self.run, id));
+                self.run_rows.note_replayed(id);
                 self.removed.extend(self.join.take(id));
             }
             Some(false) => {}

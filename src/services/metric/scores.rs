@@ -8,7 +8,7 @@
 use hashbrown::HashMap;
 
 use super::{
-    config::Config,
+    context::Windows,
     pending::Key,
     store::{ScoresToStore, Store},
 };
@@ -30,11 +30,11 @@ pub(super) struct Scores {
 }
 
 impl Scores {
-    pub(super) fn new(config: &Config, saved: LogLoss) -> Self {
-        let mut losses = LogLosses::new(config.windows.rows, config.windows.ms);
+    pub(super) fn new(spec: TaskSpec, windows: Windows, saved: LogLoss) -> Self {
+        let mut losses = LogLosses::new(windows.rows, windows.ms);
         losses.resume(saved);
         Self {
-            spec: config.spec.clone(),
+            spec,
             brought: None,
             held: HashMap::new(),
             losses,

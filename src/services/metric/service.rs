@@ -1,10 +1,9 @@
 //! The loop between the bus and the ledger.
 //!
-//! Groups form by themselves: while one is being committed, the next is received. Where more comes than can be
-//! committed, the topic that is ahead waits in the broker until the other has caught up; taken in, it would only go to
-//! the store and come back. The ledger works on a blocking thread (or inline, in a simulation); nothing else blocks.
-//! When the disk fails, nothing is acknowledged and nothing more received; the ledger is opened anew until it can
-//! record again, and takes in again what was not settled.
+//! Groups form by themselves: while one is being committed, the next is received; how the two topics keep one pace is
+//! up to [`Pacing`]. The ledger works on a blocking thread (or inline, in a simulation); nothing else blocks. When the
+//! disk fails, nothing is acknowledged and nothing more received; the ledger is opened anew until it can record again,
+//! and takes in again what was not settled.
 
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
@@ -13,18 +12,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::Config,
+    context::RunContext,
     error::MetricError,
     files::Layout,
     ledger::{Committed, Flush, Ledger, TOLD_MAX, real_disk},
+    pacing::Pacing,
     pending::Kind,
     progress::Progress,
-    timing::Timing,
+    progress_feed::ProgressFeed,
     unsettled::{Done, UnsettledDeliveries, Work, process},
 };
 use crate::{
     bus::{BusError, Consumer},
     clock::Clock,
-    message::RunTag,
     metric_log::{Disk, Lock, LogError},
 };
 
@@ -81,8 +81,6 @@ pub enum Offload {
 
 /// Runs until `stop`, then drains: what was received is committed and settled, the rest is released.
 ///
-/// `run` is the tag of the ids that [`Progress::rows_of_run`] and the times of [`Progress`] are about; none means all.
-///
 /// # Errors
 /// A log or store that cannot be used as it is, another process in the same folder, or a bus that failed for good.
 /// A full or failing disk is no error: it is said once and waited out, unless `stop` comes first.
@@ -90,13 +88,22 @@ pub async fn run(
     ports: Ports,
     settings: Config,
     place: Place,
-    run: Option<RunTag>,
+    context: RunContext,
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), MetricError> {
     settings.check()?;
     let lock = lock(&settings, &place)?;
+    let now = Instant::now();
+    let Ports {
+        truths,
+        predictions,
+        progress,
+    } = ports;
     let mut service = Service {
+        truths,
+        predictions,
+        feed: ProgressFeed::new(progress),
         unsettled: UnsettledDeliveries::default(),
         ledger: None,
         job: None,
@@ -104,16 +111,11 @@ pub async fn run(
         done: None,
         failure: None,
         backoff_ms: BACKOFF_MS.0,
-        next_start: Instant::now(),
-        held: [0; 2],
-        full: [false; 2],
-        wait_until: [Instant::now(); 2],
-        last: Progress::default(),
-        timing: Timing::new(),
-        ports,
+        next_start: now,
+        pacing: Pacing::new(&settings, now),
         settings,
         place,
-        run,
+        context,
         clock,
     };
     let result = service.serve(&stop).await;
@@ -138,10 +140,12 @@ fn lock(settings: &Config, place: &Place) -> Result<Lock, MetricError> {
 type Job = Pin<Box<dyn Future<Output = (Option<Ledger>, Result<Done, MetricError>)> + Send>>;
 
 struct Service {
-    ports: Ports,
+    truths: Box<dyn Consumer>,
+    predictions: Box<dyn Consumer>,
+    feed: ProgressFeed,
     settings: Config,
     place: Place,
-    run: Option<RunTag>,
+    context: RunContext,
     clock: Clock,
     unsettled: UnsettledDeliveries,
     /// None while a job has it, and after a failure.
@@ -155,14 +159,7 @@ struct Service {
     failure: Option<MetricError>,
     backoff_ms: u64,
     next_start: Instant,
-    /// Deliveries of each topic that stayed unsettled after the last group.
-    held: [usize; 2],
-    /// Whether the last group had as much of each topic as fits.
-    full: [bool; 2],
-    /// Until then a topic that is ahead waits for the other.
-    wait_until: [Instant; 2],
-    last: Progress,
-    timing: Timing,
+    pacing: Pacing,
 }
 
 impl Service {
@@ -173,8 +170,8 @@ impl Service {
             self.start_due();
             self.settle().await?;
         }
-        self.ports.truths.stop().await?;
-        self.ports.predictions.stop().await?;
+        self.truths.stop().await?;
+        self.predictions.stop().await?;
         self.drain().await
     }
 
@@ -187,10 +184,10 @@ impl Service {
             biased;
             () = stop.cancelled() => {}
             (ledger, result) = finished(&mut self.job) => self.finish(ledger, result)?,
-            got = self.ports.truths.recv(truth_room, Duration::ZERO), if truth_room > 0 => {
+            got = self.truths.recv(truth_room, Duration::ZERO), if truth_room > 0 => {
                 self.unsettled.push(Kind::Truth, some(got?)?);
             }
-            got = self.ports.predictions.recv(prediction_room, Duration::ZERO),
+            got = self.predictions.recv(prediction_room, Duration::ZERO),
                 if prediction_room > 0 =>
             {
                 self.unsettled.push(Kind::Prediction, some(got?)?);
@@ -202,7 +199,7 @@ impl Service {
 
     /// Deliveries of that topic that may be received now; none while the disk fails, or the topic is ahead.
     fn room(&self, kind: Kind) -> usize {
-        if self.failure.is_some() || self.waits(kind).is_some() {
+        if self.failure.is_some() || self.pacing.paused_until(kind, Instant::now()).is_some() {
             return 0;
         }
         self.capacity(kind)
@@ -213,14 +210,6 @@ impl Service {
         self.settings
             .group_max
             .saturating_sub(self.unsettled.waiting(kind))
-    }
-
-    /// Until when a topic waits for the other: a part of what may be held was of this topic after the last group, and
-    /// the other is catching up.
-    fn waits(&self, kind: Kind) -> Option<Instant> {
-        let is_ahead = self.held[kind as usize] > self.settings.hold_max / 4;
-        let until = self.wait_until[kind as usize];
-        (is_ahead && Instant::now() < until).then_some(until)
     }
 
     /// When to look around even if nothing comes.
@@ -239,8 +228,9 @@ impl Service {
             .deadline_ms()
             .map(|at| at.saturating_sub(self.clock.now_ms()));
         let deadline = now + left_ms.map_or(IDLE, Duration::from_millis).min(IDLE);
-        let waiting = [Kind::Truth, Kind::Prediction].map(|kind| self.waits(kind));
-        waiting.into_iter().flatten().fold(deadline, Instant::min)
+        let paused =
+            [Kind::Truth, Kind::Prediction].map(|kind| self.pacing.paused_until(kind, now));
+        paused.into_iter().flatten().fold(deadline, Instant::min)
     }
 
     /// Starts the next job when there is something to do and nothing under way.
@@ -274,7 +264,9 @@ impl Service {
             return;
         };
         self.next_start = Instant::now() + Duration::from_millis(self.settings.linger_ms);
-        self.full = [Kind::Truth, Kind::Prediction].map(|kind| self.capacity(kind) == 0);
+        for kind in [Kind::Truth, Kind::Prediction] {
+            self.pacing.note_group(kind, self.capacity(kind) == 0);
+        }
         let work: Work = self.unsettled.give(flush, self.clock.now_ms());
         self.job = Some(offload(self.place.offload, move || {
             let result = process(&mut ledger, work);
@@ -285,10 +277,11 @@ impl Service {
     fn start_opening(&mut self) {
         self.is_opening = true;
         self.unsettled.give_all_again();
-        let (place, settings, run) = (self.place.clone(), self.settings.clone(), self.run);
+        let (place, settings) = (self.place.clone(), self.settings.clone());
+        let context = self.context.clone();
         let now_ms = self.clock.now_ms();
         self.job = Some(offload(self.place.offload, move || {
-            match Ledger::open(place.disk, &place.logs, settings, run, now_ms) {
+            match Ledger::open(place.disk, &place.logs, settings, context, now_ms) {
                 Ok(ledger) => (Some(ledger), Ok(Done::default())),
                 Err(error) => (None, Err(error)),
             }
@@ -309,7 +302,7 @@ impl Service {
                 } else {
                     self.heal();
                 }
-                self.tell(&done.committed);
+                self.report(&done.committed);
                 self.done = Some(done);
                 Ok(())
             }
@@ -330,20 +323,20 @@ impl Service {
                 "nothing can be recorded; deliveries are kept and it is tried again until the disk recovers"
             );
         }
-        self.last.failing = Some(reason.into());
-        self.ports.progress.send_replace(self.last.clone());
+        self.feed.report_failing(Some(reason.into()));
         self.failure = Some(error);
         self.next_start = Instant::now() + Duration::from_millis(self.backoff_ms);
         self.backoff_ms = (self.backoff_ms * 2).min(BACKOFF_MS.1);
     }
 
-    /// A ledger that was opened again goes on counting where its first life was told.
+    /// A ledger that was opened again goes on counting where the one before it had reported to.
     fn resume_run(&mut self) {
+        let last = self.feed.last();
         if let Some(ledger) = &mut self.ledger
             && self.failure.is_some()
-            && self.last != Progress::default()
+            && *last != Progress::default()
         {
-            ledger.resume_run(self.last.rows, self.last.rows_of_run);
+            ledger.resume_run(last.rows, last.rows_of_run);
         }
     }
 
@@ -354,50 +347,19 @@ impl Service {
         }
     }
 
-    fn tell(&mut self, committed: &Committed) {
-        if committed.recorded > TOLD_MAX {
-            tracing::info!(rows = committed.recorded, "recorded");
+    fn report(&mut self, committed: &Committed) {
+        log_rows(committed);
+        let progress = self.ledger.as_ref().map(Ledger::progress);
+        if let Some(progress) = &progress {
+            let before = self.feed.last().counters.received;
+            let received = progress.counters.received.saturating_sub(before);
+            let recorded = committed.recorded as u64;
+            self.pacing.note_commit(received, recorded, Instant::now());
         }
-        for row in &committed.rows {
-            let (id, y_true, y_pred) = (&row.id, row.y_true, row.y_pred);
-            let absolute_error = row.absolute_error;
-            if committed.recorded > TOLD_MAX {
-                tracing::debug!(%id, y_true, y_pred, absolute_error, "recorded");
-            } else {
-                tracing::info!(%id, y_true, y_pred, absolute_error, "recorded");
-            }
-        }
-        if let Some(ledger) = &self.ledger {
-            let before = self.last.counters.received;
-            self.last = ledger.progress();
-            self.watch_the_lead(
-                self.last.counters.received.saturating_sub(before),
-                committed,
-            );
-        }
-        self.timing.note(&committed.minted_us, self.clock.now_us());
-        self.timing.tell(&mut self.last);
-        self.last.failing = self
-            .failure
-            .as_ref()
-            .map(|error| crate::telemetry::with_causes(error).into());
-        self.ports.progress.send_replace(self.last.clone());
-    }
-
-    /// A topic that brings all that fits, and mostly partners, is catching up with the other.
-    fn watch_the_lead(&mut self, received: u64, committed: &Committed) {
-        let brings_partners = committed.recorded as u64 * 2 >= received;
-        let until = Instant::now() + Duration::from_millis(self.settings.hold_ms);
-        let [truths_full, predictions_full] = self.full;
-        for (waiting, other_is_full) in self
-            .wait_until
-            .iter_mut()
-            .zip([predictions_full, truths_full])
-        {
-            if other_is_full && brings_partners {
-                *waiting = until;
-            }
-        }
+        let failing = self.failure.as_ref();
+        let failing = failing.map(|error| crate::telemetry::with_causes(error).into());
+        self.feed
+            .report(progress, &committed.minted_us, self.clock.now_us(), failing);
     }
 
     /// Buries what is bad, then settles what is durable.
@@ -408,8 +370,8 @@ impl Service {
         for kind in [Kind::Truth, Kind::Prediction] {
             let settlement = self.unsettled.settle(kind, &mut done);
             let consumer = match kind {
-                Kind::Truth => &mut self.ports.truths,
-                Kind::Prediction => &mut self.ports.predictions,
+                Kind::Truth => &mut self.truths,
+                Kind::Prediction => &mut self.predictions,
             };
             if !settlement.letters.is_empty() {
                 consumer.bury(settlement.letters).await?;
@@ -417,7 +379,7 @@ impl Service {
             if !settlement.verdicts.is_empty() {
                 consumer.settle(settlement.verdicts).await?;
             }
-            self.held[kind as usize] = self.unsettled.given(kind);
+            self.pacing.note_unsettled(kind, self.unsettled.given(kind));
         }
         Ok(())
     }
@@ -440,9 +402,10 @@ impl Service {
 
     /// Leaves the groups, which releases what is not settled.
     async fn close(self) -> Result<(), MetricError> {
-        let counters = self.last.counters;
-        let [p50, p99, p999] = self.last.row_latency_us.unwrap_or_default();
-        let [began_us, ended_us] = self.last.span_us.unwrap_or_default();
+        let last = self.feed.last();
+        let counters = last.counters;
+        let [p50, p99, p999] = last.row_latency_us.unwrap_or_default();
+        let [began_us, ended_us] = last.span_us.unwrap_or_default();
         tracing::debug!(target: TIMES, p50, p99, p999, began_us, ended_us, "times of the rows");
         tracing::info!(
             received = counters.received,
@@ -453,17 +416,29 @@ impl Service {
             late = counters.late,
             evicted = counters.evicted(),
             malformed = counters.malformed,
-            pending = self.last.pending,
+            pending = last.pending,
             "ledger closed"
         );
-        let Ports {
-            truths,
-            predictions,
-            progress: _,
-        } = self.ports;
-        let closed = truths.close().await;
-        predictions.close().await?;
+        let closed = self.truths.close().await;
+        self.predictions.close().await?;
         Ok(closed?)
+    }
+}
+
+/// A small group row by row, a larger one as a count.
+fn log_rows(committed: &Committed) {
+    let is_small = committed.recorded <= TOLD_MAX;
+    if !is_small {
+        tracing::info!(rows = committed.recorded, "recorded");
+    }
+    for row in &committed.rows {
+        let (id, y_true, y_pred) = (&row.id, row.y_true, row.y_pred);
+        let absolute_error = row.absolute_error;
+        if is_small {
+            tracing::info!(%id, y_true, y_pred, absolute_error, "recorded");
+        } else {
+            tracing::debug!(%id, y_true, y_pred, absolute_error, "recorded");
+        }
     }
 }
 

@@ -28,7 +28,7 @@ impl Timing {
         }
     }
 
-    pub(super) fn tell(&self, progress: &mut Progress) {
+    pub(super) fn fill(&self, progress: &mut Progress) {
         let at = |share| self.latencies_us.quantile(share);
         progress.row_latency_us = at(0.5)
             .zip(at(0.99))

@@ -20,6 +20,8 @@ pub(super) const WINDOW_ROWS_MAX: usize = 200_000;
 pub(super) struct LogAccumulator {
     log: PathBuf,
     settings: Config,
+    /// What the predictions are, where the process knows it.
+    known_spec: Option<TaskSpec>,
     spec: TaskSpec,
     reader: Reader,
     live: Live,
@@ -31,14 +33,19 @@ pub(super) struct LogAccumulator {
 }
 
 impl LogAccumulator {
-    pub(super) fn new(log: &Path, settings: &Config) -> Self {
-        Self::with_task(log, settings, settings.spec.clone().unwrap_or_default())
+    pub(super) fn new(log: &Path, settings: &Config, known_spec: Option<TaskSpec>) -> Self {
+        let spec = known_spec.clone().unwrap_or_default();
+        Self {
+            known_spec,
+            ..Self::with_task(log, settings, spec)
+        }
     }
 
     fn with_task(log: &Path, settings: &Config, spec: TaskSpec) -> Self {
         Self {
             log: log.to_owned(),
             settings: settings.clone(),
+            known_spec: None,
             reader: Reader::open(log),
             live: Live::with_task(settings.limits(), &spec),
             window: window(settings).map(|window| window.with_task(&spec)),
@@ -54,8 +61,8 @@ impl LogAccumulator {
     pub(super) fn read(&mut self, now_ms: UnixMs) -> Result<bool, LogError> {
         let (was_empty, was_history) = (self.rows() == 0, self.is_history);
         let restarted = self.read_rows(now_ms)?;
-        if was_empty && self.rows() > 0 && self.settings.spec.is_none() {
-            let spec = spec(&self.log, &self.settings)?;
+        if was_empty && self.rows() > 0 && self.known_spec.is_none() {
+            let spec = spec_of(&self.log, None)?;
             if spec != self.spec {
                 *self = Self::with_task(&self.log, &self.settings, spec);
                 self.is_history = was_history;
@@ -134,9 +141,9 @@ impl LogAccumulator {
     }
 }
 
-/// How the rows of this log are judged.
-pub(super) fn spec(log: &Path, settings: &Config) -> Result<TaskSpec, LogError> {
-    match &settings.spec {
+/// What the predictions in this log are: as known, else as the folder says.
+pub(super) fn spec_of(log: &Path, known: Option<&TaskSpec>) -> Result<TaskSpec, LogError> {
+    match known {
         Some(spec) => Ok(spec.clone()),
         None => Ok(read_task(log.parent().unwrap_or(Path::new(".")))?.unwrap_or_default()),
     }

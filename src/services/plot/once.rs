@@ -11,6 +11,7 @@ use crate::{
     clock::{UnixMs, saturating_ms},
     metric_log::{Reader, RowRef},
     stats::{self, Distribution, Snapshot, Window},
+    task::TaskSpec,
 };
 
 /// How much of a log is in its picture.
@@ -22,20 +23,22 @@ pub struct Drawn {
     pub rows: u64,
 }
 
-/// Draws one picture of a log, also of an empty or missing one.
+/// Draws one picture of a log, also of an empty or missing one. Without `spec` the logs folder says what its
+/// predictions are.
 ///
 /// # Errors
 /// When the log cannot be read or the picture cannot be written.
 pub fn draw_once(
     log: &Path,
     output: &Path,
+    spec: Option<TaskSpec>,
     settings: &Config,
     style: &chart::Config,
     now_ms: UnixMs,
 ) -> Result<Drawn, PlotError> {
     let format = format_of(output)?;
     let last_ms = saturating_ms(settings.last.0);
-    let spec = accumulator::spec(log, settings)?;
+    let spec = accumulator::spec_of(log, spec.as_ref())?;
     let mut rows = match settings.last_rows {
         0 => Rows::All(Box::new(Distribution::with_task(&spec))),
         last_rows => Rows::Last(Window::last_rows(last_rows).with_task(&spec)),

@@ -11,6 +11,7 @@ use crate::{
     chart::{self, Format},
     clock::UnixMs,
     stats::{Snapshot, live::View},
+    task::TaskSpec,
 };
 
 /// Rows that make the first picture worth drawing.
@@ -40,6 +41,7 @@ pub(super) struct PlotWorker {
     format: Format,
     style: chart::Config,
     settings: Config,
+    spec: Option<TaskSpec>,
     accumulator: LogAccumulator,
     /// When a picture was last tried, and what the last one shows.
     tried: Option<Instant>,
@@ -71,7 +73,8 @@ impl PlotWorker {
             format: format_of(&ports.picture)?,
             style,
             settings: settings.clone(),
-            accumulator: LogAccumulator::new(&ports.log, settings),
+            spec: ports.spec.clone(),
+            accumulator: LogAccumulator::new(&ports.log, settings, ports.spec.clone()),
             tried: None,
             drawn: Drawn::default(),
             is_crowded: false,
@@ -112,7 +115,7 @@ impl PlotWorker {
         let mut read = self.accumulator.read(now_ms);
         if matches!(read, Ok(true)) {
             tracing::warn!(path = %self.log.display(), "log was cut or replaced, its picture begins anew");
-            self.accumulator = LogAccumulator::new(&self.log, &self.settings);
+            self.accumulator = LogAccumulator::new(&self.log, &self.settings, self.spec.clone());
             (self.tried, self.drawn, self.shown) = (None, Drawn::default(), Shown::default());
             read = self.accumulator.read(now_ms);
         }

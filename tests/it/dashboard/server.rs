@@ -205,7 +205,7 @@ impl TestServer {
             metric,
             metric::Config::default(),
             place,
-            None,
+            metric::RunContext::default(),
             clock,
             stop.clone(),
         );
@@ -250,6 +250,7 @@ impl TestServer {
         let plot = plot::Ports {
             log: folder.path().join("metric_log.csv"),
             picture: folder.path().join("error_distribution.png"),
+            spec: None,
             view: sender,
             clock,
         };

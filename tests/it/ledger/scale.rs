@@ -13,7 +13,7 @@ use residual::{
     message::{Body, Encoding, IdSource, Prediction, Record, RecordId, RunTag, Truth, encode},
     metric_log::RealDisk,
     services::metric::{
-        self, Config, Kind, Place, Ports, Progress,
+        self, Config, Kind, Place, Ports, Progress, RunContext,
         ledger::{Flush, Ledger},
     },
 };
@@ -24,7 +24,14 @@ use uuid::Uuid;
 const START_MS: u64 = 1_700_000_000_000;
 
 fn open(folder: &Path, config: &Config, now_ms: u64) -> Ledger {
-    Ledger::open(Arc::new(RealDisk), folder, config.clone(), None, now_ms).unwrap()
+    Ledger::open(
+        Arc::new(RealDisk),
+        folder,
+        config.clone(),
+        RunContext::default(),
+        now_ms,
+    )
+    .unwrap()
 }
 
 /// Resident memory now and at its highest, in MiB.
@@ -181,7 +188,14 @@ async fn measure_service() {
     };
     let stop = CancellationToken::new();
     let place = Place::real(folder.path());
-    let service = metric::run(ports, Config::default(), place, None, clock, stop.clone());
+    let service = metric::run(
+        ports,
+        Config::default(),
+        place,
+        RunContext::default(),
+        clock,
+        stop.clone(),
+    );
     let service = tokio::spawn(service);
     let (truths, predictions) = frames(FRAMES, RECORDS, clock);
     let begun = Instant::now();

@@ -6,7 +6,9 @@ use residual::{
     bus::{self, Bus, Message, Topic, Topology},
     clock::Clock,
     message::{Body, Encoding, IdSource, Prediction, Record, RecordId, RunTag, Truth, encode},
-    services::metric::{self, Config, LabelPolicy, MetricError, Offload, Place, Ports, Progress},
+    services::metric::{
+        self, Config, LabelPolicy, MetricError, Offload, Place, Ports, Progress, RunContext,
+    },
 };
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -73,7 +75,10 @@ impl Bench {
             ports,
             self.config.clone(),
             self.place.clone(),
-            self.run,
+            RunContext {
+                run: self.run,
+                ..RunContext::default()
+            },
             self.clock,
             stop.clone(),
         ));
