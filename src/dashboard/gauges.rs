@@ -2,8 +2,8 @@
 
 use metrics::gauge;
 
-use super::{BusState, Ledger, LinkState, snapshot::StatusSnapshot};
-use crate::stats::{Average, Report, Score};
+use super::{BusState, LinkState, snapshot::StatusSnapshot};
+use crate::stats::{Average, LedgerSnapshot, Report, Score};
 
 /// Sets every gauge to this moment.
 pub(super) fn set(snapshot: &StatusSnapshot) {
@@ -69,7 +69,7 @@ fn score(window: &'static str, score: &Score) {
     }
 }
 
-fn set_ledger(ledger: &Ledger) {
+fn set_ledger(ledger: &LedgerSnapshot) {
     if let Some(loss) = &ledger.log_loss {
         for (window, figure) in [
             ("all", &loss.all_time),
@@ -80,9 +80,9 @@ fn set_ledger(ledger: &Ledger) {
             gauge!("residual_log_loss_rows", "window" => window).set(as_f64(figure.n));
         }
     }
-    gauge!("residual_ledger_received").set(as_f64(ledger.received));
+    gauge!("residual_ledger_received").set(as_f64(ledger.counters.received));
     gauge!("residual_ledger_pending").set(as_f64(ledger.pending));
-    for (state, halves) in ledger.states() {
+    for (state, halves) in ledger.counters.states() {
         gauge!("residual_ledger_state", "state" => state).set(as_f64(halves));
     }
     gauge!("residual_ledger_failing").set(if ledger.failing.is_some() { 1.0 } else { 0.0 });
@@ -134,8 +134,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        dashboard::{LogLoss, Queue, snapshot::Alert},
-        stats::live::{Judged, Limits, Live},
+        dashboard::{Queue, snapshot::Alert},
+        stats::{
+            LedgerCounters, LossReport,
+            live::{Judged, Limits, Live},
+        },
         task::TaskSpec,
     };
 
@@ -162,9 +165,12 @@ mod tests {
         };
         StatusSnapshot {
             view: Arc::new(live.view(0)),
-            ledger: Some(Ledger {
-                late: 3,
-                ..Ledger::default()
+            ledger: Some(LedgerSnapshot {
+                counters: LedgerCounters {
+                    late: 3,
+                    ..LedgerCounters::default()
+                },
+                ..LedgerSnapshot::default()
             }),
             bus: Some(bus),
             alert: Some(Alert {
@@ -186,9 +192,9 @@ mod tests {
         });
         StatusSnapshot {
             view: Arc::new(live.view(0)),
-            ledger: Some(Ledger {
-                log_loss: Some(LogLoss::default()),
-                ..Ledger::default()
+            ledger: Some(LedgerSnapshot {
+                log_loss: Some(LossReport::default()),
+                ..LedgerSnapshot::default()
             }),
             ..StatusSnapshot::nothing_yet()
         }

@@ -39,7 +39,7 @@ mod token;
 
 pub use ingest::Ingest;
 pub use serve::{BusPort, DashboardError, Provider, State, admit, serve};
-pub use snapshot::{BusState, Ledger, LinkState, LogLoss, LossFigure, Queue, Service};
+pub use snapshot::{BusState, LinkState, Queue, Service};
 pub use token::Token;
 
 /// Settings of the page.

@@ -14,8 +14,8 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    BusState, Config, Ingest, Ledger, Service, api, depth, events, format, guard, ingest, listen,
-    page, predict,
+    BusState, Config, Ingest, Service, api, depth, events, format, guard, ingest, listen, page,
+    predict,
     snapshot::{Alert, Level, LinkState, Status, StatusSnapshot},
     token::Token,
 };
@@ -24,7 +24,7 @@ use crate::{
     chart,
     clock::Clock,
     message::{Features, Prediction, Truth},
-    stats::live::View,
+    stats::{LedgerSnapshot, live::View},
 };
 use residual_model::Model;
 
@@ -46,7 +46,7 @@ pub struct State {
     /// All metrics of the process in Prometheus' text format.
     pub metrics: Provider<String>,
     /// The join ledger, where the metric service runs here.
-    pub ledger: Option<Provider<Ledger>>,
+    pub ledger: Option<Provider<LedgerSnapshot>>,
     /// The services of this process.
     pub services: Provider<Vec<Service>>,
     /// The bus, for its link and its depths.
@@ -107,7 +107,7 @@ pub(super) struct AppState {
     pub(super) picture: PathBuf,
     pub(super) style: chart::Config,
     pub(super) metrics: Provider<String>,
-    pub(super) ledger: Option<Provider<Ledger>>,
+    pub(super) ledger: Option<Provider<LedgerSnapshot>>,
     pub(super) services: Provider<Vec<Service>>,
     pub(super) bus: watch::Receiver<Option<BusState>>,
     pub(super) ingest: Option<ingest::Gate>,
@@ -236,7 +236,7 @@ impl AppState {
         view: &View,
         silent_ms: Option<u64>,
         bus: Option<&BusState>,
-        ledger: Option<&Ledger>,
+        ledger: Option<&LedgerSnapshot>,
     ) -> Status {
         let status = |level, title: &str, detail| Status {
             level,

@@ -6,83 +6,11 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     clock::UnixMs,
-    stats::live::{RowWindow, View},
+    stats::{
+        LedgerSnapshot,
+        live::{RowWindow, View},
+    },
 };
-
-/// The join ledger's counts of halves by state, and the labels' delays.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Ledger {
-    /// Halves that came: the sum of all states and `pending`.
-    pub received: u64,
-    /// Rows in the log; each took two halves.
-    pub matched: u64,
-    /// Came again with the same value.
-    pub duplicate: u64,
-    /// Came again with another value.
-    pub conflicting: u64,
-    /// Truths whose prediction never came.
-    pub expired_truth: u64,
-    /// Predictions whose truth never came.
-    pub expired_prediction: u64,
-    /// Came after their partner had left.
-    pub late: u64,
-    /// Truths that had to leave because too many waited.
-    pub evicted_truth: u64,
-    /// Predictions that had to leave because too many waited.
-    pub evicted_prediction: u64,
-    /// Records that could not be used.
-    pub malformed: u64,
-    /// Halves that wait for their partner.
-    pub pending: u64,
-    /// Share of the predictions with a known fate that got their label.
-    pub coverage: Option<f64>,
-    /// Half of the labels came no later than this after their prediction.
-    pub label_delay_p50_ms: Option<u64>,
-    /// The same for 95 of 100 labels.
-    pub label_delay_p95_ms: Option<u64>,
-    /// Of a classification.
-    pub log_loss: Option<LogLoss>,
-    /// Why nothing can be recorded at the moment, if so.
-    pub failing: Option<String>,
-}
-
-/// A classifier's log-loss over the rows whose predictions brought probabilities.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct LogLoss {
-    /// Over all rows.
-    pub all_time: LossFigure,
-    /// Over the last rows.
-    pub last_rows: LossFigure,
-    /// Over the last minutes.
-    pub recent: LossFigure,
-}
-
-/// A log-loss and the rows that it is of.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct LossFigure {
-    /// How many rows.
-    pub n: u64,
-    /// Their mean loss; none without rows.
-    pub value: Option<f64>,
-}
-
-impl Ledger {
-    /// Every state with its count, in the order of the way through the ledger.
-    #[must_use]
-    pub fn states(&self) -> [(&'static str, u64); 9] {
-        [
-            ("matched", self.matched),
-            ("duplicate", self.duplicate),
-            ("conflicting", self.conflicting),
-            ("expired_truth", self.expired_truth),
-            ("expired_prediction", self.expired_prediction),
-            ("late", self.late),
-            ("evicted_truth", self.evicted_truth),
-            ("evicted_prediction", self.evicted_prediction),
-            ("malformed", self.malformed),
-        ]
-    }
-}
 
 /// The bus as seen from here.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -204,7 +132,7 @@ pub(super) struct StatusSnapshot {
     pub(super) silent_ms: Option<u64>,
     #[serde(flatten, serialize_with = "inner")]
     pub(super) view: Arc<View>,
-    pub(super) ledger: Option<Ledger>,
+    pub(super) ledger: Option<LedgerSnapshot>,
     pub(super) bus: Option<BusState>,
     pub(super) services: Vec<Service>,
 }

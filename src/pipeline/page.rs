@@ -9,11 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Pipeline, picture};
 use crate::{
     bus::{self, Bus},
-    clock::UnixMs,
-    dashboard::{self, BusPort, Ingest, Ledger, LogLoss, LossFigure, State},
+    dashboard::{self, BusPort, Ingest, State},
     message::{Body, Features, Prediction, Truth},
-    services::metric::Progress,
-    stats::{self, LossBrief},
+    stats::LedgerSnapshot,
     telemetry::Telemetry,
 };
 use residual_model::Model;
@@ -50,8 +48,8 @@ impl Pipeline {
             picture: picture(&self.config),
             style: self.config.chart.clone(),
             metrics: Arc::new(move || metrics.render()),
-            ledger: joins.then(|| -> dashboard::Provider<Ledger> {
-                Arc::new(move || ledger(&progress.borrow(), clock.now_ms()))
+            ledger: joins.then(|| -> dashboard::Provider<LedgerSnapshot> {
+                Arc::new(move || progress.borrow().snapshot(clock.now_ms()))
             }),
             services: Arc::new(move || roster.services()),
             bus: self.bus.clone().map(|bus| self.bus_port(bus)),
@@ -98,42 +96,5 @@ impl Pipeline {
             predictions: bus.publisher(Prediction::TOPIC).await?,
             link: bus.link(),
         }))
-    }
-}
-
-fn log_loss(brief: &LossBrief, now_ms: UnixMs) -> LogLoss {
-    let figure = |loss: stats::LogLoss| LossFigure {
-        n: loss.n,
-        value: loss.mean(),
-    };
-    LogLoss {
-        all_time: figure(brief.all_time),
-        last_rows: figure(brief.last_rows),
-        recent: figure(brief.recent(now_ms)),
-    }
-}
-
-fn ledger(progress: &Progress, now_ms: UnixMs) -> Ledger {
-    let counters = &progress.counters;
-    Ledger {
-        received: counters.received,
-        matched: counters.matched,
-        duplicate: counters.duplicate,
-        conflicting: counters.conflicting,
-        expired_truth: counters.expired_truth,
-        expired_prediction: counters.expired_prediction,
-        late: counters.late,
-        evicted_truth: counters.evicted_truth,
-        evicted_prediction: counters.evicted_prediction,
-        malformed: counters.malformed,
-        pending: progress.pending,
-        coverage: counters.coverage(),
-        label_delay_p50_ms: progress.label_delay_p50_ms,
-        label_delay_p95_ms: progress.label_delay_p95_ms,
-        log_loss: progress
-            .log_loss
-            .as_ref()
-            .map(|brief| log_loss(brief, now_ms)),
-        failing: progress.failing.as_deref().map(str::to_owned),
     }
 }

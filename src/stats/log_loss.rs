@@ -134,6 +134,45 @@ impl LossBrief {
     pub fn recent(&self, now_ms: u64) -> LogLoss {
         recent(self.steps.iter(), self.step_ms, now_ms)
     }
+
+    /// All of it, to be shown or sent.
+    #[must_use]
+    pub fn report(&self, now_ms: u64) -> LossReport {
+        LossReport {
+            all_time: self.all_time.into(),
+            last_rows: self.last_rows.into(),
+            recent: self.recent(now_ms).into(),
+        }
+    }
+}
+
+/// A classifier's log-loss over the rows whose predictions brought probabilities, as people see it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LossReport {
+    /// Over all rows.
+    pub all_time: LossFigure,
+    /// Over the last rows.
+    pub last_rows: LossFigure,
+    /// Over the last minutes.
+    pub recent: LossFigure,
+}
+
+/// A log-loss and the rows that it is of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LossFigure {
+    /// How many rows.
+    pub n: u64,
+    /// Their mean loss; none without rows.
+    pub value: Option<f64>,
+}
+
+impl From<LogLoss> for LossFigure {
+    fn from(loss: LogLoss) -> Self {
+        Self {
+            n: loss.n,
+            value: loss.mean(),
+        }
+    }
 }
 
 fn recent<'a>(

@@ -2,11 +2,11 @@
 
 use super::{count, data, empty};
 use crate::{
-    dashboard::{
-        Ledger,
-        format::{duration, escape, percent, short},
+    dashboard::format::{duration, escape, percent, short},
+    stats::{
+        LedgerSnapshot,
+        live::{Classification, View, WorstRow},
     },
-    stats::live::{Classification, View, WorstRow},
 };
 
 /// The worst of the last rows and of all time.
@@ -84,7 +84,7 @@ const STATES: [(&str, &str); 9] = [
 ];
 
 /// Coverage, delay, and the state in which every half ended.
-pub(super) fn labels(ledger: Option<&Ledger>) -> String {
+pub(super) fn labels(ledger: Option<&LedgerSnapshot>) -> String {
     let Some(ledger) = ledger else {
         return empty("The metric service runs in another process.");
     };
@@ -117,14 +117,14 @@ pub(super) fn labels(ledger: Option<&Ledger>) -> String {
         (
             "Received",
             "halves that came: the sum of all that follow, matched rows twice, and of those pending",
-            count("ledger.received", ledger.received),
+            count("ledger.received", ledger.counters.received),
         ),
     ];
     let mut body: String = facts
         .into_iter()
         .map(|(name, meaning, value)| row("", name, meaning, &value))
         .collect();
-    for ((state, halves), (name, meaning)) in ledger.states().into_iter().zip(STATES) {
+    for ((state, halves), (name, meaning)) in ledger.counters.states().into_iter().zip(STATES) {
         let class = if halves == 0 || state == "matched" {
             ""
         } else {

@@ -1,6 +1,6 @@
 //! Joins truths with predictions by id. Knows no bus, clock or file: time is a parameter.
 //!
-//! Promise: each half ends in exactly one state, and [`Counters::is_balanced`] holds after every call. Memory is
+//! Promise: each half ends in exactly one state, and [`LedgerCounters::is_balanced`] holds after every call. Memory is
 //! bounded by `pending_max` and `seen_max`. What must become durable is told by the [`Outcome`]; doing it is the
 //! ledger's.
 
@@ -9,10 +9,10 @@ use super::{
     delay::DelaySketch,
     fingerprint::{Fingerprint, Fingerprints},
     pending::{Key, Kind, Pending, Waiting},
-    progress::{Counters, Reason},
+    progress::{Reason, count_left},
     remembered::{Known, Remembered},
 };
-use crate::message::RecordId;
+use crate::{message::RecordId, stats::LedgerCounters};
 
 /// What became of a half.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +57,7 @@ pub(super) struct Join {
     remembered: Remembered,
     delays: DelaySketch,
     last_key: Key,
-    pub(super) counters: Counters,
+    pub(super) counters: LedgerCounters,
 }
 
 impl Join {
@@ -71,7 +71,7 @@ impl Join {
             remembered: Remembered::new(config.seen_max as usize, config.seen_age_max_ms),
             delays: DelaySketch::new(),
             last_key: Key::default(),
-            counters: Counters::default(),
+            counters: LedgerCounters::default(),
         }
     }
 
@@ -222,7 +222,7 @@ impl Join {
 
     fn leaves(&mut self, waiting: Waiting, reason: Reason, now_ms: u64) {
         let kind = waiting.key.kind();
-        self.counters.count_left(kind, reason);
+        count_left(&mut self.counters, kind, reason);
         let (y_true, y_pred) = match kind {
             Kind::Truth => (Some(waiting.value), None),
             Kind::Prediction => (None, Some(waiting.value)),

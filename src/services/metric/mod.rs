@@ -35,6 +35,6 @@ pub use context::{RunContext, Windows};
 pub use error::{MetricError, StoreContentError};
 pub use partition::{group, groups};
 pub use pending::Kind;
-pub use progress::{Counters, Progress, Reason};
+pub use progress::{Progress, Reason};
 pub use service::{Offload, Place, Ports, TIMES, run};
 pub use verify::{Report, verify, verify_as};

@@ -18,7 +18,7 @@ use super::{
     ledger::{Adopted, Committed, Ledger, Rotation, day_of},
     partition,
     pending::{Key, Kind},
-    progress::{Progress, Reason},
+    progress::{Progress, Reason, count_left},
     run_rows::RunRows,
     scores::Scores,
     store::{Checkpoint, Store},
@@ -317,7 +317,7 @@ impl Recovery<'_> {
             Kind::Prediction => (None, Some(line.value)),
         };
         if is_new {
-            self.join.counters.count_left(line.kind, line.reason);
+            count_left(&mut self.join.counters, line.kind, line.reason);
             if line.reason != Reason::Late {
                 self.removed.extend(self.join.take(&line.id));
             }

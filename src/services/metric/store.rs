@@ -15,12 +15,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::{MetricError, StoreContentError},
     pending::Key,
-    progress::Counters,
 };
 use crate::{
     message::{Probabilities, RecordId},
     metric_log::{Disk, DiskFile, write_again},
-    stats::LogLoss,
+    stats::{LedgerCounters, LogLoss},
 };
 
 const HALVES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("halves");
@@ -37,7 +36,7 @@ const CACHE_BYTES: usize = 4 << 20;
 /// How far everything is: what a commit makes true in one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Checkpoint {
-    pub(super) counters: Counters,
+    pub(super) counters: LedgerCounters,
     /// Rows in the log beyond those that were matched: there before the ledger began, or, below zero, removed by
     /// somebody since.
     pub(super) adopted: i64,

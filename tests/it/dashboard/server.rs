@@ -17,9 +17,9 @@ use residual::{
     },
     chart,
     clock::{Clock, Period},
-    dashboard::{self, BusPort, Config, Ingest, Ledger, Service, State},
+    dashboard::{self, BusPort, Config, Ingest, Service, State},
     services::{metric, plot, predictor},
-    stats::live::View,
+    stats::{LedgerSnapshot, live::View},
 };
 use residual_model::Model;
 use tempfile::TempDir;
@@ -50,7 +50,7 @@ pub(super) struct TestServer {
 pub(super) struct Plan {
     pub(super) config: Config,
     pub(super) log: String,
-    pub(super) ledger: Option<Ledger>,
+    pub(super) ledger: Option<LedgerSnapshot>,
     pub(super) bus: Option<Arc<dyn Bus>>,
     pub(super) publisher: fn() -> Box<dyn Publisher>,
     pub(super) link: watch::Receiver<Link>,
@@ -145,7 +145,9 @@ impl Plan {
         };
         let ledger = self
             .ledger
-            .map(|ledger| -> dashboard::Provider<Ledger> { Arc::new(move || ledger.clone()) });
+            .map(|ledger| -> dashboard::Provider<LedgerSnapshot> {
+                Arc::new(move || ledger.clone())
+            });
         let model = self
             .model
             .then(|| watch::channel(Arc::new(residual::bundled::model().unwrap())).1);
@@ -161,7 +163,7 @@ impl Plan {
 struct Ports {
     ingest: Ingest,
     model: Option<watch::Receiver<Arc<Model>>>,
-    ledger: Option<dashboard::Provider<Ledger>>,
+    ledger: Option<dashboard::Provider<LedgerSnapshot>>,
     bus: Option<Arc<dyn Bus>>,
 }
 
@@ -216,13 +218,12 @@ impl TestServer {
             predictions: bus.publisher("y_pred").await.unwrap(),
             link: bus.link(),
         };
-        let ledger: dashboard::Provider<Ledger> = Arc::new(move || {
+        let ledger: dashboard::Provider<LedgerSnapshot> = Arc::new(move || {
             let progress = progress.borrow();
-            Ledger {
-                received: progress.counters.received,
-                matched: progress.counters.matched,
+            LedgerSnapshot {
+                counters: progress.counters,
                 pending: progress.pending,
-                ..Ledger::default()
+                ..LedgerSnapshot::default()
             }
         });
         let ports = Ports {
