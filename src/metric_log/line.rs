@@ -85,17 +85,17 @@ impl<'a> RowRef<'a> {
 
     /// Whether a line that lacks its line feed lacks nothing else: the row adds up and its last number is not cut.
     #[must_use]
-    pub fn is_whole(line: &str) -> bool {
-        Self::is_whole_as(line, Task::Regression)
+    pub fn is_complete(line: &str) -> bool {
+        Self::is_complete_as(line, Task::Regression)
     }
 
     /// The same of a row of labels.
     #[must_use]
-    pub fn is_whole_label(line: &str) -> bool {
-        Self::is_whole_as(line, Task::Classification)
+    pub fn is_complete_label(line: &str) -> bool {
+        Self::is_complete_as(line, Task::Classification)
     }
 
-    fn is_whole_as(line: &str, task: Task) -> bool {
+    fn is_complete_as(line: &str, task: Task) -> bool {
         RowRef::parse(line).is_ok_and(|row| {
             let mut last = vec![b','];
             push_number(&mut last, row.absolute_error);
@@ -206,7 +206,7 @@ mod tests {
         assert!(row.adds_up_as(Task::Classification) && !row.adds_up_as(Task::Regression));
         // A regression's last line that is torn inside its error must not pass for a label.
         let torn = "a,3.05,2.0,1.0";
-        assert!(RowRef::is_whole_label(torn) && !RowRef::is_whole(torn));
+        assert!(RowRef::is_complete_label(torn) && !RowRef::is_complete(torn));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct Scan {
     /// Lines before this offset are not looked at; rounded up to the next line.
     pub from: u64,
     /// Whether a last line without line feed lacks nothing but that.
-    pub is_whole: fn(&str) -> bool,
+    pub is_complete: fn(&str) -> bool,
 }
 
 impl Scan {
@@ -34,9 +34,9 @@ impl Scan {
             header: HEADER,
             recorded: None,
             from: 0,
-            is_whole: match task {
-                Task::Regression => RowRef::is_whole,
-                Task::Classification => RowRef::is_whole_label,
+            is_complete: match task {
+                Task::Regression => RowRef::is_complete,
+                Task::Classification => RowRef::is_complete_label,
             },
         }
     }
@@ -179,7 +179,7 @@ impl Writer {
         let cut_from = recorded.unwrap_or(u64::MAX);
         let mut end = self.each_line(from, cut_from, on_line)?;
         if end < size {
-            end = self.finish_last_line(end, size, scan.is_whole, on_line)?;
+            end = self.finish_last_line(end, size, scan.is_complete, on_line)?;
         }
         write_again(&*self.file, recorded.unwrap_or(end), end)
             .map_err(LogError::io("write", &self.path))?;
@@ -249,13 +249,13 @@ impl Writer {
         &self,
         end: u64,
         size: u64,
-        is_whole: fn(&str) -> bool,
+        is_complete: fn(&str) -> bool,
         on_line: &mut dyn FnMut(u64, &str) -> Result<(), LineError>,
     ) -> Result<u64, LogError> {
         let rest = self.read(end, CHUNK_BYTES)?;
         let whole = std::str::from_utf8(&rest)
             .ok()
-            .filter(|line| !line.contains('\n') && is_whole(line));
+            .filter(|line| !line.contains('\n') && is_complete(line));
         if let Some(line) = whole
             && on_line(end, line).is_ok()
         {
@@ -366,7 +366,7 @@ mod tests {
             header: HEADER,
             recorded,
             from: 0,
-            is_whole: RowRef::is_whole,
+            is_complete: RowRef::is_complete,
         }
     }
 

@@ -152,10 +152,10 @@ impl Pipeline {
             predictions,
             progress,
         };
-        let (place, clock) = (metric::Place::real(&self.config.logs), self.clock);
+        let (storage, clock) = (metric::Storage::real(&self.config.logs), self.clock);
         self.service_tasks
             .start(Role::Metric, move |stop| async move {
-                metric::run(ports, settings, place, context, clock, stop).await?;
+                metric::run(ports, settings, storage, context, clock, stop).await?;
                 Ok(0)
             });
         Ok(())

@@ -21,7 +21,7 @@ pub(super) struct Layout {
     pub(super) unmatched: PathBuf,
     pub(super) corrections: PathBuf,
     /// Folder of the store and the lock.
-    pub(super) inner: PathBuf,
+    pub(super) state_dir: PathBuf,
     pub(super) store: PathBuf,
     pub(super) lock: PathBuf,
 }
@@ -39,14 +39,14 @@ impl Layout {
 
     /// The same from what the files of a partition have behind their names.
     pub(super) fn with_suffix(logs: &Path, suffix: &str) -> Self {
-        let inner = logs.join(".residual");
+        let state_dir = logs.join(".residual");
         Self {
             log: Series::new(logs, &format!("metric_log{suffix}")),
             unmatched: logs.join(format!("unmatched{suffix}.csv")),
             corrections: logs.join(format!("corrections{suffix}.csv")),
-            store: inner.join(format!("ledger{suffix}.redb")),
-            lock: inner.join(format!("ledger{suffix}.lock")),
-            inner,
+            store: state_dir.join(format!("ledger{suffix}.redb")),
+            lock: state_dir.join(format!("ledger{suffix}.lock")),
+            state_dir,
         }
     }
 }
@@ -106,7 +106,7 @@ impl SideFile {
             header: self.header,
             recorded: None,
             from: 0,
-            is_whole: |_| false,
+            is_complete: |_| false,
         };
         Writer::open(disk, &self.path, scan, &mut |_, _| Ok(()))
     }
@@ -114,7 +114,7 @@ impl SideFile {
 
 /// A line of `unmatched.csv`.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Unmatched {
+pub(super) struct UnmatchedLine {
     pub(super) id: RecordId,
     pub(super) kind: Kind,
     pub(super) value: f64,
@@ -122,7 +122,7 @@ pub(super) struct Unmatched {
     pub(super) reason: Reason,
 }
 
-impl Unmatched {
+impl UnmatchedLine {
     pub(super) fn push_line(&self, out: &mut Vec<u8>) {
         push_field(out, &self.id);
         out.push(b',');
@@ -165,7 +165,7 @@ impl Unmatched {
         })
     }
 
-    pub(super) fn is_whole(line: &str) -> bool {
+    pub(super) fn is_complete(line: &str) -> bool {
         Self::parse(line).is_ok()
     }
 }
@@ -193,7 +193,7 @@ mod tests {
             id in "[^\\p{Cc}]{1,30}", is_truth in any::<bool>(), value in proptest::num::f64::NORMAL,
             received_ms in any::<u64>(), reason in 0..3usize,
         ) {
-            let line = Unmatched {
+            let line = UnmatchedLine {
                 id: RecordId::from_text(&id).unwrap(),
                 kind: if is_truth { Kind::Truth } else { Kind::Prediction },
                 value,
@@ -203,12 +203,12 @@ mod tests {
             let mut text = Vec::new();
             line.push_line(&mut text);
             let text = String::from_utf8(text).unwrap();
-            prop_assert_eq!(Unmatched::parse(text.strip_suffix('\n').unwrap()).unwrap(), line);
+            prop_assert_eq!(UnmatchedLine::parse(text.strip_suffix('\n').unwrap()).unwrap(), line);
         }
 
         #[test]
         fn no_text_makes_the_parser_panic(text in any::<String>()) {
-            drop(Unmatched::parse(&text));
+            drop(UnmatchedLine::parse(&text));
         }
     }
 }

@@ -9,8 +9,8 @@ use super::{
     delay::DelaySketch,
     fingerprint::{Fingerprint, Fingerprints},
     pending::{Key, Kind, Pending, Waiting},
-    progress::{Reason, count_left},
-    remembered::{Known, Remembered},
+    progress::{Reason, count_unmatched},
+    seen_ids::{Comparison, SeenIds},
 };
 use crate::{message::RecordId, stats::LedgerCounters};
 
@@ -28,7 +28,7 @@ pub(super) enum Outcome {
     /// The same half came before; it still waits under the key, if any.
     Duplicate(Option<Key>),
     /// Another value came before and stays.
-    Kept,
+    Conflicting,
     /// Another value came before and stays; the sender is to be told.
     Refused,
     /// The waiting half under this key has this value now.
@@ -41,7 +41,7 @@ pub(super) enum Outcome {
 
 /// A half that leaves without a partner.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Left {
+pub(super) struct UnmatchedHalf {
     pub(super) key: Key,
     pub(super) value: f64,
     pub(super) reason: Reason,
@@ -54,7 +54,7 @@ pub(super) struct Join {
     label_policy: LabelPolicy,
     fingerprints: Fingerprints,
     pending: Pending,
-    remembered: Remembered,
+    seen: SeenIds,
     delays: DelaySketch,
     last_key: Key,
     pub(super) counters: LedgerCounters,
@@ -68,7 +68,7 @@ impl Join {
             label_policy: config.label_policy,
             fingerprints: Fingerprints::default(),
             pending: Pending::new(),
-            remembered: Remembered::new(config.seen_max as usize, config.seen_age_max_ms),
+            seen: SeenIds::new(config.seen_max as usize, config.seen_age_max_ms),
             delays: DelaySketch::new(),
             last_key: Key::default(),
             counters: LedgerCounters::default(),
@@ -79,8 +79,8 @@ impl Join {
         self.pending.len()
     }
 
-    pub(super) fn remembered(&self) -> usize {
-        self.remembered.len()
+    pub(super) fn seen_ids(&self) -> usize {
+        self.seen.len()
     }
 
     pub(super) fn delays(&self) -> &DelaySketch {
@@ -105,10 +105,10 @@ impl Join {
                 self.pending.set_value(place, value);
                 return Outcome::Replaced(waiting.key);
             }
-            return self.kept(kind);
+            return self.conflicting(kind);
         }
-        if let Some(known) = self.remembered.compare(fingerprint, kind, value) {
-            return self.known(fingerprint, kind, value, known);
+        if let Some(comparison) = self.seen.compare(fingerprint, kind, value) {
+            return self.finished_id(fingerprint, kind, value, comparison);
         }
         Outcome::Pending(self.wait(fingerprint, kind, value, now_ms))
     }
@@ -120,7 +120,7 @@ impl Join {
     }
 
     /// The next half that must leave, if any: the oldest, when it is overdue or too many wait.
-    pub(super) fn pop_left(&mut self, now_ms: u64) -> Option<Left> {
+    pub(super) fn pop_unmatched(&mut self, now_ms: u64) -> Option<UnmatchedHalf> {
         let oldest = self.pending.oldest()?;
         let reason = if self.pending.len() > self.pending_max {
             Reason::Evicted
@@ -130,8 +130,8 @@ impl Join {
             return None;
         };
         let waiting = self.pending.pop_oldest()?;
-        self.leaves(waiting, reason, now_ms);
-        Some(Left {
+        self.leave(waiting, reason, now_ms);
+        Some(UnmatchedHalf {
             key: waiting.key,
             value: waiting.value,
             reason,
@@ -146,7 +146,7 @@ impl Join {
 
     /// Forgets finished ids that are older than the bound.
     pub(super) fn forget(&mut self, now_ms: u64) {
-        self.remembered.forget(now_ms);
+        self.seen.forget(now_ms);
     }
 
     fn matched(&mut self, waiting: Waiting, value: f64, now_ms: u64) -> Outcome {
@@ -160,7 +160,7 @@ impl Join {
         };
         self.delays.record(delay_ms);
         self.counters.matched += 1;
-        self.remembered
+        self.seen
             .push(waiting.fingerprint, Some(y_true), Some(y_pred), now_ms);
         Outcome::Matched {
             y_true,
@@ -169,28 +169,34 @@ impl Join {
         }
     }
 
-    fn known(&mut self, fingerprint: Fingerprint, kind: Kind, value: f64, known: Known) -> Outcome {
-        match known {
-            Known::Same => {
+    fn finished_id(
+        &mut self,
+        fingerprint: Fingerprint,
+        kind: Kind,
+        value: f64,
+        comparison: Comparison,
+    ) -> Outcome {
+        match comparison {
+            Comparison::SameValue => {
                 self.counters.duplicate += 1;
                 Outcome::Duplicate(None)
             }
-            Known::Missing => {
+            Comparison::NoValue => {
                 self.counters.late += 1;
-                self.remembered.complete(fingerprint, kind, value);
+                self.seen.complete(fingerprint, kind, value);
                 Outcome::Late
             }
-            Known::Other { partner } => {
+            Comparison::OtherValue { partner } => {
                 self.counters.conflicting += 1;
                 match partner {
                     Some(y_pred) if self.follows_last(kind) => {
-                        self.remembered.correct(fingerprint, value);
+                        self.seen.correct(fingerprint, value);
                         Outcome::Corrected {
                             y_true: value,
                             y_pred,
                         }
                     }
-                    _ => self.kept(kind),
+                    _ => self.conflicting(kind),
                 }
             }
         }
@@ -201,11 +207,11 @@ impl Join {
     }
 
     /// The policy is about labels; of two predictions the first always stays.
-    fn kept(&self, kind: Kind) -> Outcome {
+    fn conflicting(&self, kind: Kind) -> Outcome {
         if kind == Kind::Truth && self.label_policy == LabelPolicy::Reject {
             Outcome::Refused
         } else {
-            Outcome::Kept
+            Outcome::Conflicting
         }
     }
 
@@ -220,15 +226,14 @@ impl Join {
         key
     }
 
-    fn leaves(&mut self, waiting: Waiting, reason: Reason, now_ms: u64) {
+    fn leave(&mut self, waiting: Waiting, reason: Reason, now_ms: u64) {
         let kind = waiting.key.kind();
-        count_left(&mut self.counters, kind, reason);
+        count_unmatched(&mut self.counters, kind, reason);
         let (y_true, y_pred) = match kind {
             Kind::Truth => (Some(waiting.value), None),
             Kind::Prediction => (None, Some(waiting.value)),
         };
-        self.remembered
-            .push(waiting.fingerprint, y_true, y_pred, now_ms);
+        self.seen.push(waiting.fingerprint, y_true, y_pred, now_ms);
     }
 }
 
@@ -263,11 +268,11 @@ impl Join {
         let fingerprint = self.fingerprints.of(id);
         for (kind, value) in [(Kind::Truth, y_true), (Kind::Prediction, y_pred)] {
             let Some(value) = value else { continue };
-            match self.remembered.compare(fingerprint, kind, value) {
-                Some(Known::Missing) => self.remembered.complete(fingerprint, kind, value),
-                Some(Known::Same | Known::Other { .. }) => {}
+            match self.seen.compare(fingerprint, kind, value) {
+                Some(Comparison::NoValue) => self.seen.complete(fingerprint, kind, value),
+                Some(Comparison::SameValue | Comparison::OtherValue { .. }) => {}
                 None => {
-                    self.remembered.push(fingerprint, y_true, y_pred, now_ms);
+                    self.seen.push(fingerprint, y_true, y_pred, now_ms);
                     return;
                 }
             }
@@ -277,9 +282,10 @@ impl Join {
     /// A correction that the counters already know.
     pub(super) fn remember_correction(&mut self, id: &RecordId, y_true: f64) {
         let fingerprint = self.fingerprints.of(id);
-        if let Some(Known::Other { .. }) = self.remembered.compare(fingerprint, Kind::Truth, y_true)
+        if let Some(Comparison::OtherValue { .. }) =
+            self.seen.compare(fingerprint, Kind::Truth, y_true)
         {
-            self.remembered.correct(fingerprint, y_true);
+            self.seen.correct(fingerprint, y_true);
         }
     }
 

@@ -25,15 +25,15 @@ use std::sync::Arc;
 use super::{
     config::{Config, LabelPolicy},
     error::MetricError,
-    files::{Layout, SideFile, Unmatched},
-    held::Held,
+    files::{Layout, SideFile, UnmatchedLine},
     join::{Join, Outcome},
+    loss_tracker::LossTracker,
     partition,
     pending::{Key, Kind},
     progress::{Progress, Reason},
     run_rows::RunRows,
-    scores::Scores,
     store::{Checkpoint, Store, StoredHalf},
+    unstored::UnstoredHalves,
 };
 use crate::{
     clock::UnixMs,
@@ -44,7 +44,7 @@ use crate::{
 };
 
 /// Rows of a commit that are told one by one; larger groups are told as a count.
-pub const TOLD_MAX: usize = 16;
+pub const ROWS_LOGGED_MAX: usize = 16;
 /// Matched halves that may wait for their removal from the store.
 const REMOVED_MAX: usize = 50_000;
 /// Halves that leave in one commit, so that a mass expiry does not stall the stream.
@@ -81,8 +81,8 @@ pub struct Ledger {
     pub(super) spec: TaskSpec,
     pub(super) layout: Layout,
     pub(super) join: Join,
-    pub(super) held: Held,
-    pub(super) scores: Scores,
+    pub(super) unstored: UnstoredHalves,
+    pub(super) loss_tracker: LossTracker,
     pub(super) store: Store,
     pub(super) log: Writer,
     pub(super) unmatched: SideFile,
@@ -125,7 +125,7 @@ pub(super) struct Rotation {
 impl Ledger {
     /// Announces a delivery, by a number larger than all before.
     pub fn begin(&mut self, delivery: u64) {
-        self.held.begin(delivery);
+        self.unstored.begin(delivery);
     }
 
     /// Takes in a half. True when the sender is to be told that its label was refused.
@@ -142,8 +142,8 @@ impl Ledger {
         }
         match self.join.accept(&id, kind, value, now_ms) {
             Outcome::Pending(key) => {
-                self.scores.hold(key);
-                self.held.hold(key, id, value, delivery);
+                self.loss_tracker.keep_incoming(key);
+                self.unstored.push(key, id, value, delivery);
             }
             Outcome::Matched {
                 y_true,
@@ -161,7 +161,7 @@ impl Ledger {
                 Row::judged(id, y_true, y_pred, self.spec.task)
                     .push_line(self.corrections.buffer());
             }
-            Outcome::Late => Unmatched {
+            Outcome::Late => UnmatchedLine {
                 id,
                 kind,
                 value,
@@ -169,14 +169,14 @@ impl Ledger {
                 reason: Reason::Late,
             }
             .push_line(self.unmatched.buffer()),
-            Outcome::Kept => {}
+            Outcome::Conflicting => {}
             Outcome::Refused => return true,
         }
         false
     }
 
     /// Takes in a classifier's prediction with its probabilities.
-    pub fn accept_scored(
+    pub fn accept_with_probabilities(
         &mut self,
         delivery: u64,
         id: RecordId,
@@ -184,9 +184,9 @@ impl Ledger {
         probabilities: Probabilities,
         now_ms: UnixMs,
     ) -> bool {
-        self.scores.bring(probabilities);
+        self.loss_tracker.set_incoming(probabilities);
         let is_refused = self.accept(delivery, Kind::Prediction, id, y_pred, now_ms);
-        self.scores.drop_brought();
+        self.loss_tracker.clear_incoming();
         is_refused
     }
 
@@ -207,12 +207,12 @@ impl Ledger {
     /// From the disk; the ledger must then be thrown away.
     pub fn commit(&mut self, now_ms: UnixMs, flush: Flush) -> Result<Committed, MetricError> {
         self.join.forget(now_ms);
-        self.let_go(now_ms)?;
+        self.release_unmatched(now_ms)?;
         let due = match flush {
-            Flush::All => self.held.take_due(Key(u64::MAX), 0, 0),
+            Flush::All => self.unstored.take_due(Key(u64::MAX), 0, 0),
             Flush::Due => {
                 let before_ms = now_ms.saturating_sub(self.config.hold_ms);
-                self.held
+                self.unstored
                     .take_due(self.store_through, before_ms, self.config.hold_max)
             }
         };
@@ -225,22 +225,22 @@ impl Ledger {
         if self.needs_rotation(now_ms) {
             self.rotate(now_ms)?;
         }
-        self.committed.settled = self.held.settled();
+        self.committed.settled = self.unstored.settled();
         Ok(std::mem::take(&mut self.committed))
     }
 
     /// When [`Ledger::commit`] has something to do even if nothing comes.
     #[must_use]
     pub fn deadline_ms(&self) -> Option<UnixMs> {
-        let held = self
-            .held
+        let flush = self
+            .unstored
             .oldest_ms()
             .map(|at| at.saturating_add(self.config.hold_ms).saturating_add(1));
         let is_saved = self.checkpoint() == self.saved && self.removed.is_empty();
         let save = (!is_saved).then(|| self.saved_ms.saturating_add(self.config.checkpoint_ms));
         let midnight = (self.config.rotate_daily && !self.log.is_bare())
             .then(|| self.rotation.day.saturating_add(1).saturating_mul(DAY_MS));
-        [held, save, midnight, self.join.expiry_ms()]
+        [flush, save, midnight, self.join.expiry_ms()]
             .into_iter()
             .flatten()
             .min()
@@ -259,7 +259,7 @@ impl Ledger {
             label_delay_p95_ms: self.join.delays().quantile(0.95),
             row_latency_us: None,
             span_us: None,
-            log_loss: self.scores.losses().map(LogLosses::brief),
+            log_loss: self.loss_tracker.losses().map(LogLosses::brief),
             failing: None,
         }
     }
@@ -273,8 +273,8 @@ impl Ledger {
 
     /// How many finished ids are remembered.
     #[must_use]
-    pub fn remembered(&self) -> usize {
-        self.join.remembered()
+    pub fn seen_ids(&self) -> usize {
+        self.join.seen_ids()
     }
 
     fn rows(&self) -> u64 {
@@ -285,25 +285,25 @@ impl Ledger {
     }
 
     fn record(&mut self, row: Row, partner: Key, now_ms: UnixMs) {
-        let is_stored = self.held.take(partner).is_none();
+        let is_stored = self.unstored.take(partner).is_none();
         if is_stored {
             self.removed.push(partner);
         }
         let store = is_stored.then_some(&self.store);
-        self.scores.score(&row, partner, store, now_ms);
+        self.loss_tracker.record(&row, partner, store, now_ms);
         row.push_line(self.log.buffer());
         let committed = &mut self.committed;
         committed.recorded += 1;
         if self.run_rows.record(&row.id) {
             committed.minted_us.extend(row.id.minted_us());
         }
-        if committed.rows.len() <= TOLD_MAX || tracing::enabled!(tracing::Level::DEBUG) {
+        if committed.rows.len() <= ROWS_LOGGED_MAX || tracing::enabled!(tracing::Level::DEBUG) {
             committed.rows.push(row);
         }
     }
 
     fn replace(&mut self, key: Key, id: RecordId, value: f64) {
-        if self.held.set_value(key, value) {
+        if self.unstored.set_value(key, value) {
             self.store_through = self.store_through.max(key);
         } else {
             self.rewritten.push(StoredHalf { key, id, value });
@@ -311,14 +311,14 @@ impl Ledger {
     }
 
     /// Writes halves that leave to `unmatched.csv`.
-    fn let_go(&mut self, now_ms: UnixMs) -> Result<(), MetricError> {
+    fn release_unmatched(&mut self, now_ms: UnixMs) -> Result<(), MetricError> {
         let mut stored = Vec::new();
         for _ in 0..LEAVE_MAX {
-            let Some(left) = self.join.pop_left(now_ms) else {
+            let Some(left) = self.join.pop_unmatched(now_ms) else {
                 break;
             };
-            match self.held.take(left.key) {
-                Some(id) => self.push_left(id, left.key, left.value, left.reason),
+            match self.unstored.take(left.key) {
+                Some(id) => self.push_unmatched(id, left.key, left.value, left.reason),
                 None => stored.push(left),
             }
         }
@@ -328,14 +328,14 @@ impl Ledger {
         let keys: Vec<Key> = stored.iter().map(|left| left.key).collect();
         let ids = self.store.halves(&keys)?;
         for (left, half) in stored.into_iter().zip(ids) {
-            self.push_left(half.id, left.key, left.value, left.reason);
+            self.push_unmatched(half.id, left.key, left.value, left.reason);
             self.removed.push(left.key);
         }
         Ok(())
     }
 
-    fn push_left(&mut self, id: RecordId, key: Key, value: f64, reason: Reason) {
-        Unmatched {
+    fn push_unmatched(&mut self, id: RecordId, key: Key, value: f64, reason: Reason) {
+        UnmatchedLine {
             id,
             kind: key.kind(),
             value,
@@ -343,7 +343,7 @@ impl Ledger {
             reason,
         }
         .push_line(self.unmatched.buffer());
-        self.scores.forget(key);
+        self.loss_tracker.forget(key);
     }
 
     fn needs_store(&self, due: &[StoredHalf], flush: Flush, now_ms: UnixMs) -> bool {
@@ -362,11 +362,11 @@ impl Ledger {
         inserted.append(&mut self.rewritten);
         self.removed.sort_unstable();
         let checkpoint = self.checkpoint();
-        let scores = self
-            .scores
+        let losses = self
+            .loss_tracker
             .take_for_store(inserted.iter().map(|half| half.key));
         self.store
-            .commit(&inserted, &self.removed, &checkpoint, scores.as_ref())?;
+            .commit(&inserted, &self.removed, &checkpoint, losses.as_ref())?;
         self.removed.clear();
         self.saved = checkpoint;
         self.saved_ms = now_ms;
@@ -376,7 +376,7 @@ impl Ledger {
     fn checkpoint(&self) -> Checkpoint {
         let mut counters = self.join.counters;
         // What is only in memory comes again after a crash: the saved identity is about what is durable.
-        counters.received -= self.held.len();
+        counters.received -= self.unstored.len();
         Checkpoint {
             counters,
             adopted: self.adopted.rows,
@@ -387,7 +387,7 @@ impl Ledger {
             log_bytes: self.log.durable(),
             unmatched_bytes: self.unmatched.durable(),
             corrections_bytes: self.corrections.durable(),
-            last_key: self.held.stored_through().0,
+            last_key: self.unstored.stored_through().0,
             partitions: self.config.partitions,
             partition: self.config.partition,
         }

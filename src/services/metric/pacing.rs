@@ -61,7 +61,7 @@ impl Pacing {
         self.topic_mut(kind).was_full = is_full;
     }
 
-    /// The group was committed: it brought so many halves and completed so many rows.
+    /// The group was committed: it incoming so many halves and completed so many rows.
     pub(super) fn note_commit(&mut self, received: u64, recorded: u64, now: Instant) {
         // A topic that brings all that fits, and mostly partners, is catching up with the other.
         let brings_partners = recorded * 2 >= received;

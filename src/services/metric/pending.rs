@@ -82,7 +82,7 @@ struct Slot {
 
 /// Where a half is; valid until the next removal.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place(u32);
+pub(super) struct SlotIndex(u32);
 
 /// The waiting halves.
 #[derive(Debug)]
@@ -113,11 +113,11 @@ impl Pending {
         (self.oldest != NONE).then(|| &self.slot(self.oldest).half)
     }
 
-    pub(super) fn find(&self, fingerprint: Fingerprint) -> Option<(Place, &Waiting)> {
+    pub(super) fn find(&self, fingerprint: Fingerprint) -> Option<(SlotIndex, &Waiting)> {
         let at = *self.index.find(fingerprint.spread(), |at| {
             self.slot(*at).half.fingerprint == fingerprint
         })?;
-        Some((Place(at), &self.slot(at).half))
+        Some((SlotIndex(at), &self.slot(at).half))
     }
 
     /// Appends a half whose id is not there yet.
@@ -127,7 +127,7 @@ impl Pending {
             previous: self.newest,
             next: NONE,
         };
-        let at = self.place(slot);
+        let at = self.insert_slot(slot);
         if self.newest == NONE {
             self.oldest = at;
         } else {
@@ -141,7 +141,7 @@ impl Pending {
             });
     }
 
-    pub(super) fn remove(&mut self, Place(at): Place) -> Waiting {
+    pub(super) fn remove(&mut self, SlotIndex(at): SlotIndex) -> Waiting {
         let Slot {
             half,
             previous,
@@ -169,14 +169,14 @@ impl Pending {
     }
 
     pub(super) fn pop_oldest(&mut self) -> Option<Waiting> {
-        (self.oldest != NONE).then(|| self.remove(Place(self.oldest)))
+        (self.oldest != NONE).then(|| self.remove(SlotIndex(self.oldest)))
     }
 
-    pub(super) fn set_value(&mut self, Place(at): Place, value: f64) {
+    pub(super) fn set_value(&mut self, SlotIndex(at): SlotIndex, value: f64) {
         self.slot_mut(at).half.value = value;
     }
 
-    fn place(&mut self, slot: Slot) -> u32 {
+    fn insert_slot(&mut self, slot: Slot) -> u32 {
         if self.free != NONE {
             let at = self.free;
             self.free = self.slot(at).next;

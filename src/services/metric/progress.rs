@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Counts a half that leaves without its partner.
-pub(super) fn count_left(counters: &mut LedgerCounters, kind: Kind, reason: Reason) {
+pub(super) fn count_unmatched(counters: &mut LedgerCounters, kind: Kind, reason: Reason) {
     let counter = match (reason, kind) {
         (Reason::Expired, Kind::Truth) => &mut counters.expired_truth,
         (Reason::Expired, Kind::Prediction) => &mut counters.expired_prediction,
@@ -65,7 +65,7 @@ pub struct Progress {
     /// When the first id of the wanted run was minted and when its last row became durable, in microseconds since the
     /// Unix epoch; of this process.
     pub span_us: Option<[u64; 2]>,
-    /// Of a classification; over the rows whose predictions brought probabilities.
+    /// Of a classification; over the rows whose predictions incoming probabilities.
     pub log_loss: Option<LossBrief>,
     /// Why nothing can be recorded at the moment, if so.
     pub failing: Option<Arc<str>>,

@@ -12,16 +12,16 @@ use super::{
     config::Config,
     context::RunContext,
     error::MetricError,
-    files::{Layout, SideFile, UNMATCHED_HEADER, Unmatched, is_of_other_task, parse_row},
-    held::Held,
+    files::{Layout, SideFile, UNMATCHED_HEADER, UnmatchedLine, is_of_other_task, parse_row},
     join::Join,
     ledger::{Adopted, Committed, Ledger, Rotation, day_of},
+    loss_tracker::LossTracker,
     partition,
     pending::{Key, Kind},
-    progress::{Progress, Reason, count_left},
+    progress::{Progress, Reason, count_unmatched},
     run_rows::RunRows,
-    scores::Scores,
     store::{Checkpoint, Store},
+    unstored::UnstoredHalves,
 };
 use crate::{
     clock::UnixMs,
@@ -51,8 +51,8 @@ impl Ledger {
     ) -> Result<Self, MetricError> {
         config.check()?;
         let layout = Layout::new(logs, config.partition, config.partitions);
-        disk.create_dir_all(&layout.inner)
-            .map_err(LogError::io("make the folder", &layout.inner))?;
+        disk.create_dir_all(&layout.state_dir)
+            .map_err(LogError::io("make the folder", &layout.state_dir))?;
         sync_names(&*disk, logs)?;
         refuse_other_partitions(&*disk, &layout, &config)?;
         let RunContext {
@@ -90,11 +90,11 @@ impl Ledger {
             write_task(&*disk, logs, &spec)?;
         }
         join.balance();
-        let mut held = Held::default();
-        held.restore(stored_through);
+        let mut unstored = UnstoredHalves::default();
+        unstored.restore(stored_through);
         let is_first = saved.is_none();
         let same_part = saved.filter(|saved| saved.part == part);
-        let scores = Scores::new(spec.clone(), windows, store.log_loss()?);
+        let loss_tracker = LossTracker::new(spec.clone(), windows, store.log_loss()?);
         let mut ledger = Self {
             adopted,
             rotation: Rotation {
@@ -113,8 +113,8 @@ impl Ledger {
             spec,
             layout,
             join,
-            held,
-            scores,
+            unstored,
+            loss_tracker,
             store,
             log,
             unmatched,
@@ -122,13 +122,13 @@ impl Ledger {
             removed,
         };
         ledger.save(Vec::new(), now_ms)?;
-        ledger.tell_recovery(is_first);
+        ledger.log_recovery(is_first);
         Ok(ledger)
     }
 
     /// One line for whoever wonders what a restart made of the last life: `replayed` rows were in the log and not yet
     /// in the store.
-    fn tell_recovery(&self, is_first: bool) {
+    fn log_recovery(&self, is_first: bool) {
         let Progress { rows, pending, .. } = self.progress();
         let replayed = self.run_rows.replayed();
         let log = self.log.path().display();
@@ -193,8 +193,8 @@ fn refuse_other_partitions(
     config: &Config,
 ) -> Result<(), MetricError> {
     let files = disk
-        .list(&layout.inner)
-        .map_err(LogError::io("list", &layout.inner))?;
+        .list(&layout.state_dir)
+        .map_err(LogError::io("list", &layout.state_dir))?;
     let mut stores: Vec<_> = files
         .into_iter()
         .filter(|path| path.extension().is_some_and(|ending| ending == "redb"))
@@ -301,23 +301,23 @@ impl Recovery<'_> {
             header: UNMATCHED_HEADER,
             recorded,
             from: self.tail_of(&layout.unmatched, recorded)?,
-            is_whole: Unmatched::is_whole,
+            is_complete: UnmatchedLine::is_complete,
         };
         let (disk, end) = (self.disk, recorded.unwrap_or(u64::MAX));
         let file = SideFile::open(disk, &layout.unmatched, scan, &mut |offset, line| {
-            self.unmatched_line(&Unmatched::parse(line)?, offset >= end);
+            self.unmatched_line(&UnmatchedLine::parse(line)?, offset >= end);
             Ok(())
         })?;
         Ok(file)
     }
 
-    fn unmatched_line(&mut self, line: &Unmatched, is_new: bool) {
+    fn unmatched_line(&mut self, line: &UnmatchedLine, is_new: bool) {
         let (y_true, y_pred) = match line.kind {
             Kind::Truth => (Some(line.value), None),
             Kind::Prediction => (None, Some(line.value)),
         };
         if is_new {
-            count_left(&mut self.join.counters, line.kind, line.reason);
+            count_unmatched(&mut self.join.counters, line.kind, line.reason);
             if line.reason != Reason::Late {
                 self.removed.extend(self.join.take(&line.id));
             }

@@ -15,12 +15,12 @@ use super::{
     context::RunContext,
     error::MetricError,
     files::Layout,
-    ledger::{Committed, Flush, Ledger, TOLD_MAX, real_disk},
+    ledger::{Committed, Flush, Ledger, ROWS_LOGGED_MAX, real_disk},
     pacing::Pacing,
     pending::Kind,
     progress::Progress,
     progress_feed::ProgressFeed,
-    unsettled::{Done, UnsettledDeliveries, Work, process},
+    unsettled::{CommitOutcome, UnsettledDeliveries, process},
 };
 use crate::{
     bus::{BusError, Consumer},
@@ -49,30 +49,30 @@ pub struct Ports {
 
 /// Where the ledger lives.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Storage {
     /// The logs folder.
     pub logs: PathBuf,
     /// The disk that has it.
     pub disk: Arc<dyn Disk>,
     /// Who does the blocking work.
-    pub offload: Offload,
+    pub blocking_work: BlockingWork,
 }
 
-impl Place {
+impl Storage {
     /// A folder of the operating system.
     #[must_use]
     pub fn real(logs: impl Into<PathBuf>) -> Self {
         Self {
             logs: logs.into(),
             disk: real_disk(),
-            offload: Offload::Threads,
+            blocking_work: BlockingWork::Threads,
         }
     }
 }
 
 /// Who does the blocking work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offload {
+pub enum BlockingWork {
     /// The runtime's blocking threads.
     Threads,
     /// The service's own task, so that a simulation is deterministic.
@@ -87,13 +87,13 @@ pub enum Offload {
 pub async fn run(
     ports: Ports,
     settings: Config,
-    place: Place,
+    storage: Storage,
     context: RunContext,
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), MetricError> {
     settings.check()?;
-    let lock = lock(&settings, &place)?;
+    let lock = lock(&settings, &storage)?;
     let now = Instant::now();
     let Ports {
         truths,
@@ -108,13 +108,13 @@ pub async fn run(
         ledger: None,
         job: None,
         is_opening: false,
-        done: None,
+        outcome: None,
         failure: None,
         backoff_ms: BACKOFF_MS.0,
         next_start: now,
         pacing: Pacing::new(&settings, now),
         settings,
-        place,
+        storage,
         context,
         clock,
     };
@@ -124,27 +124,28 @@ pub async fn run(
     result.and(closed)
 }
 
-fn lock(settings: &Config, place: &Place) -> Result<Lock, MetricError> {
-    let layout = Layout::new(&place.logs, settings.partition, settings.partitions);
-    place
+fn lock(settings: &Config, storage: &Storage) -> Result<Lock, MetricError> {
+    let layout = Layout::new(&storage.logs, settings.partition, settings.partitions);
+    storage
         .disk
-        .create_dir_all(&layout.inner)
-        .map_err(LogError::io("make the folder", &layout.inner))?;
-    let lock = place
+        .create_dir_all(&layout.state_dir)
+        .map_err(LogError::io("make the folder", &layout.state_dir))?;
+    let lock = storage
         .disk
         .lock(&layout.lock)
         .map_err(LogError::io("lock", &layout.lock))?;
     lock.ok_or(MetricError::Locked { path: layout.lock })
 }
 
-type Job = Pin<Box<dyn Future<Output = (Option<Ledger>, Result<Done, MetricError>)> + Send>>;
+type Job =
+    Pin<Box<dyn Future<Output = (Option<Ledger>, Result<CommitOutcome, MetricError>)> + Send>>;
 
 struct Service {
     truths: Box<dyn Consumer>,
     predictions: Box<dyn Consumer>,
     feed: ProgressFeed,
     settings: Config,
-    place: Place,
+    storage: Storage,
     context: RunContext,
     clock: Clock,
     unsettled: UnsettledDeliveries,
@@ -154,7 +155,7 @@ struct Service {
     /// The job is to open the ledger.
     is_opening: bool,
     /// Committed but not yet settled.
-    done: Option<Done>,
+    outcome: Option<CommitOutcome>,
     /// Why the last job failed.
     failure: Option<MetricError>,
     backoff_ms: u64,
@@ -209,7 +210,7 @@ impl Service {
     fn capacity(&self, kind: Kind) -> usize {
         self.settings
             .group_max
-            .saturating_sub(self.unsettled.waiting(kind))
+            .saturating_sub(self.unsettled.unprocessed(kind))
     }
 
     /// When to look around even if nothing comes.
@@ -221,7 +222,7 @@ impl Service {
         let Some(ledger) = &self.ledger else {
             return self.next_start;
         };
-        if self.unsettled.has_waiting() {
+        if self.unsettled.has_unprocessed() {
             return self.next_start;
         }
         let left_ms = ledger
@@ -253,7 +254,7 @@ impl Service {
         let is_full = self.capacity(Kind::Truth) == 0 || self.capacity(Kind::Prediction) == 0;
         if is_overdue
             || self.failure.is_some()
-            || (self.unsettled.has_waiting() && (is_time || is_full))
+            || (self.unsettled.has_unprocessed() && (is_time || is_full))
         {
             self.start(Flush::Due);
         }
@@ -267,55 +268,56 @@ impl Service {
         for kind in [Kind::Truth, Kind::Prediction] {
             self.pacing.note_group(kind, self.capacity(kind) == 0);
         }
-        let work: Work = self.unsettled.give(flush, self.clock.now_ms());
-        self.job = Some(offload(self.place.offload, move || {
-            let result = process(&mut ledger, work);
+        let request = self.unsettled.next_request(flush, self.clock.now_ms());
+        self.job = Some(offload(self.storage.blocking_work, move || {
+            let result = process(&mut ledger, request);
             (Some(ledger), result)
         }));
     }
 
     fn start_opening(&mut self) {
         self.is_opening = true;
-        self.unsettled.give_all_again();
-        let (place, settings) = (self.place.clone(), self.settings.clone());
+        self.unsettled.reprocess_all();
+        let (storage, settings) = (self.storage.clone(), self.settings.clone());
         let context = self.context.clone();
         let now_ms = self.clock.now_ms();
-        self.job = Some(offload(self.place.offload, move || {
-            match Ledger::open(place.disk, &place.logs, settings, context, now_ms) {
-                Ok(ledger) => (Some(ledger), Ok(Done::default())),
+        self.job = Some(offload(
+            self.storage.blocking_work,
+            move || match Ledger::open(storage.disk, &storage.logs, settings, context, now_ms) {
+                Ok(ledger) => (Some(ledger), Ok(CommitOutcome::default())),
                 Err(error) => (None, Err(error)),
-            }
-        }));
+            },
+        ));
     }
 
     fn finish(
         &mut self,
         ledger: Option<Ledger>,
-        result: Result<Done, MetricError>,
+        result: Result<CommitOutcome, MetricError>,
     ) -> Result<(), MetricError> {
         match result {
-            Ok(done) => {
+            Ok(outcome) => {
                 self.ledger = ledger;
                 // Opening alone proves nothing: only a commit does.
                 if std::mem::take(&mut self.is_opening) {
                     self.resume_run();
                 } else {
-                    self.heal();
+                    self.note_recovery();
                 }
-                self.report(&done.committed);
-                self.done = Some(done);
+                self.report(&outcome.committed);
+                self.outcome = Some(outcome);
                 Ok(())
             }
             Err(error) if error.is_transient() => {
                 drop(ledger);
-                self.fail(error);
+                self.note_failure(error);
                 Ok(())
             }
             Err(error) => Err(error),
         }
     }
 
-    fn fail(&mut self, error: MetricError) {
+    fn note_failure(&mut self, error: MetricError) {
         let reason = crate::telemetry::with_causes(&error);
         if self.failure.is_none() {
             tracing::error!(
@@ -340,7 +342,7 @@ impl Service {
         }
     }
 
-    fn heal(&mut self) {
+    fn note_recovery(&mut self) {
         self.backoff_ms = BACKOFF_MS.0;
         if self.failure.take().is_some() {
             tracing::info!("recording again");
@@ -364,11 +366,11 @@ impl Service {
 
     /// Buries what is bad, then settles what is durable.
     async fn settle(&mut self) -> Result<(), MetricError> {
-        let Some(mut done) = self.done.take() else {
+        let Some(mut outcome) = self.outcome.take() else {
             return Ok(());
         };
         for kind in [Kind::Truth, Kind::Prediction] {
-            let settlement = self.unsettled.settle(kind, &mut done);
+            let settlement = self.unsettled.settle(kind, &mut outcome);
             let consumer = match kind {
                 Kind::Truth => &mut self.truths,
                 Kind::Prediction => &mut self.predictions,
@@ -379,7 +381,8 @@ impl Service {
             if !settlement.verdicts.is_empty() {
                 consumer.settle(settlement.verdicts).await?;
             }
-            self.pacing.note_unsettled(kind, self.unsettled.given(kind));
+            self.pacing
+                .note_unsettled(kind, self.unsettled.processed(kind));
         }
         Ok(())
     }
@@ -427,7 +430,7 @@ impl Service {
 
 /// A small group row by row, a larger one as a count.
 fn log_rows(committed: &Committed) {
-    let is_small = committed.recorded <= TOLD_MAX;
+    let is_small = committed.recorded <= ROWS_LOGGED_MAX;
     if !is_small {
         tracing::info!(rows = committed.recorded, "recorded");
     }
@@ -443,7 +446,7 @@ fn log_rows(committed: &Committed) {
 }
 
 /// The running job; without one it never ends.
-async fn finished(job: &mut Option<Job>) -> (Option<Ledger>, Result<Done, MetricError>) {
+async fn finished(job: &mut Option<Job>) -> (Option<Ledger>, Result<CommitOutcome, MetricError>) {
     let output = match job {
         Some(job) => job.await,
         None => std::future::pending().await,
@@ -453,12 +456,12 @@ async fn finished(job: &mut Option<Job>) -> (Option<Ledger>, Result<Done, Metric
 }
 
 fn offload(
-    to: Offload,
-    work: impl FnOnce() -> (Option<Ledger>, Result<Done, MetricError>) + Send + 'static,
+    to: BlockingWork,
+    work: impl FnOnce() -> (Option<Ledger>, Result<CommitOutcome, MetricError>) + Send + 'static,
 ) -> Job {
     match to {
-        Offload::Inline => Box::pin(async move { work() }),
-        Offload::Threads => {
+        BlockingWork::Inline => Box::pin(async move { work() }),
+        BlockingWork::Threads => {
             let task = tokio::task::spawn_blocking(work);
             Box::pin(async move { task.await.unwrap_or_else(|error| (None, Err(error.into()))) })
         }

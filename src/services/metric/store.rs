@@ -66,7 +66,7 @@ pub(super) struct StoredHalf {
 
 /// What a commit of a classification writes beside the halves.
 #[derive(Debug)]
-pub(super) struct ScoresToStore {
+pub(super) struct LossChanges {
     /// Probabilities of the predictions that go in.
     pub(super) inserted: Vec<(Key, Probabilities)>,
     /// The log-loss so far.
@@ -187,9 +187,9 @@ impl Store {
         inserted: &[StoredHalf],
         removed: &[Key],
         checkpoint: &Checkpoint,
-        scores: Option<&ScoresToStore>,
+        losses: Option<&LossChanges>,
     ) -> Result<(), MetricError> {
-        self.write(inserted, removed, checkpoint, scores)
+        self.write(inserted, removed, checkpoint, losses)
             .map_err(failure("write to", &self.path))
     }
 
@@ -224,7 +224,7 @@ impl Store {
         inserted: &[StoredHalf],
         removed: &[Key],
         checkpoint: &Checkpoint,
-        scores: Option<&ScoresToStore>,
+        losses: Option<&LossChanges>,
     ) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
         {
@@ -244,8 +244,8 @@ impl Store {
                 .open_table(META)?
                 .insert(CHECKPOINT, bytes.as_slice())?;
         }
-        if let Some(scores) = scores {
-            write_scores(&transaction, removed, scores)?;
+        if let Some(losses) = losses {
+            write_losses(&transaction, removed, losses)?;
         }
         transaction.commit()?;
         Ok(())
@@ -277,20 +277,20 @@ fn decode_checkpoint(bytes: &[u8]) -> Result<Checkpoint, StoreContentError> {
     }
 }
 
-fn write_scores(
+fn write_losses(
     transaction: &redb::WriteTransaction,
     removed: &[Key],
-    scores: &ScoresToStore,
+    losses: &LossChanges,
 ) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(PROBABILITIES)?;
-    for (key, probabilities) in &scores.inserted {
+    for (key, probabilities) in &losses.inserted {
         let bytes = postcard::to_stdvec(probabilities).unwrap_or_default();
         table.insert(key.0, bytes.as_slice())?;
     }
     for key in removed {
         table.remove(key.0)?;
     }
-    let loss = postcard::to_stdvec(&scores.loss).unwrap_or_default();
+    let loss = postcard::to_stdvec(&losses.loss).unwrap_or_default();
     transaction
         .open_table(META)?
         .insert(LOG_LOSS, loss.as_slice())?;

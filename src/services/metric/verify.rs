@@ -14,12 +14,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::{arithmetic::Arithmetic, lines::each_line, report::TOLD_MAX};
+use self::{arithmetic::Arithmetic, lines::each_line, report::FAULTS_LISTED_MAX};
 pub use report::Report;
 
 use super::{
     error::MetricError,
-    files::{Layout, UNMATCHED_HEADER, Unmatched, parse_row},
+    files::{Layout, UNMATCHED_HEADER, UnmatchedLine, parse_row},
     fingerprint::{Fingerprint, Fingerprints},
     progress::Reason,
     store::{Checkpoint, Store},
@@ -84,7 +84,7 @@ struct Check {
 
 /// Where an id stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stand {
+enum IdState {
     Row,
     Truth,
     Prediction,
@@ -179,7 +179,7 @@ impl Check {
             &mut |report, at, line| {
                 report.unmatched += 1;
                 recorded += u64::from(at.offset < end);
-                if let Err(reason) = Unmatched::parse(line) {
+                if let Err(reason) = UnmatchedLine::parse(line) {
                     report.fault(|| format!("`{}` line {}: {reason}", path.display(), at.line));
                 }
             },
@@ -226,17 +226,17 @@ impl Check {
         let fingerprints = Fingerprints::default();
         let mut twice = BTreeMap::new();
         for pass in 0..passes {
-            let mut seen: Vec<(u64, Fingerprint, Stand)> = Vec::new();
-            self.each_id(&mut |id, stand, _| {
+            let mut seen: Vec<(u64, Fingerprint, IdState)> = Vec::new();
+            self.each_id(&mut |id, state, _| {
                 let fingerprint = fingerprints.of(id);
                 let spread = fingerprint.spread();
                 if spread % passes == pass {
-                    seen.push((spread, fingerprint, stand));
+                    seen.push((spread, fingerprint, state));
                 }
             })?;
-            seen.sort_unstable_by_key(|(spread, _, stand)| (*spread, *stand));
+            seen.sort_unstable_by_key(|(spread, _, state)| (*spread, *state));
             for pair in seen.chunk_by(|a, b| a.1 == b.1) {
-                if is_wrong(pair) && twice.len() < TOLD_MAX {
+                if is_wrong(pair) && twice.len() < FAULTS_LISTED_MAX {
                     twice.insert(pair[0].0, (pair[0].1, Vec::new()));
                 } else if is_wrong(pair) {
                     self.report.fault_count += 1;
@@ -273,9 +273,9 @@ impl Check {
 
     fn each_id(
         &self,
-        on_id: &mut dyn FnMut(&RecordId, Stand, &dyn fmt::Display),
+        on_id: &mut dyn FnMut(&RecordId, IdState, &dyn fmt::Display),
     ) -> Result<(), MetricError> {
-        // Bad lines were told in the first pass.
+        // RejectedRecord lines were told in the first pass.
         let mut ignored = Report::default();
         for part in &self.parts {
             for path in &part.files {
@@ -283,7 +283,7 @@ impl Check {
                     if let Ok((id, _, _)) = parse_row(line) {
                         on_id(
                             &id,
-                            Stand::Row,
+                            IdState::Row,
                             &format_args!("`{}` line {}", path.display(), at.line),
                         );
                     }
@@ -292,20 +292,20 @@ impl Check {
             let path = &part.unmatched;
             if path.exists() {
                 each_line(path, UNMATCHED_HEADER, &mut ignored, &mut |_, at, line| {
-                    if let Ok(half) = Unmatched::parse(line)
+                    if let Ok(half) = UnmatchedLine::parse(line)
                         && half.reason != Reason::Late
                     {
-                        let stand = match half.kind {
-                            super::Kind::Truth => Stand::Truth,
-                            super::Kind::Prediction => Stand::Prediction,
+                        let state = match half.kind {
+                            super::Kind::Truth => IdState::Truth,
+                            super::Kind::Prediction => IdState::Prediction,
                         };
                         let place = format_args!("`{}` line {}", path.display(), at.line);
-                        on_id(&half.id, stand, &place);
+                        on_id(&half.id, state, &place);
                     }
                 })?;
             }
             if let Some(store) = &part.store {
-                store.each_half(&mut |half| on_id(&half.id, Stand::Pending, &"the store"))?;
+                store.each_half(&mut |half| on_id(&half.id, IdState::Pending, &"the store"))?;
             }
         }
         Ok(())
@@ -314,10 +314,10 @@ impl Check {
 
 /// One row, or one lonely half, or one pending half. A pending half beside a row is what a killed process leaves: the
 /// row is in the log's unknown tail, or the half's removal was not yet saved.
-fn is_wrong(places: &[(u64, Fingerprint, Stand)]) -> bool {
+fn is_wrong(places: &[(u64, Fingerprint, IdState)]) -> bool {
     let settled = places
         .iter()
-        .filter(|(_, _, stand)| *stand != Stand::Pending)
+        .filter(|(_, _, state)| *state != IdState::Pending)
         .count();
     settled > 1
 }

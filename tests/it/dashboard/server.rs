@@ -195,7 +195,7 @@ impl TestServer {
             predictions: bus.consumer("y_pred", "metric", 64).await.unwrap(),
             progress: progress_sender,
         };
-        let place = metric::Place::real(folder.path());
+        let place = metric::Storage::real(folder.path());
         let until = stop.clone();
         let predicting = tokio::spawn(async move {
             predictor::run(predictor, &predictor::Config::default(), until)

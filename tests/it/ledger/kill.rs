@@ -14,7 +14,7 @@ use residual::{
     clock::Clock,
     message::{Body, Encoding, IdSource, Prediction, Record, RunTag, Truth, encode},
     metric_log::Row,
-    services::metric::{self, Config, Place, Ports, Progress, RunContext, verify},
+    services::metric::{self, Config, Ports, Progress, RunContext, Storage, verify},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -120,11 +120,11 @@ async fn serve(folder: &Path) {
         ..Config::default()
     };
     let stop = CancellationToken::new();
-    let place = Place::real(folder.join("logs"));
+    let storage = Storage::real(folder.join("logs"));
     let service = metric::run(
         ports,
         config,
-        place,
+        storage,
         RunContext::default(),
         Clock::system(),
         stop.clone(),

@@ -13,7 +13,7 @@ use residual::{
     message::{Body, Encoding, IdSource, Prediction, Record, RecordId, RunTag, Truth, encode},
     metric_log::RealDisk,
     services::metric::{
-        self, Config, Kind, Place, Ports, Progress, RunContext,
+        self, Config, Kind, Ports, Progress, RunContext, Storage,
         ledger::{Flush, Ledger},
     },
 };
@@ -115,7 +115,7 @@ fn a_million_pending_halves() {
         "restart after a kill in {:?} with {} pending and {} remembered",
         begun.elapsed(),
         ledger.progress().pending,
-        ledger.remembered()
+        ledger.seen_ids()
     );
 }
 
@@ -187,11 +187,11 @@ async fn measure_service() {
         progress: sender,
     };
     let stop = CancellationToken::new();
-    let place = Place::real(folder.path());
+    let storage = Storage::real(folder.path());
     let service = metric::run(
         ports,
         Config::default(),
-        place,
+        storage,
         RunContext::default(),
         clock,
         stop.clone(),

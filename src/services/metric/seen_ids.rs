@@ -20,17 +20,17 @@ struct Entry {
 
 /// How a half compares to what is known of its id.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Known {
+pub(super) enum Comparison {
     /// This value was there before.
-    Same,
+    SameValue,
     /// There is another value; the partner's is given where it is known.
-    Other { partner: Option<f64> },
+    OtherValue { partner: Option<f64> },
     /// Only the partner is known: it left alone.
-    Missing,
+    NoValue,
 }
 
 #[derive(Debug)]
-pub(super) struct Remembered {
+pub(super) struct SeenIds {
     max: usize,
     age_max_ms: u64,
     entries: VecDeque<Entry>,
@@ -49,7 +49,7 @@ const RESERVED_MAX: usize = 1 << 20;
 /// One mark covers at least this much time, which bounds their number.
 const MARK_MS: u64 = 1_000;
 
-impl Remembered {
+impl SeenIds {
     pub(super) fn new(max: usize, age_max_ms: u64) -> Self {
         Self {
             max: max.clamp(1, 1 << 30),
@@ -104,7 +104,7 @@ impl Remembered {
         fingerprint: Fingerprint,
         kind: Kind,
         value: f64,
-    ) -> Option<Known> {
+    ) -> Option<Comparison> {
         let entry = &self.entries[self.find(fingerprint)?];
         let (own, partner) = match kind {
             Kind::Truth => (entry.y_true, entry.y_pred),
@@ -116,11 +116,11 @@ impl Remembered {
                 .get(&fingerprint)
                 .is_some_and(|values| values.iter().any(|known| same(*known, value)));
         Some(if own.is_nan() {
-            Known::Missing
+            Comparison::NoValue
         } else if same(own, value) || was_replaced {
-            Known::Same
+            Comparison::SameValue
         } else {
-            Known::Other {
+            Comparison::OtherValue {
                 partner: (!partner.is_nan()).then_some(partner),
             }
         })
@@ -213,10 +213,10 @@ mod tests {
     use super::*;
     use crate::{message::RecordId, services::metric::fingerprint::Fingerprints};
 
-    fn remembered(max: usize) -> (Remembered, impl Fn(u32) -> Fingerprint) {
+    fn remembered(max: usize) -> (SeenIds, impl Fn(u32) -> Fingerprint) {
         let fingerprints = Fingerprints::default();
         let of = move |n: u32| fingerprints.of(&RecordId::from_text(&format!("id-{n}")).unwrap());
-        (Remembered::new(max, 10_000), of)
+        (SeenIds::new(max, 10_000), of)
     }
 
     #[test]
@@ -248,10 +248,16 @@ mod tests {
         ids.push(of(1), Some(1.0), Some(5.0), 0);
         assert_eq!(
             ids.compare(of(1), Kind::Truth, 2.0),
-            Some(Known::Other { partner: Some(5.0) })
+            Some(Comparison::OtherValue { partner: Some(5.0) })
         );
         ids.correct(of(1), 2.0);
-        assert_eq!(ids.compare(of(1), Kind::Truth, 1.0), Some(Known::Same));
-        assert_eq!(ids.compare(of(1), Kind::Truth, 2.0), Some(Known::Same));
+        assert_eq!(
+            ids.compare(of(1), Kind::Truth, 1.0),
+            Some(Comparison::SameValue)
+        );
+        assert_eq!(
+            ids.compare(of(1), Kind::Truth, 2.0),
+            Some(Comparison::SameValue)
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Halves that are only in memory, and the deliveries that must not be acknowledged for their sake.
 //!
 //! Promise: a delivery is settled only when none of its halves is here any more. Halves leave oldest first, by a
-//! partner, or into the store; so everything up to [`Held::stored_through`] is in the store and nothing beyond.
+//! partner, or into the store; so everything up to [`UnstoredHalves::stored_through`] is in the store and nothing beyond.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use super::{pending::Key, store::StoredHalf};
 use crate::message::RecordId;
 
 #[derive(Debug)]
-struct HeldHalf {
+struct UnstoredHalf {
     key: Key,
     /// None once it has left.
     id: Option<RecordId>,
@@ -21,8 +21,8 @@ struct HeldHalf {
 const SETTLED: u32 = u32::MAX;
 
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    halves: VecDeque<HeldHalf>,
+pub(super) struct UnstoredHalves {
+    halves: VecDeque<UnstoredHalf>,
     /// Halves of each delivery that are still here, by number from `first`.
     deliveries: VecDeque<u32>,
     first: u64,
@@ -33,7 +33,7 @@ pub(super) struct Held {
     stored_through: Key,
 }
 
-impl Held {
+impl UnstoredHalves {
     /// The next delivery; numbers rise, gaps are allowed.
     pub(super) fn begin(&mut self, delivery: u64) {
         if self.deliveries.is_empty() {
@@ -45,9 +45,9 @@ impl Held {
         self.deliveries.push_back(0);
     }
 
-    pub(super) fn hold(&mut self, key: Key, id: RecordId, value: f64, delivery: u64) {
+    pub(super) fn push(&mut self, key: Key, id: RecordId, value: f64, delivery: u64) {
         self.len += 1;
-        self.halves.push_back(HeldHalf {
+        self.halves.push_back(UnstoredHalf {
             key,
             id: Some(id),
             value,
@@ -130,18 +130,18 @@ impl Held {
 
     /// Deliveries that became settled since the last call.
     pub(super) fn settled(&mut self) -> Vec<u64> {
-        let mut done = Vec::new();
+        let mut settled = Vec::new();
         for (number, count) in (self.first..).zip(&mut self.deliveries) {
             if *count == 0 {
                 *count = SETTLED;
-                done.push(number);
+                settled.push(number);
             }
         }
         while self.deliveries.front() == Some(&SETTLED) {
             self.deliveries.pop_front();
             self.first += 1;
         }
-        done
+        settled
     }
 
     /// Where the half of that key is. Partners mostly come in the order of the halves, so it is looked for from the

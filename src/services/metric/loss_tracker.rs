@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use super::{
     context::Windows,
     pending::Key,
-    store::{ScoresToStore, Store},
+    store::{LossChanges, Store},
 };
 use crate::{
     message::Probabilities,
@@ -20,32 +20,32 @@ use crate::{
 };
 
 #[derive(Debug)]
-pub(super) struct Scores {
+pub(super) struct LossTracker {
     spec: TaskSpec,
     /// Of the prediction that is being taken in.
-    brought: Option<Probabilities>,
-    held: HashMap<u64, Probabilities>,
+    incoming: Option<Probabilities>,
+    unstored: HashMap<u64, Probabilities>,
     losses: LogLosses,
     is_warned: bool,
 }
 
-impl Scores {
+impl LossTracker {
     pub(super) fn new(spec: TaskSpec, windows: Windows, saved: LogLoss) -> Self {
         let mut losses = LogLosses::new(windows.rows, windows.ms);
         losses.resume(saved);
         Self {
             spec,
-            brought: None,
-            held: HashMap::new(),
+            incoming: None,
+            unstored: HashMap::new(),
             losses,
             is_warned: false,
         }
     }
 
     /// Of the prediction that is taken in next. A regression has none, so some are a sign that the setting is wrong.
-    pub(super) fn bring(&mut self, probabilities: Probabilities) {
+    pub(super) fn set_incoming(&mut self, probabilities: Probabilities) {
         if self.spec.is_classification() {
-            self.brought = Some(probabilities);
+            self.incoming = Some(probabilities);
         } else if !std::mem::replace(&mut self.is_warned, true) {
             tracing::warn!(
                 "predictions bring probabilities, so a classifier makes them, but they are judged as numbers here: stop, move \
@@ -55,26 +55,26 @@ impl Scores {
     }
 
     /// The prediction was not new.
-    pub(super) fn drop_brought(&mut self) {
-        self.brought = None;
+    pub(super) fn clear_incoming(&mut self) {
+        self.incoming = None;
     }
 
     /// The prediction waits under this key.
-    pub(super) fn hold(&mut self, key: Key) {
-        if let Some(probabilities) = self.brought.take() {
-            self.held.insert(key.0, probabilities);
+    pub(super) fn keep_incoming(&mut self, key: Key) {
+        if let Some(probabilities) = self.incoming.take() {
+            self.unstored.insert(key.0, probabilities);
         }
     }
 
     /// The half under this key left.
     pub(super) fn forget(&mut self, key: Key) {
-        if !self.held.is_empty() {
-            self.held.remove(&key.0);
+        if !self.unstored.is_empty() {
+            self.unstored.remove(&key.0);
         }
     }
 
     /// A row is complete; `partner` is the key of the half that waited, in the store or here.
-    pub(super) fn score(
+    pub(super) fn record(
         &mut self,
         row: &Row,
         partner: Key,
@@ -84,11 +84,11 @@ impl Scores {
         if !self.spec.is_classification() {
             return;
         }
-        let waited = self.held.remove(&partner.0);
+        let waiting = self.unstored.remove(&partner.0);
         let probabilities = self
-            .brought
+            .incoming
             .take()
-            .or(waited)
+            .or(waiting)
             // A store that cannot be read fails at the commit, which is told.
             .or_else(|| stored_in.and_then(|store| store.probabilities(partner).ok().flatten()));
         let class = self.spec.class(row.y_true);
@@ -103,12 +103,12 @@ impl Scores {
     pub(super) fn take_for_store(
         &mut self,
         keys: impl Iterator<Item = Key>,
-    ) -> Option<ScoresToStore> {
+    ) -> Option<LossChanges> {
         if !self.spec.is_classification() {
             return None;
         }
-        let inserted = keys.filter_map(|key| Some((key, self.held.remove(&key.0)?)));
-        Some(ScoresToStore {
+        let inserted = keys.filter_map(|key| Some((key, self.unstored.remove(&key.0)?)));
+        Some(LossChanges {
             inserted: inserted.collect(),
             loss: self.losses.all_time(),
         })
