@@ -19,7 +19,7 @@ use residual::{
         Config, Kind, RunContext,
         ledger::{Flush, Ledger},
     },
-    stats::{Distribution, View},
+    stats::{Distribution, ErrorView},
 };
 use residual_model::Rows;
 
@@ -158,7 +158,7 @@ fn picture(criterion: &mut Criterion) {
         let error = (f64::from(row) * 0.618_033_988_749).fract() * 200.0 - 100.0;
         distribution.push(150.0, 150.0 + error * error.abs() / 100.0);
     }
-    let snapshot = distribution.snapshot(View::Absolute);
+    let snapshot = distribution.snapshot(ErrorView::Absolute);
     let config = chart::Config::default();
     criterion.bench_function("picture of 1,000,000 rows as PNG", |bencher| {
         bencher.iter(|| chart::render(black_box(&snapshot), &config, chart::Format::Png).unwrap());

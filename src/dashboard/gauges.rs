@@ -137,7 +137,7 @@ mod tests {
         dashboard::{Queue, snapshot::Alert},
         stats::{
             LedgerCounters, LossReport,
-            live::{Judged, Limits, Live},
+            live::{Limits, Live, Observation},
         },
         task::TaskSpec,
     };
@@ -145,7 +145,7 @@ mod tests {
     fn full_moment() -> StatusSnapshot {
         let mut live = Live::new(Limits::default());
         for (y_true, y_pred) in [(1.0, 2.0), (3.0, 5.0)] {
-            live.push(&Judged {
+            live.push(&Observation {
                 id: "secret-id",
                 y_true,
                 y_pred,
@@ -184,7 +184,7 @@ mod tests {
 
     fn moment_of_labels() -> StatusSnapshot {
         let mut live = Live::with_task(Limits::default(), &TaskSpec::of_labels(None));
-        live.push(&Judged {
+        live.push(&Observation {
             id: "secret-id",
             y_true: 1.0,
             y_pred: 1.0,

@@ -136,7 +136,7 @@ fn histogram(snapshot: &StatusSnapshot) -> String {
 
 fn recent(snapshot: &StatusSnapshot) -> String {
     let view = &snapshot.view;
-    if view.timeline.stretches.is_empty() {
+    if view.timeline.buckets.is_empty() {
         return empty("No row came within this time.");
     }
     svg::timeline(
@@ -150,7 +150,7 @@ fn recent(snapshot: &StatusSnapshot) -> String {
 
 fn history(snapshot: &StatusSnapshot) -> String {
     let view = &snapshot.view;
-    if view.history.stretches.is_empty() {
+    if view.history.buckets.is_empty() {
         return empty("It is drawn from the first row on.");
     }
     let chart = svg::timeline(

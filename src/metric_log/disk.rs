@@ -103,7 +103,7 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
 ///
 /// # Errors
 /// As the file system says.
-pub fn write_again(file: &dyn DiskFile, from: u64, end: u64) -> io::Result<()> {
+pub fn rewrite_in_place(file: &dyn DiskFile, from: u64, end: u64) -> io::Result<()> {
     let mut chunk = vec![0; 1 << 20];
     let mut at = from;
     while at < end {

@@ -25,12 +25,12 @@ impl Row {
     /// The row of a truth and a prediction that are numbers.
     #[must_use]
     pub fn new(id: RecordId, y_true: f64, y_pred: f64) -> Self {
-        Self::judged(id, y_true, y_pred, Task::Regression)
+        Self::with_task(id, y_true, y_pred, Task::Regression)
     }
 
     /// The row of a truth and a prediction.
     #[must_use]
-    pub fn judged(id: RecordId, y_true: f64, y_pred: f64, task: Task) -> Self {
+    pub fn with_task(id: RecordId, y_true: f64, y_pred: f64, task: Task) -> Self {
         Self {
             id,
             y_true,
@@ -199,7 +199,7 @@ mod tests {
     fn a_row_of_labels_adds_up_by_right_and_wrong() {
         let id = RecordId::from_text("a").unwrap();
         let mut out = Vec::new();
-        Row::judged(id, 2.0, 0.0, Task::Classification).push_line(&mut out);
+        Row::with_task(id, 2.0, 0.0, Task::Classification).push_line(&mut out);
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text, "a,2.0,0.0,1.0\n");
         let row = RowRef::parse(text.trim_end()).unwrap();

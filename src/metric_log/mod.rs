@@ -17,7 +17,7 @@ mod reader;
 mod task_file;
 mod writer;
 
-pub use disk::{Disk, DiskFile, Lock, RealDisk, write_again};
+pub use disk::{Disk, DiskFile, Lock, RealDisk, rewrite_in_place};
 pub use error::{LineError, LogError, TaskFileError};
 pub use line::{HEADER, Row, RowRef, push_field, push_number, unquote};
 pub use parts::{Series, series_in};

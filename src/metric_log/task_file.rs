@@ -92,15 +92,15 @@ fn checked(bytes: &[u8]) -> Result<TaskSpec, TaskFileError> {
 /// From the file system.
 pub fn write_task(disk: &dyn Disk, logs: &Path, spec: &TaskSpec) -> Result<(), LogError> {
     let path = task_file(logs);
-    let beside = path.with_extension("new");
+    let temporary = path.with_extension("new");
     let bytes = serde_json::to_vec(spec).unwrap_or_default();
-    let written = disk.open(&beside).and_then(|file| {
+    let written = disk.open(&temporary).and_then(|file| {
         file.set_size(0)?;
         file.write_at(0, &bytes)?;
         file.sync()
     });
     written
-        .and_then(|()| disk.rename(&beside, &path))
+        .and_then(|()| disk.rename(&temporary, &path))
         .and_then(|()| disk.sync_dir(logs))
         .map_err(LogError::io("write", &path))
 }

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Disk, DiskFile, HEADER, LineError, LogError, RowRef, write_again};
+use super::{Disk, DiskFile, HEADER, LineError, LogError, RowRef, rewrite_in_place};
 use crate::task::Task;
 
 /// Also the longest line that is held in memory at once.
@@ -181,7 +181,7 @@ impl Writer {
         if end < size {
             end = self.finish_last_line(end, size, scan.is_complete, on_line)?;
         }
-        write_again(&*self.file, recorded.unwrap_or(end), end)
+        rewrite_in_place(&*self.file, recorded.unwrap_or(end), end)
             .map_err(LogError::io("write", &self.path))?;
         self.durable = end;
         Ok(())

@@ -111,7 +111,7 @@ pub async fn run(
 }
 
 /// The incoming side: which rows, how many, and when.
-struct Tap<'a> {
+struct PacedRows<'a> {
     rows: Source,
     pace: Pace,
     config: &'a Config,
@@ -123,7 +123,7 @@ struct Tap<'a> {
 /// Bytes of a row on the bus beside its values: the id.
 const ROW_BYTES: usize = 20;
 
-impl Tap<'_> {
+impl PacedRows<'_> {
     /// The rows of the next frame; empty at the end. `is_idle` says that nothing is on its way. Cancel safe.
     async fn next_batch(&mut self, is_idle: bool) -> Result<Vec<Sample>, DatasetError> {
         let left = match self.config.count {
@@ -150,7 +150,7 @@ impl Tap<'_> {
 }
 
 struct Stream<'a> {
-    tap: Tap<'a>,
+    rows: PacedRows<'a>,
     ids: IdSource,
     features: Box<dyn Publisher>,
     truths: Box<dyn Publisher>,
@@ -167,7 +167,7 @@ impl<'a> Stream<'a> {
             features,
             truths,
         } = ports;
-        let tap = Tap {
+        let rows = PacedRows {
             rows,
             pace: Pace::new(config.interval.0),
             config,
@@ -175,7 +175,7 @@ impl<'a> Stream<'a> {
             frame_rows: 1,
         };
         Self {
-            tap,
+            rows,
             ids,
             features,
             truths,
@@ -192,7 +192,7 @@ impl<'a> Stream<'a> {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 (rows, confirmed) = self.in_flight.oldest() => self.confirm(rows, confirmed)?,
-                batch = self.tap.next_batch(is_idle), if room => match batch {
+                batch = self.rows.next_batch(is_idle), if room => match batch {
                     Ok(batch) if batch.is_empty() => return Ok(()),
                     Ok(batch) => self.send(batch).await?,
                     Err(source) => return Err(FeaturesError::Source { sent: self.confirmed, source }),
@@ -203,8 +203,8 @@ impl<'a> Stream<'a> {
 
     async fn send(&mut self, batch: Vec<Sample>) -> Result<(), FeaturesError> {
         let rows = batch.len();
-        let encoding = self.tap.config.encoding;
-        let (features, truths) = self.label(batch);
+        let encoding = self.rows.config.encoding;
+        let (features, truths) = self.split(batch);
         let truths = self
             .truths
             .publish(vec![frame_message(&truths, encoding)])
@@ -220,7 +220,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Gives each row its id and splits it into its halves.
-    fn label(&mut self, batch: Vec<Sample>) -> (Vec<Record<Features>>, Vec<Record<Truth>>) {
+    fn split(&mut self, batch: Vec<Sample>) -> (Vec<Record<Features>>, Vec<Record<Truth>>) {
         let log_each = batch.len() <= LOG_EACH_MAX;
         let mut features = Vec::with_capacity(batch.len());
         let mut truths = Vec::with_capacity(batch.len());

@@ -38,7 +38,7 @@ mod worker;
 
 use accumulator::LogAccumulator;
 pub use once::{Drawn, draw_once};
-use worker::{Look, PlotWorker};
+use worker::{PlotWorker, Poll};
 
 /// Settings of the picture's service and of the page's windows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,7 +124,7 @@ pub enum PlotError {
     #[error("picture cannot be drawn")]
     Chart(#[from] ChartError),
     /// The file system refused the picture.
-    #[error("cannot write `{}`: {}", path.display(), mend(source))]
+    #[error("cannot write `{}`: {}", path.display(), remedy(source))]
     Write {
         /// The picture.
         path: PathBuf,
@@ -143,7 +143,7 @@ pub enum PlotError {
     Broke(#[from] tokio::task::JoinError),
 }
 
-fn mend(error: &io::Error) -> &'static str {
+fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "make the folder writable or name another by `--logs DIR`"
@@ -169,21 +169,21 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<u64, PlotError> {
     let mut worker = PlotWorker::new(&ports, &settings, style)?;
-    let mut poll = tokio::time::interval(Duration::from_millis(settings.poll_ms.max(1)));
-    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tokio::time::interval(Duration::from_millis(settings.poll_ms.max(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let is_last = tokio::select! {
             biased;
             () = stop.cancelled() => true,
-            _ = poll.tick() => false,
+            _ = ticks.tick() => false,
         };
-        let look = Look {
+        let this_poll = Poll {
             now_ms: ports.clock.now_ms(),
             now: Instant::now(),
             is_last,
         };
         let view;
-        (worker, view) = aside(worker, look).await?;
+        (worker, view) = step_blocking(worker, this_poll).await?;
         if let Some(view) = view {
             ports.view.send_replace(Arc::new(view));
         }
@@ -194,12 +194,12 @@ pub async fn run(
 }
 
 /// Reads and draws where blocking hurts nobody.
-async fn aside(
+async fn step_blocking(
     mut worker: PlotWorker,
-    look: Look,
+    poll: Poll,
 ) -> Result<(PlotWorker, Option<View>), PlotError> {
     tokio::task::spawn_blocking(move || {
-        let view = worker.step(look)?;
+        let view = worker.step(poll)?;
         Ok((worker, view))
     })
     .await?
@@ -230,11 +230,11 @@ fn draw(
 /// Writes beside the old file and renames over it, so that nobody reads half a picture.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.tmp"));
-    let replaced = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    let temporary = path.with_file_name(format!(".{name}.tmp"));
+    let replaced = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     if replaced.is_err() {
         // What is left of it would only take space; the error that counts is the first.
-        drop(fs::remove_file(&beside));
+        drop(fs::remove_file(&temporary));
     }
     replaced
 }

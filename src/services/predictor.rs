@@ -1,7 +1,7 @@
 //! Scores feature vectors: consume, predict a batch, publish, and acknowledge once the predictions are stored.
 //!
 //! Promises: a delivery is acknowledged only after its predictions are confirmed; a record that the model cannot
-//! score is buried alone with its reason; the model can be replaced while the stream runs. Deliberately absent:
+//! score goes alone to the dead letters, with its reason; the model can be replaced while the stream runs. Deliberately absent:
 //! what the model is, and what becomes of predictions.
 
 use std::{sync::Arc, time::Duration};
@@ -113,11 +113,11 @@ struct Predictor<'a> {
 
 /// What became of one batch of deliveries.
 #[derive(Default)]
-struct Scored {
+struct ScoredBatch {
     replies: Vec<Message>,
     replied: Vec<Token>,
     settled: Vec<(Token, Verdict)>,
-    buried: Vec<DeadLetter>,
+    dead_letters: Vec<DeadLetter>,
 }
 
 impl Predictor<'_> {
@@ -139,8 +139,8 @@ impl Predictor<'_> {
     async fn score(&mut self, batch: Vec<Delivery>) -> Result<(), PredictorError> {
         let model = Arc::clone(&self.ports.model.borrow_and_update());
         let scored = score_batch(&model, batch, self.config).await;
-        if !scored.buried.is_empty() {
-            self.ports.features.bury(scored.buried).await?;
+        if !scored.dead_letters.is_empty() {
+            self.ports.features.bury(scored.dead_letters).await?;
         }
         if !scored.settled.is_empty() {
             self.ports.features.settle(scored.settled).await?;
@@ -184,26 +184,26 @@ impl Predictor<'_> {
 }
 
 /// A delivery taken apart: how many of the batch's rows are its own, and their ids.
-struct Opened {
+struct DecodedDelivery {
     message_id: Uuid,
     token: Token,
     records: Vec<Record<Features>>,
 }
 
-async fn score_batch(model: &Arc<Model>, batch: Vec<Delivery>, config: &Config) -> Scored {
-    let mut scored = Scored::default();
-    let opened: Vec<_> = batch
+async fn score_batch(model: &Arc<Model>, batch: Vec<Delivery>, config: &Config) -> ScoredBatch {
+    let mut scored = ScoredBatch::default();
+    let decoded: Vec<_> = batch
         .into_iter()
-        .filter_map(|delivery| open(delivery, model.info().n_features, &mut scored))
+        .filter_map(|delivery| decode(delivery, model.info().n_features, &mut scored))
         .collect();
-    let mut answers = predict(model, &opened, config.probabilities)
+    let mut answers = predict(model, &decoded, config.probabilities)
         .await
         .into_iter();
-    for Opened {
+    for DecodedDelivery {
         message_id,
         token,
         records,
-    } in opened
+    } in decoded
     {
         let answered: Vec<_> = answers.by_ref().take(records.len()).collect();
         reply(
@@ -218,8 +218,12 @@ async fn score_batch(model: &Arc<Model>, batch: Vec<Delivery>, config: &Config) 
     scored
 }
 
-/// Decodes a delivery; what cannot be used is buried or condemned on the way.
-fn open(delivery: Delivery, n_features: usize, scored: &mut Scored) -> Option<Opened> {
+/// Decodes a delivery; what cannot be used goes to the dead letters on the way.
+fn decode(
+    delivery: Delivery,
+    n_features: usize,
+    scored: &mut ScoredBatch,
+) -> Option<DecodedDelivery> {
     let Delivery {
         message,
         attempt,
@@ -236,7 +240,7 @@ fn open(delivery: Delivery, n_features: usize, scored: &mut Scored) -> Option<Op
     };
     let mut records = Vec::with_capacity(decoded.records.len());
     for bad in decoded.malformed {
-        scored.buried.push(letter(
+        scored.dead_letters.push(dead_letter(
             message.id, bad.index, bad.frame, bad.reason, attempt,
         ));
     }
@@ -246,16 +250,16 @@ fn open(delivery: Delivery, n_features: usize, scored: &mut Scored) -> Option<Op
             records.push(record);
         } else {
             let reason = format!("record has {width} features, the model takes {n_features}");
-            scored
-                .buried
-                .push(record_letter(message.id, index, &record, reason, attempt));
+            scored.dead_letters.push(record_dead_letter(
+                message.id, index, &record, reason, attempt,
+            ));
         }
     }
     if records.is_empty() {
         scored.settled.push((token, Verdict::Ack));
         return None;
     }
-    Some(Opened {
+    Some(DecodedDelivery {
         message_id: message.id,
         token,
         records,
@@ -265,16 +269,16 @@ fn open(delivery: Delivery, n_features: usize, scored: &mut Scored) -> Option<Op
 /// One answer a row, in order: the prediction, or why there is none.
 async fn predict(
     model: &Arc<Model>,
-    opened: &[Opened],
+    decoded: &[DecodedDelivery],
     with_probabilities: bool,
 ) -> Vec<Result<Prediction, String>> {
-    let count: usize = opened.iter().map(|opened| opened.records.len()).sum();
+    let count: usize = decoded.iter().map(|decoded| decoded.records.len()).sum();
     if count == 0 {
         return Vec::new();
     }
     let width = model.info().n_features;
     let mut values = Vec::with_capacity(count * width);
-    for record in opened.iter().flat_map(|opened| &opened.records) {
+    for record in decoded.iter().flat_map(|decoded| &decoded.records) {
         values.extend_from_slice(&record.body.0);
     }
     let rows = match Rows::new(width, values) {
@@ -311,7 +315,7 @@ fn predictions(answers: Answers) -> Vec<Result<Prediction, String>> {
 }
 
 fn reply(
-    scored: &mut Scored,
+    scored: &mut ScoredBatch,
     message_id: Uuid,
     token: Token,
     records: Vec<Record<Features>>,
@@ -326,8 +330,8 @@ fn reply(
                 body,
             }),
             Err(reason) => scored
-                .buried
-                .push(record_letter(message_id, index, &record, reason, 1)),
+                .dead_letters
+                .push(record_dead_letter(message_id, index, &record, reason, 1)),
         }
     }
     log_predicted(&predictions);
@@ -356,14 +360,14 @@ fn log_predicted(predictions: &[Record<Prediction>]) {
     }
 }
 
-fn record_letter(
+fn record_dead_letter(
     message_id: Uuid,
     index: usize,
     record: &Record<Features>,
     reason: String,
     attempts: u32,
 ) -> DeadLetter {
-    letter(
+    dead_letter(
         message_id,
         index,
         message::encode(std::slice::from_ref(record), Encoding::Json),
@@ -372,7 +376,7 @@ fn record_letter(
     )
 }
 
-fn letter(
+fn dead_letter(
     message_id: Uuid,
     index: usize,
     frame: Frame,

@@ -66,7 +66,7 @@ struct Bucket {
     first_row: u64,
     at_ms: Option<u64>,
     /// Of the errors between 0 and 1.
-    squeezed: Moments,
+    normalized: Moments,
     absolute: Moments,
 }
 
@@ -105,11 +105,13 @@ impl Drift {
             level: 0,
             first_row: self.rows + 1 - BLOCK_ROWS,
             at_ms: self.block_at_ms,
-            squeezed: Moments::default(),
+            normalized: Moments::default(),
             absolute: Moments::default(),
         };
         for &error in &block {
-            bucket.squeezed.push(error / (error + scale).min(f64::MAX));
+            bucket
+                .normalized
+                .push(error / (error + scale).min(f64::MAX));
             bucket.absolute.push(error);
         }
         self.buckets.push_back(bucket);
@@ -132,7 +134,7 @@ impl Drift {
             }
             if let Some(younger) = self.buckets.remove(first + 1) {
                 let older = &mut self.buckets[first];
-                older.squeezed.merge(&younger.squeezed);
+                older.normalized.merge(&younger.normalized);
                 older.absolute.merge(&younger.absolute);
                 older.level += 1;
             }
@@ -144,10 +146,10 @@ impl Drift {
     fn find_change(&self) -> Option<Change> {
         let mut after = Moments::default();
         let mut strongest = (1.0, None);
-        let all = merged(self.buckets.iter().map(|bucket| &bucket.squeezed));
+        let all = merged(self.buckets.iter().map(|bucket| &bucket.normalized));
         // From the new end: what is before a cut is then all without what is after.
         for cut in (1..self.buckets.len()).rev() {
-            after.merge(&self.buckets[cut].squeezed);
+            after.merge(&self.buckets[cut].normalized);
             let strength = strength(&all, &after);
             if strength > strongest.0 {
                 strongest = (strength, Some(cut));

@@ -39,7 +39,7 @@ impl Histogram {
     /// Counts finite `values`, all of which lie between the first and the last of `edges`, which are evenly spaced.
     pub(super) fn of_values(edges: Vec<f64>, values: &[f64]) -> Self {
         let mut counts = vec![0; edges.len() - 1];
-        let finder = Finder::new(&edges);
+        let finder = BinFinder::new(&edges);
         for &x in values {
             counts[finder.bin(x)] += 1;
         }
@@ -128,13 +128,13 @@ pub(super) fn linspace(low: f64, high: f64, bins: f64) -> Vec<f64> {
 }
 
 /// Finds bins by scaling, then mends the rounding at the edges.
-struct Finder<'a> {
+struct BinFinder<'a> {
     edges: &'a [f64],
     low: f64,
     scale: f64,
 }
 
-impl<'a> Finder<'a> {
+impl<'a> BinFinder<'a> {
     fn new(edges: &'a [f64]) -> Self {
         let (low, high) = (edges[0], edges[edges.len() - 1]);
         Self {

@@ -125,12 +125,12 @@ impl Kernel {
         let cell = self.spacing / per_interval;
         let cells = share(points, self.low, cell, stride * (GRID_POINTS - 1) + 1);
         let step = cell / self.bandwidth;
-        let taps: Vec<f64> = (0..=index(REACH / step))
+        let weights: Vec<f64> = (0..=index(REACH / step))
             .map(|t| as_f64(t as u64) * step)
             .map(|distance| (-0.5 * distance * distance).exp())
             .collect();
         (0..GRID_POINTS)
-            .map(|i| convolve(&cells, &taps, i * stride))
+            .map(|i| convolve(&cells, &weights, i * stride))
             .collect()
     }
 }
@@ -149,18 +149,18 @@ fn share(points: impl Iterator<Item = (f64, f64)>, low: f64, width: f64, n: usiz
     cells
 }
 
-/// The sum of `cells` around `centre`, each times the tap of its distance.
-fn convolve(cells: &[f64], taps: &[f64], centre: usize) -> f64 {
+/// The sum of `cells` around `centre`, each times the weight of its distance.
+fn convolve(cells: &[f64], weights: &[f64], centre: usize) -> f64 {
     let right = cells[centre..]
         .iter()
-        .zip(taps)
-        .map(|(c, t)| c * t)
+        .zip(weights)
+        .map(|(cell, weight)| cell * weight)
         .sum::<f64>();
     let left = cells[..centre]
         .iter()
         .rev()
-        .zip(&taps[1..])
-        .map(|(c, t)| c * t)
+        .zip(&weights[1..])
+        .map(|(cell, weight)| cell * weight)
         .sum::<f64>();
     left + right
 }

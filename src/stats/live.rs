@@ -20,9 +20,9 @@ use super::{Change, Distribution, Drift, Matrix, Moments, Report, Score, Snapsho
 use crate::task::{Labels, Task, TaskSpec};
 use rate::Rate;
 use rows::{LastRows, Reservoir, Worst};
-use timeline::{ByRows, ByTime};
+use timeline::{RowBuckets, TimeBuckets};
 
-/// Bounds of what is kept.
+/// Bounds of what is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Length of the window by rows.
@@ -49,7 +49,7 @@ impl Default for Limits {
     }
 }
 
-/// Bytes of an id that are kept, for a log from outside may have ids of any length.
+/// Bytes of an id that are stored, for a log from outside may have ids of any length.
 const ID_BYTES_MAX: usize = 160;
 
 /// An id as far as there is room for it.
@@ -63,7 +63,7 @@ fn shortened(id: &str) -> Cow<'_, str> {
 
 /// A judged row as it passes by.
 #[derive(Clone, Copy, Debug)]
-pub struct Judged<'a> {
+pub struct Observation<'a> {
     /// The id as text.
     pub id: &'a str,
     /// The true answer.
@@ -75,7 +75,7 @@ pub struct Judged<'a> {
     pub at_ms: Option<u64>,
 }
 
-impl Judged<'_> {
+impl Observation<'_> {
     /// Truth and prediction as the figures take them: of labels only whether they are equal.
     fn pair(&self, task: Task) -> (f64, f64) {
         match task {
@@ -104,7 +104,7 @@ struct Baseline {
 
 impl Baseline {
     /// The absolute error of the naive answer; none for the first row.
-    fn spec(&mut self, y_true: f64) -> Option<f64> {
+    fn naive_error(&mut self, y_true: f64) -> Option<f64> {
         let naive = (self.rows > 0).then(|| (y_true - self.truth.mean()).abs());
         self.rows += 1;
         self.truth.push(y_true);
@@ -114,12 +114,12 @@ impl Baseline {
 
 /// A mean that is asked for now and then.
 #[derive(Clone, Copy, Debug, Default)]
-struct Mean {
+struct RunningMean {
     n: u64,
     sum: f64,
 }
 
-impl Mean {
+impl RunningMean {
     fn push(&mut self, value: Option<f64>) {
         if let Some(value) = value {
             self.n += 1;
@@ -152,9 +152,9 @@ pub struct Live {
     distribution: Distribution,
     baseline: Baseline,
     last_rows: LastRows,
-    recent: ByTime,
+    recent: TimeBuckets,
     rate: Rate,
-    history: ByRows,
+    history: RowBuckets,
     drift: Drift,
     sample: Reservoir,
     worst: Worst,
@@ -178,9 +178,9 @@ impl Live {
             distribution: Distribution::with_task(spec),
             baseline: Baseline::default(),
             last_rows: LastRows::new(limits.window_rows),
-            recent: ByTime::new(limits.window_ms),
+            recent: TimeBuckets::new(limits.window_ms),
             rate: Rate::default(),
-            history: ByRows::default(),
+            history: RowBuckets::default(),
             drift: Drift::default(),
             sample: Reservoir::new(limits.sample_pairs, limits.seed),
             worst: Worst::new(limits.worst_rows, spec.task),
@@ -188,11 +188,11 @@ impl Live {
     }
 
     /// Takes the next row of the log.
-    pub fn push(&mut self, row: &Judged<'_>) {
+    pub fn push(&mut self, row: &Observation<'_>) {
         self.rows += 1;
         let classes = self.distribution.push(row.y_true, row.y_pred);
         let naive = match self.task {
-            Task::Regression => self.baseline.spec(row.y_true),
+            Task::Regression => self.baseline.naive_error(row.y_true),
             Task::Classification => None,
         };
         self.last_rows.push(row, naive);
@@ -256,12 +256,12 @@ impl Live {
     fn classification(&self, now_ms: u64) -> Option<Classification> {
         let classes = self.distribution.classes()?;
         let shape = classes.shape();
-        let last_rows = self.last_rows.tally(classes.spec());
+        let last_rows = self.last_rows.score(classes.spec());
         Some(Classification {
             labels: classes.spec().labels.clone(),
             all_time: shape.score,
             last_rows,
-            recent: classes.score_of(&self.recent.tally(now_ms)),
+            recent: classes.score_of(&self.recent.score_counts(now_ms)),
             confusion: shape.confusion,
         })
     }

@@ -107,8 +107,8 @@ impl LogLosses {
 impl LogLosses {
     /// What is told of it: small, and still good when time goes on without rows.
     #[must_use]
-    pub fn brief(&self) -> LossBrief {
-        LossBrief {
+    pub fn snapshot(&self) -> LossSnapshot {
+        LossSnapshot {
             all_time: self.all_time,
             last_rows: self.last_rows(),
             step_ms: self.step_ms,
@@ -119,7 +119,7 @@ impl LogLosses {
 
 /// A log-loss at the time of a commit.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LossBrief {
+pub struct LossSnapshot {
     /// Over all rows.
     pub all_time: LogLoss,
     /// Over the last rows.
@@ -128,7 +128,7 @@ pub struct LossBrief {
     steps: Vec<(u64, LogLoss)>,
 }
 
-impl LossBrief {
+impl LossSnapshot {
     /// Over the last minutes.
     #[must_use]
     pub fn recent(&self, now_ms: u64) -> LogLoss {
@@ -216,9 +216,9 @@ mod tests {
         let mut losses = LogLosses::new(10, 60_000);
         losses.push(1.0, 0);
         losses.push(3.0, 30_000);
-        assert_eq!(losses.brief().recent(30_000), LogLoss { n: 2, sum: 4.0 });
-        assert_eq!(losses.brief().recent(60_000), LogLoss { n: 1, sum: 3.0 });
-        assert_eq!(losses.brief().recent(600_000).mean(), None);
+        assert_eq!(losses.snapshot().recent(30_000), LogLoss { n: 2, sum: 4.0 });
+        assert_eq!(losses.snapshot().recent(60_000), LogLoss { n: 1, sum: 3.0 });
+        assert_eq!(losses.snapshot().recent(600_000).mean(), None);
         assert_eq!(losses.all_time().n, 2);
     }
 }

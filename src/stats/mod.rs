@@ -27,7 +27,8 @@ mod summary;
 mod window;
 
 pub use classes::{
-    Average, ClassCounts, ClassShape, Classes, Confusion, Matrix, Pair, SHOWN_MAX, Score, Tally,
+    Average, ClassCounts, ClassPair, ClassShape, Classes, Confusion, MATRIX_CLASSES_MAX, Matrix,
+    Score, ScoreCounts,
 };
 pub use distribution::{Distribution, VALUES_MAX};
 pub use drift::{Change, Drift};
@@ -36,10 +37,10 @@ pub use histogram::Histogram;
 pub use interval::{Interval, mean_interval};
 pub use kde::{Curve, GRID_POINTS};
 pub use ledger::{LedgerCounters, LedgerSnapshot};
-pub use log_loss::{LogLoss, LogLosses, LossBrief, LossFigure, LossReport, loss};
+pub use log_loss::{LogLoss, LogLosses, LossFigure, LossReport, LossSnapshot, loss};
 pub use moments::Moments;
 pub use quantiles::{Quantiles, RELATIVE_ERROR};
 pub use select::quantile;
-pub use shape::{ErrorKind, Shape, Snapshot, View};
+pub use shape::{ErrorKind, ErrorView, Shape, Snapshot};
 pub use summary::{Report, Summary};
 pub use window::Window;

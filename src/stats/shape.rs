@@ -38,7 +38,7 @@ impl ErrorKind {
 /// Which errors are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum View {
+pub enum ErrorView {
     /// The absolute error.
     #[default]
     Absolute,
@@ -48,7 +48,7 @@ pub enum View {
     Both,
 }
 
-impl View {
+impl ErrorView {
     /// The errors of this view, in the order they are shown.
     #[must_use]
     pub fn kinds(self) -> &'static [ErrorKind] {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::{
     classes::ClassCounts,
-    shape::{ErrorKind, Shape, Snapshot, View},
+    shape::{ErrorKind, ErrorView, Shape, Snapshot},
     summary::Summary,
 };
 use crate::task::TaskSpec;
@@ -116,7 +116,7 @@ impl Window {
 
     /// What a picture of the rows inside needs.
     #[must_use]
-    pub fn snapshot(&self, view: View) -> Snapshot {
+    pub fn snapshot(&self, view: ErrorView) -> Snapshot {
         if let Some(classes) = ClassCounts::new(&self.spec) {
             return self.labelled(classes);
         }
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(window.summary().mae(), Some(3.0));
         window.expire(5000);
         assert!(window.is_empty());
-        assert_eq!(window.snapshot(View::Both), Snapshot::default());
+        assert_eq!(window.snapshot(ErrorView::Both), Snapshot::default());
     }
 
     #[test]
@@ -214,6 +214,9 @@ mod tests {
             window.push(0, pair.0, pair.1);
             all.push(pair.0, pair.1);
         }
-        assert_eq!(window.snapshot(View::Both), all.snapshot(View::Both));
+        assert_eq!(
+            window.snapshot(ErrorView::Both),
+            all.snapshot(ErrorView::Both)
+        );
     }
 }

@@ -150,7 +150,7 @@ impl Ledger {
                 y_pred,
                 partner,
             } => {
-                let row = Row::judged(id, y_true, y_pred, self.spec.task);
+                let row = Row::with_task(id, y_true, y_pred, self.spec.task);
                 self.record(row, partner, now_ms);
             }
             Outcome::Duplicate(waiting) => {
@@ -158,7 +158,7 @@ impl Ledger {
             }
             Outcome::Replaced(key) => self.replace(key, id, value),
             Outcome::Corrected { y_true, y_pred } => {
-                Row::judged(id, y_true, y_pred, self.spec.task)
+                Row::with_task(id, y_true, y_pred, self.spec.task)
                     .push_line(self.corrections.buffer());
             }
             Outcome::Late => UnmatchedLine {
@@ -259,7 +259,7 @@ impl Ledger {
             label_delay_p95_ms: self.join.delays().quantile(0.95),
             row_latency_us: None,
             span_us: None,
-            log_loss: self.loss_tracker.losses().map(LogLosses::brief),
+            log_loss: self.loss_tracker.losses().map(LogLosses::snapshot),
             failing: None,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::pending::Kind;
 use crate::{
     clock::UnixMs,
-    stats::{LedgerCounters, LedgerSnapshot, LossBrief},
+    stats::{LedgerCounters, LedgerSnapshot, LossSnapshot},
 };
 
 /// Counts a half that leaves without its partner.
@@ -66,7 +66,7 @@ pub struct Progress {
     /// Unix epoch; of this process.
     pub span_us: Option<[u64; 2]>,
     /// Of a classification; over the rows whose predictions incoming probabilities.
-    pub log_loss: Option<LossBrief>,
+    pub log_loss: Option<LossSnapshot>,
     /// Why nothing can be recorded at the moment, if so.
     pub failing: Option<Arc<str>>,
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     message::{Probabilities, RecordId},
-    metric_log::{Disk, DiskFile, write_again},
+    metric_log::{Disk, DiskFile, rewrite_in_place},
     stats::{LedgerCounters, LogLoss},
 };
 
@@ -96,7 +96,7 @@ impl Store {
     /// Nothing is known of how the last life ended, so the file is first written over itself.
     fn open_file(disk: &dyn Disk, path: &Path) -> Result<Database, redb::Error> {
         let file = disk.open(path)?;
-        write_again(&*file, 0, file.size()?)?;
+        rewrite_in_place(&*file, 0, file.size()?)?;
         file.sync()?;
         Ok(Database::builder()
             .set_cache_size(CACHE_BYTES)

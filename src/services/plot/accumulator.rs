@@ -8,7 +8,7 @@ use crate::{
     metric_log::{LogError, Reader, RowRef, read_task},
     stats::{
         self, Snapshot, Window,
-        live::{Judged, Live, View},
+        live::{Live, Observation, View},
     },
     task::TaskSpec,
 };
@@ -88,7 +88,7 @@ impl LogAccumulator {
                 Some(now_ms)
             };
             let (y_true, y_pred) = (row.y_true, row.y_pred);
-            live.push(&Judged {
+            live.push(&Observation {
                 id: &row.id,
                 y_true,
                 y_pred,
@@ -106,7 +106,7 @@ impl LogAccumulator {
     }
 
     /// Nothing was ever read to its end.
-    pub(super) fn is_first_look(&self) -> bool {
+    pub(super) fn is_first_read(&self) -> bool {
         self.is_history
     }
 
@@ -130,7 +130,7 @@ impl LogAccumulator {
     }
 
     /// What the picture shows now.
-    pub(super) fn snapshot(&mut self, view: stats::View, now_ms: UnixMs) -> Snapshot {
+    pub(super) fn snapshot(&mut self, view: stats::ErrorView, now_ms: UnixMs) -> Snapshot {
         match &mut self.window {
             None => self.live.distribution().snapshot(view),
             Some(window) => {

@@ -77,7 +77,7 @@ impl Rows {
         }
     }
 
-    fn snapshot(&self, view: stats::View) -> Snapshot {
+    fn snapshot(&self, view: stats::ErrorView) -> Snapshot {
         match self {
             Self::All(all) => all.snapshot(view),
             Self::Last(last) => last.snapshot(view),
