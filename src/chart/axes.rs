@@ -8,9 +8,9 @@ use super::{
 use crate::stats::{ErrorKind, Histogram, Shape};
 
 pub(super) const WHITE: Color = Color(255, 255, 255);
-pub(super) const LABEL: f64 = 10.0;
+pub(super) const LABEL_SIZE: f64 = 10.0;
 /// The height of digits in ems.
-const DIGIT: f64 = 0.729;
+const DIGIT_HEIGHT: f64 = 0.729;
 /// The empty part on both sides of the data, as part of the data's range.
 const MARGIN: f64 = 0.05;
 /// Where a logarithmic axis of counts begins: a single row still has a height.
@@ -229,10 +229,10 @@ impl Axes<'_> {
     }
 
     fn x_axis<B: Backend>(&self, canvas: &Canvas<B>, scale: &Scale) -> Result<(), ChartError> {
-        let room = self.frame.width() / (3.0 * canvas.points(LABEL));
+        let room = self.frame.width() / (3.0 * canvas.points(LABEL_SIZE));
         let ticks = Ticks::linear(scale.x.0, scale.x.1, whole(room), false);
         let bottom = self.frame.bottom;
-        let baseline = bottom + canvas.points(7.5 + LABEL * DIGIT);
+        let baseline = bottom + canvas.points(7.5 + LABEL_SIZE * DIGIT_HEIGHT);
         for (&at, label) in ticks.at.iter().zip(&ticks.labels) {
             let x = snap(scale.x(at));
             canvas.line(
@@ -240,13 +240,13 @@ impl Axes<'_> {
                 canvas.points(0.8),
                 BLACK,
             )?;
-            canvas.text(label, (x, baseline), LABEL, Anchor::Centre)?;
+            canvas.text(label, (x, baseline), LABEL_SIZE, Anchor::Centre)?;
         }
-        let under = baseline + canvas.points(1.4 * LABEL);
+        let under = baseline + canvas.points(1.4 * LABEL_SIZE);
         canvas.text(
             &ticks.offset,
             (self.frame.right, under),
-            LABEL,
+            LABEL_SIZE,
             Anchor::Right,
         )
     }
@@ -257,7 +257,7 @@ impl Axes<'_> {
         canvas: &Canvas<B>,
         scale: &Scale,
     ) -> Result<f64, ChartError> {
-        let room = whole(self.frame.height() / (2.0 * canvas.points(LABEL)));
+        let room = whole(self.frame.height() / (2.0 * canvas.points(LABEL_SIZE)));
         let ticks = match scale.counts {
             Counts::Linear => Ticks::linear(scale.y.0, scale.y.1, room, true),
             Counts::Log => Ticks::logarithmic(scale.y.0, scale.y.1, room.clamp(2, 9)),
@@ -273,11 +273,11 @@ impl Axes<'_> {
         };
         for (&count, label) in ticks.at.iter().zip(&ticks.labels) {
             tick(count, 3.5, 0.8)?;
-            let baseline = scale.y(count) + canvas.points(LABEL * DIGIT / 2.0 + 0.2);
+            let baseline = scale.y(count) + canvas.points(LABEL_SIZE * DIGIT_HEIGHT / 2.0 + 0.2);
             canvas.text(
                 label,
                 (left - canvas.points(6.5), baseline),
-                LABEL,
+                LABEL_SIZE,
                 Anchor::Right,
             )?;
         }
@@ -285,11 +285,11 @@ impl Axes<'_> {
             tick(count, 2.0, 0.6)?;
         }
         let above = self.frame.top - canvas.points(4.0);
-        canvas.text(&ticks.offset, (left, above), LABEL, Anchor::Left)?;
+        canvas.text(&ticks.offset, (left, above), LABEL_SIZE, Anchor::Left)?;
         let widths = ticks
             .labels
             .iter()
-            .map(|label| canvas.text_width(label, LABEL));
+            .map(|label| canvas.text_width(label, LABEL_SIZE));
         Ok(widths.fold(0.0, f64::max))
     }
 
@@ -309,14 +309,14 @@ impl Axes<'_> {
         canvas.text(
             x_name,
             (f64::midpoint(left, right) + 0.5, below),
-            LABEL,
+            LABEL_SIZE,
             Anchor::Centre,
         )?;
         let beside = left - tick_width - canvas.points(13.5);
         canvas.text(
             "Count",
             (beside, f64::midpoint(top, bottom) + 1.0),
-            LABEL,
+            LABEL_SIZE,
             Anchor::Upwards,
         )
     }
@@ -339,17 +339,20 @@ impl Axes<'_> {
             .config
             .marks
             .iter()
-            .map(|&mark| explained(mark, shape))
+            .map(|&mark| legend_text(mark, shape))
             .collect();
         if texts.is_empty() {
             return Ok(());
         }
         let widest = texts
             .iter()
-            .map(|text| canvas.text_width(text, LABEL))
+            .map(|text| canvas.text_width(text, LABEL_SIZE))
             .fold(0.0, f64::max);
-        let (line, sample) = (canvas.points(1.5 * LABEL), canvas.points(2.0 * LABEL));
-        let inside = canvas.points(0.5 * LABEL);
+        let (line, sample) = (
+            canvas.points(1.5 * LABEL_SIZE),
+            canvas.points(2.0 * LABEL_SIZE),
+        );
+        let inside = canvas.points(0.5 * LABEL_SIZE);
         let height = line * f64::from(u8::try_from(texts.len()).unwrap_or(u8::MAX)) + inside;
         let width = widest + sample + 3.0 * inside;
         let left = snap(if left_is_emptier(&shape.histogram) {
@@ -366,15 +369,15 @@ impl Axes<'_> {
             1.0,
             Color(204, 204, 204),
         )?;
-        let mut baseline = top + inside + canvas.points(LABEL);
+        let mut baseline = top + inside + canvas.points(LABEL_SIZE);
         for (&mark, text) in self.config.marks.iter().zip(&texts) {
-            let middle = snap(baseline - canvas.points(0.36 * LABEL));
+            let middle = snap(baseline - canvas.points(0.36 * LABEL_SIZE));
             let from = left + inside;
             dashed(canvas, (from, middle), (from + sample, middle), mark)?;
             canvas.text(
                 text,
                 (from + sample + inside, baseline),
-                LABEL,
+                LABEL_SIZE,
                 Anchor::Left,
             )?;
             baseline += line;
@@ -497,7 +500,7 @@ fn value(mark: Mark, shape: &Shape) -> f64 {
     }
 }
 
-fn explained(mark: Mark, shape: &Shape) -> String {
+fn legend_text(mark: Mark, shape: &Shape) -> String {
     let name = match mark {
         Mark::Mean => "mean",
         Mark::Median => "median",

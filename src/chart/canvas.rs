@@ -17,13 +17,13 @@ use super::{
 };
 
 /// Backend units in a pixel: plotters' coordinates are whole.
-pub(super) const SUB: f64 = 16.0;
+pub(super) const UNITS_PER_PIXEL: f64 = 16.0;
 
 /// plotters' SVG writes a font size divided by this.
-pub(super) const SVG_SIZE: f64 = 1.24;
+pub(super) const SVG_FONT_SCALE: f64 = 1.24;
 
 /// plotters' SVG puts the baseline this many ems below the top; the raster does the same.
-pub(super) const BASELINE: f64 = 0.76;
+pub(super) const BASELINE_EMS: f64 = 0.76;
 
 pub(super) const BLACK: Color = Color(0, 0, 0);
 
@@ -89,7 +89,7 @@ impl<'a, B: Backend> Canvas<'a, B> {
         color: Color,
     ) -> Result<(), ChartError> {
         // What is thinner than a unit is drawn paler instead.
-        let alpha = (width * SUB).min(1.0);
+        let alpha = (width * UNITS_PER_PIXEL).min(1.0);
         let path: Vec<(i32, i32)> = points.iter().copied().map(units).collect();
         self.area
             .draw(&PathElement::new(path, shape(color, alpha, width)))
@@ -123,25 +123,25 @@ impl<'a, B: Backend> Canvas<'a, B> {
             Anchor::Left => (
                 HPos::Left,
                 FontTransform::None,
-                (at.0, at.1 - BASELINE * em),
+                (at.0, at.1 - BASELINE_EMS * em),
             ),
             Anchor::Centre => (
                 HPos::Center,
                 FontTransform::None,
-                (at.0, at.1 - BASELINE * em),
+                (at.0, at.1 - BASELINE_EMS * em),
             ),
             Anchor::Right => (
                 HPos::Right,
                 FontTransform::None,
-                (at.0, at.1 - BASELINE * em),
+                (at.0, at.1 - BASELINE_EMS * em),
             ),
             Anchor::Upwards => (
                 HPos::Center,
                 FontTransform::Rotate270,
-                (at.0 - BASELINE * em, at.1),
+                (at.0 - BASELINE_EMS * em, at.1),
             ),
         };
-        let size = em * SVG_SIZE * SUB;
+        let size = em * SVG_FONT_SCALE * UNITS_PER_PIXEL;
         let font = FontDesc::new(FontFamily::Name(FAMILY), size, FontStyle::Normal);
         let style = TextStyle::from(font.transform(transform)).pos(Pos::new(h_pos, VPos::Top));
         self.area
@@ -171,7 +171,7 @@ fn units((x, y): (f64, f64)) -> (i32, i32) {
 /// The cast saturates far outside of any picture.
 #[expect(clippy::cast_possible_truncation, reason = "a coordinate of a picture")]
 fn unit(pixels: f64) -> i32 {
-    (pixels * SUB).round() as i32
+    (pixels * UNITS_PER_PIXEL).round() as i32
 }
 
 fn failed<E: Error + Send + Sync + 'static>(error: DrawingAreaErrorKind<E>) -> ChartError {

@@ -2,13 +2,13 @@
 
 use super::{
     ChartError, Color,
-    axes::{Axes, LABEL, Scale, WHITE, height, snap},
+    axes::{Axes, LABEL_SIZE, Scale, WHITE, height, snap},
     canvas::{Anchor, BLACK, Backend, Canvas},
 };
 use crate::stats::ClassShape;
 
 /// The part of a class's room that its bar takes.
-const BAR: f64 = 0.8;
+const BAR_WIDTH: f64 = 0.8;
 
 /// What is wrong is red whatever colour was chosen, and hatched by its edge.
 const WRONG: Color = Color(214, 39, 40);
@@ -63,8 +63,8 @@ fn bar<B: Backend>(
         0 => bottom,
         count => snap(scale.y(height(count)).clamp(axes.frame.top, bottom)),
     };
-    let left = snap(scale.x(place(index) - BAR / 2.0));
-    let right = snap(scale.x(place(index) + BAR / 2.0));
+    let left = snap(scale.x(place(index) - BAR_WIDTH / 2.0));
+    let right = snap(scale.x(place(index) + BAR_WIDTH / 2.0));
     let (upper_left, lower_right) = ((left, level(to)), (right, level(from)));
     canvas.rectangle(upper_left, lower_right, color, 0.5)?;
     canvas.outline(upper_left, lower_right, canvas.points(0.8), BLACK)
@@ -79,18 +79,18 @@ fn names<B: Backend>(
 ) -> Result<(), ChartError> {
     let short = |name: &str| -> String { name.chars().take(NAME_LETTERS_MAX).collect() };
     let names: Vec<_> = bars.iter().map(|(name, _, _)| short(name)).collect();
-    let widths = names.iter().map(|name| canvas.text_width(name, LABEL));
+    let widths = names.iter().map(|name| canvas.text_width(name, LABEL_SIZE));
     let widest = widths.fold(1.0, f64::max) + canvas.points(4.0);
     let room = scale.x(1.0) - scale.x(0.0);
     let mut free_from = f64::NEG_INFINITY;
     let bottom = axes.frame.bottom;
     for (index, name) in names.iter().enumerate() {
         let x = snap(scale.x(place(index)));
-        let notch = [(x, bottom), (x, bottom + canvas.points(3.5))];
-        canvas.line(&notch, canvas.points(0.8), BLACK)?;
+        let tick = [(x, bottom), (x, bottom + canvas.points(3.5))];
+        canvas.line(&tick, canvas.points(0.8), BLACK)?;
         if room >= widest || x - widest / 2.0 >= free_from {
-            let baseline = bottom + canvas.points(7.5 + 0.729 * LABEL);
-            canvas.text(name, (x, baseline), LABEL, Anchor::Centre)?;
+            let baseline = bottom + canvas.points(7.5 + 0.729 * LABEL_SIZE);
+            canvas.text(name, (x, baseline), LABEL_SIZE, Anchor::Centre)?;
             free_from = x + widest / 2.0;
         }
     }
@@ -108,10 +108,10 @@ fn legend<B: Backend>(
         (axes.config.color, format!("right {}", score.right)),
         (WRONG, format!("wrong {}", score.n - score.right)),
     ];
-    let (inside, side) = (canvas.points(0.5 * LABEL), canvas.points(LABEL));
+    let (inside, side) = (canvas.points(0.5 * LABEL_SIZE), canvas.points(LABEL_SIZE));
     let widths = entries
         .iter()
-        .map(|(_, text)| canvas.text_width(text, LABEL) + side + 2.0 * inside);
+        .map(|(_, text)| canvas.text_width(text, LABEL_SIZE) + side + 2.0 * inside);
     let width: f64 = widths.clone().sum::<f64>() + inside;
     let (left, top) = (
         snap(axes.frame.right - inside - width),
@@ -127,7 +127,12 @@ fn legend<B: Backend>(
         canvas.rectangle(upper_left, lower_right, *color, 0.5)?;
         canvas.outline(upper_left, lower_right, canvas.points(0.8), BLACK)?;
         let baseline = top + inside + 0.86 * side;
-        canvas.text(text, (x + side + inside, baseline), LABEL, Anchor::Left)?;
+        canvas.text(
+            text,
+            (x + side + inside, baseline),
+            LABEL_SIZE,
+            Anchor::Left,
+        )?;
         x += width;
     }
     Ok(())

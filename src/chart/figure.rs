@@ -6,7 +6,7 @@ use super::{
     ChartError, Config, Format,
     axes::{Axes, Frame},
     axis::significant,
-    canvas::{Anchor, Backend, Canvas, SUB},
+    canvas::{Anchor, Backend, Canvas, UNITS_PER_PIXEL},
     classes,
     font::Typeface,
     raster::Raster,
@@ -60,7 +60,10 @@ fn png(snapshot: &Snapshot, config: &Config, typeface: &Typeface) -> Result<Vec<
 
 fn svg(snapshot: &Snapshot, config: &Config, typeface: &Typeface) -> Result<Vec<u8>, ChartError> {
     let (width, height) = (config.width, config.height);
-    let units = (width * whole(SUB), height * whole(SUB));
+    let units = (
+        width * whole(UNITS_PER_PIXEL),
+        height * whole(UNITS_PER_PIXEL),
+    );
     let mut text = String::new();
     draw(
         SVGBackend::with_string(&mut text, units),

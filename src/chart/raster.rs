@@ -1,8 +1,10 @@
 //! A plotters backend that draws with exact coverage, so that no edge is jagged.
 //!
 //! plotters' own bitmap rounds everything to whole pixels, also the places of letters. Here a coordinate is a
-//! [`SUB`](super::pen::SUB)th of a pixel, a rectangle covers what it covers, a line is all points nearer than half its
+//! [`UNITS_PER_PIXEL`](super::canvas::UNITS_PER_PIXEL)th of a pixel, a rectangle covers what it covers, a line is all points nearer than half its
 //! width, and letters are put where they belong. Colours blend as bytes, as matplotlib's renderer does.
+
+use std::convert::Infallible;
 
 use plotters_backend::{
     BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind,
@@ -10,7 +12,7 @@ use plotters_backend::{
 };
 
 use super::{
-    canvas::{BASELINE, SUB, SVG_SIZE},
+    canvas::{BASELINE_EMS, SVG_FONT_SCALE, UNITS_PER_PIXEL},
     font::Typeface,
 };
 
@@ -25,10 +27,7 @@ pub(super) struct Raster<'a> {
 }
 
 /// Drawing into memory cannot fail.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Never {}
-
-type Drawn = Result<(), DrawingErrorKind<Never>>;
+type Drawn = Result<(), DrawingErrorKind<Infallible>>;
 
 /// A box of whole pixels, the upper ends not included, held inside the picture.
 #[derive(Clone, Copy)]
@@ -86,7 +85,7 @@ impl<'a> Raster<'a> {
     /// Fills a rectangle; pixels at its edges in proportion.
     fn fill(&mut self, (x0, y0): (f64, f64), (x1, y1): (f64, f64), color: BackendColor) {
         let span = self.span((x0, x1), (y0, y1));
-        let inks = Inks::new(color);
+        let table = BlendTable::new(color);
         for y in span.y.0..span.y.1 {
             let high = overlap(y, y0, y1);
             for x in span.x.0..span.x.1 {
@@ -95,7 +94,7 @@ impl<'a> Raster<'a> {
                     self.blend(x, y, color, covered);
                 } else {
                     let at = self.at(x, y) * 3;
-                    inks.apply(&mut self.pixels[at..at + 3]);
+                    table.apply(&mut self.pixels[at..at + 3]);
                 }
             }
         }
@@ -132,7 +131,7 @@ impl<'a> Raster<'a> {
     }
 
     /// Blends what [`Self::cover`] has marked in `span`, and clears the mark.
-    fn ink(&mut self, span: Span, color: BackendColor) {
+    fn blend_covered(&mut self, span: Span, color: BackendColor) {
         for y in span.y.0..span.y.1 {
             for x in span.x.0..span.x.1 {
                 let at = self.at(x, y);
@@ -156,16 +155,16 @@ impl<'a> Raster<'a> {
             .map(|pair| self.cover(pair[0], pair[1], width, beyond))
             .collect();
         for span in spans {
-            self.ink(span, color);
+            self.blend_covered(span, color);
         }
     }
 }
 
 impl DrawingBackend for Raster<'_> {
-    type ErrorType = Never;
+    type ErrorType = Infallible;
 
     fn get_size(&self) -> (u32, u32) {
-        let sub = |pixels: i32| pixels.unsigned_abs() * floor(SUB).unsigned_abs();
+        let sub = |pixels: i32| pixels.unsigned_abs() * floor(UNITS_PER_PIXEL).unsigned_abs();
         (sub(self.width), sub(self.height))
     }
 
@@ -213,7 +212,7 @@ impl DrawingBackend for Raster<'_> {
         let points: Vec<(f64, f64)> = path.into_iter().map(pixels).collect();
         self.stroke(
             &points,
-            f64::from(style.stroke_width()) / SUB,
+            f64::from(style.stroke_width()) / UNITS_PER_PIXEL,
             style.color(),
         );
         Ok(())
@@ -226,7 +225,10 @@ impl DrawingBackend for Raster<'_> {
         position: BackendCoord,
     ) -> Drawn {
         let typeface = self.typeface;
-        let (color, em) = (style.color(), style.size() / SVG_SIZE / SUB);
+        let (color, em) = (
+            style.color(),
+            style.size() / SVG_FONT_SCALE / UNITS_PER_PIXEL,
+        );
         let width = typeface.width(text, em);
         let start = match style.anchor().h_pos {
             HPos::Left => 0.0,
@@ -236,13 +238,13 @@ impl DrawingBackend for Raster<'_> {
         let (x, y) = pixels(position);
         if matches!(style.transform(), FontTransform::Rotate270) {
             // Right becomes up and down becomes right.
-            let (baseline, along) = (floor((x + BASELINE * em).round()), -y + start);
+            let (baseline, along) = (floor((x + BASELINE_EMS * em).round()), -y + start);
             typeface.draw(text, em, along - along.floor(), |right, down, coverage| {
                 let up = floor(along) + right;
                 self.blend(baseline + down, -up - 1, color, f64::from(coverage));
             });
         } else {
-            let (baseline, along) = (floor((y + BASELINE * em).round()), x + start);
+            let (baseline, along) = (floor((y + BASELINE_EMS * em).round()), x + start);
             typeface.draw(text, em, along - along.floor(), |right, down, coverage| {
                 let x = floor(along) + right;
                 self.blend(x, baseline + down, color, f64::from(coverage));
@@ -253,9 +255,9 @@ impl DrawingBackend for Raster<'_> {
 }
 
 /// A colour at full coverage, worked out for every byte it may meet.
-struct Inks([[u8; 256]; 3]);
+struct BlendTable([[u8; 256]; 3]);
 
-impl Inks {
+impl BlendTable {
     fn new(color: BackendColor) -> Self {
         let (red, green, blue) = color.rgb;
         let alpha = color.alpha.clamp(0.0, 1.0);
@@ -276,7 +278,10 @@ impl Inks {
 }
 
 fn pixels((x, y): BackendCoord) -> (f64, f64) {
-    (f64::from(x) / SUB, f64::from(y) / SUB)
+    (
+        f64::from(x) / UNITS_PER_PIXEL,
+        f64::from(y) / UNITS_PER_PIXEL,
+    )
 }
 
 /// How much of the pixel `at` lies between `low` and `high`.

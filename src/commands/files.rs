@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::{
     clock::Clock,
     config::Config,
-    dataset::{Kind, Table},
+    dataset::{ColumnKind, Table},
     pipeline::{self, inputs},
     services::{metric, plot},
 };
@@ -124,9 +124,9 @@ pub(super) fn predict(model: &Path, input: &Path) -> Result<()> {
     let columns = model.order_columns(table.header())?;
     for (column, is_refused) in columns.iter().zip(model.refuses_missing()) {
         let kind = if is_refused {
-            Kind::Dense
+            ColumnKind::Required
         } else {
-            Kind::Sparse
+            ColumnKind::Optional
         };
         table.expect(*column, kind);
     }

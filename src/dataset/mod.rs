@@ -13,7 +13,7 @@ mod source;
 mod table;
 
 pub use source::{Dataset, Source};
-pub use table::{Kind, Table};
+pub use table::{ColumnKind, Table};
 
 /// Where rows come from and in which order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

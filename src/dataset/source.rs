@@ -10,7 +10,7 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{BUNDLED, Config, DatasetError, Order, Sample, Table, table::Kind};
+use super::{BUNDLED, Config, DatasetError, Order, Sample, Table, table::ColumnKind};
 use crate::task::TaskSpec;
 
 /// Rows that the reading thread may be ahead of the stream.
@@ -23,9 +23,9 @@ pub struct Dataset {
     target: usize,
     features: Vec<usize>,
     /// What the true answer may be.
-    answer: Kind,
+    target_kind: ColumnKind,
     /// For each feature whether it must be there; empty where that is the predictor's concern.
-    needed: Vec<bool>,
+    required: Vec<bool>,
     config: Config,
 }
 
@@ -113,8 +113,8 @@ impl Dataset {
             origin,
             target,
             features,
-            answer: Kind::Answer,
-            needed: Vec::new(),
+            target_kind: ColumnKind::Target,
+            required: Vec::new(),
             config: config.clone(),
         })
     }
@@ -147,30 +147,30 @@ impl Dataset {
 
     /// Says what the true answers are: numbers, or these labels.
     pub fn with_task(&mut self, spec: &TaskSpec) {
-        self.answer = match &spec.labels {
-            Some(labels) => Kind::Label(labels.clone()),
-            None => Kind::Answer,
+        self.target_kind = match &spec.labels {
+            Some(labels) => ColumnKind::Label(labels.clone()),
+            None => ColumnKind::Target,
         };
     }
 
     /// Says which features, in their order, the model has no answer without.
-    pub fn needs(&mut self, needed: Vec<bool>) {
-        self.needed = needed;
+    pub fn needs(&mut self, required: Vec<bool>) {
+        self.required = required;
     }
 
     /// What the cells of each chosen column may be, the target last.
-    fn columns(&self) -> Vec<(usize, Kind)> {
-        let is_needed = |place: usize| self.needed.get(place).copied().unwrap_or(false);
+    fn columns(&self) -> Vec<(usize, ColumnKind)> {
+        let is_required = |place: usize| self.required.get(place).copied().unwrap_or(false);
         let feature = |(place, column): (usize, &usize)| {
-            let kind = if is_needed(place) {
-                Kind::Dense
+            let kind = if is_required(place) {
+                ColumnKind::Required
             } else {
-                Kind::Sparse
+                ColumnKind::Optional
             };
             (*column, kind)
         };
         let mut columns: Vec<_> = self.features.iter().enumerate().map(feature).collect();
-        columns.push((self.target, self.answer.clone()));
+        columns.push((self.target, self.target_kind.clone()));
         columns
     }
 
@@ -292,7 +292,7 @@ impl Memory {
     }
 }
 
-fn choose(table: &mut Table<Box<dyn Read + Send>>, columns: &[(usize, Kind)]) {
+fn choose(table: &mut Table<Box<dyn Read + Send>>, columns: &[(usize, ColumnKind)]) {
     table.choose(columns.iter().map(|(column, _)| *column).collect());
     for (column, kind) in columns {
         table.expect(*column, kind.clone());
@@ -310,7 +310,7 @@ fn sample(values: &[f64]) -> Sample {
 fn read_ahead(
     table: Table<Box<dyn Read + Send>>,
     origin: Origin,
-    columns: Vec<(usize, Kind)>,
+    columns: Vec<(usize, ColumnKind)>,
 ) -> mpsc::Receiver<Result<Sample, DatasetError>> {
     let (rows, receiver) = mpsc::channel(READ_AHEAD);
     thread::spawn(move || {
@@ -325,7 +325,7 @@ fn read_ahead(
 fn read_round(
     mut table: Table<Box<dyn Read + Send>>,
     origin: &Origin,
-    columns: &[(usize, Kind)],
+    columns: &[(usize, ColumnKind)],
     rows: &mpsc::Sender<Result<Sample, DatasetError>>,
 ) -> Result<(), DatasetError> {
     let mut values = Vec::with_capacity(columns.len());

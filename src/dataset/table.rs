@@ -12,25 +12,25 @@ pub struct Table<R> {
     name: String,
     header: Vec<String>,
     columns: Vec<usize>,
-    kinds: Vec<Kind>,
+    kinds: Vec<ColumnKind>,
     reader: csv::Reader<R>,
     record: StringRecord,
 }
 
 /// What the cells of a column may be.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Kind {
+pub enum ColumnKind {
     /// Finite numbers.
     #[default]
     Number,
     /// Finite numbers of which some may be missing.
-    Sparse,
+    Optional,
     /// Finite numbers; that none may be missing is the model's wish.
-    Dense,
+    Required,
     /// One of these labels.
     Label(Labels),
     /// Finite numbers; text would be labels that nobody named.
-    Answer,
+    Target,
 }
 
 impl<R: Read> Table<R> {
@@ -59,7 +59,7 @@ impl<R: Read> Table<R> {
             });
         }
         let columns = (0..header.len()).collect();
-        let kinds = vec![Kind::Number; header.len()];
+        let kinds = vec![ColumnKind::Number; header.len()];
         Ok(Self {
             name: name.to_owned(),
             header,
@@ -86,7 +86,7 @@ impl<R: Read> Table<R> {
     }
 
     /// Says what the cells of a column may be; all columns hold numbers before.
-    pub fn expect(&mut self, column: usize, kind: Kind) {
+    pub fn expect(&mut self, column: usize, kind: ColumnKind) {
         if let Some(place) = self.kinds.get_mut(column) {
             *place = kind;
         }
@@ -140,15 +140,17 @@ impl<R: Read> Table<R> {
         let kind = &self.kinds[column];
         let column = self.header[column].clone();
         match kind {
-            Kind::Label(labels) => DatasetError::UnknownLabel {
+            ColumnKind::Label(labels) => DatasetError::UnknownLabel {
                 name,
                 line,
                 column,
                 value,
                 known: labels.to_string(),
             },
-            Kind::Dense if is_missing(cell) => DatasetError::Missing { name, line, column },
-            Kind::Answer if !cell.is_empty() && cell.parse::<f64>().is_err() => {
+            ColumnKind::Required if is_missing(cell) => {
+                DatasetError::Missing { name, line, column }
+            }
+            ColumnKind::Target if !cell.is_empty() && cell.parse::<f64>().is_err() => {
                 DatasetError::Text {
                     name,
                     line,
@@ -167,10 +169,10 @@ impl<R: Read> Table<R> {
 }
 
 #[inline]
-fn value(cell: &str, kind: &Kind) -> Option<f64> {
+fn value(cell: &str, kind: &ColumnKind) -> Option<f64> {
     match kind {
-        Kind::Label(labels) => labels.read(cell),
-        Kind::Sparse if is_missing(cell) => Some(f64::NAN),
+        ColumnKind::Label(labels) => labels.read(cell),
+        ColumnKind::Optional if is_missing(cell) => Some(f64::NAN),
         _ => finite(cell),
     }
 }
@@ -229,7 +231,7 @@ mod tests {
         );
     }
 
-    fn read(text: &str, kinds: [Kind; 2]) -> Result<Vec<f64>, String> {
+    fn read(text: &str, kinds: [ColumnKind; 2]) -> Result<Vec<f64>, String> {
         let mut table = Table::open("t.csv", text.as_bytes()).unwrap();
         for (column, kind) in kinds.into_iter().enumerate() {
             table.expect(column, kind);
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn a_label_is_its_index_and_an_unknown_one_is_refused_with_the_known_ones() {
         let labels = Labels::Text(vec!["no".to_owned(), "yes".to_owned()]);
-        let kinds = || [Kind::Dense, Kind::Label(labels.clone())];
+        let kinds = || [ColumnKind::Required, ColumnKind::Label(labels.clone())];
         assert_eq!(
             read("a,b\n1,yes\n2,no\n", kinds()).unwrap(),
             [1.0, 1.0, 2.0, 0.0]
@@ -257,20 +259,24 @@ mod tests {
             ),
             "{error}"
         );
-        let error = read("a,b\n1,yes\n", [Kind::Number, Kind::Answer]).unwrap_err();
+        let error = read("a,b\n1,yes\n", [ColumnKind::Number, ColumnKind::Target]).unwrap_err();
         assert!(error.contains("by the setting `labels`"), "{error}");
     }
 
     #[test]
     fn a_missing_value_is_nan_where_the_model_takes_it_and_refused_where_not() {
-        let values = read("a,b\n,1\nNaN,2\n", [Kind::Sparse, Kind::Number]).unwrap();
+        let values = read(
+            "a,b\n,1\nNaN,2\n",
+            [ColumnKind::Optional, ColumnKind::Number],
+        )
+        .unwrap();
         assert!(values[0].is_nan() && values[2].is_nan() && values[3] == 2.0);
-        let error = read("a,b\n1,1\n,2\n", [Kind::Dense, Kind::Number]).unwrap_err();
+        let error = read("a,b\n1,1\n,2\n", [ColumnKind::Required, ColumnKind::Number]).unwrap_err();
         assert!(
             error.starts_with("`t.csv` line 3, column `a`: the value is missing"),
             "{error}"
         );
-        let error = read("a,b\ninf,1\n", [Kind::Sparse, Kind::Number]).unwrap_err();
+        let error = read("a,b\ninf,1\n", [ColumnKind::Optional, ColumnKind::Number]).unwrap_err();
         assert!(error.contains("\"inf\" is not a finite number"), "{error}");
     }
 
