@@ -1,4 +1,4 @@
-//! One line: how a row is written, and how it is taken apart again without trust.
+//! One line: how a row is written, and how it is parsed without trusting it.
 
 use std::borrow::Cow;
 
@@ -50,7 +50,7 @@ impl Row {
     }
 }
 
-/// A row as it stands in a buffer; costs no allocation unless the id is quoted.
+/// A row that borrows from its line; parsing allocates only if the id has escaped quotes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowRef<'a> {
     /// The id as text.
@@ -59,7 +59,7 @@ pub struct RowRef<'a> {
     pub y_true: f64,
     /// The model's answer.
     pub y_pred: f64,
-    /// As written; see [`RowRef::adds_up_as`].
+    /// As it is written; see [`RowRef::adds_up_as`].
     pub absolute_error: f64,
 }
 
@@ -83,7 +83,7 @@ impl<'a> RowRef<'a> {
         })
     }
 
-    /// Whether a line that lacks its line feed lacks nothing else: the row adds up and its last number is not cut.
+    /// Whether a line without its line feed is complete otherwise: the row adds up and its last number is not cut off.
     #[must_use]
     pub fn is_complete(line: &str) -> bool {
         Self::is_complete_as(line, Task::Regression)
@@ -103,8 +103,8 @@ impl<'a> RowRef<'a> {
         })
     }
 
-    /// Whether `absolute_error` is exactly what the other two give. Many rows add up either way: a right answer, a wrong one
-    /// of the labels 0 and 1.
+    /// Whether `absolute_error` is exactly what truth and prediction give. Many rows add up as either task: every right
+    /// answer does, and a wrong one of the labels 0 and 1.
     #[must_use]
     #[expect(clippy::float_cmp, reason = "the same subtraction gives the same bits")]
     pub fn adds_up_as(&self, task: Task) -> bool {
@@ -154,7 +154,7 @@ pub fn push_field(out: &mut Vec<u8>, id: &RecordId) {
 /// Appends the shortest decimal that reads back as the same number; whole numbers keep a `.0`.
 pub fn push_number(out: &mut Vec<u8>, value: f64) {
     let before = out.len();
-    // Writing to memory cannot fail, and values are finite by the time they come here.
+    // Writing to memory cannot fail, and values were checked to be finite before.
     if serde_json::to_writer(&mut *out, &value).is_err() {
         out.truncate(before);
     }

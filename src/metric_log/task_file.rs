@@ -1,7 +1,7 @@
-//! `task.json` beside the log: that its numbers are labels, and which.
+//! `task.json` beside the log: says that its numbers are labels, and which.
 //!
-//! A log has four columns of which three are numbers, so whether 2.0 is a measure or a class stands here, with the text
-//! of each class. Whoever reads the log later, or in another process, knows then. A log of a regression has no such file.
+//! A log has four columns of which three are numbers, so this file says whether 2.0 is a measurement or a class, and the
+//! text of each class. Other processes and later readers rely on it. A log of a regression has no such file.
 
 use std::{
     fs::File,
@@ -15,16 +15,16 @@ use crate::task::{self, TaskSpec};
 /// The file's name.
 const NAME: &str = "task.json";
 
-/// A larger file is none of ours.
+/// A larger file is not one that we wrote.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// Where it is in a logs folder.
+/// The path of the file in a logs folder.
 #[must_use]
 pub fn task_file(logs: &Path) -> PathBuf {
     logs.join(NAME)
 }
 
-/// How the rows of the log in this folder are judged; none where nobody has said.
+/// What the predictions in this folder's log are; none where there is no such file.
 ///
 /// # Errors
 /// From the file system, or a file that is not ours.
@@ -42,7 +42,8 @@ pub fn read_task(logs: &Path) -> Result<Option<TaskSpec>, LogError> {
     parse(&path, &bytes).map(Some)
 }
 
-/// The same through the seam that simulations use.
+/// The same through [`Disk`], which simulations replace. A separate function, because [`Disk::open`] creates files and
+/// needs write access, and a reader of somebody else's log may have none.
 ///
 /// # Errors
 /// As [`read_task`].
@@ -86,7 +87,7 @@ fn checked(bytes: &[u8]) -> Result<TaskSpec, TaskFileError> {
     Ok(spec)
 }
 
-/// Says durably how the rows of the log in this folder are judged; before its first row.
+/// Writes, durably, what the predictions in this folder's log are. Call it before the first row is written.
 ///
 /// # Errors
 /// From the file system.

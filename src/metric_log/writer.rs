@@ -1,8 +1,8 @@
 //! An append-only CSV file that knows how much of it is durable.
 //!
-//! Promise: what [`Writer::flush`] returned for survives power loss; a crash during it leaves at most a torn last
-//! line, which the next [`Writer::open`] cuts. After any error the writer is thrown away and the file opened anew,
-//! because nothing is known about a file whose sync failed.
+//! Promise: what [`Writer::flush`] has written when it returns survives a power cut; a crash during it leaves at most a torn
+//! last line, which the next [`Writer::open`] cuts off. After an error the writer must be dropped and the file opened
+//! again, because nothing is known about a file whose sync failed.
 
 use std::path::{Path, PathBuf};
 
@@ -12,22 +12,22 @@ use crate::task::Task;
 /// Also the longest line that is held in memory at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// How a file is looked through when it is opened.
+/// How a file is checked when it is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan {
     /// What its first line must be.
     pub header: &'static str,
-    /// How far it is known to be written; `None` for a file that is adopted. Beyond this point the first bad line
-    /// cuts the file, before it a bad line is an error.
+    /// How far it is known to be written; `None` for a file that is adopted. Beyond this point the file is cut off at the
+    /// first bad line; before it, a bad line is an error.
     pub recorded: Option<u64>,
-    /// Lines before this offset are not looked at; rounded up to the next line.
+    /// Lines before this offset are not read; rounded up to the next line.
     pub from: u64,
-    /// Whether a last line without line feed lacks nothing but that.
+    /// Whether a last line without line feed is complete otherwise.
     pub is_complete: fn(&str) -> bool,
 }
 
 impl Scan {
-    /// A log from its first row, of which nothing is known yet but how its rows are judged.
+    /// A log from its first row, of which only the task is known.
     #[must_use]
     pub fn fresh_log(task: Task) -> Self {
         Self {
@@ -53,10 +53,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens or creates a file, repairs its tail, and shows each line that the scan covers with its offset.
+    /// Opens or creates a file, repairs its end, and passes each line that the scan covers to `on_line` with its offset.
     ///
-    /// What lies beyond `recorded` is written again in place before the sync, as a failed sync in an earlier life may
-    /// have left it in the page cache only.
+    /// What is beyond `recorded` is first written over itself, because after a failed sync in an earlier process it may be
+    /// in the page cache only.
     ///
     /// # Errors
     /// A foreign header, a bad line before `recorded`, or the file system.
@@ -101,7 +101,7 @@ impl Writer {
         self.durable
     }
 
-    /// Whether nothing but the header is durable.
+    /// Whether the file has only its header.
     #[must_use]
     pub fn is_bare(&self) -> bool {
         self.durable <= self.header_size
@@ -110,15 +110,14 @@ impl Writer {
     /// Appends the buffer and waits until it is durable. Without a buffer it does nothing.
     ///
     /// # Errors
-    /// From the file system. What was partly written is cut off again as far as possible; the writer must then be
-    /// opened anew.
+    /// From the file system. What was partly written is cut off again if possible; the file must then be opened again.
     pub fn flush(&mut self) -> Result<(), LogError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
         let result = self.append();
         if result.is_err() {
-            // Best effort: opening anew repairs what this leaves.
+            // Best effort: opening the file again repairs what is left.
             drop(self.file.set_size(self.durable));
         }
         result
@@ -174,7 +173,7 @@ impl Writer {
         on_line: &mut dyn FnMut(u64, &str) -> Result<(), LineError>,
     ) -> Result<(), LogError> {
         let size = self.size()?;
-        let recorded = scan.recorded.map(|recorded| self.believed(recorded, size));
+        let recorded = scan.recorded.map(|recorded| self.written(recorded, size));
         let from = self.line_start(scan.from.max(self.header_size).min(size))?;
         let cut_from = recorded.unwrap_or(u64::MAX);
         let mut end = self.each_line(from, cut_from, on_line)?;
@@ -187,8 +186,9 @@ impl Writer {
         Ok(())
     }
 
-    /// A file that is shorter than recorded was cut by somebody else; that is said, and what is left is believed.
-    fn believed(&self, recorded: u64, size: u64) -> u64 {
+    /// How far the file is written. Shorter than recorded means that somebody else cut it; that is logged, and what is left
+    /// counts.
+    fn written(&self, recorded: u64, size: u64) -> u64 {
         if recorded > size {
             tracing::warn!(
                 path = %self.path.display(), recorded_bytes = recorded, size_bytes = size,
@@ -215,7 +215,7 @@ impl Writer {
         }
     }
 
-    /// Shows complete lines; returns where the first incomplete or cut one begins.
+    /// Passes on complete lines; returns where the first incomplete one begins, or the one to cut at.
     fn each_line(
         &self,
         from: u64,
@@ -244,7 +244,7 @@ impl Writer {
         }
     }
 
-    /// Keeps a last line that lacks only its line feed, cuts any other.
+    /// Completes a last line that lacks only its line feed; cuts off any other.
     fn finish_last_line(
         &self,
         end: u64,
@@ -325,11 +325,11 @@ impl Writer {
     }
 }
 
-/// Shows the complete lines of a file after its first, from the first that begins at or after an offset; nothing is
-/// repaired, lines that are not UTF-8 are left out.
+/// Passes on the complete lines of a file except the header, beginning with the first line at or after an offset. Nothing
+/// is repaired.
 ///
 /// # Errors
-/// From the file system.
+/// From the file system, or at a line that is not UTF-8.
 pub fn each_line(
     disk: &dyn Disk,
     path: &Path,

@@ -1,10 +1,10 @@
-//! Draws the picture of the log, and again as the log grows; tells the live page what it saw on the way.
+//! Draws the picture of the log, again and again as the log grows, and keeps the live page up to date.
 //!
-//! Promises: the first picture comes as soon as two rows exist, the next ones every [`Config::refresh`] while rows come,
-//! the last one at the stop after the log was read to its end. Whoever looks sees a whole picture: it is written beside
-//! the old one and renamed over it. A refresh reads only new bytes. A picture that cannot be written is said once, with
-//! the mend, and tried again; the stream is never stopped for it. Deliberately absent: how a picture looks, and how a
-//! log is read.
+//! Promises: the first picture is drawn as soon as there are two rows, the next ones every [`Config::refresh`] while rows
+//! arrive, and the last one at the stop, after the log was read to its end. Readers always find a complete picture: it is
+//! written to a temporary file and renamed over the old one. A refresh reads only new bytes. A picture that cannot be
+//! written is logged once, with the remedy, and tried again; the stream never stops because of it. Deliberately absent:
+//! what a picture looks like, and how a log is read.
 
 use std::{
     fs, io,
@@ -48,12 +48,12 @@ pub struct Config {
     pub output: Option<PathBuf>,
     /// Shortest time between two pictures; the first one does not wait for it.
     pub refresh: Period,
-    /// How often the log is looked at, in milliseconds.
+    /// How often the log is checked for new rows, in milliseconds.
     pub poll_ms: u64,
-    /// Only this many last rows are in the picture; 0 takes all.
+    /// Only the last so many rows are in the picture; all if 0.
     pub last_rows: usize,
-    /// Only rows of this last time are in the picture; `0s` takes all. A row of an old log has the time that its id
-    /// tells, or none, and is then left out.
+    /// Only rows of the last so much time are in the picture; all if `0s`. The time of a row in an old log is read from
+    /// its id; a row whose id has none is left out.
     pub last: Period,
     /// Length of the page's window by rows.
     pub window_rows: usize,
@@ -80,10 +80,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses what cannot be drawn, before anything starts.
+    /// Checks, before anything starts, that the picture can be drawn.
     ///
     /// # Errors
-    /// When the name of the picture says no format.
+    /// When the name of the picture has no known extension.
     pub fn check(&self) -> Result<(), PlotError> {
         self.output
             .as_deref()
@@ -100,9 +100,9 @@ impl Config {
     }
 }
 
-/// Where the service reads, draws and tells.
+/// What the service reads, and where its results go.
 pub struct Ports {
-    /// The live file of the log; it may come later.
+    /// The live file of the log; it need not exist yet.
     pub log: PathBuf,
     /// The picture, `.png` or `.svg`.
     pub picture: PathBuf,
@@ -110,7 +110,7 @@ pub struct Ports {
     pub spec: Option<TaskSpec>,
     /// To the live page.
     pub view: watch::Sender<Arc<View>>,
-    /// Tells rows' times.
+    /// Gives rows their time.
     pub clock: Clock,
 }
 
@@ -132,13 +132,13 @@ pub enum PlotError {
         #[source]
         source: io::Error,
     },
-    /// The name says no format.
+    /// The file name has no known extension.
     #[error("`{}` is no picture that can be drawn; name a file that ends in `.png` or `.svg`", path.display())]
     Extension {
         /// As given.
         path: PathBuf,
     },
-    /// A thread broke down while it read or drew.
+    /// A thread panicked while it read or drew.
     #[error("drawing broke down")]
     Broke(#[from] tokio::task::JoinError),
 }
@@ -157,11 +157,11 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// Follows the log until `stop` is cancelled and returns how many rows it saw.
+/// Follows the log until `stop` is cancelled and returns how many rows it has read.
 ///
 /// # Errors
-/// When the name of the picture says no format, or the log is foreign or damaged from the beginning on. Later trouble
-/// is said and tried again.
+/// When the name of the picture has no known extension, or the log is foreign or damaged at the first read. Later failures
+/// are logged and tried again.
 pub async fn run(
     ports: Ports,
     settings: Config,
@@ -193,7 +193,7 @@ pub async fn run(
     }
 }
 
-/// Reads and draws where blocking hurts nobody.
+/// Reads and draws on a thread for blocking work.
 async fn step_blocking(
     mut worker: PlotWorker,
     poll: Poll,
@@ -227,13 +227,13 @@ fn draw(
     })
 }
 
-/// Writes beside the old file and renames over it, so that nobody reads half a picture.
+/// Writes a temporary file and renames it over the old one, so that nobody reads half a picture.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.tmp"));
     let replaced = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     if replaced.is_err() {
-        // What is left of it would only take space; the error that counts is the first.
+        // Best effort: the error to report is the first one.
         drop(fs::remove_file(&temporary));
     }
     replaced

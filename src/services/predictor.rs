@@ -33,15 +33,16 @@ pub const DEFAULT_MODEL: &str = "model/myfile.safetensors";
 pub struct Config {
     /// A `.pkl`, `.joblib` or `.safetensors` file.
     pub model: String,
-    /// Time between looks at the model file, to take up a new one; `0s`: only on SIGHUP.
+    /// How often the model file is checked for a new version; only on SIGHUP if `0s`.
     pub watch: Period,
-    /// Most frames scored in one go.
+    /// Most frames scored together.
     pub batch_frames: usize,
-    /// Full batches whose predictions may be unconfirmed while the next is scored, or as many frames in smaller ones.
+    /// How many full batches of predictions may be unconfirmed while the next is scored; of smaller batches, as many as
+    /// have the same number of frames.
     pub batches_in_flight: usize,
-    /// How predictions are written: `postcard`, or `json` for clients that are not ours.
+    /// How predictions are encoded: `postcard`, or `json` for foreign clients.
     pub encoding: Encoding,
-    /// Whether a classifier's predictions bring their probabilities, which the log-loss needs.
+    /// Whether a classifier's predictions carry their probabilities, which the log-loss needs.
     pub probabilities: bool,
 }
 
@@ -58,8 +59,8 @@ impl Default for Config {
     }
 }
 
-/// Batches of at most this many rows are scored where they are, and frames of as many are logged row by row; larger
-/// ones only on the level `debug`.
+/// Batches of at most this many rows are scored on the service's own thread, and frames of as many are logged row by row;
+/// larger frames only on the level `debug`.
 const SMALL_BATCH: usize = 16;
 
 /// Where the service gets features, its model, and sends predictions.
@@ -68,7 +69,7 @@ pub struct Ports {
     pub features: Box<dyn Consumer>,
     /// To the topic `y_pred`.
     pub predictions: Box<dyn Publisher>,
-    /// The model now; a new one is used from the next batch on.
+    /// The current model; a new one is used from the next batch on.
     pub model: watch::Receiver<Arc<Model>>,
 }
 
@@ -83,7 +84,7 @@ pub enum PredictorError {
     Unconfirmed(#[from] Unconfirmed),
 }
 
-/// Scores until `stop` is cancelled, then finishes what it holds.
+/// Scores until `stop` is cancelled, then finishes what it has begun.
 ///
 /// # Errors
 /// When the bus refuses for good.
@@ -105,7 +106,7 @@ pub async fn run(
 struct Predictor<'a> {
     ports: Ports,
     config: &'a Config,
-    /// Deliveries of each batch whose predictions are on their way.
+    /// Deliveries of each batch whose predictions are not confirmed yet.
     in_flight: Receipts<Vec<Token>>,
     /// How many they are.
     frames_in_flight: usize,
@@ -123,7 +124,7 @@ struct ScoredBatch {
 impl Predictor<'_> {
     async fn pump(&mut self, stop: &CancellationToken) -> Result<(), PredictorError> {
         loop {
-            // In frames: batches of a slow stream are small, and four of them would be too few to hide a round trip.
+            // Counted in frames: batches of a slow stream are small, and four of them would not hide a round trip.
             let batch_max = self.config.batch_frames.max(1);
             let frames_max = batch_max.saturating_mul(self.config.batches_in_flight.max(1));
             let room = batch_max.min(frames_max.saturating_sub(self.frames_in_flight));
@@ -183,7 +184,7 @@ impl Predictor<'_> {
     }
 }
 
-/// A delivery taken apart: how many of the batch's rows are its own, and their ids.
+/// A decoded delivery.
 struct DecodedDelivery {
     message_id: Uuid,
     token: Token,
@@ -288,7 +289,7 @@ async fn predict(
     let answers = if count <= SMALL_BATCH {
         Ok(model.answer_each(&rows, with_probabilities))
     } else {
-        // A large batch of a heavy model would hold up everything else on this thread.
+        // A large batch of a slow model would delay everything else on this thread.
         let model = Arc::clone(model);
         tokio::task::spawn_blocking(move || model.answer_each(&rows, with_probabilities)).await
     };
@@ -305,7 +306,7 @@ fn predictions(answers: Answers) -> Vec<Result<Prediction, String>> {
         .map(|value| {
             let probabilities = probabilities.next().flatten();
             let prediction = Prediction::new(value?);
-            // Those of a model that does not normalise them are no probabilities, and left out.
+            // A model may give scores that do not add up to 1; these are no probabilities and are left out.
             Ok(match probabilities.map(Probabilities::new) {
                 Some(Ok(probabilities)) => prediction.with_probabilities(probabilities),
                 Some(Err(_)) | None => prediction,
@@ -341,7 +342,7 @@ fn reply(
         return;
     }
     let frame = message::encode(&predictions, encoding);
-    // The same features give the same reply id, so a broker that deduplicates drops the second reply.
+    // A message that is delivered again gets a reply with the same id, so a broker that deduplicates drops it.
     let id = Uuid::new_v5(&message_id, GROUP.as_bytes());
     scored
         .replies

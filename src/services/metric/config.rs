@@ -2,46 +2,46 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is done with a second, different label of an id.
+/// What happens to a second, different label of the same id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LabelPolicy {
     /// The first label stays; the other is counted as conflicting.
     #[default]
     First,
-    /// The last label holds: a waiting half takes it, a recorded row gets a further row in `corrections.csv`.
+    /// The last label counts: a waiting half takes it over, for a recorded row it is added to `corrections.csv`.
     Last,
-    /// The first label stays; the other goes to the dead letters, where somebody can look at it.
+    /// The first label stays; the other goes to the dead letters, where it can be inspected.
     Reject,
 }
 
-/// Settings of the metric service. Measured bounds in memory: 60 MiB for a million pending halves, 25 more for half a
+/// Settings of the metric service. Memory, as measured: 60 MiB for a million pending halves, and 25 MiB more for half a
 /// million remembered ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How long a half waits for its partner before it expires to `unmatched.csv`, in milliseconds.
     pub age_max_ms: u64,
-    /// Halves that may wait; beyond it the oldest is evicted to `unmatched.csv`.
+    /// How many halves may wait; beyond that the oldest is evicted to `unmatched.csv`.
     pub pending_max: u32,
-    /// Finished ids that are remembered to recognise what is delivered again.
+    /// How many finished ids are remembered, to recognise what is delivered again.
     pub seen_max: u32,
     /// How long a finished id is remembered, in milliseconds.
     pub seen_age_max_ms: u64,
-    /// What is done with a second, different label: first, last or reject.
+    /// What happens to a second, different label of the same id: first, last or reject.
     pub label_policy: LabelPolicy,
     /// Deliveries of one topic that may be committed together.
     pub group_max: usize,
     /// Shortest time between two commits of a busy stream, in milliseconds; the first after a pause is immediate.
     pub linger_ms: u64,
-    /// How long a half may stay unacknowledged in memory, so that a partner that comes soon spares the store, in
-    /// milliseconds. Keep it well below the bus's lease.
+    /// How long a half may stay unacknowledged in memory, in milliseconds: if its partner comes in that time, neither
+    /// goes through the store. Keep it well below the bus's lease.
     pub hold_ms: u64,
-    /// Deliveries that may be held so; keep it below the bus's consume window.
+    /// How many deliveries may stay unacknowledged so; keep it below the bus's consume window.
     pub hold_max: usize,
     /// How often counters are saved when nothing else is, in milliseconds.
     pub checkpoint_ms: u64,
-    /// The log is rotated when it reaches this size in bytes; 0 for never.
+    /// The log is rotated when it reaches this size in bytes; never if 0.
     pub rotate_bytes: u64,
     /// The log is rotated at midnight UTC.
     pub rotate_daily: bool,
@@ -89,7 +89,7 @@ pub enum SettingError {
 }
 
 impl Config {
-    /// Whether the values make sense together.
+    /// Checks that the values make sense together.
     ///
     /// # Errors
     /// The first setting that is out of bounds.

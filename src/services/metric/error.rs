@@ -35,7 +35,7 @@ pub enum MetricError {
         #[source]
         source: StoreContentError,
     },
-    /// Another process writes here.
+    /// Another process writes to the same folder.
     #[error(
         "another metric process writes to `{}`: stop it, or give this one its own folder with --logs DIR",
         path.display()
@@ -44,7 +44,7 @@ pub enum MetricError {
         /// The lock's file.
         path: PathBuf,
     },
-    /// Halves wait under another number of partitions.
+    /// Halves still wait that were stored under another number of partitions.
     #[error(
         "{pending} halves still wait under `partitions` = {old} in `{}`: run with {old} until none waits (stop the \
          sources; `age_max_ms` is the longest it takes), then change it to {new}",
@@ -55,14 +55,14 @@ pub enum MetricError {
         path: PathBuf,
         /// How many.
         pending: u64,
-        /// The number of partitions they were kept under.
+        /// The number of partitions when they were stored.
         old: u32,
         /// The wanted number.
         new: u32,
     },
-    /// The log was begun for other labels.
+    /// The log was begun for another task or other labels.
     #[error(
-        "`{}` says that the log is a {said}, this process judges a {wanted}: one log holds one kind of answer; move the \
+        "`{}` says that the log is a {said}, this process expects a {wanted}: one log holds one kind of answer; move the \
          log away, give another folder with --logs DIR, or correct `task` and `labels`",
         path.display()
     )]
@@ -74,9 +74,9 @@ pub enum MetricError {
         /// What this process would write.
         wanted: String,
     },
-    /// The log holds rows of the other task.
+    /// The log has rows of the other task.
     #[error(
-        "`{}` has the row `{line}`, which is of a {}, this process judges a {wanted}: one log holds one kind of answer; \
+        "`{}` has the row `{line}`, which is of a {}, this process expects a {wanted}: one log holds one kind of answer; \
          move the log away, give another folder with --logs DIR, or correct `task`",
         path.display(),
         wanted.other()
@@ -86,16 +86,16 @@ pub enum MetricError {
         path: PathBuf,
         /// The first such row.
         line: String,
-        /// The task here.
+        /// The task of this process.
         wanted: Task,
     },
-    /// A setting makes no sense.
+    /// A setting is out of bounds.
     #[error("bad setting of `metric`")]
     Config(#[from] SettingError),
     /// The bus failed for good.
     #[error("bus of the metric service failed")]
     Bus(#[from] BusError),
-    /// The task that writes died.
+    /// The thread that writes panicked.
     #[error("the ledger's task died")]
     Died(#[from] tokio::task::JoinError),
 }

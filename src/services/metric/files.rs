@@ -1,4 +1,4 @@
-//! The files beside the log: where they are, how their lines look.
+//! The files beside the log: where they are and what their lines look like.
 
 use std::path::{Path, PathBuf};
 
@@ -37,7 +37,7 @@ impl Layout {
         Self::with_suffix(logs, &suffix)
     }
 
-    /// The same from what the files of a partition have behind their names.
+    /// The same from the suffix that a partition's files have in their names.
     pub(super) fn with_suffix(logs: &Path, suffix: &str) -> Self {
         let state_dir = logs.join(".residual");
         Self {
@@ -51,7 +51,7 @@ impl Layout {
     }
 }
 
-/// A CSV file that is created with its first line, so that a clean run leaves none.
+/// A CSV file that is only created when it gets its first line, so that a clean run leaves none.
 #[derive(Debug)]
 pub(super) struct SideFile {
     path: PathBuf,
@@ -170,13 +170,13 @@ impl UnmatchedLine {
     }
 }
 
-/// A row with its id checked.
+/// Id, truth and prediction of a row, with the id checked.
 pub(super) fn parse_row(line: &str) -> Result<(RecordId, f64, f64), LineError> {
     let row = RowRef::parse(line)?;
     Ok((RecordId::from_text(&row.id)?, row.y_true, row.y_pred))
 }
 
-/// Whether a row can only be of the other task: its error is what that one makes of it, and not what this one would.
+/// Whether a row can only be of the other task: its error is what that task gives for it and this one does not.
 pub(super) fn is_of_other_task(line: &str, task: Task) -> bool {
     RowRef::parse(line).is_ok_and(|row| !row.adds_up_as(task) && row.adds_up_as(task.other()))
 }

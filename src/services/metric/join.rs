@@ -1,8 +1,7 @@
 //! Joins truths with predictions by id. Knows no bus, clock or file: time is a parameter.
 //!
 //! Promise: each half ends in exactly one state, and [`LedgerCounters::is_balanced`] holds after every call. Memory is
-//! bounded by `pending_max` and `seen_max`. What must become durable is told by the [`Outcome`]; doing it is the
-//! ledger's.
+//! bounded by `pending_max` and `seen_max`. The [`Outcome`] says what must become durable; the ledger does it.
 
 use super::{
     config::{Config, LabelPolicy},
@@ -29,17 +28,17 @@ pub(super) enum Outcome {
     Duplicate(Option<Key>),
     /// Another value came before and stays.
     Conflicting,
-    /// Another value came before and stays; the sender is to be told.
+    /// Another value came before and stays; the sender is to be informed.
     Refused,
     /// The waiting half under this key has this value now.
     Replaced(Key),
     /// A recorded row has this truth now.
     Corrected { y_true: f64, y_pred: f64 },
-    /// Its partner left before.
+    /// Its partner expired or was evicted before.
     Late,
 }
 
-/// A half that leaves without a partner.
+/// A half that leaves the join without a partner.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct UnmatchedHalf {
     pub(super) key: Key,
@@ -113,13 +112,13 @@ impl Join {
         Outcome::Pending(self.wait(fingerprint, kind, value, now_ms))
     }
 
-    /// Counts what could not even be offered to the join.
+    /// Counts records that could not be read, so that there is no half to join.
     pub(super) fn count_malformed(&mut self, number: u64) {
         self.counters.received += number;
         self.counters.malformed += number;
     }
 
-    /// The next half that must leave, if any: the oldest, when it is overdue or too many wait.
+    /// Removes the oldest half if it has waited too long or too many wait.
     pub(super) fn pop_unmatched(&mut self, now_ms: u64) -> Option<UnmatchedHalf> {
         let oldest = self.pending.oldest()?;
         let reason = if self.pending.len() > self.pending_max {
@@ -206,7 +205,7 @@ impl Join {
         kind == Kind::Truth && self.label_policy == LabelPolicy::Last
     }
 
-    /// The policy is about labels; of two predictions the first always stays.
+    /// The label policy is about labels only; of two predictions the first always stays.
     fn conflicting(&self, kind: Kind) -> Outcome {
         if kind == Kind::Truth && self.label_policy == LabelPolicy::Reject {
             Outcome::Refused
@@ -237,7 +236,7 @@ impl Join {
     }
 }
 
-/// Building the state again from what is durable.
+/// Rebuilding the state from what is durable.
 impl Join {
     /// A half that the store holds; in the order of keys.
     pub(super) fn restore(&mut self, id: &RecordId, value: f64, key: Key) {
@@ -252,7 +251,7 @@ impl Join {
         }
     }
 
-    /// Keys handed out from now on are larger than this.
+    /// Keys given out from now on are larger than this one.
     pub(super) fn restore_last_key(&mut self, key: Key) {
         self.last_key = self.last_key.max(key);
     }
@@ -289,13 +288,13 @@ impl Join {
         }
     }
 
-    /// Takes a half out of the waiting ones because a file already has its end; gives its key.
+    /// Removes a waiting half because a file already says what became of it; returns its key.
     pub(super) fn take(&mut self, id: &RecordId) -> Option<Key> {
         let (place, _) = self.pending.find(self.fingerprints.of(id))?;
         Some(self.pending.remove(place).key)
     }
 
-    /// Makes the identity hold again after counters were restored and files replayed.
+    /// Makes the counters balance again after they were restored and files replayed.
     pub(super) fn balance(&mut self) {
         self.counters.received = self.counters.settled() + self.pending.len() as u64;
     }

@@ -1,24 +1,25 @@
 //! The ledger: the join, and the order in which its results become durable.
 //!
 //! # Commit
-//! A group of deliveries is taken in, then [`Ledger::commit`] makes it durable and names the deliveries that may be
-//! acknowledged:
+//! The ledger takes in a group of deliveries; then [`Ledger::commit`] makes it durable and names the deliveries that may
+//! be acknowledged:
 //! 1. rows are appended to the log (and lines to `unmatched.csv` and `corrections.csv`), one sync a file;
-//! 2. when there is need, one transaction of the store: halves that stay pending go in, matched ones out, and the
-//!    lengths of the files with the counters are recorded;
-//! 3. the caller settles what is named.
+//! 2. when needed, one transaction of the store: halves that stay pending are inserted, matched ones removed, and the
+//!    lengths of the files and the counters are saved;
+//! 3. the caller acknowledges the deliveries that were named.
 //!
-//! The CSV files are the write-ahead log: what is complete in them has happened, whether or not the store knows
-//! yet. At the start everything beyond the recorded lengths is replayed (`super::recovery`), so step 2 may be left
-//! out of a group whose halves all matched, which is the common case and costs one sync in all.
+//! The CSV files are the write-ahead log: a line that is complete in them has happened, whether or not the store knows
+//! it yet. When the ledger is opened, everything beyond the saved lengths is replayed (`super::recovery`). So step 2 can
+//! be skipped for a group whose halves all matched, which is the common case and costs one sync in all.
 //!
 //! # Exactly once
-//! A crash before 1 ends: the tail is torn, cut at the start; nothing was acknowledged, so both halves come back. After
-//! 1: the row is replayed; halves that come back are duplicates. After 2: the same. So a row can be neither lost nor
-//! doubled, as long as a redelivery comes within the bounds of what is remembered (`seen_max`, `seen_age_max_ms`).
+//! A crash during step 1 leaves a torn tail, which the next start cuts off; nothing was acknowledged, so both halves are
+//! delivered again. After step 1, the row is replayed, and halves that come again are duplicates. After step 2, the same.
+//! So a row can be neither lost nor doubled, as long as a redelivery comes within the bounds of what is remembered
+//! (`seen_max`, `seen_age_max_ms`).
 //!
 //! # Failure
-//! After any error nothing is believed: the ledger is thrown away and opened anew from what is on disk.
+//! After an error nothing in memory is trusted: the ledger is dropped and opened again from what is on disk.
 
 use std::sync::Arc;
 
@@ -43,11 +44,11 @@ use crate::{
     task::TaskSpec,
 };
 
-/// Rows of a commit that are told one by one; larger groups are told as a count.
+/// Rows of a commit that are logged one by one; larger groups are logged as a count.
 pub const ROWS_LOGGED_MAX: usize = 16;
 /// Matched halves that may wait for their removal from the store.
 const REMOVED_MAX: usize = 50_000;
-/// Halves that leave in one commit, so that a mass expiry does not stall the stream.
+/// Unmatched halves that leave in one commit at most, so that a mass expiry does not stall the stream.
 const LEAVE_MAX: usize = 20_000;
 const DAY_MS: u64 = 86_400_000;
 
@@ -58,7 +59,7 @@ pub struct Committed {
     pub settled: Vec<u64>,
     /// How many rows were recorded.
     pub recorded: usize,
-    /// The rows, as far as they are to be told one by one.
+    /// The rows, as far as they are to be logged one by one.
     pub rows: Vec<Row>,
     /// When the rows of this run were minted, in microseconds since the Unix epoch.
     pub minted_us: Vec<u64>,
@@ -73,7 +74,7 @@ pub enum Flush {
     All,
 }
 
-/// The join with everything durable around it. Blocking; not for the runtime's threads.
+/// The join with everything durable around it. Its calls block, so they do not belong on the runtime's threads.
 #[derive(Debug)]
 pub struct Ledger {
     pub(super) disk: Arc<dyn Disk>,
@@ -96,14 +97,14 @@ pub struct Ledger {
     pub(super) removed: Vec<Key>,
     /// Stored halves with a corrected value.
     pub(super) rewritten: Vec<StoredHalf>,
-    /// Halves up to here came again in another delivery, so they must be stored before that is settled.
+    /// Halves up to this key came again in another delivery, so they must be stored before that one is settled.
     pub(super) store_through: Key,
     /// What the next commit will have made durable.
     pub(super) committed: Committed,
     pub(super) run_rows: RunRows,
 }
 
-/// Lines of the files beyond those that the ledger counted: there before it began, or, below zero, removed by somebody
+/// Lines of the files beyond those that the ledger counted: there before it began or, if negative, removed by somebody
 /// since.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Adopted {
@@ -123,12 +124,12 @@ pub(super) struct Rotation {
 }
 
 impl Ledger {
-    /// Announces a delivery, by a number larger than all before.
+    /// Announces a delivery by a number that is larger than all before.
     pub fn begin(&mut self, delivery: u64) {
         self.unstored.begin(delivery);
     }
 
-    /// Takes in a half. True when the sender is to be told that its label was refused.
+    /// Takes in a half. True when the sender must be informed that its label was refused.
     pub fn accept(
         &mut self,
         delivery: u64,
@@ -190,13 +191,13 @@ impl Ledger {
         is_refused
     }
 
-    /// Whether [`Ledger::accept`] may be true.
+    /// Whether [`Ledger::accept`] can return true.
     #[must_use]
     pub fn refuses_labels(&self) -> bool {
         self.config.label_policy == LabelPolicy::Reject
     }
 
-    /// Counts records, or a whole frame as one, that could not be used.
+    /// Counts records that could not be used; a whole frame counts as one.
     pub fn count_malformed(&mut self, number: u64) {
         self.join.count_malformed(number);
     }
@@ -204,7 +205,7 @@ impl Ledger {
     /// Makes everything taken in durable.
     ///
     /// # Errors
-    /// From the disk; the ledger must then be thrown away.
+    /// From the disk; the ledger must then be dropped and opened again.
     pub fn commit(&mut self, now_ms: UnixMs, flush: Flush) -> Result<Committed, MetricError> {
         self.join.forget(now_ms);
         self.release_unmatched(now_ms)?;
@@ -229,7 +230,7 @@ impl Ledger {
         Ok(std::mem::take(&mut self.committed))
     }
 
-    /// When [`Ledger::commit`] has something to do even if nothing comes.
+    /// When [`Ledger::commit`] will have something to do even if nothing more arrives.
     #[must_use]
     pub fn deadline_ms(&self) -> Option<UnixMs> {
         let flush = self
@@ -246,7 +247,7 @@ impl Ledger {
             .min()
     }
 
-    /// Where it stands.
+    /// How far it is.
     #[must_use]
     pub fn progress(&self) -> Progress {
         Progress {
@@ -310,7 +311,7 @@ impl Ledger {
         }
     }
 
-    /// Writes halves that leave to `unmatched.csv`.
+    /// Writes halves that expire or are evicted to `unmatched.csv`.
     fn release_unmatched(&mut self, now_ms: UnixMs) -> Result<(), MetricError> {
         let mut stored = Vec::new();
         for _ in 0..LEAVE_MAX {
@@ -375,7 +376,7 @@ impl Ledger {
 
     fn checkpoint(&self) -> Checkpoint {
         let mut counters = self.join.counters;
-        // What is only in memory comes again after a crash: the saved identity is about what is durable.
+        // What is only in memory is delivered again after a crash, so the saved counters must not include it.
         counters.received -= self.unstored.len();
         Checkpoint {
             counters,
@@ -400,7 +401,7 @@ impl Ledger {
         (is_large || is_old) && !self.log.is_bare()
     }
 
-    /// The part's number is fixed by the rename, which is atomic: the start looks for it ([`super::recovery`]).
+    /// The rename is atomic and fixes the number of the part; the next start finds it by its name ([`super::recovery`]).
     fn rotate(&mut self, now_ms: UnixMs) -> Result<(), MetricError> {
         let live = self.layout.log.live();
         let part = self.layout.log.part(self.rotation.part);

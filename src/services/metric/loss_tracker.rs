@@ -1,9 +1,8 @@
 //! The probabilities of predictions that wait for their truth, and the log-loss of those that met it.
 //!
-//! Only a classification has any; a regression costs nothing here. A half that is only in memory has its probabilities
-//! here, one in the store has them there, so memory stays bounded as it is for halves. The running sum is saved with each
-//! checkpoint. After a kill the rows since the last one are in the log but not in the sum; its `n` tells how many rows it is
-//! of.
+//! Only a classification has probabilities; a regression costs nothing here. They wait where their half waits: in memory
+//! here, or in the store, so memory stays bounded as it is for halves. The running sum is saved with each checkpoint. After
+//! a kill, the rows since the last checkpoint are in the log but not in the sum; its `n` says how many rows it covers.
 
 use hashbrown::HashMap;
 
@@ -22,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct LossTracker {
     spec: TaskSpec,
-    /// Of the prediction that is being taken in.
+    /// Probabilities of the prediction that is being taken in.
     incoming: Option<Probabilities>,
     unstored: HashMap<u64, Probabilities>,
     losses: LogLosses,
@@ -42,38 +41,39 @@ impl LossTracker {
         }
     }
 
-    /// Of the prediction that is taken in next. A regression has none, so some are a sign that the setting is wrong.
+    /// Sets the probabilities of the prediction that is taken in next. A regression has none, so if some come, the setting
+    /// is wrong.
     pub(super) fn set_incoming(&mut self, probabilities: Probabilities) {
         if self.spec.is_classification() {
             self.incoming = Some(probabilities);
         } else if !std::mem::replace(&mut self.is_warned, true) {
             tracing::warn!(
-                "predictions bring probabilities, so a classifier makes them, but they are judged as numbers here: stop, move \
-                 the log away and start with `--task classification`"
+                "predictions come with probabilities, so a classifier makes them, but here they are treated as numbers: stop, \
+                 move the log away and start with `--task classification`"
             );
         }
     }
 
-    /// The prediction was not new.
+    /// Drops them: the prediction was not new.
     pub(super) fn clear_incoming(&mut self) {
         self.incoming = None;
     }
 
-    /// The prediction waits under this key.
+    /// Keeps them: the prediction waits under this key.
     pub(super) fn keep_incoming(&mut self, key: Key) {
         if let Some(probabilities) = self.incoming.take() {
             self.unstored.insert(key.0, probabilities);
         }
     }
 
-    /// The half under this key left.
+    /// Drops those of a half that left without its partner.
     pub(super) fn forget(&mut self, key: Key) {
         if !self.unstored.is_empty() {
             self.unstored.remove(&key.0);
         }
     }
 
-    /// A row is complete; `partner` is the key of the half that waited, in the store or here.
+    /// Adds the loss of a complete row; `partner` is the key of the half that waited, in memory or in the store.
     pub(super) fn record(
         &mut self,
         row: &Row,
@@ -89,7 +89,7 @@ impl LossTracker {
             .incoming
             .take()
             .or(waiting)
-            // A store that cannot be read fails at the commit, which is told.
+            // If the store cannot be read, the commit that follows fails and reports it.
             .or_else(|| stored_in.and_then(|store| store.probabilities(partner).ok().flatten()));
         let class = self.spec.class(row.y_true);
         if let (Some(probabilities), Some(class)) = (probabilities, class)
@@ -99,7 +99,7 @@ impl LossTracker {
         }
     }
 
-    /// What is to be written when halves of these keys go to the store; none for a regression.
+    /// What to write when halves of these keys go to the store; none for a regression.
     pub(super) fn take_for_store(
         &mut self,
         keys: impl Iterator<Item = Key>,

@@ -1,10 +1,10 @@
 //! The metric service: joins truths with predictions by id, each id once, and records the rows.
 //!
-//! Duty: every half that comes ends in exactly one state (matched, duplicate, conflicting, expired, late, evicted,
-//! malformed), and every matched id stands in the log exactly once, also after `kill -9` between any two
+//! Duty: every half that arrives ends in exactly one state (matched, duplicate, conflicting, expired, late, evicted,
+//! malformed), and every matched id stands in the log exactly once, even after `kill -9` between any two
 //! instructions. Promise: a delivery is acknowledged only after its effect is durable; memory is bounded by
-//! [`Config::pending_max`] and [`Config::seen_max`]. How, is told in [`ledger`].
-//! Deliberately absent: what the errors look like (plot and the page read the log), and which broker it is.
+//! [`Config::pending_max`] and [`Config::seen_max`]. [`ledger`] explains how.
+//! Deliberately absent: what the errors look like (plot and the page read the log), and which broker is used.
 
 mod config;
 mod context;

@@ -43,7 +43,7 @@ impl Reason {
     }
 }
 
-/// Where the metric service stands. Everything in it is durable, except `pending` halves of unsettled deliveries.
+/// How far the metric service is. Everything in it is durable, except `pending` halves of unsettled deliveries.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
     /// Halves by state, since the ledger began.
@@ -60,9 +60,10 @@ pub struct Progress {
     pub label_delay_p50_ms: Option<u64>,
     /// The same for 95 of 100 labels.
     pub label_delay_p95_ms: Option<u64>,
-    /// From the minting of an id of the wanted run to its durable row, in microseconds: p50, p99 and p99.9 of this process.
+    /// From the creation of an id of the wanted run to its durable row, in microseconds: p50, p99 and p99.9 of this
+    /// process.
     pub row_latency_us: Option<[u64; 3]>,
-    /// When the first id of the wanted run was minted and when its last row became durable, in microseconds since the
+    /// When the first id of the wanted run was created and when its last row became durable, in microseconds since the
     /// Unix epoch; of this process.
     pub span_us: Option<[u64; 2]>,
     /// Of a classification; over the rows whose predictions incoming probabilities.
@@ -72,7 +73,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// What of it is shown.
+    /// The part of it that is shown.
     #[must_use]
     pub fn snapshot(&self, now_ms: UnixMs) -> LedgerSnapshot {
         LedgerSnapshot {

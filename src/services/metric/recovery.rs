@@ -1,7 +1,8 @@
-//! Opening the ledger: from what is on disk to the state that a crash interrupted.
+//! Opening the ledger: rebuilds the state that a crash interrupted from what is on disk.
 //!
-//! The store says how far the files were when it was last written. What stands in them beyond that has happened too
-//! and is replayed; what was torn is cut. A log without a store (the original's, or a moved folder) is adopted.
+//! The store says how long the files were when it was last written. Lines beyond that have happened too and are
+//! replayed; a torn last line is cut off. A log without a store (one of the original program, or one in a moved folder)
+//! is adopted: its rows are kept and its ids remembered.
 
 use std::{
     path::{Path, PathBuf},
@@ -33,15 +34,15 @@ use crate::{
     task::{Task, TaskSpec},
 };
 
-/// A row is rarely longer; decides how much of a log's tail is read to remember `seen_max` ids.
+/// Rows are rarely longer. This decides how much of a log's end is read to remember `seen_max` ids.
 const ROW_BYTES: u64 = 100;
 
 impl Ledger {
     /// Opens the ledger in a folder, which is made when it is absent.
     ///
     /// # Errors
-    /// A folder that cannot be written, a foreign or damaged file, a changed number of partitions with halves
-    /// pending.
+    /// When the folder cannot be written, a file is foreign or damaged, or halves are pending under another number of
+    /// partitions.
     pub fn open(
         disk: Arc<dyn Disk>,
         logs: &Path,
@@ -126,8 +127,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// One line for whoever wonders what a restart made of the last life: `replayed` rows were in the log and not yet
-    /// in the store.
+    /// One line about what the start found: `replayed` rows were in the log and not yet in the store.
     fn log_recovery(&self, is_first: bool) {
         let Progress { rows, pending, .. } = self.progress();
         let replayed = self.run_rows.replayed();
@@ -140,7 +140,8 @@ impl Ledger {
     }
 }
 
-/// A folder that was just made must not vanish with the power, and everything acknowledged with it.
+/// Makes the folder's own name durable: if it was just created, a power cut could otherwise remove it together with
+/// everything that was acknowledged since.
 fn sync_names(disk: &dyn Disk, logs: &Path) -> Result<(), LogError> {
     let parent = logs.parent().unwrap_or(Path::new("/"));
     let parent = if parent.as_os_str().is_empty() {
@@ -155,8 +156,8 @@ fn sync_names(disk: &dyn Disk, logs: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Compares what the folder says of its log with what this process makes of it, and takes over what only the folder
-/// knows. True when the folder needs not be told any more.
+/// Compares what the folder's `task.json` says with what this process expects, and takes over labels that only the file
+/// knows. Returns whether the file is complete, so that it need not be written.
 fn adopt_labels(disk: &dyn Disk, logs: &Path, spec: &mut TaskSpec) -> Result<bool, MetricError> {
     let Some(said) = read_task_on(disk, logs)? else {
         return Ok(false);
@@ -186,7 +187,7 @@ fn refuse_other_task(found: Option<(PathBuf, String)>, wanted: Task) -> Result<(
     }
 }
 
-/// Looks for stores of another number of partitions that still hold halves.
+/// Refuses to start while a store of another number of partitions still has halves.
 fn refuse_other_partitions(
     disk: &dyn Disk,
     layout: &Layout,
@@ -246,7 +247,7 @@ struct Recovery<'a> {
     parts: u32,
     now_ms: UnixMs,
     run_rows: RunRows,
-    /// The first row that only the other task's arithmetic gives.
+    /// The first row that adds up only as one of the other task.
     other_task: Option<(PathBuf, String)>,
 }
 
@@ -278,7 +279,7 @@ impl<'a> Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    /// What the store holds.
+    /// Takes over what the store has; returns the newest key in it.
     fn restore(&mut self, store: &Store, saved: Option<&Checkpoint>) -> Result<Key, MetricError> {
         let mut last = Key(saved.map_or(0, |saved| saved.last_key));
         let join = &mut self.join;
@@ -346,7 +347,7 @@ impl Recovery<'_> {
         Ok(file)
     }
 
-    /// The live log and its number, after every older part was looked at as far as needed.
+    /// Opens the live log and returns it with its number, after reading of the older parts what is needed.
     fn log(
         &mut self,
         series: &Series,
@@ -391,7 +392,7 @@ impl Recovery<'_> {
         Ok((log, live))
     }
 
-    /// Whether somebody removed rows or parts since the last checkpoint.
+    /// Whether somebody has removed rows or parts since the last checkpoint.
     fn is_cut(
         &self,
         series: &Series,
@@ -434,7 +435,7 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Lines of `unmatched.csv` may be removed by anybody who has dealt with them.
+    /// Counts `unmatched.csv` again where lines are missing: people may remove lines that they have dealt with.
     fn count_unmatched(
         &mut self,
         layout: &Layout,
@@ -461,7 +462,7 @@ impl Recovery<'_> {
             .map_err(LogError::io("look for", path))?)
     }
 
-    /// Older parts that are known to the counters: only their newest ids are remembered.
+    /// Older parts whose rows are counted already: only their newest ids are remembered.
     fn remember_older(
         &mut self,
         series: &Series,
@@ -485,7 +486,7 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// A new partition remembers what the others recorded before the number of partitions was changed.
+    /// After a change of the number of partitions, remembers the ids of this one that others have recorded.
     fn remember_others(&mut self, own: &Series) -> Result<(), MetricError> {
         let whole = Series::new(own.folder(), "metric_log").live();
         let all = series_in(&whole, self.disk).map_err(LogError::io("list", own.folder()))?;
@@ -504,7 +505,7 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Reads without touching: another process may be writing that file.
+    /// Reads without repairing anything, because another process may be writing that file.
     fn remember_file(&mut self, path: &Path, from: u64) -> Result<(), MetricError> {
         each_line(self.disk, path, from, &mut |line| {
             if let Ok((id, y_true, y_pred)) = parse_row(line)
@@ -532,7 +533,7 @@ impl Recovery<'_> {
         let task = self.task;
         let writer = Writer::open(disk, path, scan, &mut |offset, line| {
             let (id, y_true, y_pred) = parse_row(line)?;
-            // Noted, not refused here: what stands beyond the recorded length would be cut off for it.
+            // Only noted here: an error would make the writer cut the file off at this line.
             if self.other_task.is_none() && is_of_other_task(line, task) {
                 self.other_task = Some((path.to_owned(), line.to_owned()));
             }
@@ -557,7 +558,7 @@ impl Recovery<'_> {
             .remember(id, Some(y_true), Some(y_pred), self.now_ms);
     }
 
-    /// From where a file is read: all that is new, and enough before it to remember.
+    /// Where to begin reading a file: before everything new, and before as many ids as are to be remembered.
     fn tail_of(&self, path: &Path, recorded: Option<u64>) -> Result<u64, MetricError> {
         let Some(recorded) = recorded else {
             return Ok(0);

@@ -1,8 +1,8 @@
-//! Ids that are done with, so that what comes again is recognised.
+//! Ids that are finished, remembered to recognise halves that come again.
 //!
-//! Bounded by count (`seen_max`) and age (`seen_age_max_ms`): beyond that a redelivered half looks new, waits, and
-//! expires; it can never make a second row unless both halves are redelivered beyond the bound. 32 bytes an id and
-//! 5 to 10 for the index. Values are kept exactly, so a conflict is never mistaken for a duplicate.
+//! Bounded by count (`seen_max`) and age (`seen_age_max_ms`). Beyond these bounds a half that is delivered again looks
+//! new, waits, and expires; it makes a second row only if both halves are delivered again beyond the bounds. Each id takes
+//! 32 bytes, and 5 to 10 for the index. Values are kept exactly, so a conflict is never mistaken for a duplicate.
 
 use std::collections::VecDeque;
 
@@ -23,9 +23,9 @@ struct Entry {
 pub(super) enum Comparison {
     /// This value was there before.
     SameValue,
-    /// There is another value; the partner's is given where it is known.
+    /// Another value was there before; the partner's value is given where it is known.
     OtherValue { partner: Option<f64> },
-    /// Only the partner is known: it left alone.
+    /// Only the partner's value is known: it expired or was evicted.
     NoValue,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct SeenIds {
     replaced: HashMap<Fingerprint, Vec<f64>>,
 }
 
-/// Entries for which room is set aside at once.
+/// Entries for which memory is reserved at once.
 const RESERVED_MAX: usize = 1 << 20;
 
 /// One mark covers at least this much time, which bounds their number.
@@ -54,7 +54,8 @@ impl SeenIds {
         Self {
             max: max.clamp(1, 1 << 30),
             age_max_ms,
-            // Grown step by step, it would hold twice as much while it moves; what is not used yet takes no memory.
+            // Reserved at once: growing step by step would need twice the memory while it copies, and pages that were never
+            // written take none.
             entries: VecDeque::with_capacity(max.clamp(1, RESERVED_MAX)),
             first: 0,
             index: HashTable::new(),
@@ -126,7 +127,7 @@ impl SeenIds {
         })
     }
 
-    /// Adds the half that came too late.
+    /// Adds the value of a half that came too late.
     pub(super) fn complete(&mut self, fingerprint: Fingerprint, kind: Kind, value: f64) {
         if let Some(at) = self.find(fingerprint) {
             match kind {
@@ -141,7 +142,7 @@ impl SeenIds {
         if let Some(at) = self.find(fingerprint) {
             let old = std::mem::replace(&mut self.entries[at].y_true, y_true);
             let values = self.replaced.entry(fingerprint).or_default();
-            // Beyond that, a label that flips is the sender's fault and costs only a repeated correction.
+            // The number is bounded; an id whose label changes more often only gets repeated corrections.
             if values.len() < 16 {
                 values.push(old);
             }

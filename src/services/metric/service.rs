@@ -28,33 +28,33 @@ use crate::{
     metric_log::{Disk, Lock, LogError},
 };
 
-/// The target of the event, on the level `debug`, that tells at the end how long the rows were on their way: `p50`,
-/// `p99`, `p999`, `began_us` and `ended_us`, as in [`Progress`].
+/// The target of the event, on the level `debug`, that reports at the end how long the rows took: `p50`, `p99`, `p999`,
+/// `began_us` and `ended_us`, as in [`Progress`].
 pub const TIMES: &str = "residual::times";
 
-/// First and longest wait between tries to open the ledger again.
+/// First and longest wait between two attempts to open the ledger again.
 const BACKOFF_MS: (u64, u64) = (100, 5_000);
-/// Without any deadline the loop still looks around this often.
+/// Without any deadline the loop still wakes up this often.
 const IDLE: Duration = Duration::from_secs(3_600);
 
-/// Where the service gets its halves, and where it tells how far it is.
+/// Where the service gets its halves, and where it reports its progress.
 pub struct Ports {
     /// Of topic `y_true`, in the group of [`super::group`].
     pub truths: Box<dyn Consumer>,
     /// Of topic `y_pred`, in the same group.
     pub predictions: Box<dyn Consumer>,
-    /// Told after every commit.
+    /// Updated after every commit.
     pub progress: watch::Sender<Progress>,
 }
 
-/// Where the ledger lives.
+/// Where the ledger is stored, and who works on it.
 #[derive(Clone, Debug)]
 pub struct Storage {
     /// The logs folder.
     pub logs: PathBuf,
     /// The disk that has it.
     pub disk: Arc<dyn Disk>,
-    /// Who does the blocking work.
+    /// Where blocking work is done.
     pub blocking_work: BlockingWork,
 }
 
@@ -70,7 +70,7 @@ impl Storage {
     }
 }
 
-/// Who does the blocking work.
+/// Where blocking work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockingWork {
     /// The runtime's blocking threads.
@@ -82,8 +82,8 @@ pub enum BlockingWork {
 /// Runs until `stop`, then drains: what was received is committed and settled, the rest is released.
 ///
 /// # Errors
-/// A log or store that cannot be used as it is, another process in the same folder, or a bus that failed for good.
-/// A full or failing disk is no error: it is said once and waited out, unless `stop` comes first.
+/// When the log or the store cannot be used as it is, another process writes to the same folder, or the bus failed for
+/// good. A full or failing disk is not an error: it is logged once and waited out, unless `stop` comes first.
 pub async fn run(
     ports: Ports,
     settings: Config,
@@ -152,7 +152,7 @@ struct Service {
     /// None while a job has it, and after a failure.
     ledger: Option<Ledger>,
     job: Option<Job>,
-    /// The job is to open the ledger.
+    /// The running job opens the ledger.
     is_opening: bool,
     /// Committed but not yet settled.
     outcome: Option<CommitOutcome>,
@@ -176,11 +176,11 @@ impl Service {
         self.drain().await
     }
 
-    /// Waits for the one next thing.
+    /// Waits for the next event and handles it.
     async fn step(&mut self, stop: &CancellationToken) -> Result<(), MetricError> {
         let (truth_room, prediction_room) = (self.room(Kind::Truth), self.room(Kind::Prediction));
         let wake = self.wake();
-        // Biased, so that a simulation is deterministic; a full topic is switched off, so none starves.
+        // Biased, so that a simulation is deterministic. No branch starves: a topic that has filled its share is disabled.
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
@@ -213,7 +213,7 @@ impl Service {
             .saturating_sub(self.unsettled.unprocessed(kind))
     }
 
-    /// When to look around even if nothing comes.
+    /// When to wake up even if nothing arrives.
     fn wake(&self) -> Instant {
         let now = Instant::now();
         if self.job.is_some() {
@@ -234,7 +234,7 @@ impl Service {
         paused.into_iter().flatten().fold(deadline, Instant::min)
     }
 
-    /// Starts the next job when there is something to do and nothing under way.
+    /// Starts the next job if there is something to do and no job is running.
     fn start_due(&mut self) {
         if self.job.is_some() {
             return;
@@ -298,7 +298,7 @@ impl Service {
         match result {
             Ok(outcome) => {
                 self.ledger = ledger;
-                // Opening alone proves nothing: only a commit does.
+                // Only a commit shows that the disk works again; opening the ledger alone does not.
                 if std::mem::take(&mut self.is_opening) {
                     self.resume_run();
                 } else {
@@ -364,7 +364,7 @@ impl Service {
             .report(progress, &committed.minted_us, self.clock.now_us(), failing);
     }
 
-    /// Buries what is bad, then settles what is durable.
+    /// Sends rejected records to the dead letters, then settles what is durable.
     async fn settle(&mut self) -> Result<(), MetricError> {
         let Some(mut outcome) = self.outcome.take() else {
             return Ok(());
@@ -468,7 +468,7 @@ fn offload(
     }
 }
 
-/// Nothing comes only after a stop, which we did not ask for here.
+/// A consumer returns nothing only after it was stopped, and nobody has stopped it yet.
 fn some<T>(deliveries: Vec<T>) -> Result<Vec<T>, BusError> {
     if deliveries.is_empty() {
         Err(BusError::Closed)

@@ -1,4 +1,4 @@
-//! Deliveries on their way through the ledger: what is taken in, what is refused, and what is settled how.
+//! Deliveries on their way through the ledger: what it takes in, what it rejects, and how each delivery is settled.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,7 +25,7 @@ struct Unsettled {
     message: Message,
     attempt: u32,
     token: Token,
-    /// Its bad records are in the dead letters already.
+    /// Its rejected records are in the dead letters already.
     is_dead_lettered: bool,
 }
 
@@ -34,11 +34,11 @@ struct Unsettled {
 pub(super) struct UnsettledDeliveries {
     deliveries: BTreeMap<u64, Unsettled>,
     next: u64,
-    /// Numbers from here on are not given to the ledger yet.
+    /// The ledger has not seen deliveries from this number on.
     first_unprocessed: u64,
 }
 
-/// What the ledger is to do in one go.
+/// One group of deliveries for the ledger.
 #[derive(Debug)]
 pub(super) struct CommitRequest {
     pub(super) deliveries: Vec<(u64, Kind, Message)>,
@@ -46,13 +46,13 @@ pub(super) struct CommitRequest {
     pub(super) now_ms: UnixMs,
 }
 
-/// What came of it.
+/// What became of a group.
 #[derive(Debug, Default)]
 pub(super) struct CommitOutcome {
     pub(super) committed: Committed,
     /// Why whole frames could not be taken apart.
     undecodable: HashMap<u64, String>,
-    /// Single records that could not be used.
+    /// Single records that could not be used, or whose label was refused.
     rejected: HashMap<u64, Vec<RejectedRecord>>,
 }
 
@@ -63,7 +63,7 @@ struct RejectedRecord {
     frame: Frame,
 }
 
-/// What the consumer of one topic is to be told.
+/// How the consumer of one topic is to settle its deliveries.
 #[derive(Debug, Default)]
 pub(super) struct Settlement {
     pub(super) letters: Vec<DeadLetter>,
@@ -106,7 +106,7 @@ impl UnsettledDeliveries {
         self.first_unprocessed < self.next
     }
 
-    /// What the ledger has not seen; it has then.
+    /// A group of all deliveries that the ledger has not seen yet.
     pub(super) fn next_request(&mut self, flush: Flush, now_ms: UnixMs) -> CommitRequest {
         let deliveries = self
             .deliveries
@@ -121,12 +121,12 @@ impl UnsettledDeliveries {
         }
     }
 
-    /// The ledger was opened anew and has seen nothing.
+    /// The ledger was opened again and has seen nothing.
     pub(super) fn reprocess_all(&mut self) {
         self.first_unprocessed = 0;
     }
 
-    /// What to tell the consumer of that topic.
+    /// What the consumer of that topic has to do after a commit.
     pub(super) fn settle(&mut self, kind: Kind, outcome: &mut CommitOutcome) -> Settlement {
         let mut settlement = Settlement::default();
         for (number, unsettled) in &mut self.deliveries {
@@ -159,7 +159,7 @@ impl UnsettledDeliveries {
 
 impl RejectedRecord {
     fn letter(self, unsettled: &Unsettled) -> DeadLetter {
-        // The same record of the same message has the same id, so that brokers that can, drop a repeated copy.
+        // The same record of the same message always gets the same id, so a broker that deduplicates drops a repeated copy.
         let place = u128::from(self.index) + 1;
         let id = Uuid::from_u128(unsettled.message.id.as_u128() ^ (place << 64));
         let mut message = Message::new(id, self.frame.content_type, self.frame.body);
@@ -172,7 +172,7 @@ impl RejectedRecord {
     }
 }
 
-/// Takes everything in and commits. Blocking.
+/// Gives a group to the ledger and commits it. Blocks.
 pub(super) fn process(
     ledger: &mut Ledger,
     request: CommitRequest,
@@ -191,7 +191,7 @@ pub(super) fn process(
     Ok(outcome)
 }
 
-/// A body that is one half.
+/// A message body that is one half.
 trait HalfBody: Body {
     const KIND: Kind;
     fn value(&self) -> f64;
@@ -260,7 +260,7 @@ fn take_in<B: HalfBody>(
         };
         if is_refused && let Some(id) = copy {
             rejected.push(RejectedRecord {
-                // Beyond the places of malformed records, which count all records of the frame.
+                // Shifted beyond the indexes of malformed records, so that no two letters of a message get the same id.
                 index: index as u64 + (1 << 32),
                 reason: "another label of this id came before".to_owned(),
                 frame: message::encode(&[Record { id, body }], Encoding::Json),

@@ -1,7 +1,8 @@
-//! Halves that are only in memory, and the deliveries that must not be acknowledged for their sake.
+//! Halves that are only in memory, and the deliveries that must not be acknowledged because of them.
 //!
-//! Promise: a delivery is settled only when none of its halves is here any more. Halves leave oldest first, by a
-//! partner, or into the store; so everything up to [`UnstoredHalves::stored_through`] is in the store and nothing beyond.
+//! Promise: a delivery is settled only when none of its halves is here any more. A half leaves when its partner comes, or
+//! else into the store, oldest first; so of the halves that still wait, exactly those up to
+//! [`UnstoredHalves::stored_through`] are in the store.
 
 use std::collections::VecDeque;
 
@@ -11,7 +12,7 @@ use crate::message::RecordId;
 #[derive(Debug)]
 struct UnstoredHalf {
     key: Key,
-    /// None once it has left.
+    /// None once it has left; its entry stays until those before it have gone.
     id: Option<RecordId>,
     value: f64,
     delivery: u64,
@@ -34,7 +35,7 @@ pub(super) struct UnstoredHalves {
 }
 
 impl UnstoredHalves {
-    /// The next delivery; numbers rise, gaps are allowed.
+    /// Begins the next delivery; numbers increase, gaps are allowed.
     pub(super) fn begin(&mut self, delivery: u64) {
         if self.deliveries.is_empty() {
             self.first = delivery;
@@ -78,7 +79,7 @@ impl UnstoredHalves {
         self.halves.front().map(|half| half.key.received_ms())
     }
 
-    /// Takes a half out; none when it is in the store instead.
+    /// Takes a half out; none if it is in the store.
     pub(super) fn take(&mut self, key: Key) -> Option<RecordId> {
         let at = self.place(key)?;
         let id = self.halves[at].id.take()?;
@@ -87,7 +88,7 @@ impl UnstoredHalves {
         Some(id)
     }
 
-    /// Changes a value; false when the half is in the store instead.
+    /// Changes a value; false if the half is in the store.
     pub(super) fn set_value(&mut self, key: Key, value: f64) -> bool {
         let place = self.place(key);
         if let Some(at) = place {
@@ -96,8 +97,8 @@ impl UnstoredHalves {
         place.is_some()
     }
 
-    /// Takes out what must go to the store: up to `key`, what came before `before_ms`, and as much as keeps open
-    /// deliveries to `open_max`.
+    /// Takes out the halves that must go to the store: those up to `key`, those that came before `before_ms`, and as many
+    /// as it takes to have no more than `open_max` open deliveries.
     pub(super) fn take_due(
         &mut self,
         key: Key,
@@ -144,8 +145,8 @@ impl UnstoredHalves {
         settled
     }
 
-    /// Where the half of that key is. Partners mostly come in the order of the halves, so it is looked for from the
-    /// front, in steps that double, and then between the last two.
+    /// Where the half of that key is. Partners mostly come in the same order as the halves, so this is a galloping search:
+    /// from the front in steps that double, then by bisection between the last two steps.
     fn place(&self, key: Key) -> Option<usize> {
         let is_before = |at: usize| self.halves.get(at).is_some_and(|half| half.key < key);
         let mut end = 1;

@@ -1,8 +1,8 @@
 //! Checks a logs folder: is every row right, unique, and accounted for?
 //!
-//! Promise: changes nothing but what redb itself repairs in its file; memory is bounded whatever the size of the log,
-//! by reading it once for every two million ids. Deliberately absent: mending. The next start of the service repairs
-//! a torn tail; anything else is for people to judge.
+//! Promise: changes nothing, except that redb may repair its own file; memory is bounded whatever the size of the log,
+//! because it is read once for every two million ids. Deliberately absent: repair. The next start of the service repairs a
+//! torn last line; everything else is for people to decide.
 
 mod arithmetic;
 mod lines;
@@ -30,7 +30,7 @@ use crate::{
     task::TaskChoice,
 };
 
-/// Ids that are held in memory at once, 24 bytes each.
+/// Ids that are in memory at once, 24 bytes each.
 const IDS_MAX: u64 = 2_000_000;
 
 /// Reads log, store and unmatched of a folder and checks them against each other.
@@ -42,7 +42,7 @@ pub fn verify(logs: &Path) -> Result<Report, MetricError> {
     verify_as(logs, TaskChoice::Auto)
 }
 
-/// The same when the task is known; with `auto` the folder says it, or else the rows show it.
+/// The same with a given task; with `auto` the folder's `task.json` says it, or else the rows themselves show it.
 ///
 /// # Errors
 /// As [`verify`].
@@ -71,7 +71,7 @@ struct Part {
     files: Vec<PathBuf>,
     unmatched: PathBuf,
     store: Option<Store>,
-    /// Keeps a metric process out while this reads.
+    /// Keeps a metric process from starting while this reads.
     _lock: Option<Lock>,
 }
 
@@ -82,7 +82,7 @@ struct Check {
     parts: Vec<Part>,
 }
 
-/// Where an id stands.
+/// Where an id was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum IdState {
     Row,
@@ -187,7 +187,7 @@ impl Check {
         Ok(recorded)
     }
 
-    /// What the store counted, against what is there.
+    /// Compares what the store has counted with what is there.
     fn accounts(&mut self, store: &Path, saved: &Checkpoint, rows: u64, left: u64, pending: u64) {
         let report = &mut self.report;
         report.pending += pending;
@@ -219,7 +219,7 @@ impl Check {
         }
     }
 
-    /// Looks for ids that stand in two places.
+    /// Looks for ids that are in two places.
     fn ids(&mut self) -> Result<(), MetricError> {
         let all = self.report.rows + self.report.unmatched + self.report.pending;
         let passes = all.div_ceil(IDS_MAX).max(1);
@@ -246,7 +246,7 @@ impl Check {
         self.name(twice, &fingerprints)
     }
 
-    /// Reads once more to say which ids they are and where.
+    /// Reads everything once more to say which ids these are and where they are.
     fn name(
         &mut self,
         mut twice: BTreeMap<u64, (Fingerprint, Vec<String>)>,
@@ -275,7 +275,7 @@ impl Check {
         &self,
         on_id: &mut dyn FnMut(&RecordId, IdState, &dyn fmt::Display),
     ) -> Result<(), MetricError> {
-        // RejectedRecord lines were told in the first pass.
+        // Bad lines were reported in the first pass.
         let mut ignored = Report::default();
         for part in &self.parts {
             for path in &part.files {
@@ -312,8 +312,8 @@ impl Check {
     }
 }
 
-/// One row, or one lonely half, or one pending half. A pending half beside a row is what a killed process leaves: the
-/// row is in the log's unknown tail, or the half's removal was not yet saved.
+/// An id may be in one row, in one line of `unmatched.csv`, or pending. A pending half beside a row is no fault, a killed
+/// process leaves it so: the store does not know the row yet, or the removal of the half was not saved.
 fn is_wrong(places: &[(u64, Fingerprint, IdState)]) -> bool {
     let settled = places
         .iter()

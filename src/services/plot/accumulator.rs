@@ -1,4 +1,4 @@
-//! What was read of the log so far.
+//! What was read of the log so far, ready for a picture and for the page.
 
 use std::path::{Path, PathBuf};
 
@@ -13,10 +13,10 @@ use crate::{
     task::TaskSpec,
 };
 
-/// Most rows of a picture that shows a last time only; 24 bytes each.
+/// Most rows in a picture that is limited by time; 24 bytes each.
 pub(super) const WINDOW_ROWS_MAX: usize = 200_000;
 
-/// Rows on their way into a picture and a view.
+/// Collects rows for the picture and for the view.
 pub(super) struct LogAccumulator {
     log: PathBuf,
     settings: Config,
@@ -26,9 +26,9 @@ pub(super) struct LogAccumulator {
     reader: Reader,
     live: Live,
     window: Option<Window>,
-    /// The window is one of time, so that rows need one.
+    /// The picture is limited by time, so each row needs one.
     needs_time: bool,
-    /// Rows of the first look were judged before anybody watched.
+    /// Rows of the first read were recorded before this process watched, so their time is that of their id.
     is_history: bool,
 }
 
@@ -55,9 +55,9 @@ impl LogAccumulator {
         }
     }
 
-    /// Takes what is new; returns whether the log was begun anew, so that what was taken is a mixture.
+    /// Reads what is new; returns whether the log was replaced meanwhile, so that old and new rows are mixed here.
     ///
-    /// The metric service says what the log's numbers are before its first row, so it is asked again when that has come.
+    /// The metric service writes `task.json` before the first row, so the file is read when that row has come.
     pub(super) fn read(&mut self, now_ms: UnixMs) -> Result<bool, LogError> {
         let (was_empty, was_history) = (self.rows() == 0, self.is_history);
         let restarted = self.read_rows(now_ms)?;
@@ -105,7 +105,7 @@ impl LogAccumulator {
         Ok(batch.restarted)
     }
 
-    /// Nothing was ever read to its end.
+    /// Nothing was read successfully yet.
     pub(super) fn is_first_read(&self) -> bool {
         self.is_history
     }
@@ -114,7 +114,7 @@ impl LogAccumulator {
         self.live.rows()
     }
 
-    /// Rows that a picture would show now, and whether it lacks some that there was no room for.
+    /// How many rows a picture would show now, and whether some are missing because there was no room for them.
     pub(super) fn in_picture(&mut self, now_ms: UnixMs) -> (u64, bool) {
         match &mut self.window {
             None => (self.live.rows(), false),

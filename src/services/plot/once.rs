@@ -1,7 +1,7 @@
 //! One picture of a log as it stands.
 //!
-//! Unlike the service, which must bound what it keeps for whatever is still to come, this knows the moment to count
-//! back from. So rows of the last time are picked as they pass by, and none is left out however many they are.
+//! The service has to bound the rows that it keeps, because it does not know how many will follow. Here the end of the time
+//! to show is known before reading, so rows are selected as they are read, and none is left out, however many there are.
 
 use std::path::Path;
 

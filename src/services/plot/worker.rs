@@ -1,4 +1,4 @@
-//! The service between two looks at the log: when it draws, what it tells, how it bears trouble.
+//! What the service does at each poll of the log: read, draw when it is time, update the page, and survive failures.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,16 +17,16 @@ use crate::{
 /// Rows that make the first picture worth drawing.
 const FIRST_PICTURE_ROWS: u64 = 2;
 
-/// The page's numbers age without new rows too.
+/// The page's numbers change with time, even without new rows.
 const VIEW_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Shortest time between two snapshots for the page.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
 
-/// At most one part in so many of the time goes into snapshots for the page.
+/// Snapshots for the page take at most this fraction of the time: one part in so many.
 const SNAPSHOT_SHARE: u32 = 20;
 
-/// One look at the log.
+/// One poll of the log.
 #[derive(Clone, Copy)]
 pub(super) struct Poll {
     pub(super) now_ms: UnixMs,
@@ -34,7 +34,7 @@ pub(super) struct Poll {
     pub(super) is_last: bool,
 }
 
-/// The service between two looks.
+/// The state of the service between two polls.
 pub(super) struct PlotWorker {
     log: PathBuf,
     picture: PathBuf,
@@ -43,7 +43,7 @@ pub(super) struct PlotWorker {
     settings: Config,
     spec: Option<TaskSpec>,
     accumulator: LogAccumulator,
-    /// When a picture was last last_try, and what the last one shows.
+    /// When drawing was last tried, and what the last picture shows.
     last_try: Option<Instant>,
     drawn: Drawn,
     is_truncated: bool,
@@ -110,7 +110,7 @@ impl PlotWorker {
         }))
     }
 
-    /// FailureLog at the very beginning ends the service: the log is not one of ours.
+    /// An error at the first read ends the service, because then the log is not one of ours; later errors are logged.
     fn read(&mut self, now_ms: UnixMs) -> Result<(), PlotError> {
         let mut read = self.accumulator.read(now_ms);
         if matches!(read, Ok(true)) {
@@ -131,7 +131,7 @@ impl PlotWorker {
         }
     }
 
-    /// A picture of a last time changes when rows leave it, too.
+    /// A picture of the last so much time also changes when rows leave it.
     fn is_due(&mut self, poll: Poll) -> bool {
         if self.in_picture(poll) == self.drawn {
             return false;
@@ -190,7 +190,7 @@ impl PlotWorker {
     }
 }
 
-/// Says trouble once, and once that it is over.
+/// Logs a failure once while it repeats, and once that it is over.
 #[derive(Default)]
 struct FailureLog {
     logged: Option<String>,
@@ -208,7 +208,7 @@ impl FailureLog {
             Err(error) => {
                 let text = crate::telemetry::with_causes(&error);
                 if self.logged.as_ref() != Some(&text) {
-                    tracing::error!(error = %text, "no new picture; it is last_try again");
+                    tracing::error!(error = %text, "no new picture; it is tried again");
                     self.logged = Some(text);
                 }
                 None

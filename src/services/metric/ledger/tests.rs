@@ -466,7 +466,7 @@ fn a_log_is_not_continued_with_another_kind_of_answer() {
     bench.spec = TaskSpec::default();
     let error = reopen(&bench);
     assert!(
-        error.contains("this process judges a regression"),
+        error.contains("this process expects a regression"),
         "{error}"
     );
     bench.spec = TaskSpec::of_labels(None);

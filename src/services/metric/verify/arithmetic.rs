@@ -1,12 +1,12 @@
-//! Whether the errors of a log are those of numbers, or those of labels.
+//! Whether the errors in a log are distances of numbers, or right and wrong of labels.
 
 use std::path::Path;
 
 use super::{lines::LinePosition, report::Report};
 use crate::{metric_log::RowRef, task::Task};
 
-/// Judges row by row. Where nobody has said the task, rows show it: many add up either way, but not both kinds of those
-/// that do not may stand in one log.
+/// Checks the errors row by row. Where the task is not known, the rows show it: many add up as either task, but those that
+/// add up as only one must all be of the same.
 #[derive(Debug)]
 pub(super) struct Arithmetic {
     task: Option<Task>,
@@ -14,7 +14,7 @@ pub(super) struct Arithmetic {
     labels: UnambiguousRows,
 }
 
-/// Rows that add up in one way only.
+/// Rows that add up as one task only.
 #[derive(Debug, Default)]
 struct UnambiguousRows {
     rows: u64,
@@ -65,7 +65,7 @@ impl Arithmetic {
         }
     }
 
-    /// Says what a log is that holds both kinds.
+    /// Reports a log that has both kinds.
     pub(super) fn conclude(&self, report: &mut Report) {
         let (Some(number), Some(label)) = (&self.numbers.first, &self.labels.first) else {
             return;

@@ -9,10 +9,10 @@ use std::{
 use super::report::Report;
 use crate::{metric_log::LogError, services::metric::MetricError};
 
-/// A longer line is not read on.
+/// Reading ends at a longer line.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
-/// Where a line stands.
+/// Where a line is in its file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LinePosition {
     pub(super) offset: u64,

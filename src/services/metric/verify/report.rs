@@ -1,8 +1,8 @@
-//! What a check found, for people and for an exit code.
+//! What a check found: text for people, a count for the exit code.
 
 use std::fmt;
 
-/// Faults that are told in words; the rest are counted.
+/// Faults that are described in words; the rest are only counted.
 pub(super) const FAULTS_LISTED_MAX: usize = 20;
 
 /// What [`super::verify`] found.
@@ -14,7 +14,7 @@ pub struct Report {
     pub unmatched: u64,
     /// Halves that wait in the store.
     pub pending: u64,
-    /// Things that are well but worth knowing.
+    /// What is no fault but worth knowing.
     pub notes: Vec<String>,
     /// The first faults, in words.
     pub faults: Vec<String>,

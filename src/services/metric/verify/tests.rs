@@ -1,4 +1,4 @@
-//! Every fault that can be told is told.
+//! Every kind of fault is reported.
 
 use std::{fs, sync::Arc};
 
