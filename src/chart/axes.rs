@@ -1,4 +1,4 @@
-//! One pair of axes with its bars, curve and marks.
+//! One pair of axes with bars, curve and marks.
 
 use super::{
     ChartError, Color, Config, Counts, Mark,
@@ -11,9 +11,9 @@ pub(super) const WHITE: Color = Color(255, 255, 255);
 pub(super) const LABEL_SIZE: f64 = 10.0;
 /// The height of digits in ems.
 const DIGIT_HEIGHT: f64 = 0.729;
-/// The empty part on both sides of the data, as part of the data's range.
+/// The margin on both sides of the data, as a part of its range.
 const MARGIN: f64 = 0.05;
-/// Where a logarithmic axis of counts begins: a single row still has a height.
+/// Where a logarithmic axis of counts begins: below 1, so that a bar of a single row has a height.
 const LOG_FLOOR: f64 = 0.7;
 
 /// The box of the axes in pixels.
@@ -60,7 +60,7 @@ pub(super) struct Axes<'a> {
     pub(super) config: &'a Config,
 }
 
-/// What part of the plane the axes show.
+/// Which part of the plane the axes show.
 pub(super) struct Scale {
     frame: Frame,
     x: (f64, f64),
@@ -93,7 +93,7 @@ impl Scale {
         }
     }
 
-    /// Counts from nothing to `top`.
+    /// Counts from zero to `top`.
     pub(super) fn of_counts(frame: Frame, x: (f64, f64), top: f64, counts: Counts) -> Self {
         let y = match counts {
             Counts::Linear => (0.0, top),
@@ -173,7 +173,7 @@ impl Axes<'_> {
             .iter()
             .map(|bar| bar.1 - bar.0)
             .fold(f64::INFINITY, f64::min);
-        // seaborn's rule: a tenth of the bar, at most a point.
+        // seaborn's rule for the edge: a tenth of the bar, at most a point.
         let edge = canvas.points(1.0).min(0.1 * thinnest);
         let snapped = |x: f64| if thinnest >= 4.0 { snap(x) } else { x };
         let bottom = snap(self.frame.bottom);
@@ -333,7 +333,7 @@ impl Axes<'_> {
         canvas.outline((left, top), (right, bottom), canvas.points(0.8), BLACK)
     }
 
-    /// A box that explains the marks, in the upper corner where less is drawn.
+    /// A box that explains the marks, in the upper corner with less behind it.
     fn legend<B: Backend>(&self, canvas: &Canvas<B>, shape: &Shape) -> Result<(), ChartError> {
         let texts: Vec<String> = self
             .config
@@ -401,7 +401,7 @@ impl Axes<'_> {
     }
 }
 
-/// Bars as (left, right, count) in pixels; when there are more bins than pixels, the tallest bin of each pixel.
+/// Bars as (left, right, count) in pixels; if bins are narrower than a pixel, the tallest bin of each pixel.
 fn columns(scale: &Scale, shape: &Shape) -> Vec<(f64, f64, u64)> {
     let histogram = &shape.histogram;
     let bins = histogram.edges.windows(2).zip(&histogram.counts);
@@ -419,7 +419,7 @@ fn columns(scale: &Scale, shape: &Shape) -> Vec<(f64, f64, u64)> {
                 column.1 = column.1.max(right.ceil());
                 column.2 = column.2.max(count);
             }
-            // A column begins where the one before it ends: no pixel is painted twice.
+            // A column begins where the one before it ends, so that no pixel is painted twice.
             before => {
                 let start = before.map_or(pixel, |column| column.1.max(pixel));
                 columns.push((start, right.ceil().max(start + 1.0), count));
@@ -429,7 +429,7 @@ fn columns(scale: &Scale, shape: &Shape) -> Vec<(f64, f64, u64)> {
     columns
 }
 
-/// The pieces of a line above `bottom`, cut where they cross it.
+/// The pieces of a line above `bottom`, cut off where they cross it.
 fn above(points: impl Iterator<Item = (f64, f64)>, bottom: f64) -> Vec<Vec<(f64, f64)>> {
     let mut pieces: Vec<Vec<(f64, f64)>> = Vec::new();
     let mut before: Option<(f64, f64)> = None;
@@ -460,7 +460,7 @@ fn left_is_emptier(histogram: &Histogram) -> bool {
     left < right
 }
 
-/// A mark's own colour and dashes, so that it is told apart without colours too.
+/// Each mark has a colour and dashes of its own, so that marks can be distinguished without colours too.
 fn dashed<B: Backend>(
     canvas: &Canvas<B>,
     from: (f64, f64),
@@ -509,7 +509,7 @@ fn legend_text(mark: Mark, shape: &Shape) -> String {
     format!("{name} {}", significant(value(mark, shape)))
 }
 
-/// The middle of the nearest pixel, so that a thin line is crisp.
+/// The middle of the nearest pixel, so that a thin line is sharp.
 pub(super) fn snap(x: f64) -> f64 {
     (x + 0.5).floor() + 0.5
 }

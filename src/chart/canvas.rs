@@ -1,4 +1,7 @@
 //! What a figure is drawn with: rectangles, lines and text in pixels, on any plotters backend.
+//!
+//! plotters was made for whole pixels. Three constants adapt it to exact places; both backends use the same ones, so that
+//! the SVG and the PNG of a snapshot show the same.
 
 use std::error::Error;
 
@@ -16,13 +19,16 @@ use super::{
     font::{FAMILY, Typeface},
 };
 
-/// Backend units in a pixel: plotters' coordinates are whole.
+/// plotters' coordinates are whole numbers, so it is told that the picture is so many times as large in each direction: a
+/// coordinate is then exact to a sixteenth of a pixel. The SVG scales back by its `viewBox`, the raster by dividing.
 pub(super) const UNITS_PER_PIXEL: f64 = 16.0;
 
-/// plotters' SVG writes a font size divided by this.
+/// plotters' SVG backend divides the font size by this before it writes it, an estimate of how the sizes of its bitmap
+/// backend and of browsers differ. Our sizes are exact already, so they are multiplied first.
 pub(super) const SVG_FONT_SCALE: f64 = 1.24;
 
-/// plotters' SVG puts the baseline this many ems below the top; the raster does the same.
+/// plotters positions text by its top, and its SVG backend puts the baseline this many ems below it (`dy="0.76em"`). We
+/// position text by its baseline, so this is subtracted; the raster adds it again.
 pub(super) const BASELINE_EMS: f64 = 0.76;
 
 pub(super) const BLACK: Color = Color(0, 0, 0);
@@ -39,7 +45,7 @@ pub(super) struct Canvas<'a, B: Backend> {
     dpi: f64,
 }
 
-/// How text stands at its point, which is on its baseline.
+/// How text is aligned to its point, which is on the baseline.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Anchor {
     Left,
@@ -88,7 +94,7 @@ impl<'a, B: Backend> Canvas<'a, B> {
         width: f64,
         color: Color,
     ) -> Result<(), ChartError> {
-        // What is thinner than a unit is drawn paler instead.
+        // A line thinner than a unit is drawn paler instead.
         let alpha = (width * UNITS_PER_PIXEL).min(1.0);
         let path: Vec<(i32, i32)> = points.iter().copied().map(units).collect();
         self.area

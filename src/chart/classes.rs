@@ -1,4 +1,4 @@
-//! A classifier's log: for each true class the rows that were recognised, and on top of them those that were not.
+//! The picture of a classifier's log: for each true class the rows with the right label, and on top of them the others.
 
 use super::{
     ChartError, Color,
@@ -7,19 +7,19 @@ use super::{
 };
 use crate::stats::ClassShape;
 
-/// The part of a class's room that its bar takes.
+/// The width of a bar, as a part of the room of its class.
 const BAR_WIDTH: f64 = 0.8;
 
-/// What is wrong is red whatever colour was chosen, and hatched by its edge.
+/// Wrong rows are red, whatever colour was chosen for the right ones.
 const WRONG: Color = Color(214, 39, 40);
 
 /// Room above the tallest bar, for the legend.
 const HEADROOM: f64 = 1.25;
 
-/// The letters of a class's name that fit below its bar at most.
+/// Longer names of classes are cut off.
 const NAME_LETTERS_MAX: usize = 14;
 
-/// Draws the classes on the axes of `panel`.
+/// Draws the classes on `axes`.
 pub(super) fn draw<B: Backend>(
     axes: &Axes<'_>,
     canvas: &Canvas<B>,

@@ -1,4 +1,4 @@
-//! The whole picture: its panels, its title, and the two formats.
+//! The whole picture: its axes, its title, and the two formats.
 
 use plotters::{drawing::IntoDrawingArea, prelude::SVGBackend};
 
@@ -44,7 +44,7 @@ fn png(snapshot: &Snapshot, config: &Config, typeface: &Typeface) -> Result<Vec<
     let mut encoder = png::Encoder::new(&mut bytes, config.width, config.height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    // A tenth of the time of the default for a third more bytes: the picture is drawn anew every few seconds.
+    // A tenth of the default's time for a third more bytes: the picture is drawn again every few seconds.
     encoder.set_compression(png::Compression::Fast);
     let per_metre = (f64::from(config.dpi) / 0.0254).round();
     encoder.set_pixel_dims(Some(png::PixelDimensions {
@@ -71,7 +71,7 @@ fn svg(snapshot: &Snapshot, config: &Config, typeface: &Typeface) -> Result<Vec<
         config,
         typeface,
     )?;
-    // plotters writes the size of its units; only the view box has them, the picture has pixels.
+    // plotters writes the size in its units. They stay in the view box; the picture itself is measured in pixels.
     let size = format!("width=\"{}\" height=\"{}\"", units.0, units.1);
     let described = format!("width=\"{width}\" height=\"{height}\" role=\"img\"");
     Ok(text.replacen(&size, &described, 1).into_bytes())
@@ -134,7 +134,7 @@ fn title_of_numbers(report: &Report) -> String {
         title = format!("{title}, MAE = {}", significant(mae));
     }
     if let Some(interval) = report.mae_interval {
-        // An absolute error has no negative mean, whatever the interval of a few rows says.
+        // The mean of absolute errors is not negative, whatever the interval of a few rows says.
         let (low, high) = (
             significant(interval.low.max(0.0)),
             significant(interval.high),

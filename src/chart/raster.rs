@@ -1,8 +1,8 @@
-//! A plotters backend that draws with exact coverage, so that no edge is jagged.
+//! A plotters backend that draws pixels with exact coverage, so that no edge is jagged.
 //!
-//! plotters' own bitmap rounds everything to whole pixels, also the places of letters. Here a coordinate is a
+//! plotters' own bitmap backend rounds everything to whole pixels, even the positions of letters. Here a coordinate is a
 //! [`UNITS_PER_PIXEL`](super::canvas::UNITS_PER_PIXEL)th of a pixel, a rectangle covers what it covers, a line is all points nearer than half its
-//! width, and letters are put where they belong. Colours blend as bytes, as matplotlib's renderer does.
+//! width, and letters are placed exactly. Colours are blended as bytes, as matplotlib's renderer does.
 
 use std::convert::Infallible;
 
@@ -29,7 +29,7 @@ pub(super) struct Raster<'a> {
 /// Drawing into memory cannot fail.
 type Drawn = Result<(), DrawingErrorKind<Infallible>>;
 
-/// A box of whole pixels, the upper ends not included, held inside the picture.
+/// A box of whole pixels inside the picture; the upper ends are not included.
 #[derive(Clone, Copy)]
 struct Span {
     x: (i32, i32),
@@ -67,7 +67,7 @@ impl<'a> Raster<'a> {
     }
 
     /// The index of a pixel inside.
-    #[expect(clippy::cast_sign_loss, reason = "the caller holds it inside")]
+    #[expect(clippy::cast_sign_loss, reason = "the caller checks the bounds")]
     fn at(&self, x: i32, y: i32) -> usize {
         (y * self.width + x) as usize
     }
@@ -82,7 +82,7 @@ impl<'a> Raster<'a> {
         }
     }
 
-    /// Fills a rectangle; pixels at its edges in proportion.
+    /// Fills a rectangle; pixels at its edges in proportion to their coverage.
     fn fill(&mut self, (x0, y0): (f64, f64), (x1, y1): (f64, f64), color: BackendColor) {
         let span = self.span((x0, x1), (y0, y1));
         let table = BlendTable::new(color);
@@ -100,8 +100,8 @@ impl<'a> Raster<'a> {
         }
     }
 
-    /// Raises the coverage of pixels near a piece of a line; pieces that meet do not add up. A piece along an axis is a
-    /// rectangle, `beyond` longer at both ends; any other ends round.
+    /// Raises the coverage of pixels near a segment of a line. Where segments meet, the larger coverage counts, not the sum.
+    /// A segment along an axis is a rectangle, longer by `beyond` at both ends; any other has round ends.
     fn cover(&mut self, from: (f64, f64), to: (f64, f64), width: f64, beyond: f64) -> Span {
         let reach = width / 2.0 + 0.5;
         let (x0, x1) = (from.0.min(to.0), from.0.max(to.0));
@@ -130,7 +130,7 @@ impl<'a> Raster<'a> {
         span
     }
 
-    /// Blends what [`Self::cover`] has marked in `span`, and clears the mark.
+    /// Blends the colour where [`Self::cover`] has raised the coverage in `span`, and clears it again.
     fn blend_covered(&mut self, span: Span, color: BackendColor) {
         for y in span.y.0..span.y.1 {
             for x in span.x.0..span.x.1 {
@@ -144,7 +144,7 @@ impl<'a> Raster<'a> {
     }
 
     fn stroke(&mut self, points: &[(f64, f64)], width: f64, color: BackendColor) {
-        // The pieces of a closed line overlap at its corners, which makes them square.
+        // The segments of a closed line overlap at its corners, which makes the corners square.
         let beyond = if points.first() == points.last() {
             width / 2.0
         } else {
@@ -254,7 +254,7 @@ impl DrawingBackend for Raster<'_> {
     }
 }
 
-/// A colour at full coverage, worked out for every byte it may meet.
+/// The results of blending one colour at full coverage, for every byte that can be below it.
 struct BlendTable([[u8; 256]; 3]);
 
 impl BlendTable {
@@ -290,7 +290,7 @@ fn overlap(at: i32, low: f64, high: f64) -> f64 {
     (high.min(at + 1.0) - low.max(at)).clamp(0.0, 1.0)
 }
 
-/// From a point to a piece of a line.
+/// The distance of a point from a segment of a line.
 fn distance((x, y): (f64, f64), from: (f64, f64), to: (f64, f64)) -> f64 {
     let (along_x, along_y) = (to.0 - from.0, to.1 - from.1);
     let length = along_x * along_x + along_y * along_y;

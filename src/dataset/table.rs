@@ -1,4 +1,4 @@
-//! A CSV table read row by row: numbers, and in one column labels, in a chosen column order.
+//! A CSV table, read row by row: numbers, and labels in one column, in a chosen order of columns.
 
 use std::io::Read;
 
@@ -7,7 +7,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use super::DatasetError;
 use crate::task::Labels;
 
-/// Rows of finite numbers below a header. Reads ahead by one buffer only.
+/// Rows of numbers below a header. Only one buffer is read ahead.
 pub struct Table<R> {
     name: String,
     header: Vec<String>,
@@ -25,11 +25,11 @@ pub enum ColumnKind {
     Number,
     /// Finite numbers of which some may be missing.
     Optional,
-    /// Finite numbers; that none may be missing is the model's wish.
+    /// Finite numbers; the model accepts no missing ones.
     Required,
     /// One of these labels.
     Label(Labels),
-    /// Finite numbers; text would be labels that nobody named.
+    /// Finite numbers, the true answers; text here means labels that the settings do not name.
     Target,
 }
 
@@ -76,7 +76,7 @@ impl<R: Read> Table<R> {
         &self.header
     }
 
-    /// Chooses columns by their place in the header, in the order in which rows shall give them.
+    /// Chooses columns by their index in the header, in the order in which [`Table::read_row`] returns them.
     pub fn choose(&mut self, columns: Vec<usize>) {
         debug_assert!(
             columns.iter().all(|&column| column < self.header.len()),
@@ -85,18 +85,18 @@ impl<R: Read> Table<R> {
         self.columns = columns;
     }
 
-    /// Says what the cells of a column may be; all columns hold numbers before.
+    /// Sets what the cells of a column may be; without it, they are numbers.
     pub fn expect(&mut self, column: usize, kind: ColumnKind) {
         if let Some(place) = self.kinds.get_mut(column) {
             *place = kind;
         }
     }
 
-    /// The place of a named column.
+    /// The index of a named column.
     ///
     /// # Errors
-    /// When there is none; `mend` says what to do then.
-    pub fn column(&self, column: &str, mend: &'static str) -> Result<usize, DatasetError> {
+    /// When there is none; `remedy` says what to do then.
+    pub fn column(&self, column: &str, remedy: &'static str) -> Result<usize, DatasetError> {
         self.header
             .iter()
             .position(|name| name == column)
@@ -104,14 +104,14 @@ impl<R: Read> Table<R> {
                 name: self.name.clone(),
                 column: column.to_owned(),
                 header: self.header.clone(),
-                mend,
+                remedy,
             })
     }
 
     /// Appends the chosen values of the next row to `values`; false at the end.
     ///
     /// # Errors
-    /// At a row of another length or a cell that is no finite number; nothing is appended then.
+    /// At a row of another length or a cell that its column does not allow; then nothing is appended.
     pub fn read_row(&mut self, values: &mut Vec<f64>) -> Result<bool, DatasetError> {
         let read = self.reader.read_record(&mut self.record);
         if !read.map_err(|source| DatasetError::Csv {
@@ -177,7 +177,7 @@ fn value(cell: &str, kind: &ColumnKind) -> Option<f64> {
     }
 }
 
-/// As spreadsheets and pandas write it.
+/// Empty as spreadsheets write it, or `NaN` as pandas does.
 fn is_missing(cell: &str) -> bool {
     cell.is_empty() || cell.eq_ignore_ascii_case("nan")
 }
@@ -219,15 +219,15 @@ mod tests {
     fn a_bad_cell_is_named_by_line_and_column() {
         refused(
             "a,b\n1,2\n3,x\n",
-            "`t.csv` line 3, column `b`: \"x\" is not a finite number; mend or drop that row",
+            "`t.csv` line 3, column `b`: \"x\" is not a finite number; correct or remove that row",
         );
         refused(
             "a,b\n1,NaN\n",
-            "`t.csv` line 2, column `b`: \"NaN\" is not a finite number; mend or drop that row",
+            "`t.csv` line 2, column `b`: \"NaN\" is not a finite number; correct or remove that row",
         );
         refused(
             "a,b\n,1\n",
-            "`t.csv` line 2, column `a`: \"\" is not a finite number; mend or drop that row",
+            "`t.csv` line 2, column `a`: \"\" is not a finite number; correct or remove that row",
         );
     }
 

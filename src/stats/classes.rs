@@ -1,8 +1,8 @@
-//! How right a classifier is: accuracy, F1, and who is taken for whom.
+//! How often a classifier is right: accuracy, F1, and the confusion matrix.
 //!
-//! Promises: accuracy and F1 are scikit-learn's `accuracy_score` and `f1_score` of the same rows; memory is bounded by
-//! [`CLASSES_MAX`] classes counted and [`MATRIX_CLASSES_MAX`] classes told apart in the confusion matrix, the rest are "others" there.
-//! Deliberately absent: the log-loss, which needs more than a row of the log (see [`super::LogLosses`]).
+//! Promises: accuracy and F1 equal scikit-learn's `accuracy_score` and `f1_score` of the same rows; memory is bounded: at
+//! most [`CLASSES_MAX`] classes are counted, and [`MATRIX_CLASSES_MAX`] of them have a row in the confusion matrix, where the
+//! rest are "others". Deliberately absent: the log-loss, which needs more than a row of the log (see [`super::LogLosses`]).
 
 use std::collections::HashMap;
 
@@ -13,12 +13,12 @@ use crate::task::{CLASSES_MAX, Labels, TaskSpec};
 /// Classes with a row and a column of their own in the confusion matrix.
 pub const MATRIX_CLASSES_MAX: usize = 32;
 
-/// The classes of a log by number: the known labels in their order, then others as they come.
+/// The classes of a log by number: the known labels in their order, then others in the order in which they appear.
 #[derive(Clone, Debug, Default)]
 pub struct Classes {
     labels: Vec<f64>,
     numbers: HashMap<u64, u32>,
-    /// Labels and nothing but them are 0 and 1, where they are known.
+    /// Whether the known labels are exactly 0 and 1; none if the labels are not known.
     is_binary: Option<bool>,
 }
 
@@ -27,7 +27,7 @@ pub struct Classes {
 const BEYOND: u32 = CLASSES_MAX as u32;
 
 impl Classes {
-    /// The classes that a judge knows.
+    /// The classes whose labels are known.
     #[must_use]
     pub fn new(spec: &TaskSpec) -> Self {
         let mut classes = Self::default();
@@ -40,9 +40,9 @@ impl Classes {
         classes
     }
 
-    /// The number of a label; a new one where there is room.
+    /// The number of a label; an unknown label gets the next one, while there is room.
     fn number(&mut self, label: f64) -> u32 {
-        // Both zeros are one label.
+        // 0.0 and -0.0 are the same label.
         let label = if label == 0.0 { 0.0 } else { label };
         if let Some(number) = self.numbers.get(&label.to_bits()) {
             return *number;
@@ -69,7 +69,7 @@ fn is_zero_and_one(labels: &Labels) -> bool {
     matches!(labels, Labels::Numbers(numbers) if numbers.as_slice() == [0.0, 1.0])
 }
 
-/// A judged row.
+/// The classes of a row's truth and prediction.
 #[derive(Clone, Copy, Debug)]
 pub struct ClassPair {
     is_right: bool,
@@ -80,11 +80,11 @@ pub struct ClassPair {
 /// What F1 needs of one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct ClassCount {
-    /// Rows of the class that were recognised.
+    /// Rows of the class that were predicted as such.
     true_positives: u64,
     /// Rows of the class.
     support: u64,
-    /// Rows that were taken for the class.
+    /// Rows that were predicted as the class.
     predicted: u64,
 }
 
@@ -99,13 +99,13 @@ impl ClassCount {
     }
 }
 
-/// Right and wrong, by class.
+/// The counts by class from which accuracy and F1 are computed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScoreCounts {
     n: u64,
     right: u64,
     counts: Vec<ClassCount>,
-    /// Some class was beyond the bound: an average over classes is not known any more.
+    /// Some class was beyond the bound, so an average over all classes is not known.
     is_over: bool,
 }
 
@@ -122,7 +122,7 @@ impl ScoreCounts {
         self.count(pair.truth).true_positives += u64::from(pair.is_right);
     }
 
-    /// Adds all that `other` has counted.
+    /// Adds the counts of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.n += other.n;
         self.right += other.right;
@@ -163,11 +163,11 @@ impl ScoreCounts {
         }
     }
 
-    /// Of the class 1 where labels are 0 and 1, else the mean over every class that came.
+    /// Of the class 1 if the labels are 0 and 1, else the mean over all classes that occur.
     #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
     fn f1(&self, classes: &Classes) -> Option<(f64, Average)> {
-        let came = |(_, count): &(usize, &ClassCount)| count.support + count.predicted > 0;
-        let seen: Vec<_> = self.counts.iter().enumerate().filter(came).collect();
+        let occurs = |(_, count): &(usize, &ClassCount)| count.support + count.predicted > 0;
+        let seen: Vec<_> = self.counts.iter().enumerate().filter(occurs).collect();
         let label = |place: usize| classes.labels.get(place).copied();
         let only_zero_and_one = seen
             .iter()
@@ -187,13 +187,13 @@ impl ScoreCounts {
     }
 }
 
-/// Of what an F1 is.
+/// How an F1 is averaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Average {
-    /// Of the positive class 1.
+    /// Not at all: it is that of the positive class 1.
     Binary,
-    /// The mean over all classes, large and small alike.
+    /// The plain mean over all classes, whatever their size.
     Macro,
 }
 
@@ -208,7 +208,7 @@ impl Average {
     }
 }
 
-/// How right a classifier is.
+/// How often a classifier is right.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Score {
     /// Rows.
@@ -219,13 +219,13 @@ pub struct Score {
     pub accuracy: Option<f64>,
     /// Harmonic mean of precision and recall.
     pub f1: Option<f64>,
-    /// Of what it is.
+    /// How it is averaged.
     pub average: Option<Average>,
-    /// The accuracy of always answering the most frequent of these labels.
+    /// The accuracy of always predicting the most frequent true label.
     pub baseline_accuracy: Option<f64>,
 }
 
-/// Who is taken for whom; a class without a row and a column of its own counts among the others.
+/// Counts rows by true and predicted class; a class without a row and a column of its own counts as one of the others.
 #[derive(Clone, Debug, Default)]
 pub struct Confusion {
     cells: HashMap<(u32, u32), u64>,
@@ -284,13 +284,13 @@ pub struct Matrix {
     pub labels: Vec<String>,
     /// Rows by true class, of columns by predicted class.
     pub counts: Vec<Vec<u64>>,
-    /// Whether the last label stands for all others.
+    /// Whether the last label is that of all others.
     pub has_others: bool,
 }
 
 impl Matrix {
-    /// For each true class with its name: rows that were recognised, and rows that were not. What is right among the
-    /// others cannot be told and is left out.
+    /// For each true class with its name: rows with the right label, and rows with a wrong one. The others are left out,
+    /// because which of them are right is not known.
     #[must_use]
     pub fn right_and_wrong(&self) -> Vec<(&str, u64, u64)> {
         let own = self.labels.len() - usize::from(self.has_others);
@@ -304,7 +304,7 @@ impl Matrix {
     }
 }
 
-/// What a picture of a classifier's log needs.
+/// What the picture of a classifier's log shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ClassShape {
     /// Over the rows of the picture.
@@ -314,7 +314,7 @@ pub struct ClassShape {
     pub confusion: Matrix,
 }
 
-/// A score with its confusion, row by row.
+/// Score and confusion matrix, updated row by row.
 #[derive(Clone, Debug)]
 pub struct ClassCounts {
     spec: TaskSpec,
@@ -349,7 +349,7 @@ impl ClassCounts {
         score_counts.report(&self.classes)
     }
 
-    /// All of it.
+    /// The score and the confusion matrix.
     #[must_use]
     pub fn shape(&self) -> ClassShape {
         ClassShape {
@@ -358,7 +358,7 @@ impl ClassCounts {
         }
     }
 
-    /// Who judges.
+    /// What the predictions are.
     #[must_use]
     pub fn spec(&self) -> &TaskSpec {
         &self.spec

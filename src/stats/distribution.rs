@@ -1,8 +1,8 @@
-//! All rows ever, for the picture.
+//! The distribution of the errors of all rows, for the picture.
 //!
-//! Promise: up to [`VALUES_MAX`] rows every number and every bin is exact; beyond, the total stays exact, positions are
-//! good to [`Grid::RELATIVE_CELL`] of the range, and memory stays as it is (8 MiB of values, or 2 MiB of cells). Adding costs
-//! the new rows only; a snapshot costs at most [`VALUES_MAX`] values or the cells, however long the history.
+//! Promise: up to [`VALUES_MAX`] rows every number and every bin is exact. Beyond that the total stays exact, positions are
+//! exact to [`Grid::RELATIVE_CELL`] of the range, and memory does not grow (8 MiB of values, or 2 MiB of cells). The cost of
+//! a snapshot is that of [`VALUES_MAX`] values or of the cells at most, however many rows there were.
 
 use super::{
     classes::{ClassCounts, ClassPair},
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::task::TaskSpec;
 
-/// Up to so many rows single errors are kept.
+/// Up to so many rows, every single error is kept.
 pub const VALUES_MAX: usize = 1 << 20;
 
 /// The accumulator that the picture is made from.
@@ -21,7 +21,7 @@ pub struct Distribution {
     summary: Summary,
     errors: Errors,
     values_max: usize,
-    /// Of a classification: its rows are counted by class, and their errors are 0 and 1.
+    /// For a classification, whose rows are counted by class and whose errors are 0 and 1.
     classes: Option<Box<ClassCounts>>,
 }
 
@@ -71,7 +71,7 @@ impl Distribution {
         }
     }
 
-    /// Adds a row; one that is not finite is counted apart. Of labels it returns which classes they are.
+    /// Adds a row; one that is not finite is counted separately. For labels it returns their classes.
     #[inline]
     pub fn push(&mut self, y_true: f64, y_pred: f64) -> Option<ClassPair> {
         if let Some(classes) = &mut self.classes {
@@ -98,7 +98,7 @@ impl Distribution {
         self.classes.as_deref()
     }
 
-    /// What is told of all rows.
+    /// The numbers of all rows, to be shown.
     #[must_use]
     pub fn report(&self) -> Report {
         let report = self.summary.report();
@@ -109,7 +109,7 @@ impl Distribution {
         }
     }
 
-    /// The numbers of all rows.
+    /// The running summary of all rows.
     #[must_use]
     pub fn summary(&self) -> &Summary {
         &self.summary

@@ -1,8 +1,8 @@
 //! How wrong the model is, in numbers: a summary, a distribution, and both over a window.
 //!
-//! Promise: memory is bounded whatever the number of rows, adding a row costs a few nanoseconds, and nothing here is
-//! ever NaN: what is undefined (no rows, one row, a constant truth) is `None`. A pair that is not finite is counted
-//! apart and changes nothing else. Deliberately absent: IO, a clock (times are given by the caller), threads, drawing.
+//! Promise: memory is bounded whatever the number of rows, adding a row costs a few nanoseconds, and no result is ever
+//! NaN: what is undefined (no rows, one row, a constant truth) is `None`. A pair that is not finite is counted separately
+//! and changes nothing else. Deliberately absent: IO, a clock (the caller passes times in), threads, drawing.
 //!
 //! ```text
 //! (y_true, y_pred) --> Distribution --snapshot--> Snapshot { Report, Shape { Histogram, Curve, .. } } --> chart

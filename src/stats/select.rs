@@ -1,12 +1,13 @@
 //! Exact quantiles of a slice, as numpy's `percentile` gives them.
 //!
-//! Promise: two passes over the values and a sort of the few that share a cell with a wanted rank, one of 16384 equal
-//! parts of the range. Only when an outlier squeezes nearly all into one cell is nearly all sorted.
+//! The range is divided into 16384 equal cells. One pass counts the values in each cell, a second collects those in the
+//! cells of the wanted ranks, and only these are sorted. If an outlier puts nearly all values into one cell, nearly all are
+//! sorted.
 
 /// UniformCells of the counting pass.
 const CELLS: usize = 1 << 14;
 const CELLS_F64: f64 = 16_384.0;
-/// Below this a plain selection is as fast.
+/// With fewer values, sorting all is as fast.
 const COUNTING_MIN: usize = 1 << 14;
 
 /// The `q` quantile (0 to 1) of finite `values`, linear between neighbours; `None` without values.
@@ -53,7 +54,7 @@ fn range(values: &[f64]) -> (f64, f64) {
     )
 }
 
-/// The rank below the quantile, the last rank, and the way between that rank and the next.
+/// The rank below the quantile, the last rank, and how far the quantile is from that rank to the next.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -85,10 +86,10 @@ pub(super) fn between(
     }
 }
 
-/// The values next to some ranks, sorted.
+/// The values of some ranks and those that share a cell with them, sorted.
 struct RankSelection {
     values: Vec<f64>,
-    /// Of each run of cells that was kept: the first rank, and where it starts in `values`.
+    /// For each cell that was kept: its first rank, and where it starts in `values`.
     runs: Vec<(usize, usize)>,
 }
 
@@ -135,7 +136,7 @@ impl RankSelection {
     }
 }
 
-/// Equal parts of the range.
+/// Cells that divide the range equally.
 struct UniformCells {
     low: f64,
     scale: f64,

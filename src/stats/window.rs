@@ -1,8 +1,8 @@
-//! The last rows only: the last so many, or those of the last so many milliseconds.
+//! Only the last rows: the last so many, or those of the last so many milliseconds.
 //!
-//! Promise: never more than `rows_max` rows are kept (24 bytes each); all numbers of a window are exact, because they are
-//! computed from its rows when asked for. That costs the window, not the history, and no digit is lost to subtracting
-//! what has left. Deliberately absent: a clock; the caller says when a row came and what time it is.
+//! Promise: at most `rows_max` rows are kept (24 bytes each). All numbers of a window are exact, because they are computed
+//! from its rows on demand: that costs time in proportion to the window, not to the history, and no digits are lost by
+//! subtracting rows that have left. Deliberately absent: a clock; the caller says when a row came and what time it is.
 
 use std::collections::VecDeque;
 
@@ -19,7 +19,7 @@ pub struct Window {
     rows: VecDeque<Row>,
     rows_max: usize,
     duration_ms: Option<u64>,
-    /// When the last row went that was pushed out although it was young enough.
+    /// The time of the newest row that had to leave only because there was no room.
     crowded_out_ms: Option<u64>,
     spec: TaskSpec,
 }
@@ -44,7 +44,7 @@ impl Window {
         }
     }
 
-    /// The same window of rows that are judged so.
+    /// The same window for rows of this task.
     #[must_use]
     pub fn with_task(self, spec: &TaskSpec) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Window {
         }
     }
 
-    /// Adds a row that came at `at_ms`. Times that go backwards only delay forgetting.
+    /// Adds a row that came at `at_ms`. If times go backwards, rows are only forgotten later.
     pub fn push(&mut self, at_ms: u64, y_true: f64, y_pred: f64) {
         self.expire(at_ms);
         if self.rows.len() == self.rows_max {

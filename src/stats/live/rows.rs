@@ -1,4 +1,4 @@
-//! Rows that are stored as they are: the last ones, a sample of all, the worst.
+//! Rows that are stored: the last ones, a sample of all, and the worst.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use crate::{
     task::{Task, TaskSpec},
 };
 
-/// A row that a person should look at.
+/// A row with a large error.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WorstRow {
     /// Its id.
@@ -20,12 +20,12 @@ pub struct WorstRow {
     pub y_true: f64,
     /// The model's answer.
     pub y_pred: f64,
-    /// How far they are apart.
+    /// Their distance; for labels 1.
     pub absolute_error: f64,
 }
 
-/// The largest absolute errors, worst first, of equal ones the earlier. Of labels, whose errors are all alike, the newest
-/// wrong ones, newest first.
+/// The rows with the largest absolute errors, worst first; of equal ones the earlier row stays. For labels, whose errors
+/// are all alike, the newest wrong ones, newest first.
 #[derive(Debug)]
 pub(super) struct Worst {
     rows_max: usize,
@@ -100,7 +100,7 @@ impl StoredRow {
     }
 }
 
-/// The last rows, whole.
+/// The last rows.
 #[derive(Debug)]
 pub(super) struct LastRows {
     rows_max: usize,
@@ -116,7 +116,7 @@ impl LastRows {
     }
 
     pub(super) fn push(&mut self, row: &Observation<'_>, naive: Option<f64>) {
-        // The row that leaves lends its buffer to the one that comes.
+        // The new row reuses the buffer of the one that leaves.
         let mut stored = if self.rows.len() < self.rows_max {
             StoredRow::default()
         } else {
@@ -150,7 +150,7 @@ impl LastRows {
             .collect()
     }
 
-    /// How right labels are.
+    /// How often labels are right.
     pub(super) fn score(&self, spec: &TaskSpec) -> Score {
         let Some(mut counts) = ClassCounts::new(spec) else {
             return Score::default();

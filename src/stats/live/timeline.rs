@@ -1,4 +1,4 @@
-//! The absolute error along time and along the log, in a bounded number of buckets.
+//! The absolute error over time and along the log, in a bounded number of buckets.
 
 use std::collections::VecDeque;
 
@@ -7,20 +7,20 @@ use serde::Serialize;
 use super::RunningMean;
 use crate::stats::{ClassPair, Moments, Report, ScoreCounts, Summary, mean_interval};
 
-/// Stretches of a time window.
+/// Buckets of a time window.
 const TIME_BUCKETS: u64 = 60;
 
-/// Most buckets of a log; when they are full, neighbours unite and buckets get twice as long.
+/// Most buckets of a log; when there are more, neighbours are merged and buckets get twice as long.
 const ROW_BUCKETS_MAX: usize = 128;
 
-/// How an error went along time (milliseconds since the Unix epoch) or along the log (row numbers from 1).
+/// The error over time (in milliseconds since the Unix epoch) or along the log (in row numbers from 1).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Timeline {
     /// Where the first bucket could begin.
     pub from: u64,
     /// Where the last bucket could end.
     pub to: u64,
-    /// Length of a bucket, in the unit of the course.
+    /// Length of a bucket, in the same unit.
     pub step: u64,
     /// Oldest first; buckets without rows are absent.
     #[serde(rename = "stretches")]
@@ -77,7 +77,7 @@ impl TimeBuckets {
         }
     }
 
-    /// Rows may come a little out of order; older ones than the window are forgotten.
+    /// Rows may be slightly out of order; those older than the window are ignored.
     pub(super) fn push(
         &mut self,
         at_ms: u64,
@@ -134,7 +134,7 @@ impl TimeBuckets {
         }
     }
 
-    /// How right labels are.
+    /// Counts of right and wrong labels.
     pub(super) fn score_counts(&self, now_ms: u64) -> ScoreCounts {
         let mut all = ScoreCounts::default();
         for (_, rows) in self.within(now_ms) {
@@ -165,7 +165,7 @@ impl TimeBuckets {
     }
 }
 
-/// The whole log, coarser the longer it gets.
+/// The error along the whole log; the longer the log, the coarser the buckets.
 #[derive(Debug)]
 pub(super) struct RowBuckets {
     rows_each: u64,
@@ -200,9 +200,9 @@ impl RowBuckets {
     fn coarsen(&mut self) {
         self.rows_each *= 2;
         let pairs = self.buckets.chunks(2).map(|pair| {
-            pair.iter().fold(Moments::default(), |mut united, other| {
-                united.merge(other);
-                united
+            pair.iter().fold(Moments::default(), |mut merged, other| {
+                merged.merge(other);
+                merged
             })
         });
         self.buckets = pairs.collect();
