@@ -98,7 +98,7 @@ pub(super) fn plot_once(config: &Config, input: Option<PathBuf>) -> Result<()> {
     let drawn = plot::draw_once(
         &log,
         &output,
-        spec,
+        spec.as_ref(),
         &config.plot,
         &config.chart,
         Clock::system().now_ms(),

@@ -4,7 +4,7 @@
 //! cells of the wanted ranks, and only these are sorted. If an outlier puts nearly all values into one cell, nearly all are
 //! sorted.
 
-/// UniformCells of the counting pass.
+/// Cells of the counting pass.
 const CELLS: usize = 1 << 14;
 const CELLS_F64: f64 = 16_384.0;
 /// With fewer values, sorting all is as fast.

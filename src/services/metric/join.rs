@@ -176,16 +176,16 @@ impl Join {
         comparison: Comparison,
     ) -> Outcome {
         match comparison {
-            Comparison::SameValue => {
+            Comparison::Same => {
                 self.counters.duplicate += 1;
                 Outcome::Duplicate(None)
             }
-            Comparison::NoValue => {
+            Comparison::Missing => {
                 self.counters.late += 1;
                 self.seen.complete(fingerprint, kind, value);
                 Outcome::Late
             }
-            Comparison::OtherValue { partner } => {
+            Comparison::Different { partner } => {
                 self.counters.conflicting += 1;
                 match partner {
                     Some(y_pred) if self.follows_last(kind) => {
@@ -268,8 +268,8 @@ impl Join {
         for (kind, value) in [(Kind::Truth, y_true), (Kind::Prediction, y_pred)] {
             let Some(value) = value else { continue };
             match self.seen.compare(fingerprint, kind, value) {
-                Some(Comparison::NoValue) => self.seen.complete(fingerprint, kind, value),
-                Some(Comparison::SameValue | Comparison::OtherValue { .. }) => {}
+                Some(Comparison::Missing) => self.seen.complete(fingerprint, kind, value),
+                Some(Comparison::Same | Comparison::Different { .. }) => {}
                 None => {
                     self.seen.push(fingerprint, y_true, y_pred, now_ms);
                     return;
@@ -281,7 +281,7 @@ impl Join {
     /// A correction that the counters already know.
     pub(super) fn remember_correction(&mut self, id: &RecordId, y_true: f64) {
         let fingerprint = self.fingerprints.of(id);
-        if let Some(Comparison::OtherValue { .. }) =
+        if let Some(Comparison::Different { .. }) =
             self.seen.compare(fingerprint, Kind::Truth, y_true)
         {
             self.seen.correct(fingerprint, y_true);

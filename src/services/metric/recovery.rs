@@ -61,7 +61,7 @@ impl Ledger {
             windows,
             run,
         } = context;
-        let is_said = adopt_labels(&*disk, logs, &mut spec)?;
+        let is_task_written = adopt_labels(&*disk, logs, &mut spec)?;
         let store = Store::open(&*disk, &layout.store)?;
         let saved = store.checkpoint()?;
         let mut recovery = Recovery::new(
@@ -87,22 +87,15 @@ impl Ledger {
             ..
         } = recovery;
         refuse_other_task(other_task, spec.task)?;
-        if !is_said && spec.is_classification() {
+        if !is_task_written && spec.is_classification() {
             write_task(&*disk, logs, &spec)?;
         }
         join.balance();
-        let mut unstored = UnstoredHalves::default();
-        unstored.restore(stored_through);
         let is_first = saved.is_none();
-        let same_part = saved.filter(|saved| saved.part == part);
         let loss_tracker = LossTracker::new(spec.clone(), windows, store.log_loss()?);
         let mut ledger = Self {
             adopted,
-            rotation: Rotation {
-                parts,
-                part,
-                day: same_part.map_or(day_of(now_ms), |saved| saved.day),
-            },
+            rotation: rotation(parts, part, saved.as_ref(), now_ms),
             saved: saved.unwrap_or_default(),
             saved_ms: now_ms,
             store_through: Key::default(),
@@ -114,7 +107,7 @@ impl Ledger {
             spec,
             layout,
             join,
-            unstored,
+            unstored: UnstoredHalves::restored(stored_through),
             loss_tracker,
             store,
             log,
@@ -137,6 +130,16 @@ impl Ledger {
         } else {
             tracing::info!(%log, rows, pending, replayed, "ledger recovered");
         }
+    }
+}
+
+/// The live file keeps its day, unless it was begun after the last checkpoint.
+fn rotation(parts: u32, part: u32, saved: Option<&Checkpoint>, now_ms: UnixMs) -> Rotation {
+    let same_part = saved.filter(|saved| saved.part == part);
+    Rotation {
+        parts,
+        part,
+        day: same_part.map_or(day_of(now_ms), |saved| saved.day),
     }
 }
 

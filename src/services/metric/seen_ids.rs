@@ -22,11 +22,11 @@ struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Comparison {
     /// This value was there before.
-    SameValue,
+    Same,
     /// Another value was there before; the partner's value is given where it is known.
-    OtherValue { partner: Option<f64> },
+    Different { partner: Option<f64> },
     /// Only the partner's value is known: it expired or was evicted.
-    NoValue,
+    Missing,
 }
 
 #[derive(Debug)]
@@ -117,11 +117,11 @@ impl SeenIds {
                 .get(&fingerprint)
                 .is_some_and(|values| values.iter().any(|known| same(*known, value)));
         Some(if own.is_nan() {
-            Comparison::NoValue
+            Comparison::Missing
         } else if same(own, value) || was_replaced {
-            Comparison::SameValue
+            Comparison::Same
         } else {
-            Comparison::OtherValue {
+            Comparison::Different {
                 partner: (!partner.is_nan()).then_some(partner),
             }
         })
@@ -249,16 +249,10 @@ mod tests {
         ids.push(of(1), Some(1.0), Some(5.0), 0);
         assert_eq!(
             ids.compare(of(1), Kind::Truth, 2.0),
-            Some(Comparison::OtherValue { partner: Some(5.0) })
+            Some(Comparison::Different { partner: Some(5.0) })
         );
         ids.correct(of(1), 2.0);
-        assert_eq!(
-            ids.compare(of(1), Kind::Truth, 1.0),
-            Some(Comparison::SameValue)
-        );
-        assert_eq!(
-            ids.compare(of(1), Kind::Truth, 2.0),
-            Some(Comparison::SameValue)
-        );
+        assert_eq!(ids.compare(of(1), Kind::Truth, 1.0), Some(Comparison::Same));
+        assert_eq!(ids.compare(of(1), Kind::Truth, 2.0), Some(Comparison::Same));
     }
 }

@@ -35,6 +35,14 @@ pub(super) struct UnstoredHalves {
 }
 
 impl UnstoredHalves {
+    /// None yet; everything up to this key is in the store.
+    pub(super) fn restored(stored_through: Key) -> Self {
+        Self {
+            stored_through,
+            ..Self::default()
+        }
+    }
+
     /// Begins the next delivery; numbers increase, gaps are allowed.
     pub(super) fn begin(&mut self, delivery: u64) {
         if self.deliveries.is_empty() {
@@ -67,11 +75,6 @@ impl UnstoredHalves {
 
     pub(super) fn stored_through(&self) -> Key {
         self.stored_through
-    }
-
-    /// Everything up to this key is in the store already.
-    pub(super) fn restore(&mut self, stored_through: Key) {
-        self.stored_through = stored_through;
     }
 
     /// When the oldest half came.

@@ -31,14 +31,14 @@ pub struct Drawn {
 pub fn draw_once(
     log: &Path,
     output: &Path,
-    spec: Option<TaskSpec>,
+    spec: Option<&TaskSpec>,
     settings: &Config,
     style: &chart::Config,
     now_ms: UnixMs,
 ) -> Result<Drawn, PlotError> {
     let format = format_of(output)?;
     let last_ms = saturating_ms(settings.last.0);
-    let spec = accumulator::spec_of(log, spec.as_ref())?;
+    let spec = accumulator::spec_of(log, spec)?;
     let mut rows = match settings.last_rows {
         0 => Rows::All(Box::new(Distribution::with_task(&spec))),
         last_rows => Rows::Last(Window::last_rows(last_rows).with_task(&spec)),
