@@ -13,7 +13,7 @@ use super::output::{ignore_closed_pipe, print};
 use crate::{
     clock::Clock,
     config::Config,
-    dataset::{Kind, Table},
+    dataset::{ColumnKind, Table},
     pipeline,
     services::{metric, plot},
 };
@@ -80,11 +80,12 @@ pub(super) fn plot_once(config: &Config, input: Option<PathBuf>) -> Result<()> {
         Some(log) => existing_log(log)?,
         None => pipeline::log_file(&config.logs),
     };
-    let settings = pipeline::config_with_task(config).plot;
+    let spec = pipeline::task_of_settings(config);
     let drawn = plot::draw_once(
         &log,
         &output,
-        &settings,
+        spec.as_ref(),
+        &config.plot,
         &config.chart,
         Clock::system().now_ms(),
     )?;
@@ -109,9 +110,9 @@ pub(super) fn predict(model: &Path, input: &Path) -> Result<()> {
     let columns = model.order_columns(table.header())?;
     for (column, is_refused) in columns.iter().zip(model.refuses_missing()) {
         let kind = if is_refused {
-            Kind::Dense
+            ColumnKind::Required
         } else {
-            Kind::Sparse
+            ColumnKind::Optional
         };
         table.expect(*column, kind);
     }

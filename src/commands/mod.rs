@@ -116,12 +116,12 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 fn needs_the_operator(cause: &(dyn std::error::Error + 'static)) -> bool {
     let metric = |error: &MetricError| match error {
         MetricError::Bus(_) | MetricError::Died(_) => false,
-        other => !other.is_passing(),
+        other => !other.is_transient(),
     };
     cause.is::<ConfigError>()
         || cause.downcast_ref().is_some_and(BusError::is_configuration)
         || cause.downcast_ref().is_some_and(metric)
         || cause
             .downcast_ref()
-            .is_some_and(|error: &LogError| !error.is_passing())
+            .is_some_and(|error: &LogError| !error.is_transient())
 }

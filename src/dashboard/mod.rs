@@ -41,7 +41,7 @@ mod token;
 
 pub use config::Config;
 pub use error::{DashboardError, MaeMaxError};
-pub use ports::{BusPort, Ingest, Ports};
+pub use ports::{BusPort, Ingest, Ports, Provider};
 pub use serve::{required_token, serve};
 pub use snapshot::Service;
 pub use token::Token;

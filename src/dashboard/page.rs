@@ -140,7 +140,7 @@ fn histogram(snapshot: &StatusSnapshot) -> String {
 
 fn recent(snapshot: &StatusSnapshot) -> String {
     let view = &snapshot.view;
-    if view.timeline.stretches.is_empty() {
+    if view.timeline.buckets.is_empty() {
         return empty("No row came in this time.");
     }
     svg::timeline(
@@ -154,7 +154,7 @@ fn recent(snapshot: &StatusSnapshot) -> String {
 
 fn history(snapshot: &StatusSnapshot) -> String {
     let view = &snapshot.view;
-    if view.history.stretches.is_empty() {
+    if view.history.buckets.is_empty() {
         return empty("The chart appears with the first row.");
     }
     let chart = svg::timeline(

@@ -10,10 +10,12 @@ use crate::{
     bus::{Bus, Link, Publisher, Topology},
     chart,
     clock::Clock,
-    services::metric::Progress,
-    stats::live::View,
+    stats::{LedgerSnapshot, live::View},
 };
 use residual_model::Model;
+
+/// Computes a value when it is asked for; it must return at once.
+pub type Provider<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
 /// Where the dashboard gets what it shows, and where it sends what is posted.
 pub struct Ports {
@@ -28,9 +30,9 @@ pub struct Ports {
     /// How the picture looks where the page draws it anew.
     pub style: chart::Config,
     /// All metrics of the process in Prometheus' text format.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Where the metric service stands, if it runs in this process.
-    pub progress: Option<watch::Receiver<Progress>>,
+    pub metrics: Provider<String>,
+    /// The ledger, if the metric service runs in this process.
+    pub ledger: Option<Provider<LedgerSnapshot>>,
     /// The services of this process with their states.
     pub services: watch::Receiver<Vec<Service>>,
     /// The bus, for its link and its depths.

@@ -2,8 +2,8 @@
 
 use metrics::gauge;
 
-use super::snapshot::{BusState, Ledger, LinkState, StatusSnapshot};
-use crate::stats::{Average, Report, Score};
+use super::snapshot::{BusState, LinkState, StatusSnapshot};
+use crate::stats::{Average, LedgerSnapshot, Report, Score};
 
 /// Sets every gauge to the numbers of this snapshot.
 pub(super) fn set_gauges(snapshot: &StatusSnapshot) {
@@ -69,7 +69,7 @@ fn score(window: &'static str, score: &Score) {
     }
 }
 
-fn set_ledger(ledger: &Ledger) {
+fn set_ledger(ledger: &LedgerSnapshot) {
     if let Some(loss) = &ledger.log_loss {
         for (window, figure) in [
             ("all", &loss.all_time),
@@ -82,7 +82,7 @@ fn set_ledger(ledger: &Ledger) {
     }
     gauge!("residual_ledger_received").set(as_f64(ledger.counters.received));
     gauge!("residual_ledger_pending").set(as_f64(ledger.pending));
-    for (state, halves) in ledger.states() {
+    for (state, halves) in ledger.counters.states() {
         gauge!("residual_ledger_state", "state" => state).set(as_f64(halves));
     }
     gauge!("residual_ledger_failing").set(if ledger.failing.is_some() { 1.0 } else { 0.0 });
@@ -134,16 +134,18 @@ mod tests {
 
     use super::*;
     use crate::{
-        dashboard::snapshot::{Alert, LogLoss, Queue},
-        services::metric::Counters,
-        stats::live::{Judged, Limits, Live},
+        dashboard::snapshot::{Alert, Queue},
+        stats::{
+            LedgerCounters, LossReport,
+            live::{Limits, Live, Observation},
+        },
         task::TaskSpec,
     };
 
     fn full_snapshot() -> StatusSnapshot {
         let mut live = Live::new(Limits::default());
         for (y_true, y_pred) in [(1.0, 2.0), (3.0, 5.0)] {
-            live.push(&Judged {
+            live.push(&Observation {
                 id: "secret-id",
                 y_true,
                 y_pred,
@@ -163,12 +165,12 @@ mod tests {
         };
         StatusSnapshot {
             view: Arc::new(live.view(0)),
-            ledger: Some(Ledger {
-                counters: Counters {
+            ledger: Some(LedgerSnapshot {
+                counters: LedgerCounters {
                     late: 3,
-                    ..Counters::default()
+                    ..LedgerCounters::default()
                 },
-                ..Ledger::default()
+                ..LedgerSnapshot::default()
             }),
             bus: Some(bus),
             alert: Some(Alert {
@@ -182,7 +184,7 @@ mod tests {
 
     fn snapshot_of_labels() -> StatusSnapshot {
         let mut live = Live::with_task(Limits::default(), &TaskSpec::of_labels(None));
-        live.push(&Judged {
+        live.push(&Observation {
             id: "secret-id",
             y_true: 1.0,
             y_pred: 1.0,
@@ -190,9 +192,9 @@ mod tests {
         });
         StatusSnapshot {
             view: Arc::new(live.view(0)),
-            ledger: Some(Ledger {
-                log_loss: Some(LogLoss::default()),
-                ..Ledger::default()
+            ledger: Some(LedgerSnapshot {
+                log_loss: Some(LossReport::default()),
+                ..LedgerSnapshot::default()
             }),
             ..StatusSnapshot::nothing_yet()
         }

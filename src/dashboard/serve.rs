@@ -54,7 +54,7 @@ pub async fn serve(
         picture: ports.picture,
         style: ports.style,
         metrics: ports.metrics,
-        progress: ports.progress,
+        ledger: ports.ledger,
         services: ports.services,
         bus,
         model: ports.model,

@@ -8,91 +8,11 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     clock::UnixMs,
-    services::metric::{Counters, Progress},
     stats::{
-        self,
+        LedgerSnapshot,
         live::{RowWindow, View},
     },
 };
-
-/// Where the metric service stands: its counts of halves by state, the labels' delays, the log-loss.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Ledger {
-    #[serde(flatten)]
-    pub(super) counters: Counters,
-    /// Halves that wait for their partner.
-    pub(super) pending: u64,
-    /// Share of the predictions with a known fate that got their label.
-    pub(super) coverage: Option<f64>,
-    /// Half of the labels came no later than this after their prediction.
-    pub(super) label_delay_p50_ms: Option<u64>,
-    /// The same for 95 of 100 labels.
-    pub(super) label_delay_p95_ms: Option<u64>,
-    /// Of a classification.
-    pub(super) log_loss: Option<LogLoss>,
-    /// Why nothing can be recorded at the moment, if so.
-    pub(super) failing: Option<String>,
-}
-
-/// A classifier's log-loss over the rows whose predictions brought probabilities.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct LogLoss {
-    pub(super) all_time: LossFigure,
-    pub(super) last_rows: LossFigure,
-    /// Over the last minutes.
-    pub(super) recent: LossFigure,
-}
-
-/// A log-loss and the number of rows behind it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct LossFigure {
-    pub(super) n: u64,
-    /// Their mean loss; none without rows.
-    pub(super) value: Option<f64>,
-}
-
-impl Ledger {
-    pub(super) fn new(progress: &Progress, now_ms: UnixMs) -> Self {
-        Self {
-            counters: progress.counters,
-            pending: progress.pending,
-            coverage: progress.counters.coverage(),
-            label_delay_p50_ms: progress.label_delay_p50_ms,
-            label_delay_p95_ms: progress.label_delay_p95_ms,
-            log_loss: progress.log_loss.as_ref().map(|loss| LogLoss {
-                all_time: loss.all_time.into(),
-                last_rows: loss.last_rows.into(),
-                recent: loss.recent(now_ms).into(),
-            }),
-            failing: progress.failing.as_deref().map(str::to_owned),
-        }
-    }
-
-    /// Every state with its count, in the order in which a half can reach them.
-    pub(super) fn states(&self) -> [(&'static str, u64); 9] {
-        let counters = &self.counters;
-        [
-            ("matched", counters.matched),
-            ("duplicate", counters.duplicate),
-            ("conflicting", counters.conflicting),
-            ("expired_truth", counters.expired_truth),
-            ("expired_prediction", counters.expired_prediction),
-            ("late", counters.late),
-            ("evicted_truth", counters.evicted_truth),
-            ("evicted_prediction", counters.evicted_prediction),
-            ("malformed", counters.malformed),
-        ]
-    }
-}
-
-impl From<stats::LogLoss> for LossFigure {
-    fn from(loss: stats::LogLoss) -> Self {
-        Self {
-            n: loss.n,
-            value: loss.mean(),
-        }
-    }
-}
 
 /// The bus as this process sees it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -214,7 +134,7 @@ pub(super) struct StatusSnapshot {
     pub(super) silent_ms: Option<u64>,
     #[serde(flatten, serialize_with = "inner")]
     pub(super) view: Arc<View>,
-    pub(super) ledger: Option<Ledger>,
+    pub(super) ledger: Option<LedgerSnapshot>,
     pub(super) bus: Option<BusState>,
     pub(super) services: Vec<Service>,
 }

@@ -8,10 +8,15 @@ use tokio_util::sync::CancellationToken;
 use super::{
     config::Config,
     format,
+    ports::Provider,
     record_sink::RecordSink,
-    snapshot::{Alert, BusState, Ledger, Level, LinkState, Service, Status, StatusSnapshot},
+    snapshot::{Alert, BusState, Level, LinkState, Service, Status, StatusSnapshot},
 };
-use crate::{chart, clock::Clock, services::metric::Progress, stats::live::View};
+use crate::{
+    chart,
+    clock::Clock,
+    stats::{LedgerSnapshot, live::View},
+};
 use residual_model::Model;
 
 /// What every handler shares.
@@ -21,8 +26,8 @@ pub(super) struct AppState {
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) picture: PathBuf,
     pub(super) style: chart::Config,
-    pub(super) metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    pub(super) progress: Option<watch::Receiver<Progress>>,
+    pub(super) metrics: Provider<String>,
+    pub(super) ledger: Option<Provider<LedgerSnapshot>>,
     pub(super) services: watch::Receiver<Vec<Service>>,
     pub(super) bus: watch::Receiver<Option<BusState>>,
     pub(super) records: Option<RecordSink>,
@@ -43,10 +48,7 @@ impl AppState {
         let now_ms = self.clock.now_ms();
         let view = Arc::clone(&self.view.borrow());
         let bus = self.bus.borrow().clone();
-        let ledger = self
-            .progress
-            .as_ref()
-            .map(|progress| Ledger::new(&progress.borrow(), now_ms));
+        let ledger = self.ledger.as_ref().map(|ledger| ledger());
         let silent_ms = view.last_row_ms.map(|last| now_ms.saturating_sub(last));
         StatusSnapshot {
             version: env!("CARGO_PKG_VERSION"),
@@ -67,7 +69,7 @@ impl AppState {
         view: &View,
         silent_ms: Option<u64>,
         bus: Option<&BusState>,
-        ledger: Option<&Ledger>,
+        ledger: Option<&LedgerSnapshot>,
     ) -> Status {
         let status = |level, title: &str, detail| Status {
             level,

@@ -28,7 +28,7 @@ pub use paths::{log_file, picture, prepare_folder};
 pub use report::Report;
 pub use role::Role;
 use state::Pipeline;
-pub use task_spec::{config_with_task, task_of_model};
+pub use task_spec::{task_of_model, task_of_settings};
 pub use topology::topology;
 
 /// Marks an error of the configuration or the environment that was found before anything ran: exit code 2.

@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{
     bus::{self, Bus},
-    dashboard::{self, BusPort, Ingest, Ports},
+    dashboard::{self, BusPort, Ingest, Ports, Provider},
     message::{Body, Features, Prediction, Truth},
+    stats::LedgerSnapshot,
     telemetry::{Telemetry, with_causes},
 };
 use residual_model::Model;
@@ -32,14 +33,17 @@ impl Pipeline {
             dashboard::required_token(&self.config.dashboard, listener.local_addr()?)?.is_some();
         let [draining, flushed, stop] = std::array::from_fn(|_| CancellationToken::new());
         let metrics = telemetry.clone();
+        let (progress, clock) = (self.progress.clone(), self.clock);
         let ports = Ports {
             config: self.config.dashboard.clone(),
-            clock: self.clock,
+            clock,
             view: self.view.clone(),
             picture: picture(&self.config),
             style: self.config.chart.clone(),
             metrics: Arc::new(move || metrics.render()),
-            progress: joins.then(|| self.progress.clone()),
+            ledger: joins.then(|| -> Provider<LedgerSnapshot> {
+                Arc::new(move || progress.borrow().snapshot(clock.now_ms()))
+            }),
             services: self.service_tasks.watch(),
             bus: self.bus.clone().map(|bus| self.bus_port(bus)),
             // A public page may be read without a token, but nobody may post to it.

@@ -21,12 +21,13 @@ use super::{
 };
 use crate::{
     bus::{self, Bus, Topology},
-    clock::Clock,
+    clock::{Clock, saturating_ms},
     config::Config,
     dataset::Source,
     message::{Body, Features, IdSource, Prediction, RunTag, Truth},
     services::{features, metric, plot, predictor},
     stats::live::View,
+    task::TaskSpec,
     telemetry::Telemetry,
 };
 use residual_model::Model;
@@ -50,14 +51,9 @@ impl Pipeline {
         {
             prepare_folder(&config.logs)?;
         }
-        let inputs = inputs::open(config, roles).await?;
-        let mut config = config.clone();
-        task_spec::apply(
-            &mut config,
-            inputs.spec.clone(),
-            roles.contains(&Role::Metric),
-        )?;
-        let config = &config;
+        let mut inputs = inputs::open(config, roles).await?;
+        let joins = roles.contains(&Role::Metric);
+        inputs.spec = task_spec::for_services(config, inputs.spec, joins)?;
         let listener = inputs::listen(config, roles).await?;
         let topology = topology(config);
         let bus = connect(config, roles, &topology, clock).await?;
@@ -81,7 +77,6 @@ impl Pipeline {
         };
         let model = pipeline.start_services(roles, inputs, outputs).await?;
         if let Some(listener) = listener {
-            let joins = roles.contains(&Role::Metric);
             pipeline
                 .serve_page(listener, telemetry, model, joins)
                 .await?;
@@ -103,12 +98,20 @@ impl Pipeline {
             ChaCha8Rng::try_from_rng(&mut SysRng).context("no random numbers from the system")?;
         let tag = RunTag(entropy.next_u32());
         if roles.contains(&Role::Plot) {
-            self.start_plot(outputs.view);
+            self.start_plot(outputs.view, inputs.spec.clone());
         }
         if roles.contains(&Role::Metric) {
             // A metric service on its own counts whatever it records.
             let run = roles.contains(&Role::Features).then_some(tag);
-            self.start_metric(outputs.progress, run).await?;
+            let context = metric::RunContext {
+                spec: inputs.spec.clone().unwrap_or_default(),
+                windows: metric::Windows {
+                    rows: self.config.plot.window_rows,
+                    ms: saturating_ms(self.config.plot.window.0).max(1),
+                },
+                run,
+            };
+            self.start_metric(outputs.progress, context).await?;
         }
         let model = match inputs.model {
             Some(model) => Some(self.start_predictor(model).await?),
@@ -122,11 +125,12 @@ impl Pipeline {
         Ok(model)
     }
 
-    fn start_plot(&mut self, view: watch::Sender<Arc<View>>) {
+    fn start_plot(&mut self, view: watch::Sender<Arc<View>>, spec: Option<TaskSpec>) {
         let log = log_file(&self.config.logs);
         let ports = plot::Ports {
             log,
             picture: picture(&self.config),
+            spec,
             view,
             clock: self.clock,
         };
@@ -139,7 +143,7 @@ impl Pipeline {
     async fn start_metric(
         &mut self,
         progress: watch::Sender<metric::Progress>,
-        run: Option<RunTag>,
+        context: metric::RunContext,
     ) -> Result<()> {
         let bus = self.bus()?;
         let (settings, window) = (self.config.metric.clone(), self.config.bus.consume_window);
@@ -151,10 +155,10 @@ impl Pipeline {
             predictions,
             progress,
         };
-        let (place, clock) = (metric::Place::real(&self.config.logs), self.clock);
+        let (storage, clock) = (metric::Storage::real(&self.config.logs), self.clock);
         self.service_tasks
             .start(Role::Metric, move |stop| async move {
-                metric::run(ports, settings, place, run, clock, stop).await?;
+                metric::run(ports, settings, storage, context, clock, stop).await?;
                 Ok(0)
             });
         Ok(())

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use crate::{
     config::Config,
     metric_log::{read_task, task_file},
-    services::metric::{MetricError, Windows},
+    services::metric::MetricError,
     task::{self, Task, TaskSpec},
 };
 use residual_model::Model;
@@ -14,7 +14,7 @@ use residual_model::Model;
 pub(super) fn resolve(config: &Config, model: Option<&Model>) -> Result<Option<TaskSpec>> {
     match model {
         Some(model) => task_of_model(config, model).map(Some),
-        None => Ok(from_settings(config)),
+        None => Ok(task_of_settings(config)),
     }
 }
 
@@ -53,8 +53,10 @@ pub fn task_of_model(config: &Config, model: &Model) -> Result<TaskSpec> {
     Ok(spec)
 }
 
-/// Only a classification has labels, so naming some asks for one.
-fn from_settings(config: &Config) -> Option<TaskSpec> {
+/// What predictions are, as far as the settings alone say so. Only a classification has labels, so naming some asks for
+/// one.
+#[must_use]
+pub fn task_of_settings(config: &Config) -> Option<TaskSpec> {
     let labels = (!config.labels.is_empty()).then(|| config.labels.clone());
     match config.task.asked() {
         Some(Task::Regression) => Some(TaskSpec::default()),
@@ -81,31 +83,15 @@ fn agreed_with_log(config: &Config, spec: Option<TaskSpec>) -> Result<TaskSpec> 
     }
 }
 
-/// Puts what predictions are into the settings of the services; the metric service needs it to begin the log.
-pub(super) fn apply(config: &mut Config, spec: Option<TaskSpec>, joins: bool) -> Result<()> {
-    let spec = if joins {
-        Some(agreed_with_log(config, spec)?)
+/// The same once services start: a process that joins must agree with the log that it goes on with.
+pub(super) fn for_services(
+    config: &Config,
+    spec: Option<TaskSpec>,
+    joins: bool,
+) -> Result<Option<TaskSpec>> {
+    if joins {
+        agreed_with_log(config, spec).map(Some)
     } else {
-        spec
-    };
-    set(config, spec);
-    Ok(())
-}
-
-fn set(config: &mut Config, spec: Option<TaskSpec>) {
-    config.metric.spec = spec.clone().unwrap_or_default();
-    config.metric.windows = Windows {
-        rows: config.plot.window_rows,
-        ms: crate::clock::saturating_ms(config.plot.window.0).max(1),
-    };
-    config.plot.spec = spec;
-}
-
-/// The settings with what predictions are, as far as the settings alone say so.
-#[must_use]
-pub fn config_with_task(config: &Config) -> Config {
-    let mut config = config.clone();
-    let spec = from_settings(&config);
-    set(&mut config, spec);
-    config
+        Ok(spec)
+    }
 }

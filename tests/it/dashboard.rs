@@ -12,7 +12,7 @@ use residual::{
     clock::Period,
     dashboard::Config,
     message::{self, Features, POSTCARD, Record},
-    services::metric::{Counters, Progress},
+    stats::{LedgerCounters, LedgerSnapshot},
 };
 use serde_json::json;
 use tokio::sync::watch;
@@ -47,18 +47,17 @@ fn assert_shows_summary(html: &str, summary: &serde_json::Value) {
 
 #[tokio::test]
 async fn the_page_and_the_summary_tell_the_same_numbers() {
-    let counters = Counters {
-        received: 200,
-        matched: 98,
-        expired_prediction: 2,
-        ..Counters::default()
-    };
-    let progress = Progress {
-        counters,
-        ..Progress::default()
+    let ledger = LedgerSnapshot {
+        counters: LedgerCounters {
+            received: 200,
+            matched: 100,
+            ..LedgerCounters::default()
+        },
+        coverage: Some(0.98),
+        ..LedgerSnapshot::default()
     };
     let mut server = Plan {
-        progress: Some(progress),
+        ledger: Some(ledger),
         ..with_rows(100)
     }
     .build()

@@ -50,7 +50,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "chart",
             "clock",
             "message",
-            "services::metric",
             "stats",
             "task",
             "telemetry",

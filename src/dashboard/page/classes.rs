@@ -5,18 +5,19 @@ use super::{
     html::{cell, count, data, heading, row, text, tile},
 };
 use crate::{
-    dashboard::{
-        format::{self, escape, percent, short},
-        snapshot::{Ledger, LossFigure},
-    },
+    dashboard::format::{self, escape, percent, short},
     stats::{
-        Average, Matrix, Score,
+        Average, LedgerSnapshot, LossFigure, Matrix, Score,
         live::{Classification, View},
     },
 };
 
 /// The most important figures, of the last rows, with those of all time below.
-pub(super) fn tiles(view: &View, labels: &Classification, ledger: Option<&Ledger>) -> String {
+pub(super) fn tiles(
+    view: &View,
+    labels: &Classification,
+    ledger: Option<&LedgerSnapshot>,
+) -> String {
     let (last, all) = (&labels.last_rows, &labels.all_time);
     let right = format!(
         "{} of {} right",
@@ -118,7 +119,11 @@ const FIGURES: [(&str, &str, &str, Figure); 3] = [
 ];
 
 /// All figures for all time and both windows.
-pub(super) fn table(view: &View, labels: &Classification, ledger: Option<&Ledger>) -> String {
+pub(super) fn table(
+    view: &View,
+    labels: &Classification,
+    ledger: Option<&LedgerSnapshot>,
+) -> String {
     let scores = [
         ("all_time", &labels.all_time),
         ("last_rows", &labels.last_rows),
@@ -155,7 +160,7 @@ pub(super) fn table(view: &View, labels: &Classification, ledger: Option<&Ledger
 }
 
 fn losses(
-    ledger: Option<&Ledger>,
+    ledger: Option<&LedgerSnapshot>,
     line: impl Fn(&str, &str, &str, [String; 3]) -> String,
 ) -> String {
     let Some(loss) = ledger.and_then(|ledger| ledger.log_loss.as_ref()) else {

@@ -2,11 +2,11 @@
 
 use super::html::{cell, count, data, empty, row};
 use crate::{
-    dashboard::{
-        format::{self, duration, escape, percent, short},
-        snapshot::Ledger,
+    dashboard::format::{self, duration, escape, percent, short},
+    stats::{
+        LedgerSnapshot,
+        live::{Classification, View, WorstRow},
     },
-    stats::live::{Classification, View, WorstRow},
 };
 
 /// The worst of the last rows and of all time.
@@ -87,7 +87,7 @@ const STATES: [(&str, &str); 9] = [
 ];
 
 /// Coverage, delay, and how many halves are in each state.
-pub(super) fn labels(ledger: Option<&Ledger>) -> String {
+pub(super) fn labels(ledger: Option<&LedgerSnapshot>) -> String {
     let Some(ledger) = ledger else {
         return empty("The metric service runs in another process.");
     };
@@ -127,7 +127,7 @@ pub(super) fn labels(ledger: Option<&Ledger>) -> String {
         .into_iter()
         .map(|(name, meaning, value)| row("", name, meaning, &cell(&value)))
         .collect();
-    for ((state, halves), (name, meaning)) in ledger.states().into_iter().zip(STATES) {
+    for ((state, halves), (name, meaning)) in ledger.counters.states().into_iter().zip(STATES) {
         let class = if halves == 0 || state == "matched" {
             ""
         } else {

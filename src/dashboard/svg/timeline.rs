@@ -33,12 +33,12 @@ pub(in crate::dashboard) fn timeline(
     changes: &[Change],
 ) -> String {
     let highest = timeline
-        .stretches
+        .buckets
         .iter()
         .map(|bucket| bucket.mae)
         .fold(0.0, f64::max);
     let banded = timeline
-        .stretches
+        .buckets
         .iter()
         .map(|bucket| bucket.mae + bucket.half.unwrap_or(0.0));
     let levels: Vec<_> = levels
@@ -145,7 +145,7 @@ fn draw_change(chart: &mut Chart, timeline: &Timeline, axis: Axis, change: &Chan
 /// Runs of buckets without a gap between them.
 fn runs(timeline: &Timeline) -> impl Iterator<Item = &[Bucket]> {
     timeline
-        .stretches
+        .buckets
         .chunk_by(|one, next| next.from <= one.from + timeline.step)
 }
 
@@ -188,13 +188,13 @@ mod tests {
 
     #[test]
     fn a_gap_breaks_the_line() {
-        let stretches = vec![bucket(0, 1.0), bucket(10, 2.0), bucket(40, 3.0)];
+        let buckets = vec![bucket(0, 1.0), bucket(10, 2.0), bucket(40, 3.0)];
         let drawn = timeline(
             &Timeline {
                 from: 0,
                 to: 60,
                 step: 10,
-                stretches,
+                buckets,
             },
             Axis::Rows,
             &[],
@@ -217,7 +217,7 @@ mod tests {
             from: 1,
             to: 101,
             step: 10,
-            stretches: vec![bucket(1, 1.0)],
+            buckets: vec![bucket(1, 1.0)],
         };
         let changes = [
             change(51, Some(7)),
@@ -247,7 +247,7 @@ mod tests {
             from: 1_000_000,
             to: 1_300_000,
             step: 5_000,
-            stretches: Vec::new(),
+            buckets: Vec::new(),
         };
         let texts: Vec<_> = time_ticks(&timeline)
             .into_iter()
@@ -261,13 +261,13 @@ mod tests {
 
     #[test]
     fn huge_values_give_finite_coordinates() {
-        let stretches = vec![bucket(0, f64::MAX), bucket(10, 1.0)];
+        let buckets = vec![bucket(0, f64::MAX), bucket(10, 1.0)];
         let drawn = timeline(
             &Timeline {
                 from: 0,
                 to: 20,
                 step: 10,
-                stretches,
+                buckets,
             },
             Axis::Rows,
             &[("baseline", Some(f64::MAX))],

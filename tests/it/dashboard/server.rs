@@ -19,7 +19,7 @@ use residual::{
     clock::{Clock, Period},
     dashboard::{self, BusPort, Config, Ingest, Service},
     services::{metric, plot, predictor},
-    stats::live::View,
+    stats::{LedgerSnapshot, live::View},
 };
 use residual_model::Model;
 use tempfile::TempDir;
@@ -50,7 +50,7 @@ pub(super) struct TestServer {
 pub(super) struct Plan {
     pub(super) config: Config,
     pub(super) log: String,
-    pub(super) progress: Option<metric::Progress>,
+    pub(super) ledger: Option<LedgerSnapshot>,
     pub(super) bus: Option<Arc<dyn Bus>>,
     pub(super) publisher: fn() -> Box<dyn Publisher>,
     pub(super) link: watch::Receiver<Link>,
@@ -68,7 +68,7 @@ impl Default for Plan {
         Self {
             config,
             log: String::new(),
-            progress: None,
+            ledger: None,
             bus: None,
             publisher,
             link,
@@ -149,7 +149,11 @@ impl Plan {
         Ports {
             ingest,
             model,
-            progress: self.progress.map(|progress| watch::channel(progress).1),
+            ledger: self
+                .ledger
+                .map(|ledger| -> dashboard::Provider<LedgerSnapshot> {
+                    Arc::new(move || ledger.clone())
+                }),
             bus: self.bus,
         }
     }
@@ -158,7 +162,7 @@ impl Plan {
 struct Ports {
     ingest: Ingest,
     model: Option<watch::Receiver<Arc<Model>>>,
-    progress: Option<watch::Receiver<metric::Progress>>,
+    ledger: Option<dashboard::Provider<LedgerSnapshot>>,
     bus: Option<Arc<dyn Bus>>,
 }
 
@@ -190,7 +194,7 @@ impl TestServer {
             predictions: bus.consumer("y_pred", "metric", 64).await.unwrap(),
             progress: progress_sender,
         };
-        let place = metric::Place::real(folder.path());
+        let place = metric::Storage::real(folder.path());
         let until = stop.clone();
         let predicting = tokio::spawn(async move {
             predictor::run(predictor, &predictor::Config::default(), until)
@@ -202,7 +206,7 @@ impl TestServer {
             metric,
             metric::Config::default(),
             place,
-            None,
+            metric::RunContext::default(),
             clock,
             stop.clone(),
         );
@@ -216,7 +220,7 @@ impl TestServer {
         let ports = Ports {
             ingest,
             model: Some(model),
-            progress: Some(progress),
+            ledger: Some(Arc::new(move || progress.borrow().snapshot(clock.now_ms()))),
             bus: Some(bus),
         };
         let config = Config {
@@ -238,6 +242,7 @@ impl TestServer {
         let plot = plot::Ports {
             log: folder.path().join("metric_log.csv"),
             picture: folder.path().join("error_distribution.png"),
+            spec: None,
             view: sender,
             clock,
         };
@@ -346,7 +351,7 @@ fn state(
         picture: folder.join("error_distribution.png"),
         style: chart::Config::default(),
         metrics: Arc::new(|| "residual_log_rows 1\n".to_owned()),
-        progress: ports.progress,
+        ledger: ports.ledger,
         services: watch::channel(vec![service]).1,
         bus,
         ingest: Some(ports.ingest),
