@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use residual::{
     chart::{Config, Format, render},
-    stats::{Distribution, Snapshot, Summary, View},
+    stats::{Distribution, ErrorView, Snapshot, Summary},
 };
 
 fn main() {
@@ -51,7 +51,7 @@ fn measure(n: u64) {
     }
     assert_eq!(summary.n(), n);
     let config = Config::default();
-    let (snapshot, snapping) = best(|| distribution.snapshot(View::Absolute));
+    let (snapshot, snapping) = best(|| distribution.snapshot(ErrorView::Absolute));
     let draw = |format| best(|| render(&snapshot, &config, format).expect("default settings"));
     let (png, drawing) = draw(Format::Png);
     let (_, drawing_svg) = draw(Format::Svg);

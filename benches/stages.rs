@@ -16,10 +16,10 @@ use residual::{
     message::{Encoding, Features, IdSource, Record, RunTag, Truth, decode, encode},
     metric_log::{RealDisk, Row},
     services::metric::{
-        Config, Kind,
+        Config, Kind, RunContext,
         ledger::{Flush, Ledger},
     },
-    stats::{Distribution, View},
+    stats::{Distribution, ErrorView},
 };
 use residual_model::Rows;
 
@@ -100,7 +100,14 @@ fn join(criterion: &mut Criterion, ids: &mut IdSource) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-join");
     drop(fs::remove_dir_all(&folder));
     let config = Config::default();
-    let mut ledger = Ledger::open(Arc::new(RealDisk), &folder, config, None, NOW_MS).unwrap();
+    let mut ledger = Ledger::open(
+        Arc::new(RealDisk),
+        &folder,
+        config,
+        RunContext::default(),
+        NOW_MS,
+    )
+    .unwrap();
     let mut delivery = 0;
     group.bench_function("both halves and a durable row", |bencher| {
         let new_ids = || {
@@ -151,7 +158,7 @@ fn picture(criterion: &mut Criterion) {
         let error = (f64::from(row) * 0.618_033_988_749).fract() * 200.0 - 100.0;
         distribution.push(150.0, 150.0 + error * error.abs() / 100.0);
     }
-    let snapshot = distribution.snapshot(View::Absolute);
+    let snapshot = distribution.snapshot(ErrorView::Absolute);
     let config = chart::Config::default();
     criterion.bench_function("picture of 1,000,000 rows as PNG", |bencher| {
         bencher.iter(|| chart::render(black_box(&snapshot), &config, chart::Format::Png).unwrap());

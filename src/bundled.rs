@@ -1,5 +1,5 @@
-//! What the binary carries, so that `residual` alone has something to show: scikit-learn's diabetes rows and a linear
-//! regression that was fitted on them.
+//! What is built into the binary, so that `residual` can be tried without any file: scikit-learn's diabetes data and a
+//! linear regression that was fitted on it.
 
 use residual_model::{Model, ModelError};
 

@@ -29,9 +29,9 @@ pub struct Cli {
 /// What the binary can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// All four services in one process (the default)
+    /// Run all four services in one process (the default)
     Run(RunArgs),
-    /// Stream rows: features and, under the same id, the true answer
+    /// Stream rows: the features and, under the same id, the true answer
     Features {
         /// Flags of every service.
         #[command(flatten)]
@@ -49,7 +49,7 @@ pub enum Command {
         #[command(flatten)]
         model: ModelArgs,
     },
-    /// Join truth and prediction by id and append to the log
+    /// Join truths and predictions by id and append them to the log
     Metric {
         /// Flags of every service.
         #[command(flatten)]
@@ -63,10 +63,10 @@ pub enum Command {
         /// When it is drawn.
         #[command(flatten)]
         plot: PlotArgs,
-        /// Draw one picture and end
+        /// Draw one picture and exit
         #[arg(long)]
         once: bool,
-        /// With --once: a log of any name [default: `metric_log.csv` in the logs folder]
+        /// With --once: the log to read [default: `metric_log.csv` in the logs folder]
         #[arg(long, value_name = "LOG.csv", requires = "once")]
         input: Option<PathBuf>,
         /// What it shows and how.
@@ -77,16 +77,16 @@ pub enum Command {
     Convert {
         /// A .pkl or .joblib file
         input: PathBuf,
-        /// [default: the input with the extension .safetensors]
+        /// The file to write [default: the input with the extension .safetensors]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Tell what a model file is: class, library version, shapes
+    /// Describe a model file: class, library version, shapes
     Inspect {
         /// A .pkl, .joblib or .safetensors file
         file: PathBuf,
     },
-    /// Score a CSV file and print `y_pred`, one line a row
+    /// Score a CSV file and print `y_pred`, one line for each row
     Predict {
         /// A .pkl, .joblib or .safetensors file
         #[arg(long, value_name = "FILE")]
@@ -95,7 +95,7 @@ pub enum Command {
         #[arg(long, value_name = "ROWS.csv")]
         input: PathBuf,
     },
-    /// Check configuration, model, bus and log, one line each
+    /// Check configuration, model, log and bus, and print one line for each
     Check {
         /// Flags of every service.
         #[command(flatten)]
@@ -104,17 +104,17 @@ pub enum Command {
         #[command(flatten)]
         model: ModelArgs,
     },
-    /// Read log, store and unmatched halves and check every row
+    /// Read the log, the store and `unmatched.csv`, and check every row
     Verify {
         /// Flags of every service.
         #[command(flatten)]
         common: CommonArgs,
     },
-    /// Measure rows a second, latency and cost, and prove that the right rows arrived
+    /// Measure rows per second, latency and cost, and prove that the right rows arrived
     Bench(BenchArgs),
-    /// Send dead letters back to where they came from
+    /// Send the dead letters of a topic back to its consumers
     Redrive {
-        /// `features`, `y_true` or `y_pred`
+        /// The topic: `features`, `y_true` or `y_pred`
         topic: String,
         /// Flags of every service.
         #[command(flatten)]
@@ -122,7 +122,7 @@ pub enum Command {
     },
 }
 
-/// What is driven how.
+/// What is measured, and how.
 #[derive(Args, Debug)]
 pub struct BenchArgs {
     /// Flags of every service.
@@ -131,22 +131,22 @@ pub struct BenchArgs {
     /// Which model.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// diabetes (bundled) or a CSV file [default: diabetes]
+    /// Where rows come from: diabetes (bundled) or a CSV file [default: diabetes]
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<String>,
     /// The column with the true answer [default: target]
     #[arg(long, value_name = "COLUMN")]
     pub target: Option<String>,
-    /// Rows to drive through
+    /// Rows to send through the pipeline
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub rows: u64,
-    /// Rows a second; as fast as it goes without it
+    /// Rows per second [default: as many as possible]
     #[arg(long, value_name = "R")]
     pub rate: Option<NonZeroU32>,
-    /// Each stage in a process of its own
+    /// Run each stage in a process of its own
     #[arg(long)]
     pub processes: bool,
-    /// The embedded bus in memory instead of on disk: nothing but the log is durable then
+    /// Keep the embedded bus in memory instead of on disk; only the log is durable then
     #[arg(long)]
     pub memory: bool,
     /// Print one JSON object
@@ -157,22 +157,22 @@ pub struct BenchArgs {
 /// Flags of every service.
 #[derive(Args, Debug, Default)]
 pub struct CommonArgs {
-    /// Settings [default: residual.toml where it exists]
+    /// File with settings [default: residual.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// embedded:, embedded:PATH, amqp://… or nats://… [default: embedded:]
+    /// The bus: embedded:, embedded:PATH, amqp://… or nats://… [default: embedded:]
     #[arg(long, value_name = "URL")]
     pub bus: Option<String>,
     /// Folder of the log and the picture [default: logs]
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,
-    /// What predictions are [default: auto, which is the model's, or what the logs folder says, or regression]
+    /// What predictions are; auto: as the model says, else as the logs folder says, else regression [default: auto]
     #[arg(long, value_name = "TASK")]
     pub task: Option<TaskName>,
-    /// How this process logs to standard error [default: pretty]
+    /// How log lines look on standard error [default: pretty]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// What is logged: info, debug, or a filter [default: info]
+    /// What is logged: info, debug, or a filter such as info,residual=debug [default: info]
     #[arg(long, value_name = "FILTER")]
     pub log_level: Option<String>,
     /// Address of the web page, or `off` [default: 127.0.0.1:8080 for `run`, off for a single service]
@@ -183,7 +183,7 @@ pub struct CommonArgs {
 /// What is streamed.
 #[derive(Args, Debug, Default)]
 pub struct StreamArgs {
-    /// diabetes (bundled), a CSV file, or - for standard input [default: diabetes]
+    /// Where rows come from: diabetes (bundled), a CSV file, or - for standard input [default: diabetes]
     #[arg(long, value_name = "SOURCE", allow_hyphen_values = true)]
     pub source: Option<String>,
     /// The column with the true answer [default: target]
@@ -192,10 +192,10 @@ pub struct StreamArgs {
     /// Delay after each row [default: 1s]
     #[arg(long, value_name = "DURATION")]
     pub interval: Option<Period>,
-    /// Rows to send; 0 goes on without end [default: 0]
+    /// Rows to send; 0 for no end [default: 0]
     #[arg(long, value_name = "N")]
     pub count: Option<u64>,
-    /// [default: random]
+    /// Order of the rows [default: random]
     #[arg(long)]
     pub order: Option<RowOrder>,
     /// Seed of the random order
@@ -206,7 +206,7 @@ pub struct StreamArgs {
 /// Which model.
 #[derive(Args, Debug, Default)]
 pub struct ModelArgs {
-    /// .pkl, .joblib or .safetensors [default: the bundled model]
+    /// Model file: .pkl, .joblib or .safetensors [default: the bundled model]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 }
@@ -214,7 +214,7 @@ pub struct ModelArgs {
 /// When the picture is drawn.
 #[derive(Args, Debug, Default)]
 pub struct PlotArgs {
-    /// Time between pictures [default: 10s]
+    /// Shortest time between two pictures [default: 10s]
     #[arg(long, value_name = "DURATION")]
     pub refresh: Option<Period>,
 }
@@ -242,7 +242,7 @@ pub struct RunArgs {
 pub enum LogFormat {
     /// For people
     Pretty,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
@@ -264,7 +264,7 @@ pub enum TaskName {
 pub enum RowOrder {
     /// Drawn with replacement
     Random,
-    /// As they stand, over and over
+    /// As in the file, over and over
     Sequential,
 }
 

@@ -1,7 +1,7 @@
 //! Every setting, resolved once: defaults < `residual.toml` < `RESIDUAL__SECTION__KEY` < flags.
 //!
-//! Promise: an unknown key or an impossible value is refused with the place it came from, before anything starts.
-//! Each section is a module's own `Config`; nobody below this module sees the whole. Deliberately absent: reloading,
+//! Promise: an unknown key or an impossible value is refused before anything starts, with the place where it was given.
+//! Each section is the `Config` of one module; no module below this one sees the others. Deliberately absent: reloading,
 //! profiles, and settings that only a debugger needs.
 
 use std::{
@@ -22,7 +22,7 @@ use crate::{
     telemetry,
 };
 
-/// The file that is read from the working directory when `--config` does not name one.
+/// The file that is read from the working directory unless `--config` names another.
 pub const FILE: &str = "residual.toml";
 
 const ENV_PREFIX: &str = "RESIDUAL__";
@@ -31,13 +31,13 @@ const ENV_PREFIX: &str = "RESIDUAL__";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The folder of `metric_log.csv`, `error_distribution.png` and the join's store.
+    /// The folder of `metric_log.csv`, `error_distribution.png` and the ledger's store.
     pub logs: PathBuf,
-    /// What predictions are: `auto` (the model's task where the process has a model, else what the logs folder says, else
-    /// regression), `regression`, or `classification`.
+    /// What predictions are: `regression`, `classification`, or `auto`: as the model says where the process has one, else
+    /// as the logs folder says, else regression.
     pub task: TaskChoice,
-    /// A classification's labels in the order of the model's classes, text or numbers; the model's own where the process
-    /// has one. Needed to stream labels in text from a process without a model.
+    /// The labels of a classification, text or numbers, in the order of the model's classes. A process that has a model
+    /// takes them from it; without a model they are needed for labels that are text.
     pub labels: Labels,
     /// How services reach each other.
     pub bus: bus::Config,
@@ -45,13 +45,13 @@ pub struct Config {
     pub dataset: dataset::Config,
     /// How rows are streamed.
     pub features: features::Config,
-    /// What scores them.
+    /// Which model scores them.
     pub predictor: predictor::Config,
     /// How truth and prediction are joined and logged.
     pub metric: metric::Config,
-    /// When the picture is drawn.
+    /// When the picture is drawn, and the windows of the page.
     pub plot: plot::Config,
-    /// How it looks.
+    /// How the picture looks.
     pub chart: chart::Config,
     /// The live page.
     pub dashboard: dashboard::Config,
@@ -90,7 +90,7 @@ struct Override {
 }
 
 impl Overrides {
-    /// Notes that `flag` sets `key`, if it was given.
+    /// Records that `flag` sets `key`, if it was given.
     pub fn set<T: Serialize>(&mut self, key: &'static str, flag: &'static str, value: Option<T>) {
         let value = value.and_then(|value| figment::value::Value::serialize(value).ok());
         self.0
@@ -115,7 +115,7 @@ pub enum ConfigError {
     Settings(Vec<BadSetting>),
 }
 
-/// One bad setting: what, where from, and the mend.
+/// One bad setting: its key, where it was given, and what would be right.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadSetting {
     /// Such as `bus.url`.
@@ -141,7 +141,7 @@ impl Config {
     /// Reads all layers.
     ///
     /// # Errors
-    /// Every bad setting that can be told, each with its place.
+    /// Every bad setting, each with the place where it was given.
     pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
         let toml = match file {
             None => Toml::file(FILE),
@@ -181,7 +181,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Bounds that types cannot say.
+    /// Bounds that types cannot express.
     fn validate(&self) -> Result<(), ConfigError> {
         let positive: [(&str, u64); 11] = [
             ("bus.attempts_max", self.bus.attempts_max.into()),
@@ -204,32 +204,32 @@ impl Config {
             .filter(|(_, value)| *value == 0)
             .map(|(key, _)| setting(key, "is 0, expected at least 1"))
             .collect();
-        if let Err(reason) = task::check_labels(&self.labels) {
-            bad.push(setting("labels", &reason));
+        if let Err(error) = task::check_labels(&self.labels) {
+            bad.push(setting("labels", error));
         }
         if !self.labels.is_empty() && self.task == TaskChoice::Regression {
-            bad.push(setting("labels", "are named, but `task` is regression"));
+            bad.push(setting("labels", "are given, but `task` is regression"));
         }
-        if let Err(reason) = self.metric.check() {
-            bad.push(setting("metric", &reason));
+        if let Err(error) = self.metric.check() {
+            bad.push(setting("metric", error));
         }
-        if let Err(reason) = self.dashboard.check() {
-            bad.push(setting("dashboard.mae_max", &reason));
+        if let Err(error) = self.dashboard.check() {
+            bad.push(setting("dashboard.mae_max", error));
         }
         if let Err(error) = self.plot.check() {
-            bad.push(setting("plot.output", &error.to_string()));
+            bad.push(setting("plot.output", error));
         }
         if let Err(error) = self.chart.validate() {
-            bad.push(setting("chart", &error.to_string()));
+            bad.push(setting("chart", error));
         }
         if self.bus.attempts_max > bus::ATTEMPTS_MAX {
-            let reason = format!("is over {}", bus::ATTEMPTS_MAX);
-            bad.push(setting("bus.attempts_max", &reason));
+            let reason = format_args!("is over the maximum of {}", bus::ATTEMPTS_MAX);
+            bad.push(setting("bus.attempts_max", reason));
         }
         if self.features.frame_records > FRAME_RECORDS_MAX {
             bad.push(setting(
                 "features.frame_records",
-                &format!("is over {FRAME_RECORDS_MAX}"),
+                format_args!("is over the maximum of {FRAME_RECORDS_MAX}"),
             ));
         }
         if bad.is_empty() {
@@ -240,17 +240,17 @@ impl Config {
     }
 }
 
-/// A larger frame would meet the brokers' size limits with wide rows.
+/// With wide rows, a larger frame would exceed the brokers' size limits.
 const FRAME_RECORDS_MAX: usize = 4_096;
 
-/// Their values are never told, not even wrong ones.
+/// Their values are never shown, not even wrong ones.
 const SECRETS: [&str; 2] = ["bus.url", "dashboard.token"];
 
-fn setting(key: &str, reason: &str) -> BadSetting {
+fn setting(key: &str, reason: impl fmt::Display) -> BadSetting {
     BadSetting {
         key: key.to_owned(),
         origin: String::new(),
-        reason: reason.to_owned(),
+        reason: reason.to_string(),
     }
 }
 
@@ -265,7 +265,7 @@ fn bad_setting(error: &figment::Error, flags: &[(&str, &str)]) -> BadSetting {
         None => String::new(),
     });
     let reason = if SECRETS.contains(&key.as_str()) {
-        "is not text; what looks like a number needs quotes of its own, as in `'\"123\"'`"
+        "is not text; a value that looks like a number needs quotes of its own, as in `'\"123\"'`"
             .to_owned()
     } else {
         error.kind.to_string()
@@ -331,7 +331,7 @@ mod tests {
         let error = load("[bus]\nconsume_window = 0", Overrides::default()).unwrap_err();
         assert_eq!(error, "`bus.consume_window`: is 0, expected at least 1");
         let error = load("[bus]\nattempts_max = 41", Overrides::default()).unwrap_err();
-        assert_eq!(error, "`bus.attempts_max`: is over 40");
+        assert_eq!(error, "`bus.attempts_max`: is over the maximum of 40");
     }
 
     /// `section.key` of every value.
@@ -358,7 +358,7 @@ mod tests {
             std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE)).unwrap();
         let config: Config = Figment::from(Toml::string(&shipped)).extract().unwrap();
         assert_eq!(config, Config::default());
-        // A setting without a default stands there as a comment; take its mark off and every key must be there.
+        // A setting without a default is a comment there. Uncommented, every key must be there.
         let shown = shipped.lines().map(uncommented).collect::<Vec<_>>().join(
             "
 ",

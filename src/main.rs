@@ -1,4 +1,4 @@
-//! The `residual` binary: parse, run, say what went wrong.
+//! The `residual` binary: parses the command line, runs the command, and prints what went wrong.
 
 use std::{io::Write, process::ExitCode};
 
@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     match commands::execute(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A closed standard error must not hide the exit code.
+            // A closed standard error must not change the exit code.
             drop(writeln!(std::io::stderr(), "residual: {error:#}"));
             commands::exit_code(&error)
         }

@@ -1,6 +1,6 @@
 //! What a prediction is, and what its error is: the distance of a number, or whether a label is right.
 //!
-//! Promise: a label is a number everywhere in the pipeline; [`Labels`] says which text it stands for.
+//! Promise: everywhere in the pipeline a label is a number; [`Labels`] says which text it stands for.
 //! Deliberately absent: the arithmetic of models, and files.
 
 use std::fmt;
@@ -10,23 +10,23 @@ use serde::{Deserialize, Serialize};
 pub use residual_model::Labels;
 use residual_model::ModelInfo;
 
-/// Most classes of one model: more are refused, so that whatever counts by class is bounded.
+/// Most classes of one model; more are refused, so that everything that counts by class is bounded.
 pub const CLASSES_MAX: usize = 4_096;
 
-/// How a prediction is judged.
+/// What a prediction is, and so what its error is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
-    /// By its distance from the truth.
+    /// A number; the error is its distance from the truth.
     #[default]
     Regression,
-    /// By whether it is the true label.
+    /// A label; the error is 0 if it is the true one, else 1.
     Classification,
 }
 
 impl Task {
-    /// `absolute_error` of the log: the distance, or 0 for the right label and 1 for a wrong one. Stays finite when two huge
-    /// values of different sign are apart by more than an `f64` can hold.
+    /// `absolute_error` of the log: the distance, or 0 for the right label and 1 for a wrong one. It stays finite even if two
+    /// huge values of different sign are further apart than an `f64` can say.
     #[must_use]
     #[inline]
     #[expect(clippy::float_cmp, reason = "labels are exact, not measured")]
@@ -66,7 +66,7 @@ impl fmt::Display for Task {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskChoice {
-    /// The model's where the process has one, else what the logs folder says, else regression.
+    /// That of the model if the process has one, else what the logs folder says, else regression.
     #[default]
     Auto,
     /// Predictions are numbers.
@@ -76,7 +76,7 @@ pub enum TaskChoice {
 }
 
 impl TaskChoice {
-    /// The task that was asked for; none for `auto`.
+    /// The task that the setting demands; none for `auto`.
     #[must_use]
     pub fn asked(self) -> Option<Task> {
         match self {
@@ -87,37 +87,45 @@ impl TaskChoice {
     }
 }
 
-/// Why these cannot be the labels of a log, in words.
+/// Why a list of labels cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabelsError {
+    /// There are more than [`CLASSES_MAX`].
+    #[error("there are {0} labels, at most {CLASSES_MAX} are counted apart")]
+    TooMany(usize),
+    /// The same label stands there more than once.
+    #[error("label `{0}` is there twice")]
+    Twice(String),
+}
+
+/// Checks that these can be the labels of a log.
 ///
 /// # Errors
 /// When there are too many, or two are the same.
-pub fn check_labels(labels: &Labels) -> Result<(), String> {
+pub fn check_labels(labels: &Labels) -> Result<(), LabelsError> {
     if labels.len() > CLASSES_MAX {
-        return Err(format!(
-            "there are {} labels, at most {CLASSES_MAX} are counted apart",
-            labels.len()
-        ));
+        return Err(LabelsError::TooMany(labels.len()));
     }
     let mut names: Vec<_> = (0..labels.len()).map(|index| labels.name(index)).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(format!("label `{}` is there twice", pair[0])),
+        Some(pair) => Err(LabelsError::Twice(pair[0].clone())),
         None => Ok(()),
     }
 }
 
-/// How the rows of one log are judged.
+/// What the predictions in one log are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskSpec {
     /// The task.
     pub task: Task,
-    /// A classification's labels, where they are known.
+    /// The labels of a classification, if they are known.
     #[serde(default)]
     pub labels: Option<Labels>,
 }
 
 impl TaskSpec {
-    /// Labels, known ones or not.
+    /// A classification, with or without known labels.
     #[must_use]
     pub fn of_labels(labels: Option<Labels>) -> Self {
         Self {
@@ -126,7 +134,7 @@ impl TaskSpec {
         }
     }
 
-    /// How the predictions of this model are judged. An outlier detector answers labels too.
+    /// What the predictions of this model are. An outlier detector predicts labels too, 1 and -1.
     #[must_use]
     pub fn of_model(info: &ModelInfo) -> Self {
         match info.task {
@@ -144,7 +152,7 @@ impl TaskSpec {
         self.task == Task::Classification
     }
 
-    /// The class of a label: its place among the known labels; without them, a small whole number is its own place.
+    /// The class of a label: its index among the known labels; without them, a small whole number is its own index.
     #[must_use]
     pub fn class(&self, label: f64) -> Option<usize> {
         match &self.labels {
@@ -153,7 +161,7 @@ impl TaskSpec {
         }
     }
 
-    /// A label as people know it.
+    /// The name of a label.
     #[must_use]
     pub fn name(&self, label: f64) -> String {
         let known = self.labels.as_ref().filter(|labels| labels.is_text());
@@ -162,7 +170,7 @@ impl TaskSpec {
             .unwrap_or_else(|| label.to_string())
     }
 
-    /// The same labels on both sides, as far as both sides know any.
+    /// Whether both have the same task, and the same labels as far as both know any.
     #[must_use]
     pub fn agrees(&self, other: &Self) -> bool {
         let same_labels = match (&self.labels, &other.labels) {
@@ -183,7 +191,7 @@ impl fmt::Display for TaskSpec {
     }
 }
 
-/// A place among so many classes at most.
+/// The label as an index below [`CLASSES_MAX`], if it is one.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -211,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_judge_names_labels_and_knows_their_classes() {
+    fn a_spec_names_labels_and_knows_their_classes() {
         let spec = TaskSpec::of_labels(Some(text()));
         assert_eq!(
             (spec.name(1.0), spec.class(1.0)),
@@ -230,7 +238,7 @@ mod tests {
     fn doubled_labels_are_refused() {
         let twice = Labels::Text(vec!["a".to_owned(), "a".to_owned()]);
         assert_eq!(
-            check_labels(&twice).unwrap_err(),
+            check_labels(&twice).unwrap_err().to_string(),
             "label `a` is there twice"
         );
     }

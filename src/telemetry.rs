@@ -1,7 +1,7 @@
-//! Logs to standard error, counters for Prometheus, and a progress bar where a person watches.
+//! Logs to standard error, counters for Prometheus, and a progress bar on a terminal.
 //!
-//! Results go to standard output and never pass here. Deliberately absent: ids as metric labels, log files, and any
-//! traffic to the outside.
+//! Results go to standard output and not through this module. Deliberately absent: ids as metric labels, log files, and
+//! sending anything anywhere.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -50,7 +50,7 @@ pub enum Format {
 /// Why telemetry could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The level is no filter.
+    /// The level is not a valid filter.
     #[error(
         "`telemetry.level` is not understood; write `info`, `debug` or for instance `info,residual=debug,lapin=warn`"
     )]
@@ -58,16 +58,16 @@ pub enum TelemetryError {
     /// The metrics recorder refused its buckets.
     #[error("metrics recorder could not be built")]
     Metrics(#[from] BuildError),
-    /// Something else in the process has set it up before.
+    /// Logs or metrics were set up before in this process.
     #[error("telemetry was set up twice in one process")]
     Twice,
 }
 
-/// Handles on what was set up.
+/// Access to what was set up.
 #[derive(Clone)]
 pub struct Telemetry {
     metrics: PrometheusHandle,
-    /// Advanced by whoever knows how many rows are recorded. Hidden where nobody watches.
+    /// Advanced by the pipeline, which knows how many rows are recorded. Hidden unless standard error is a terminal.
     pub progress: ProgressBar,
 }
 
@@ -93,12 +93,12 @@ impl Telemetry {
     }
 }
 
-/// Buckets for latencies in seconds: from a hop in memory to an outage.
+/// Buckets for latencies in seconds: from a hand-over in memory to an outage.
 const LATENCY_BUCKETS: [f64; 14] = [
     1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1.0, 5.0, 30.0,
 ];
 
-/// What the brokers' clients say of a lost link comes four times and without what is done about it; the bus says it once.
+/// The brokers' clients log a lost link four times and do not say what happens next; the bus logs it once and does.
 const CLIENTS_OFF: &str = "lapin=off,async_nats=off";
 
 /// Sets up logs and metrics for this process. Call it once.
@@ -133,7 +133,7 @@ pub fn init(config: &Config) -> Result<Telemetry, TelemetryError> {
     Ok(Telemetry { metrics, progress })
 }
 
-/// On its lowest level lapin writes down each frame that it sends, and the first of them is the password.
+/// On the level `trace`, lapin logs every frame that it sends, and one of the first contains the password.
 fn holds_no_secret(line: &Metadata<'_>) -> bool {
     *line.level() < Level::TRACE || !line.target().starts_with("lapin")
 }
@@ -145,7 +145,7 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// Writes whole log lines above the progress bar instead of through it.
+/// Writes whole log lines above the progress bar, so that they do not tear it.
 #[derive(Clone)]
 struct BesideBar(ProgressBar);
 
@@ -179,7 +179,7 @@ impl Write for Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        // A closed standard error must not end the service.
+        // If standard error is closed, the service must go on.
         self.bar
             .suspend(|| drop(io::stderr().lock().write_all(&self.bytes)));
     }

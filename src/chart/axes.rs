@@ -1,21 +1,19 @@
-//! One pair of axes with its bars, curve and marks.
-
-use plotters::prelude::DrawingBackend;
+//! One pair of axes with bars, curve and marks.
 
 use super::{
     ChartError, Color, Config, Counts, Mark,
     axis::{Ticks, significant},
-    canvas::{Anchor, BLACK, Canvas},
+    canvas::{Anchor, BLACK, Backend, Canvas},
 };
 use crate::stats::{ErrorKind, Histogram, Shape};
 
 pub(super) const WHITE: Color = Color(255, 255, 255);
-pub(super) const LABEL: f64 = 10.0;
+pub(super) const LABEL_SIZE: f64 = 10.0;
 /// The height of digits in ems.
-const DIGIT: f64 = 0.729;
-/// The empty part on both sides of the data, as part of the data's range.
+const DIGIT_HEIGHT: f64 = 0.729;
+/// The margin on both sides of the data, as a part of its range.
 const MARGIN: f64 = 0.05;
-/// Where a logarithmic axis of counts begins: a single row still has a height.
+/// Where a logarithmic axis of counts begins: below 1, so that a bar of a single row has a height.
 const LOG_FLOOR: f64 = 0.7;
 
 /// The box of the axes in pixels.
@@ -62,7 +60,7 @@ pub(super) struct Axes<'a> {
     pub(super) config: &'a Config,
 }
 
-/// What part of the plane the axes show.
+/// Which part of the plane the axes show.
 pub(super) struct Scale {
     frame: Frame,
     x: (f64, f64),
@@ -95,7 +93,7 @@ impl Scale {
         }
     }
 
-    /// Counts from nothing to `top`.
+    /// Counts from zero to `top`.
     pub(super) fn of_counts(frame: Frame, x: (f64, f64), top: f64, counts: Counts) -> Self {
         let y = match counts {
             Counts::Linear => (0.0, top),
@@ -123,14 +121,14 @@ impl Scale {
 }
 
 impl Axes<'_> {
-    pub(super) fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<(), ChartError> {
+    pub(super) fn draw<B: Backend>(&self, canvas: &Canvas<B>) -> Result<(), ChartError> {
         match self.shape {
             None => self.without_rows(canvas, self.kind.name()),
             Some(shape) => self.draw_shape(canvas, shape),
         }
     }
 
-    pub(super) fn without_rows<B: DrawingBackend>(
+    pub(super) fn without_rows<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         x_name: &str,
@@ -140,11 +138,7 @@ impl Axes<'_> {
         self.note(canvas, "no rows yet")
     }
 
-    fn draw_shape<B: DrawingBackend>(
-        &self,
-        canvas: &Canvas<B>,
-        shape: &Shape,
-    ) -> Result<(), ChartError> {
+    fn draw_shape<B: Backend>(&self, canvas: &Canvas<B>, shape: &Shape) -> Result<(), ChartError> {
         let scale = Scale::new(self.frame, shape, self.config);
         self.bars(canvas, &scale, shape)?;
         self.curve(canvas, &scale, shape)?;
@@ -168,7 +162,7 @@ impl Axes<'_> {
         }
     }
 
-    fn bars<B: DrawingBackend>(
+    fn bars<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         scale: &Scale,
@@ -179,7 +173,7 @@ impl Axes<'_> {
             .iter()
             .map(|bar| bar.1 - bar.0)
             .fold(f64::INFINITY, f64::min);
-        // seaborn's rule: a tenth of the bar, at most a point.
+        // seaborn's rule for the edge: a tenth of the bar, at most a point.
         let edge = canvas.points(1.0).min(0.1 * thinnest);
         let snapped = |x: f64| if thinnest >= 4.0 { snap(x) } else { x };
         let bottom = snap(self.frame.bottom);
@@ -201,7 +195,7 @@ impl Axes<'_> {
         Ok(())
     }
 
-    fn curve<B: DrawingBackend>(
+    fn curve<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         scale: &Scale,
@@ -221,7 +215,7 @@ impl Axes<'_> {
         Ok(())
     }
 
-    fn marks<B: DrawingBackend>(
+    fn marks<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         scale: &Scale,
@@ -234,15 +228,11 @@ impl Axes<'_> {
         Ok(())
     }
 
-    fn x_axis<B: DrawingBackend>(
-        &self,
-        canvas: &Canvas<B>,
-        scale: &Scale,
-    ) -> Result<(), ChartError> {
-        let room = self.frame.width() / (3.0 * canvas.points(LABEL));
+    fn x_axis<B: Backend>(&self, canvas: &Canvas<B>, scale: &Scale) -> Result<(), ChartError> {
+        let room = self.frame.width() / (3.0 * canvas.points(LABEL_SIZE));
         let ticks = Ticks::linear(scale.x.0, scale.x.1, whole(room), false);
         let bottom = self.frame.bottom;
-        let baseline = bottom + canvas.points(7.5 + LABEL * DIGIT);
+        let baseline = bottom + canvas.points(7.5 + LABEL_SIZE * DIGIT_HEIGHT);
         for (&at, label) in ticks.at.iter().zip(&ticks.labels) {
             let x = snap(scale.x(at));
             canvas.line(
@@ -250,24 +240,24 @@ impl Axes<'_> {
                 canvas.points(0.8),
                 BLACK,
             )?;
-            canvas.text(label, (x, baseline), LABEL, Anchor::Centre)?;
+            canvas.text(label, (x, baseline), LABEL_SIZE, Anchor::Centre)?;
         }
-        let under = baseline + canvas.points(1.4 * LABEL);
+        let under = baseline + canvas.points(1.4 * LABEL_SIZE);
         canvas.text(
             &ticks.offset,
             (self.frame.right, under),
-            LABEL,
+            LABEL_SIZE,
             Anchor::Right,
         )
     }
 
     /// Draws the axis of counts; returns the width of its widest label.
-    pub(super) fn y_axis<B: DrawingBackend>(
+    pub(super) fn y_axis<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         scale: &Scale,
     ) -> Result<f64, ChartError> {
-        let room = whole(self.frame.height() / (2.0 * canvas.points(LABEL)));
+        let room = whole(self.frame.height() / (2.0 * canvas.points(LABEL_SIZE)));
         let ticks = match scale.counts {
             Counts::Linear => Ticks::linear(scale.y.0, scale.y.1, room, true),
             Counts::Log => Ticks::logarithmic(scale.y.0, scale.y.1, room.clamp(2, 9)),
@@ -283,11 +273,11 @@ impl Axes<'_> {
         };
         for (&count, label) in ticks.at.iter().zip(&ticks.labels) {
             tick(count, 3.5, 0.8)?;
-            let baseline = scale.y(count) + canvas.points(LABEL * DIGIT / 2.0 + 0.2);
+            let baseline = scale.y(count) + canvas.points(LABEL_SIZE * DIGIT_HEIGHT / 2.0 + 0.2);
             canvas.text(
                 label,
                 (left - canvas.points(6.5), baseline),
-                LABEL,
+                LABEL_SIZE,
                 Anchor::Right,
             )?;
         }
@@ -295,15 +285,15 @@ impl Axes<'_> {
             tick(count, 2.0, 0.6)?;
         }
         let above = self.frame.top - canvas.points(4.0);
-        canvas.text(&ticks.offset, (left, above), LABEL, Anchor::Left)?;
+        canvas.text(&ticks.offset, (left, above), LABEL_SIZE, Anchor::Left)?;
         let widths = ticks
             .labels
             .iter()
-            .map(|label| canvas.text_width(label, LABEL));
+            .map(|label| canvas.text_width(label, LABEL_SIZE));
         Ok(widths.fold(0.0, f64::max))
     }
 
-    pub(super) fn labels<B: DrawingBackend>(
+    pub(super) fn labels<B: Backend>(
         &self,
         canvas: &Canvas<B>,
         x_name: &str,
@@ -319,19 +309,19 @@ impl Axes<'_> {
         canvas.text(
             x_name,
             (f64::midpoint(left, right) + 0.5, below),
-            LABEL,
+            LABEL_SIZE,
             Anchor::Centre,
         )?;
         let beside = left - tick_width - canvas.points(13.5);
         canvas.text(
             "Count",
             (beside, f64::midpoint(top, bottom) + 1.0),
-            LABEL,
+            LABEL_SIZE,
             Anchor::Upwards,
         )
     }
 
-    pub(super) fn spines<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Result<(), ChartError> {
+    pub(super) fn spines<B: Backend>(&self, canvas: &Canvas<B>) -> Result<(), ChartError> {
         let Frame {
             left,
             right,
@@ -343,27 +333,26 @@ impl Axes<'_> {
         canvas.outline((left, top), (right, bottom), canvas.points(0.8), BLACK)
     }
 
-    /// A box that explains the marks, in the upper corner where less is drawn.
-    fn legend<B: DrawingBackend>(
-        &self,
-        canvas: &Canvas<B>,
-        shape: &Shape,
-    ) -> Result<(), ChartError> {
+    /// A box that explains the marks, in the upper corner with less behind it.
+    fn legend<B: Backend>(&self, canvas: &Canvas<B>, shape: &Shape) -> Result<(), ChartError> {
         let texts: Vec<String> = self
             .config
             .marks
             .iter()
-            .map(|&mark| explained(mark, shape))
+            .map(|&mark| legend_text(mark, shape))
             .collect();
         if texts.is_empty() {
             return Ok(());
         }
         let widest = texts
             .iter()
-            .map(|text| canvas.text_width(text, LABEL))
+            .map(|text| canvas.text_width(text, LABEL_SIZE))
             .fold(0.0, f64::max);
-        let (line, sample) = (canvas.points(1.5 * LABEL), canvas.points(2.0 * LABEL));
-        let inside = canvas.points(0.5 * LABEL);
+        let (line, sample) = (
+            canvas.points(1.5 * LABEL_SIZE),
+            canvas.points(2.0 * LABEL_SIZE),
+        );
+        let inside = canvas.points(0.5 * LABEL_SIZE);
         let height = line * f64::from(u8::try_from(texts.len()).unwrap_or(u8::MAX)) + inside;
         let width = widest + sample + 3.0 * inside;
         let left = snap(if left_is_emptier(&shape.histogram) {
@@ -380,15 +369,15 @@ impl Axes<'_> {
             1.0,
             Color(204, 204, 204),
         )?;
-        let mut baseline = top + inside + canvas.points(LABEL);
+        let mut baseline = top + inside + canvas.points(LABEL_SIZE);
         for (&mark, text) in self.config.marks.iter().zip(&texts) {
-            let middle = snap(baseline - canvas.points(0.36 * LABEL));
+            let middle = snap(baseline - canvas.points(0.36 * LABEL_SIZE));
             let from = left + inside;
             dashed(canvas, (from, middle), (from + sample, middle), mark)?;
             canvas.text(
                 text,
                 (from + sample + inside, baseline),
-                LABEL,
+                LABEL_SIZE,
                 Anchor::Left,
             )?;
             baseline += line;
@@ -396,7 +385,7 @@ impl Axes<'_> {
         Ok(())
     }
 
-    fn note<B: DrawingBackend>(&self, canvas: &Canvas<B>, text: &str) -> Result<(), ChartError> {
+    fn note<B: Backend>(&self, canvas: &Canvas<B>, text: &str) -> Result<(), ChartError> {
         let Frame {
             left,
             right,
@@ -412,7 +401,7 @@ impl Axes<'_> {
     }
 }
 
-/// Bars as (left, right, count) in pixels; when there are more bins than pixels, the tallest bin of each pixel.
+/// Bars as (left, right, count) in pixels; if bins are narrower than a pixel, the tallest bin of each pixel.
 fn columns(scale: &Scale, shape: &Shape) -> Vec<(f64, f64, u64)> {
     let histogram = &shape.histogram;
     let bins = histogram.edges.windows(2).zip(&histogram.counts);
@@ -430,7 +419,7 @@ fn columns(scale: &Scale, shape: &Shape) -> Vec<(f64, f64, u64)> {
                 column.1 = column.1.max(right.ceil());
                 column.2 = column.2.max(count);
             }
-            // A column begins where the one before it ends: no pixel is painted twice.
+            // A column begins where the one before it ends, so that no pixel is painted twice.
             before => {
                 let start = before.map_or(pixel, |column| column.1.max(pixel));
                 columns.push((start, right.ceil().max(start + 1.0), count));
@@ -440,7 +429,7 @@ fn columns(scale: &Scale, shape: &Shape) -> Vec<(f64, f64, u64)> {
     columns
 }
 
-/// The pieces of a line above `bottom`, cut where they cross it.
+/// The pieces of a line above `bottom`, cut off where they cross it.
 fn above(points: impl Iterator<Item = (f64, f64)>, bottom: f64) -> Vec<Vec<(f64, f64)>> {
     let mut pieces: Vec<Vec<(f64, f64)>> = Vec::new();
     let mut before: Option<(f64, f64)> = None;
@@ -471,8 +460,8 @@ fn left_is_emptier(histogram: &Histogram) -> bool {
     left < right
 }
 
-/// A mark's own colour and dashes, so that it is told apart without colours too.
-fn dashed<B: DrawingBackend>(
+/// Each mark has a colour and dashes of its own, so that marks can be distinguished without colours too.
+fn dashed<B: Backend>(
     canvas: &Canvas<B>,
     from: (f64, f64),
     to: (f64, f64),
@@ -511,7 +500,7 @@ fn value(mark: Mark, shape: &Shape) -> f64 {
     }
 }
 
-fn explained(mark: Mark, shape: &Shape) -> String {
+fn legend_text(mark: Mark, shape: &Shape) -> String {
     let name = match mark {
         Mark::Mean => "mean",
         Mark::Median => "median",
@@ -520,7 +509,7 @@ fn explained(mark: Mark, shape: &Shape) -> String {
     format!("{name} {}", significant(value(mark, shape)))
 }
 
-/// The middle of the nearest pixel, so that a thin line is crisp.
+/// The middle of the nearest pixel, so that a thin line is sharp.
 pub(super) fn snap(x: f64) -> f64 {
     (x + 0.5).floor() + 0.5
 }

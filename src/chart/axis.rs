@@ -1,13 +1,17 @@
-//! Where ticks stand and what they say, as matplotlib's `AutoLocator` and `ScalarFormatter` decide it.
+//! Where ticks are and what their labels say, as matplotlib's `AutoLocator` and `ScalarFormatter` decide it.
+//!
+//! The small charts of the web page have ticks of their own (`dashboard::svg::scale`), on purpose: they want about four ticks
+//! at 1, 2 or 5 times a power of ten and labels such as `1.5M` in little room. The picture has up to ten at matplotlib's
+//! steps, which include 2.5, and labels with a common offset or exponent. The two share no rule.
 
 /// Ticks of an axis that shows `low` to `high`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ticks {
-    /// Inside the view, increasing.
+    /// Inside the range, increasing.
     pub(super) at: Vec<f64>,
     /// One for each.
     pub(super) labels: Vec<String>,
-    /// What each label is to be multiplied with or added to, such as `1e6` or `+3e4`; mostly empty.
+    /// What each label is to be multiplied by or added to, such as `1e6` or `+3e4`; mostly empty.
     pub(super) offset: String,
     /// Unlabelled ones in between.
     pub(super) minor: Vec<f64>,
@@ -62,7 +66,7 @@ fn linear_places(low: f64, high: f64, intervals: usize, integer: bool) -> Vec<f6
     }
     let intervals = f64::from(u8::try_from(intervals).unwrap_or(9));
     let scale = 10_f64.powf((range / intervals).log10().floor());
-    // Far from zero, places are counted from a round number nearby, or their steps would be lost in rounding.
+    // Far from zero, places are relative to a round number nearby, or rounding would swallow the steps.
     let middle = f64::midpoint(low, high);
     let origin = if middle.abs() / range < 100.0 {
         0.0
@@ -100,14 +104,14 @@ fn linear_places(low: f64, high: f64, intervals: usize, integer: bool) -> Vec<f6
 fn multiples(step: f64, low: f64, high: f64) -> impl Iterator<Item = f64> {
     let first = (low / step - 1e-10).ceil();
     let last = (high / step + 1e-10).floor();
-    // Never more than a picture can show, whatever rounding did.
+    // Bounded, whatever rounding does: a picture cannot show more.
     std::iter::successors(Some(first), |place| Some(place + 1.0))
         .take_while(move |&place| place <= last)
         .take(1000)
         .map(move |place| place * step)
 }
 
-/// Labels with as few digits as tell the ticks apart.
+/// Labels with as few digits as distinguish the ticks.
 fn labels(at: &[f64], low: f64, high: f64) -> (Vec<String>, String) {
     let offset = common_offset(at);
     let largest = at
@@ -143,7 +147,7 @@ fn labels(at: &[f64], low: f64, high: f64) -> (Vec<String>, String) {
     (texts, with_minus(&note))
 }
 
-/// What all ticks have in common, if leaving it out saves at least four digits; else zero.
+/// What can be subtracted from all ticks, if that saves at least four digits; else zero.
 fn common_offset(at: &[f64]) -> f64 {
     let (Some(&first), Some(&last)) = (at.first(), at.last()) else {
         return 0.0;
@@ -203,7 +207,7 @@ fn decimals(values: &[f64], view: f64) -> usize {
     .unwrap_or(0)
 }
 
-/// `value` with four digits, as legends and titles give it.
+/// `value` with four significant digits, as in legends and titles.
 pub(super) fn significant(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 || !value.is_finite() {
@@ -218,7 +222,7 @@ pub(super) fn significant(value: f64) -> String {
 
 /// The typographic minus, as matplotlib writes it.
 fn with_minus(text: &str) -> String {
-    // A zero that was rounded from below has no sign.
+    // A negative number that was rounded to zero has no sign.
     let is_zero = text.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.'));
     if is_zero {
         text.replace('-', "")

@@ -1,8 +1,13 @@
 //! What a figure is drawn with: rectangles, lines and text in pixels, on any plotters backend.
+//!
+//! plotters was made for whole pixels. Three constants adapt it to exact places; both backends use the same ones, so that
+//! the SVG and the PNG of a snapshot show the same.
+
+use std::error::Error;
 
 use plotters::{
     coord::Shift,
-    drawing::DrawingArea,
+    drawing::{DrawingArea, DrawingAreaErrorKind},
     element::{PathElement, Rectangle},
     prelude::DrawingBackend,
     style::{FontDesc, FontFamily, FontStyle, FontTransform, RGBAColor, ShapeStyle, TextStyle},
@@ -14,25 +19,33 @@ use super::{
     font::{FAMILY, Typeface},
 };
 
-/// Backend units in a pixel: plotters' coordinates are whole.
-pub(super) const SUB: f64 = 16.0;
+/// plotters' coordinates are whole numbers, so it is told that the picture is so many times as large in each direction: a
+/// coordinate is then exact to a sixteenth of a pixel. The SVG scales back by its `viewBox`, the raster by dividing.
+pub(super) const UNITS_PER_PIXEL: f64 = 16.0;
 
-/// plotters' SVG writes a font size divided by this.
-pub(super) const SVG_SIZE: f64 = 1.24;
+/// plotters' SVG backend divides the font size by this before it writes it, an estimate of how the sizes of its bitmap
+/// backend and of browsers differ. Our sizes are exact already, so they are multiplied first.
+pub(super) const SVG_FONT_SCALE: f64 = 1.24;
 
-/// plotters' SVG puts the baseline this many ems below the top; the raster does the same.
-pub(super) const BASELINE: f64 = 0.76;
+/// plotters positions text by its top, and its SVG backend puts the baseline this many ems below it (`dy="0.76em"`). We
+/// position text by its baseline, so this is subtracted; the raster adds it again.
+pub(super) const BASELINE_EMS: f64 = 0.76;
 
 pub(super) const BLACK: Color = Color(0, 0, 0);
 
+/// A plotters backend whose errors can be kept as a cause.
+pub(super) trait Backend: DrawingBackend<ErrorType: 'static> {}
+
+impl<B: DrawingBackend<ErrorType: 'static>> Backend for B {}
+
 /// Draws on a backend of type `B`.
-pub(super) struct Canvas<'a, B: DrawingBackend> {
+pub(super) struct Canvas<'a, B: Backend> {
     area: DrawingArea<B, Shift>,
     typeface: &'a Typeface,
     dpi: f64,
 }
 
-/// How text stands at its point, which is on its baseline.
+/// How text is aligned to its point, which is on the baseline.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Anchor {
     Left,
@@ -42,7 +55,7 @@ pub(super) enum Anchor {
     Upwards,
 }
 
-impl<'a, B: DrawingBackend> Canvas<'a, B> {
+impl<'a, B: Backend> Canvas<'a, B> {
     pub(super) fn new(area: DrawingArea<B, Shift>, typeface: &'a Typeface, dpi: u32) -> Self {
         Self {
             area,
@@ -81,8 +94,8 @@ impl<'a, B: DrawingBackend> Canvas<'a, B> {
         width: f64,
         color: Color,
     ) -> Result<(), ChartError> {
-        // What is thinner than a unit is drawn paler instead.
-        let alpha = (width * SUB).min(1.0);
+        // A line thinner than a unit is drawn paler instead.
+        let alpha = (width * UNITS_PER_PIXEL).min(1.0);
         let path: Vec<(i32, i32)> = points.iter().copied().map(units).collect();
         self.area
             .draw(&PathElement::new(path, shape(color, alpha, width)))
@@ -116,25 +129,25 @@ impl<'a, B: DrawingBackend> Canvas<'a, B> {
             Anchor::Left => (
                 HPos::Left,
                 FontTransform::None,
-                (at.0, at.1 - BASELINE * em),
+                (at.0, at.1 - BASELINE_EMS * em),
             ),
             Anchor::Centre => (
                 HPos::Center,
                 FontTransform::None,
-                (at.0, at.1 - BASELINE * em),
+                (at.0, at.1 - BASELINE_EMS * em),
             ),
             Anchor::Right => (
                 HPos::Right,
                 FontTransform::None,
-                (at.0, at.1 - BASELINE * em),
+                (at.0, at.1 - BASELINE_EMS * em),
             ),
             Anchor::Upwards => (
                 HPos::Center,
                 FontTransform::Rotate270,
-                (at.0 - BASELINE * em, at.1),
+                (at.0 - BASELINE_EMS * em, at.1),
             ),
         };
-        let size = em * SVG_SIZE * SUB;
+        let size = em * SVG_FONT_SCALE * UNITS_PER_PIXEL;
         let font = FontDesc::new(FontFamily::Name(FAMILY), size, FontStyle::Normal);
         let style = TextStyle::from(font.transform(transform)).pos(Pos::new(h_pos, VPos::Top));
         self.area
@@ -164,9 +177,9 @@ fn units((x, y): (f64, f64)) -> (i32, i32) {
 /// The cast saturates far outside of any picture.
 #[expect(clippy::cast_possible_truncation, reason = "a coordinate of a picture")]
 fn unit(pixels: f64) -> i32 {
-    (pixels * SUB).round() as i32
+    (pixels * UNITS_PER_PIXEL).round() as i32
 }
 
-fn failed(error: impl std::fmt::Display) -> ChartError {
-    ChartError::Draw(error.to_string())
+fn failed<E: Error + Send + Sync + 'static>(error: DrawingAreaErrorKind<E>) -> ChartError {
+    ChartError::Draw(Box::new(error))
 }

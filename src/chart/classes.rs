@@ -1,28 +1,26 @@
-//! A classifier's log: for each true class the rows that were recognised, and on top of them those that were not.
-
-use plotters::prelude::DrawingBackend;
+//! The picture of a classifier's log: for each true class the rows with the right label, and on top of them the others.
 
 use super::{
     ChartError, Color,
-    axes::{Axes, LABEL, Scale, WHITE, height, snap},
-    canvas::{Anchor, BLACK, Canvas},
+    axes::{Axes, LABEL_SIZE, Scale, WHITE, height, snap},
+    canvas::{Anchor, BLACK, Backend, Canvas},
 };
 use crate::stats::ClassShape;
 
-/// The part of a class's room that its bar takes.
-const BAR: f64 = 0.8;
+/// The width of a bar, as a part of the room of its class.
+const BAR_WIDTH: f64 = 0.8;
 
-/// What is wrong is red whatever colour was chosen, and hatched by its edge.
+/// Wrong rows are red, whatever colour was chosen for the right ones.
 const WRONG: Color = Color(214, 39, 40);
 
 /// Room above the tallest bar, for the legend.
 const HEADROOM: f64 = 1.25;
 
-/// The letters of a class's name that fit below its bar at most.
+/// Longer names of classes are cut off.
 const NAME_LETTERS_MAX: usize = 14;
 
-/// Draws the classes on the axes of `panel`.
-pub(super) fn draw<B: DrawingBackend>(
+/// Draws the classes on `axes`.
+pub(super) fn draw<B: Backend>(
     axes: &Axes<'_>,
     canvas: &Canvas<B>,
     classes: &ClassShape,
@@ -49,7 +47,7 @@ pub(super) fn draw<B: DrawingBackend>(
     legend(axes, canvas, classes)
 }
 
-fn bar<B: DrawingBackend>(
+fn bar<B: Backend>(
     axes: &Axes<'_>,
     canvas: &Canvas<B>,
     scale: &Scale,
@@ -65,15 +63,15 @@ fn bar<B: DrawingBackend>(
         0 => bottom,
         count => snap(scale.y(height(count)).clamp(axes.frame.top, bottom)),
     };
-    let left = snap(scale.x(place(index) - BAR / 2.0));
-    let right = snap(scale.x(place(index) + BAR / 2.0));
+    let left = snap(scale.x(place(index) - BAR_WIDTH / 2.0));
+    let right = snap(scale.x(place(index) + BAR_WIDTH / 2.0));
     let (upper_left, lower_right) = ((left, level(to)), (right, level(from)));
     canvas.rectangle(upper_left, lower_right, color, 0.5)?;
     canvas.outline(upper_left, lower_right, canvas.points(0.8), BLACK)
 }
 
 /// As many names as fit side by side.
-fn names<B: DrawingBackend>(
+fn names<B: Backend>(
     axes: &Axes<'_>,
     canvas: &Canvas<B>,
     scale: &Scale,
@@ -81,18 +79,18 @@ fn names<B: DrawingBackend>(
 ) -> Result<(), ChartError> {
     let short = |name: &str| -> String { name.chars().take(NAME_LETTERS_MAX).collect() };
     let names: Vec<_> = bars.iter().map(|(name, _, _)| short(name)).collect();
-    let widths = names.iter().map(|name| canvas.text_width(name, LABEL));
+    let widths = names.iter().map(|name| canvas.text_width(name, LABEL_SIZE));
     let widest = widths.fold(1.0, f64::max) + canvas.points(4.0);
     let room = scale.x(1.0) - scale.x(0.0);
     let mut free_from = f64::NEG_INFINITY;
     let bottom = axes.frame.bottom;
     for (index, name) in names.iter().enumerate() {
         let x = snap(scale.x(place(index)));
-        let notch = [(x, bottom), (x, bottom + canvas.points(3.5))];
-        canvas.line(&notch, canvas.points(0.8), BLACK)?;
+        let tick = [(x, bottom), (x, bottom + canvas.points(3.5))];
+        canvas.line(&tick, canvas.points(0.8), BLACK)?;
         if room >= widest || x - widest / 2.0 >= free_from {
-            let baseline = bottom + canvas.points(7.5 + 0.729 * LABEL);
-            canvas.text(name, (x, baseline), LABEL, Anchor::Centre)?;
+            let baseline = bottom + canvas.points(7.5 + 0.729 * LABEL_SIZE);
+            canvas.text(name, (x, baseline), LABEL_SIZE, Anchor::Centre)?;
             free_from = x + widest / 2.0;
         }
     }
@@ -100,7 +98,7 @@ fn names<B: DrawingBackend>(
 }
 
 /// What the colours mean, in the headroom.
-fn legend<B: DrawingBackend>(
+fn legend<B: Backend>(
     axes: &Axes<'_>,
     canvas: &Canvas<B>,
     classes: &ClassShape,
@@ -110,10 +108,10 @@ fn legend<B: DrawingBackend>(
         (axes.config.color, format!("right {}", score.right)),
         (WRONG, format!("wrong {}", score.n - score.right)),
     ];
-    let (inside, side) = (canvas.points(0.5 * LABEL), canvas.points(LABEL));
+    let (inside, side) = (canvas.points(0.5 * LABEL_SIZE), canvas.points(LABEL_SIZE));
     let widths = entries
         .iter()
-        .map(|(_, text)| canvas.text_width(text, LABEL) + side + 2.0 * inside);
+        .map(|(_, text)| canvas.text_width(text, LABEL_SIZE) + side + 2.0 * inside);
     let width: f64 = widths.clone().sum::<f64>() + inside;
     let (left, top) = (
         snap(axes.frame.right - inside - width),
@@ -129,7 +127,12 @@ fn legend<B: DrawingBackend>(
         canvas.rectangle(upper_left, lower_right, *color, 0.5)?;
         canvas.outline(upper_left, lower_right, canvas.points(0.8), BLACK)?;
         let baseline = top + inside + 0.86 * side;
-        canvas.text(text, (x + side + inside, baseline), LABEL, Anchor::Left)?;
+        canvas.text(
+            text,
+            (x + side + inside, baseline),
+            LABEL_SIZE,
+            Anchor::Left,
+        )?;
         x += width;
     }
     Ok(())

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Color(pub u8, pub u8, pub u8);
 
-/// The CSS names that are understood, and matplotlib's ten.
+/// The CSS names that are understood.
 const NAMES: [(&str, Color); 20] = [
     ("black", Color(0, 0, 0)),
     ("blue", Color(0, 0, 255)),

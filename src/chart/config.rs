@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ChartError, Color};
-use crate::stats::View;
+use crate::stats::ErrorView;
 
 /// The shortest side in pixels.
 pub const SIDE_MIN: u32 = 100;
@@ -27,7 +27,7 @@ pub struct Config {
     /// Scale of the counts.
     pub counts: Counts,
     /// Which error is shown.
-    pub view: View,
+    pub view: ErrorView,
     /// Whether the density is drawn.
     pub curve: bool,
     /// Vertical lines, explained in a legend.
@@ -44,7 +44,7 @@ impl Default for Config {
             dpi: 100,
             color: Color(255, 165, 0),
             counts: Counts::Linear,
-            view: View::Absolute,
+            view: ErrorView::Absolute,
             curve: true,
             marks: Vec::new(),
             title: false,

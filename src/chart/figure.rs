@@ -1,15 +1,12 @@
-//! The whole picture: its panels, its title, and the two formats.
+//! The whole picture: its axes, its title, and the two formats.
 
-use plotters::{
-    drawing::IntoDrawingArea,
-    prelude::{DrawingBackend, SVGBackend},
-};
+use plotters::{drawing::IntoDrawingArea, prelude::SVGBackend};
 
 use super::{
     ChartError, Config, Format,
     axes::{Axes, Frame},
     axis::significant,
-    canvas::{Anchor, Canvas, SUB},
+    canvas::{Anchor, Backend, Canvas, UNITS_PER_PIXEL},
     classes,
     font::Typeface,
     raster::Raster,
@@ -47,7 +44,7 @@ fn png(snapshot: &Snapshot, config: &Config, typeface: &Typeface) -> Result<Vec<
     let mut encoder = png::Encoder::new(&mut bytes, config.width, config.height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    // A tenth of the time of the default for a third more bytes: the picture is drawn anew every few seconds.
+    // A tenth of the default's time for a third more bytes: the picture is drawn again every few seconds.
     encoder.set_compression(png::Compression::Fast);
     let per_metre = (f64::from(config.dpi) / 0.0254).round();
     encoder.set_pixel_dims(Some(png::PixelDimensions {
@@ -63,7 +60,10 @@ fn png(snapshot: &Snapshot, config: &Config, typeface: &Typeface) -> Result<Vec<
 
 fn svg(snapshot: &Snapshot, config: &Config, typeface: &Typeface) -> Result<Vec<u8>, ChartError> {
     let (width, height) = (config.width, config.height);
-    let units = (width * whole(SUB), height * whole(SUB));
+    let units = (
+        width * whole(UNITS_PER_PIXEL),
+        height * whole(UNITS_PER_PIXEL),
+    );
     let mut text = String::new();
     draw(
         SVGBackend::with_string(&mut text, units),
@@ -71,14 +71,14 @@ fn svg(snapshot: &Snapshot, config: &Config, typeface: &Typeface) -> Result<Vec<
         config,
         typeface,
     )?;
-    // plotters writes the size of its units; only the view box has them, the picture has pixels.
+    // plotters writes the size in its units. They stay in the view box; the picture itself is measured in pixels.
     let size = format!("width=\"{}\" height=\"{}\"", units.0, units.1);
     let described = format!("width=\"{width}\" height=\"{height}\" role=\"img\"");
     Ok(text.replacen(&size, &described, 1).into_bytes())
 }
 
 /// Draws everything on any backend.
-fn draw<B: DrawingBackend>(
+fn draw<B: Backend>(
     backend: B,
     snapshot: &Snapshot,
     config: &Config,
@@ -134,7 +134,7 @@ fn title_of_numbers(report: &Report) -> String {
         title = format!("{title}, MAE = {}", significant(mae));
     }
     if let Some(interval) = report.mae_interval {
-        // An absolute error has no negative mean, whatever the interval of a few rows says.
+        // The mean of absolute errors is not negative, whatever the interval of a few rows says.
         let (low, high) = (
             significant(interval.low.max(0.0)),
             significant(interval.high),

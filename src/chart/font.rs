@@ -1,8 +1,8 @@
-//! `DejaVu` Sans from the binary: widths and anti-aliased letters, without asking the system.
+//! The embedded font, `DejaVu` Sans: widths and anti-aliased letters. Fonts of the system are not used.
 
 use ab_glyph::{Font as _, FontRef, OutlinedGlyph, PxScale, ScaleFont as _, point};
 
-/// What an SVG asks its viewer for: the same font, or one of its width.
+/// The fonts that an SVG names: the same one, or others of similar width.
 pub(super) const FAMILY: &str = "DejaVu Sans, Bitstream Vera Sans, Verdana, Geneva, sans-serif";
 
 /// The embedded font.
@@ -44,7 +44,7 @@ impl Typeface {
         }
     }
 
-    /// Glyphs with their places, and the width of all.
+    /// Glyphs with their positions, and the width of the whole text.
     fn lay_out(&self, text: &str, em: f64) -> (Vec<(ab_glyph::GlyphId, f64)>, f64) {
         let font = self.0.as_scaled(self.scale(em));
         let mut glyphs: Vec<(ab_glyph::GlyphId, f64)> = Vec::with_capacity(text.len());
@@ -59,7 +59,7 @@ impl Typeface {
         (glyphs, x)
     }
 
-    /// `ab_glyph` scales to the line height; letters are sized by their em.
+    /// `ab_glyph` scales by the line height, while we give the size of an em.
     fn scale(&self, em: f64) -> PxScale {
         let units = f64::from(self.0.units_per_em().unwrap_or(2048.0));
         PxScale::from(single(em * f64::from(self.0.height_unscaled()) / units))

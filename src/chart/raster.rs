@@ -1,8 +1,10 @@
-//! A plotters backend that draws with exact coverage, so that no edge is jagged.
+//! A plotters backend that draws pixels with exact coverage, so that no edge is jagged.
 //!
-//! plotters' own bitmap rounds everything to whole pixels, also the places of letters. Here a coordinate is a
-//! [`SUB`](super::pen::SUB)th of a pixel, a rectangle covers what it covers, a line is all points nearer than half its
-//! width, and letters are put where they belong. Colours blend as bytes, as matplotlib's renderer does.
+//! plotters' own bitmap backend rounds everything to whole pixels, even the positions of letters. Here a coordinate is a
+//! [`UNITS_PER_PIXEL`](super::canvas::UNITS_PER_PIXEL)th of a pixel, a rectangle covers what it covers, a line is all points nearer than half its
+//! width, and letters are placed exactly. Colours are blended as bytes, as matplotlib's renderer does.
+
+use std::convert::Infallible;
 
 use plotters_backend::{
     BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind,
@@ -10,7 +12,7 @@ use plotters_backend::{
 };
 
 use super::{
-    canvas::{BASELINE, SUB, SVG_SIZE},
+    canvas::{BASELINE_EMS, SVG_FONT_SCALE, UNITS_PER_PIXEL},
     font::Typeface,
 };
 
@@ -25,12 +27,9 @@ pub(super) struct Raster<'a> {
 }
 
 /// Drawing into memory cannot fail.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Never {}
+type Drawn = Result<(), DrawingErrorKind<Infallible>>;
 
-type Drawn = Result<(), DrawingErrorKind<Never>>;
-
-/// A box of whole pixels, the upper ends not included, held inside the picture.
+/// A box of whole pixels inside the picture; the upper ends are not included.
 #[derive(Clone, Copy)]
 struct Span {
     x: (i32, i32),
@@ -68,7 +67,7 @@ impl<'a> Raster<'a> {
     }
 
     /// The index of a pixel inside.
-    #[expect(clippy::cast_sign_loss, reason = "the caller holds it inside")]
+    #[expect(clippy::cast_sign_loss, reason = "the caller checks the bounds")]
     fn at(&self, x: i32, y: i32) -> usize {
         (y * self.width + x) as usize
     }
@@ -83,10 +82,10 @@ impl<'a> Raster<'a> {
         }
     }
 
-    /// Fills a rectangle; pixels at its edges in proportion.
+    /// Fills a rectangle; pixels at its edges in proportion to their coverage.
     fn fill(&mut self, (x0, y0): (f64, f64), (x1, y1): (f64, f64), color: BackendColor) {
         let span = self.span((x0, x1), (y0, y1));
-        let inks = Inks::new(color);
+        let table = BlendTable::new(color);
         for y in span.y.0..span.y.1 {
             let high = overlap(y, y0, y1);
             for x in span.x.0..span.x.1 {
@@ -95,14 +94,14 @@ impl<'a> Raster<'a> {
                     self.blend(x, y, color, covered);
                 } else {
                     let at = self.at(x, y) * 3;
-                    inks.apply(&mut self.pixels[at..at + 3]);
+                    table.apply(&mut self.pixels[at..at + 3]);
                 }
             }
         }
     }
 
-    /// Raises the coverage of pixels near a piece of a line; pieces that meet do not add up. A piece along an axis is a
-    /// rectangle, `beyond` longer at both ends; any other ends round.
+    /// Raises the coverage of pixels near a segment of a line. Where segments meet, the larger coverage counts, not the sum.
+    /// A segment along an axis is a rectangle, longer by `beyond` at both ends; any other has round ends.
     fn cover(&mut self, from: (f64, f64), to: (f64, f64), width: f64, beyond: f64) -> Span {
         let reach = width / 2.0 + 0.5;
         let (x0, x1) = (from.0.min(to.0), from.0.max(to.0));
@@ -131,8 +130,8 @@ impl<'a> Raster<'a> {
         span
     }
 
-    /// Blends what [`Self::cover`] has marked in `span`, and clears the mark.
-    fn ink(&mut self, span: Span, color: BackendColor) {
+    /// Blends the colour where [`Self::cover`] has raised the coverage in `span`, and clears it again.
+    fn blend_covered(&mut self, span: Span, color: BackendColor) {
         for y in span.y.0..span.y.1 {
             for x in span.x.0..span.x.1 {
                 let at = self.at(x, y);
@@ -145,7 +144,7 @@ impl<'a> Raster<'a> {
     }
 
     fn stroke(&mut self, points: &[(f64, f64)], width: f64, color: BackendColor) {
-        // The pieces of a closed line overlap at its corners, which makes them square.
+        // The segments of a closed line overlap at its corners, which makes the corners square.
         let beyond = if points.first() == points.last() {
             width / 2.0
         } else {
@@ -156,16 +155,16 @@ impl<'a> Raster<'a> {
             .map(|pair| self.cover(pair[0], pair[1], width, beyond))
             .collect();
         for span in spans {
-            self.ink(span, color);
+            self.blend_covered(span, color);
         }
     }
 }
 
 impl DrawingBackend for Raster<'_> {
-    type ErrorType = Never;
+    type ErrorType = Infallible;
 
     fn get_size(&self) -> (u32, u32) {
-        let sub = |pixels: i32| pixels.unsigned_abs() * floor(SUB).unsigned_abs();
+        let sub = |pixels: i32| pixels.unsigned_abs() * floor(UNITS_PER_PIXEL).unsigned_abs();
         (sub(self.width), sub(self.height))
     }
 
@@ -213,7 +212,7 @@ impl DrawingBackend for Raster<'_> {
         let points: Vec<(f64, f64)> = path.into_iter().map(pixels).collect();
         self.stroke(
             &points,
-            f64::from(style.stroke_width()) / SUB,
+            f64::from(style.stroke_width()) / UNITS_PER_PIXEL,
             style.color(),
         );
         Ok(())
@@ -226,7 +225,10 @@ impl DrawingBackend for Raster<'_> {
         position: BackendCoord,
     ) -> Drawn {
         let typeface = self.typeface;
-        let (color, em) = (style.color(), style.size() / SVG_SIZE / SUB);
+        let (color, em) = (
+            style.color(),
+            style.size() / SVG_FONT_SCALE / UNITS_PER_PIXEL,
+        );
         let width = typeface.width(text, em);
         let start = match style.anchor().h_pos {
             HPos::Left => 0.0,
@@ -236,13 +238,13 @@ impl DrawingBackend for Raster<'_> {
         let (x, y) = pixels(position);
         if matches!(style.transform(), FontTransform::Rotate270) {
             // Right becomes up and down becomes right.
-            let (baseline, along) = (floor((x + BASELINE * em).round()), -y + start);
+            let (baseline, along) = (floor((x + BASELINE_EMS * em).round()), -y + start);
             typeface.draw(text, em, along - along.floor(), |right, down, coverage| {
                 let up = floor(along) + right;
                 self.blend(baseline + down, -up - 1, color, f64::from(coverage));
             });
         } else {
-            let (baseline, along) = (floor((y + BASELINE * em).round()), x + start);
+            let (baseline, along) = (floor((y + BASELINE_EMS * em).round()), x + start);
             typeface.draw(text, em, along - along.floor(), |right, down, coverage| {
                 let x = floor(along) + right;
                 self.blend(x, baseline + down, color, f64::from(coverage));
@@ -252,10 +254,10 @@ impl DrawingBackend for Raster<'_> {
     }
 }
 
-/// A colour at full coverage, worked out for every byte it may meet.
-struct Inks([[u8; 256]; 3]);
+/// The results of blending one colour at full coverage, for every byte that can be below it.
+struct BlendTable([[u8; 256]; 3]);
 
-impl Inks {
+impl BlendTable {
     fn new(color: BackendColor) -> Self {
         let (red, green, blue) = color.rgb;
         let alpha = color.alpha.clamp(0.0, 1.0);
@@ -276,7 +278,10 @@ impl Inks {
 }
 
 fn pixels((x, y): BackendCoord) -> (f64, f64) {
-    (f64::from(x) / SUB, f64::from(y) / SUB)
+    (
+        f64::from(x) / UNITS_PER_PIXEL,
+        f64::from(y) / UNITS_PER_PIXEL,
+    )
 }
 
 /// How much of the pixel `at` lies between `low` and `high`.
@@ -285,7 +290,7 @@ fn overlap(at: i32, low: f64, high: f64) -> f64 {
     (high.min(at + 1.0) - low.max(at)).clamp(0.0, 1.0)
 }
 
-/// From a point to a piece of a line.
+/// The distance of a point from a segment of a line.
 fn distance((x, y): (f64, f64), from: (f64, f64), to: (f64, f64)) -> f64 {
     let (along_x, along_y) = (to.0 - from.0, to.1 - from.1);
     let length = along_x * along_x + along_y * along_y;

@@ -6,32 +6,32 @@ use clap::{Args, ValueEnum};
 
 use crate::{clock::Period, config::Overrides};
 
-/// Which rows are in the picture and how it looks; every flag stands for a setting of `[plot]` or `[chart]`.
+/// Which rows are in the picture and how it looks; every flag is a setting of `[plot]` or `[chart]`.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Picture")]
 pub struct PictureArgs {
-    /// Where to, .png or .svg [default: `error_distribution.png` in the logs folder]
+    /// File of the picture, .png or .svg [default: `error_distribution.png` in the logs folder]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Only this many last rows; 0 for all [default: 0]
+    /// Show only the last N rows; 0 for all [default: 0]
     #[arg(long, value_name = "N")]
     pub last_rows: Option<usize>,
-    /// Only rows of this last time, such as 1h; 0s for all [default: 0s]
+    /// Show only the rows of the last DURATION, such as 1h; 0s for all [default: 0s]
     #[arg(long, value_name = "DURATION")]
     pub last: Option<Period>,
-    /// Which error [default: absolute]
+    /// The error to show [default: absolute]
     #[arg(long, value_name = "ERROR")]
     pub view: Option<ErrorView>,
     /// Scale of the counts [default: linear]
     #[arg(long, value_name = "SCALE")]
     pub counts: Option<CountScale>,
-    /// Vertical lines with a legend, several with commas between them
+    /// Vertical lines with a legend, separated by commas
     #[arg(long, value_name = "MARKS", value_delimiter = ',')]
     pub marks: Option<Vec<MarkName>>,
-    /// A title with the number of rows and the MAE
+    /// Add a title with the number of rows and the MAE
     #[arg(long)]
     pub title: bool,
-    /// Bars only, no density curve
+    /// Draw no density curve, only bars
     #[arg(long)]
     pub no_curve: bool,
     /// Width and height in pixels [default: 1000x500]
@@ -40,7 +40,7 @@ pub struct PictureArgs {
     /// Pixels per inch; letters are 10 points high [default: 100]
     #[arg(long, value_name = "N")]
     pub dpi: Option<u32>,
-    /// Of bars and curve: a name or #rrggbb [default: orange]
+    /// Colour of bars and curve: a name or #rrggbb [default: orange]
     #[arg(long, value_name = "COLOR")]
     pub color: Option<String>,
 }
@@ -88,15 +88,19 @@ pub struct Size {
     pub height: u32,
 }
 
-impl FromStr for Size {
-    type Err = String;
+/// A size that is not written `WIDTHxHEIGHT`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a size; write for instance `1000x500`")]
+pub struct SizeError(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for Size {
+    type Err = SizeError;
+
+    fn from_str(text: &str) -> Result<Self, SizeError> {
         let sides = text
             .split_once(['x', 'X'])
             .and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-        let (width, height) = sides
-            .ok_or_else(|| format!("`{text}` is not a size; write for instance `1000x500`"))?;
+        let (width, height) = sides.ok_or_else(|| SizeError(text.to_owned()))?;
         Ok(Self { width, height })
     }
 }
@@ -134,7 +138,7 @@ mod tests {
             })
         );
         for bad in ["", "640", "640x", "x480", "-1x4", "1x2x3", "99999999999x1"] {
-            let error = bad.parse::<Size>().unwrap_err();
+            let error = bad.parse::<Size>().unwrap_err().to_string();
             assert!(error.contains("1000x500"), "{error}");
         }
     }

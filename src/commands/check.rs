@@ -1,15 +1,15 @@
-//! `residual check`: can this configuration run here? One line each.
+//! `residual check`: whether this configuration can run here, in one line for each part.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::files::print;
+use super::output::print;
 use crate::{
     bus::{self, Depth},
     clock::Clock,
     config::Config,
-    pipeline::{self, inputs},
+    pipeline,
 };
 
 /// How long a broker may take to answer; a healthy one needs milliseconds.
@@ -37,9 +37,9 @@ fn report(what: &str, outcome: Result<String>) -> Result<u32> {
 
 fn model(config: &Config) -> Result<String> {
     let path = &config.predictor.model;
-    let model = inputs::open_model(path)?;
+    let model = pipeline::open_model(path)?;
     let info = model.info();
-    let spec = pipeline::with_task(config, &model)?;
+    let spec = pipeline::task_of_model(config, &model)?;
     Ok(format!(
         "{path} is a {} of {} features, a {spec}",
         info.class, info.n_features
@@ -47,7 +47,7 @@ fn model(config: &Config) -> Result<String> {
 }
 
 fn log(config: &Config) -> Result<String> {
-    inputs::prepare_folder(&config.logs)?;
+    pipeline::prepare_folder(&config.logs)?;
     Ok(format!("{} can be written", config.logs.display()))
 }
 
@@ -74,22 +74,22 @@ async fn ask(config: &Config) -> Result<String> {
     );
     for (topic, group) in topology.working_groups() {
         let depth = bus.depth(topic, group).await?;
-        let line = format!("\n        {topic}.{group}: {}", told(depth));
+        let line = format!("\n        {topic}.{group}: {}", describe(depth));
         said.push_str(&line);
     }
     bus.close().await?;
     Ok(said)
 }
 
-/// A depth as it looks from a process that consumes nothing.
-fn told(depth: Depth) -> String {
+/// A depth as a process sees it that consumes nothing itself.
+fn describe(depth: Depth) -> String {
     let (ready, dead) = (depth.waiting(), depth.dead);
     match depth.elsewhere {
         Some(delivered) => {
             format!("{ready} ready, {delivered} delivered and not acknowledged, {dead} dead")
         }
         None => format!(
-            "{ready} ready, {dead} dead; this broker does not tell what consumers have in hand"
+            "{ready} ready, {dead} dead; this broker does not report what is delivered and not acknowledged"
         ),
     }
 }
@@ -99,18 +99,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_broker_does_not_tell_is_said_and_not_shown_as_zero() {
+    fn what_a_broker_does_not_report_is_said_and_not_shown_as_zero() {
         let mut depth = Depth {
             ready: 7,
             dead: 1,
             ..Depth::default()
         };
-        let said = told(depth);
+        let said = describe(depth);
         assert!(said.starts_with("7 ready, 1 dead; "), "{said}");
-        assert!(said.contains("does not tell"), "{said}");
+        assert!(said.contains("does not report"), "{said}");
         depth.elsewhere = Some(3);
         assert_eq!(
-            told(depth),
+            describe(depth),
             "4 ready, 3 delivered and not acknowledged, 1 dead"
         );
     }

@@ -1,8 +1,7 @@
-//! Commands that read one file and write another, or standard output.
+//! Commands that read files and write a file or standard output.
 
 use std::{
     borrow::Cow,
-    fmt::Display,
     fs::File,
     io::{self, BufWriter, Read, Write},
     path::{Path, PathBuf},
@@ -10,45 +9,32 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use super::output::{ignore_closed_pipe, print};
 use crate::{
     clock::Clock,
     config::Config,
-    dataset::{Kind, Table},
-    pipeline::{self, inputs},
+    dataset::{ColumnKind, Table},
+    pipeline,
     services::{metric, plot},
 };
 use residual_model::{Model, Rows};
 
-/// Rows scored in one go: enough to hide candle's fixed cost, and a bound on memory.
-const SCORE_ROWS: usize = 4_096;
-
-/// Prints a result.
-pub(super) fn print(result: &impl Display) -> Result<()> {
-    quiet_pipe(writeln!(io::stdout().lock(), "{result}"))
-}
-
-/// Whoever reads our output may have seen enough (`| head`): that is no failure.
-fn quiet_pipe(written: io::Result<()>) -> Result<()> {
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("standard output")
-        }
-        _ => Ok(()),
-    }
-}
+/// Rows scored at a time: enough to make candle's fixed cost small, and a bound on memory.
+const BATCH_ROWS: usize = 4_096;
 
 pub(super) fn convert(input: &Path, output: Option<PathBuf>) -> Result<()> {
     let output = output.unwrap_or_else(|| input.with_extension("safetensors"));
     if output == input {
         bail!(
-            "`{}` would be overwritten; name another file by `--output`",
+            "`{}` would be overwritten; name another file with `--output`",
             input.display()
         );
     }
     let bytes =
         std::fs::read(input).with_context(|| format!("cannot read `{}`", input.display()))?;
     let converted = residual_model::convert(&bytes, &input.display().to_string())?;
-    replace(&output, &converted).with_context(|| format!("cannot write `{}`", output.display()))?;
+    write_atomically(&output, &converted)
+        .with_context(|| format!("cannot write `{}`", output.display()))?;
     print(&format_args!(
         "{} -> {}\n{}",
         input.display(),
@@ -57,8 +43,8 @@ pub(super) fn convert(input: &Path, output: Option<PathBuf>) -> Result<()> {
     ))
 }
 
-/// Writes beside the old file and renames, so that a running predictor never reads half a model.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a new file beside the old one and renames it, so that a running predictor never reads half a model.
+fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("tmp");
     std::fs::write(&beside, bytes)?;
     std::fs::rename(&beside, path)
@@ -78,11 +64,11 @@ pub(super) fn verify(config: &Config) -> Result<()> {
     }
 }
 
-/// A log that somebody names must be there, while that of the settings may come later.
-fn named_log(log: PathBuf) -> Result<PathBuf> {
+/// A log named by `--input` must exist, while that of the settings may be created later.
+fn existing_log(log: PathBuf) -> Result<PathBuf> {
     let name = log.display();
     if log.extension().is_none_or(|extension| extension != "csv") {
-        bail!("`{name}` is no log: the name of a log ends in `.csv`");
+        bail!("`{name}` is not a log: the name of a log ends in `.csv`");
     }
     File::open(&log).with_context(|| format!("cannot read `{name}`, named by `--input`"))?;
     Ok(log)
@@ -91,14 +77,15 @@ fn named_log(log: PathBuf) -> Result<PathBuf> {
 pub(super) fn plot_once(config: &Config, input: Option<PathBuf>) -> Result<()> {
     let output = pipeline::picture(config);
     let log = match input {
-        Some(log) => named_log(log)?,
-        None => inputs::log_file(&config.logs),
+        Some(log) => existing_log(log)?,
+        None => pipeline::log_file(&config.logs),
     };
-    let settings = pipeline::judged(config)?.plot;
+    let spec = pipeline::task_of_settings(config);
     let drawn = plot::draw_once(
         &log,
         &output,
-        &settings,
+        spec.as_ref(),
+        &config.plot,
         &config.chart,
         Clock::system().now_ms(),
     )?;
@@ -123,9 +110,9 @@ pub(super) fn predict(model: &Path, input: &Path) -> Result<()> {
     let columns = model.order_columns(table.header())?;
     for (column, is_refused) in columns.iter().zip(model.refuses_missing()) {
         let kind = if is_refused {
-            Kind::Dense
+            ColumnKind::Required
         } else {
-            Kind::Sparse
+            ColumnKind::Optional
         };
         table.expect(*column, kind);
     }
@@ -135,21 +122,21 @@ pub(super) fn predict(model: &Path, input: &Path) -> Result<()> {
 }
 
 fn score(model: &Model, table: &mut Table<Box<dyn Read>>, out: &mut impl Write) -> Result<()> {
-    // A number is its own label; of text the number is only the place.
+    // A label that is a number is predicted as itself; one that is text, as its index among the labels.
     let labels = model.classes().filter(|labels| labels.is_text());
-    quiet_pipe(writeln!(out, "y_pred"))?;
+    ignore_closed_pipe(writeln!(out, "y_pred"))?;
     loop {
         let mut values = Vec::new();
         let mut rows = 0;
-        while rows < SCORE_ROWS && table.read_row(&mut values)? {
+        while rows < BATCH_ROWS && table.read_row(&mut values)? {
             rows += 1;
         }
         if rows == 0 {
-            return quiet_pipe(out.flush());
+            return ignore_closed_pipe(out.flush());
         }
         for y_pred in model.predict(&Rows::new(model.info().n_features, values)?)? {
             let label = labels.and_then(|labels| Some(labels.name(labels.index(y_pred)?)));
-            quiet_pipe(match label {
+            ignore_closed_pipe(match label {
                 Some(label) => writeln!(out, "{}", csv_field(&label)),
                 None => writeln!(out, "{y_pred:?}"),
             })?;

@@ -1,4 +1,4 @@
-//! What each command does: settings, telemetry and runtime around the pipeline, and the small tools beside it.
+//! What each command does: settings, logs and runtime around the pipeline, and the small tools beside it.
 //!
 //! Results go to standard output, everything else to standard error.
 
@@ -19,12 +19,16 @@ use crate::{
 mod bench;
 mod check;
 mod files;
+mod output;
 mod redrive;
+mod runtime;
 
-/// Does what the command line says.
+use runtime::runtime;
+
+/// Runs the command.
 ///
 /// # Errors
-/// Whatever went wrong; [`exit_code`] tells its exit code.
+/// Whatever went wrong; [`exit_code`] gives its exit code.
 pub fn execute(cli: Cli) -> Result<()> {
     let command = cli.command.unwrap_or(Command::Run(cli.run));
     let mut overrides = Overrides::default();
@@ -89,42 +93,35 @@ fn serve(common: &CommonArgs, overrides: Overrides, roles: &[Role]) -> Result<()
         let stop = shutdown::on_signal()?;
         pipeline::run(&config, roles, &telemetry, stop).await
     });
-    // A thread that waits for standard input must not hold up the end.
+    // A thread that is blocked on standard input must not delay the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match report? {
-        Some(report) if roles == Role::ALL => files::print(&report),
+        Some(report) if roles == Role::ALL => output::print(&report),
         _ => Ok(()),
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("no runtime")
-}
-
-/// 2 for what must be mended before a start, 1 for everything else.
+/// 2 for what the operator must fix before a start, 1 for everything else.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     let not_started = error.downcast_ref::<NotStarted>().is_some();
-    ExitCode::from(if not_started || error.chain().any(is_for_the_operator) {
+    ExitCode::from(if not_started || error.chain().any(needs_the_operator) {
         2
     } else {
         1
     })
 }
 
-/// Whether trying again cannot help: a setting, a foreign file, a folder that another process uses.
-fn is_for_the_operator(cause: &(dyn std::error::Error + 'static)) -> bool {
+/// Whether trying again cannot help: a wrong setting, a file of another kind, a folder that another process uses.
+fn needs_the_operator(cause: &(dyn std::error::Error + 'static)) -> bool {
     let metric = |error: &MetricError| match error {
         MetricError::Bus(_) | MetricError::Died(_) => false,
-        other => !other.is_passing(),
+        other => !other.is_transient(),
     };
     cause.is::<ConfigError>()
         || cause.downcast_ref().is_some_and(BusError::is_configuration)
         || cause.downcast_ref().is_some_and(metric)
         || cause
             .downcast_ref()
-            .is_some_and(|error: &LogError| !error.is_passing())
+            .is_some_and(|error: &LogError| !error.is_transient())
 }

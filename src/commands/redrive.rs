@@ -1,8 +1,8 @@
-//! `residual redrive TOPIC`: dead letters go back to the group that could not use them.
+//! `residual redrive TOPIC`: sends dead letters back to the group that could not use them.
 
 use anyhow::{Result, bail};
 
-use super::files::print;
+use super::output::print;
 use crate::{bus, clock::Clock, config::Config, pipeline};
 
 pub(super) async fn run(config: &Config, topic: &str) -> Result<()> {
@@ -11,7 +11,7 @@ pub(super) async fn run(config: &Config, topic: &str) -> Result<()> {
         .topic(topic)
         .filter(|topic| !topic.is_dead_letters())
     else {
-        bail!("`{topic}` is no topic; there are `features`, `y_true` and `y_pred`");
+        bail!("`{topic}` is not a topic; choose `features`, `y_true` or `y_pred`");
     };
     let bus = bus::connect(&config.bus, Clock::system(), bus::random_seed()).await?;
     bus.declare(&topology).await?;

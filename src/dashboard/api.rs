@@ -1,4 +1,4 @@
-//! Answers for programs: numbers, the picture, health.
+//! Answers for other programs: numbers, the picture, health.
 
 use std::sync::Arc;
 
@@ -10,14 +10,19 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{LinkState, answer::Refusal, gauges, serve::AppState, snapshot::StatusSnapshot};
+use super::{
+    prometheus,
+    refusal::Refusal,
+    snapshot::{LinkState, StatusSnapshot},
+    state::AppState,
+};
 use crate::chart::{self, Format};
 
 pub(super) async fn summary(State(state): State<Arc<AppState>>) -> Json<StatusSnapshot> {
     Json(state.snapshot())
 }
 
-/// The picture as the plot service last drew it; drawn anew where that one is no PNG.
+/// The picture as the plot service drew it last; drawn anew if that one is not a PNG.
 pub(super) async fn png(State(state): State<Arc<AppState>>) -> Result<Response, Refusal> {
     let path = state.picture.clone();
     let is_png = path
@@ -31,26 +36,27 @@ pub(super) async fn png(State(state): State<Arc<AppState>>) -> Result<Response, 
         Ok(Ok(bytes)) => Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response()),
         _ => Err(Refusal::new(
             StatusCode::NOT_FOUND,
-            "no picture yet: it comes with the second row",
+            "no picture yet; it needs two rows",
         )),
     }
 }
 
-/// The picture, drawn from what is known now.
+/// The picture, drawn from the newest numbers.
 pub(super) async fn svg(State(state): State<Arc<AppState>>) -> Result<Response, Refusal> {
     drawn(&state, Format::Svg).await
 }
 
 async fn drawn(state: &AppState, format: Format) -> Result<Response, Refusal> {
-    let snapshot = state.view.borrow().distribution.clone();
-    let Some(snapshot) = snapshot else {
+    let distribution = state.view.borrow().distribution.clone();
+    let Some(distribution) = distribution else {
         return Err(Refusal::new(
             StatusCode::NOT_FOUND,
-            "no picture yet: it comes with the second row",
+            "no picture yet; it needs two rows",
         ));
     };
     let style = state.style.clone();
-    let drawn = tokio::task::spawn_blocking(move || chart::render(&snapshot, &style, format)).await;
+    let drawn =
+        tokio::task::spawn_blocking(move || chart::render(&distribution, &style, format)).await;
     match drawn {
         Ok(Ok(bytes)) => Ok(([(header::CONTENT_TYPE, format.media_type())], bytes).into_response()),
         _ => Err(Refusal::new(
@@ -61,12 +67,12 @@ async fn drawn(state: &AppState, format: Format) -> Result<Response, Refusal> {
 }
 
 pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Response {
-    gauges::set(&state.snapshot());
+    prometheus::set_gauges(&state.snapshot());
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], (state.metrics)()).into_response()
 }
 
-/// The process answers, so it lives.
+/// Answers as long as the process lives.
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -92,8 +98,10 @@ fn not_ready(state: &AppState) -> Option<String> {
     }
     let bus = state.bus.borrow();
     match bus.as_ref().map(|bus| &bus.link) {
-        // Strangers ask here too, so the broker's own words stay inside.
-        Some(LinkState::Down { tries, .. }) => Some(format!("broker away after {tries} tries")),
+        // Anybody may ask here, so the broker's own message is left out.
+        Some(LinkState::Down { tries, .. }) => {
+            Some(format!("broker not reachable after {tries} tries"))
+        }
         Some(LinkState::Up) | None => None,
     }
 }
@@ -108,6 +116,6 @@ pub(super) async fn not_found() -> Refusal {
 pub(super) async fn wrong_method() -> Refusal {
     Refusal::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        "wrong method: pages are got, records are posted",
+        "wrong method; pages are read with GET, records are sent with POST",
     )
 }

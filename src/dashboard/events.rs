@@ -1,6 +1,6 @@
-//! Keeps open pages fresh: what changed, at most a few times a second.
+//! Updates of open pages as server-sent events: the parts that changed, at most a few times a second.
 //!
-//! Every stream begins with all parts, so that a page that lost its connection is whole again after it comes back.
+//! Every stream begins with all parts, so a page that lost its connection is complete again once it is back.
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{answer::Refusal, page, serve::AppState};
+use super::{page, refusal::Refusal, state::AppState};
 
 /// How soon a browser tries again after it lost the stream.
 const RETRY: Duration = Duration::from_secs(1);
@@ -32,29 +32,30 @@ pub(super) async fn stream(
     };
     let mut ticks = interval(Duration::from_millis(state.config.update_ms.max(50)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let watcher = Watcher {
+    let updates = PageUpdates {
         state,
         ticks,
         sent: BTreeMap::new(),
         _permit: permit,
     };
-    let updates = stream::unfold(watcher, |mut watcher| async move {
-        let event = watcher.next().await?;
-        Some((Ok(event), watcher))
+    let updates = stream::unfold(updates, |mut updates| async move {
+        let event = updates.next().await?;
+        Some((Ok(event), updates))
     });
     Ok(Sse::new(updates).keep_alive(KeepAlive::default()))
 }
 
-/// One open page.
-struct Watcher {
+/// The updates of one open page.
+struct PageUpdates {
     state: Arc<AppState>,
     ticks: Interval,
+    /// Every part as it was sent last.
     sent: BTreeMap<&'static str, String>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Watcher {
-    /// The next change; nothing after the stop.
+impl PageUpdates {
+    /// The next update; `None` once the process stops.
     async fn next(&mut self) -> Option<Event> {
         let stop = self.state.stop.clone();
         loop {
@@ -66,6 +67,7 @@ impl Watcher {
         }
     }
 
+    /// The parts that differ from what was sent last.
     fn changed(&mut self) -> BTreeMap<&'static str, String> {
         let parts = page::parts(&self.state.snapshot());
         let changed: BTreeMap<_, _> = parts

@@ -1,4 +1,4 @@
-//! How numbers, times and foreign text are written for people.
+//! How numbers, times and text from outside are written on the page.
 
 use std::fmt::Write;
 
@@ -21,7 +21,7 @@ pub(super) fn short(value: f64) -> String {
     with_minus(format!("{value:.decimals$}"))
 }
 
-/// A hyphen is too short for a minus.
+/// With a minus sign in place of the shorter hyphen.
 pub(super) fn with_minus(text: String) -> String {
     match text.strip_prefix('-') {
         Some(rest) => format!("−{rest}"),
@@ -33,8 +33,8 @@ pub(super) fn with_minus(text: String) -> String {
 pub(super) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -42,13 +42,13 @@ pub(super) fn count(value: u64) -> String {
     text
 }
 
-/// Rows per second and the like.
+/// Rows per second and similar rates.
 pub(super) fn rate(value: f64) -> String {
     if value >= 100.0 {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "a rate is not negative, and a saturated one is absurd anyway"
+            reason = "a rate is not negative, and one that saturates cannot occur"
         )]
         return count(value.round() as u64);
     }
@@ -61,7 +61,7 @@ pub(super) fn percent(share: f64) -> String {
     with_minus(text)
 }
 
-/// The two largest units of a length of time.
+/// A length of time in its two largest units.
 pub(super) fn duration(ms: u64) -> String {
     let seconds = ms / 1_000;
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
@@ -91,7 +91,7 @@ pub(super) fn duration(ms: u64) -> String {
     text
 }
 
-/// Foreign text, harmless between tags and in quoted attributes.
+/// Text from outside, made harmless between tags and in quoted attributes.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_text_cannot_become_markup() {
+    fn text_from_outside_cannot_become_markup() {
         assert_eq!(
             escape(r#"<a b="c" d='&'>"#),
             "&lt;a b=&quot;c&quot; d=&#39;&amp;&#39;&gt;"

@@ -1,9 +1,13 @@
-//! Connections: how many, and how long a client may dawdle.
+//! Connections: how many at a time, and how long a client may keep one without using it.
 //!
-//! Promise: a client costs a place only while it does something. One that sends the head of a request slowly, sits idle on a
-//! kept connection, or does not take what it asked for (also an open stream of updates) is cut off after
-//! `dashboard.client_timeout`; slow bodies end sooner, where they are read. So a client that holds all
-//! places, as "slowloris" does, holds them for that long. Others wait in the system's queue.
+//! Promise: a client that sends the head of a request slowly, sits idle on a kept connection, or does not read the
+//! answer (an open stream of updates counts too) is cut off after `dashboard.client_timeout`; slow bodies have a limit
+//! of their own, where they are read. So an attacker who takes every connection ("slowloris") holds them no longer than
+//! that, while other clients wait in the system's accept queue.
+//!
+//! hyper limits the time for the head, and hyper-util's `GracefulShutdown` lets open requests finish at the stop.
+//! Neither limits the number of connections, nor the time that a write may wait for the client, nor how long the
+//! finishing may take; `axum::serve` offers none of these. That is what this module adds.
 
 use std::{
     io,
@@ -17,21 +21,21 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    task::JoinSet,
     time::{Sleep, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Config;
+use super::config::Config;
 
-/// How long clients may take to hang up at the stop.
-const GOODBYE: Duration = Duration::from_secs(3);
+/// How long open connections may take to finish at the stop.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Largest head of a request in bytes.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -39,34 +43,43 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// After a failed accept, such as for want of file descriptors, the next try waits.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves connections until the stop; then open requests may end.
+/// Serves connections until `stop`; then requests that are being answered may finish.
 pub(super) async fn listen(
     listener: TcpListener,
     app: Router,
     config: &Config,
     stop: &CancellationToken,
 ) {
-    let patience = config.client_timeout.0.max(Duration::from_millis(1));
-    let places = Arc::new(Semaphore::new(config.connections_max.max(1)));
-    let mut connections = JoinSet::new();
+    let client_timeout = config.client_timeout.0.max(Duration::from_millis(1));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(client_timeout)
+        .max_buf_size(HEAD_BYTES_MAX);
+    let permits = Arc::new(Semaphore::new(config.connections_max.max(1)));
+    let graceful = GracefulShutdown::new();
+    // Dropping the guard ends every connection that is still there, also when this future is dropped itself.
+    let cut_off = CancellationToken::new();
+    let _guard = cut_off.clone().drop_guard();
     let next = async || {
         // The semaphore is never closed.
-        let place = Arc::clone(&places).acquire_owned().await.ok();
-        (accept(&listener).await, place)
+        let permit = Arc::clone(&permits).acquire_owned().await.ok();
+        (accept(&listener).await, permit)
     };
-    while let Some((stream, place)) = stop.run_until_cancelled(next()).await {
-        // What has ended already is forgotten, or the set would grow with every connection.
-        while connections.try_join_next().is_some() {}
-        let serving = serve(stream, app.clone(), patience, stop.clone());
-        connections.spawn(async move {
-            serving.await;
-            drop(place);
+    while let Some((stream, permit)) = stop.run_until_cancelled(next()).await {
+        let stream = TokioIo::new(WriteTimeout::new(stream, client_timeout));
+        let service = TowerToHyperService::new(app.clone());
+        let connection = graceful.watch(http.serve_connection(stream, service));
+        let cut_off = cut_off.clone();
+        tokio::spawn(async move {
+            if let Some(Err(error)) = cut_off.run_until_cancelled_owned(connection).await {
+                tracing::trace!(%error, "a connection broke off");
+            }
+            drop(permit);
         });
     }
     drop(listener);
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if timeout(GOODBYE, ended).await.is_err() {
-        tracing::debug!("clients did not hang up, they are cut off");
+    if timeout(CLOSE_TIMEOUT, graceful.shutdown()).await.is_err() {
+        tracing::debug!("clients did not hang up; they are cut off");
     }
 }
 
@@ -82,44 +95,25 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn serve(stream: TcpStream, app: Router, patience: Duration, stop: CancellationToken) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(patience)
-        .max_buf_size(HEAD_BYTES_MAX);
-    let stream = TokioIo::new(Impatient::new(stream, patience));
-    let connection = http.serve_connection(stream, TowerToHyperService::new(app));
-    let mut connection = std::pin::pin!(connection);
-    let ended = if let Some(ended) = stop.run_until_cancelled(connection.as_mut()).await {
-        ended
-    } else {
-        connection.as_mut().graceful_shutdown();
-        connection.await
-    };
-    if let Err(error) = ended {
-        tracing::trace!(%error, "a connection broke off");
-    }
-}
-
-/// A connection whose other side must take what is written within some time.
-struct Impatient<S> {
+/// A connection whose client must read what is written within some time.
+struct WriteTimeout<S> {
     stream: S,
-    patience: Duration,
+    timeout: Duration,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Impatient<S> {
-    fn new(stream: S, patience: Duration) -> Self {
+impl<S> WriteTimeout<S> {
+    fn new(stream: S, timeout: Duration) -> Self {
         Self {
             stream,
-            patience,
+            timeout,
             waiting: None,
         }
     }
 
-    /// What a write came to, or that it has waited for too long.
-    fn spec<T>(
+    /// Passes on the outcome of a write; an error once it has waited for too long.
+    fn or_timed_out<T>(
         &mut self,
         written: Poll<io::Result<T>>,
         context: &mut Context<'_>,
@@ -128,10 +122,8 @@ impl<S> Impatient<S> {
             self.waiting = None;
             return written;
         }
-        let patience = self.patience;
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Box::pin(sleep(patience)));
+        let timeout = self.timeout;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(timeout)));
         waiting
             .as_mut()
             .poll(context)
@@ -139,7 +131,7 @@ impl<S> Impatient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -149,24 +141,24 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.spec(written, context)
+        self.or_timed_out(written, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.spec(flushed, context)
+        self.or_timed_out(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shut = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.spec(shut, context)
+        self.or_timed_out(shut, context)
     }
 }
 
@@ -177,9 +169,9 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_takes_nothing_is_cut_off_and_a_slow_one_is_not() {
+    async fn a_client_that_stops_reading_is_cut_off_and_a_slow_one_is_not() {
         let (ours, mut theirs) = duplex(16);
-        let mut writer = Impatient::new(ours, Duration::from_secs(10));
+        let mut writer = WriteTimeout::new(ours, Duration::from_secs(10));
         let writing = tokio::spawn(async move {
             writer.write_all(&[7; 64]).await?;
             // From here on nobody reads.

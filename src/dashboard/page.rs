@@ -1,7 +1,7 @@
-//! The page: named parts of HTML, made anew for every moment, and the document that they stand in.
+//! The page: named parts of HTML, rendered anew for every snapshot, and the document around them.
 //!
-//! All text is made here, so a number looks the same with and without scripts, and a test finds every one of them as
-//! `<data id="all_time.mae" value="…">` under its name in `/api/summary`.
+//! All text is rendered here and not in the browser, so a number looks the same with and without scripts. Each number is
+//! `<data id="all_time.mae" value="…">`, with its name in `/api/summary` as the id, so a test can compare them all.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,12 +10,13 @@ use axum::{
     http::{HeaderValue, header},
     response::{Html, IntoResponse, Response},
 };
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha2::{Digest, Sha256};
 
 use super::{
-    format::{escape, percent, short},
-    serve::AppState,
+    format::{percent, short},
     snapshot::{Level, StatusSnapshot},
+    state::AppState,
     svg,
 };
 use crate::{
@@ -25,14 +26,17 @@ use crate::{
 
 mod classes;
 mod figures;
+mod html;
 mod status;
 mod tables;
+
+use html::empty;
 
 const DOCUMENT: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
-/// The whole page of this moment.
+/// The whole page as it is now.
 pub(super) async fn whole(State(state): State<Arc<AppState>>) -> Response {
     let snapshot = state.snapshot();
     let mut document = DOCUMENT
@@ -48,18 +52,18 @@ pub(super) async fn whole(State(state): State<Arc<AppState>>) -> Response {
     response
 }
 
-/// Only what stands in the document itself may run.
+/// Only the script and the style sheet of the document itself may be used.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let policy = format!(
         "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; connect-src 'self'; img-src 'self' data:; \
          base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-        base64(&Sha256::digest(SCRIPT)),
-        base64(&Sha256::digest(STYLE)),
+        BASE64_STANDARD.encode(Sha256::digest(SCRIPT)),
+        BASE64_STANDARD.encode(Sha256::digest(STYLE)),
     );
     HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 });
 
-/// Every part with its name in the document.
+/// Every part with the id of its element in the document.
 pub(super) fn parts(snapshot: &StatusSnapshot) -> Vec<(&'static str, String)> {
     let view = &snapshot.view;
     vec![
@@ -79,7 +83,7 @@ pub(super) fn parts(snapshot: &StatusSnapshot) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What stands in the browser's tab; it is text, not HTML.
+/// The title in the browser's tab.
 fn title(snapshot: &StatusSnapshot) -> String {
     let figure = match &snapshot.view.classification {
         None => {
@@ -122,22 +126,22 @@ fn histogram(snapshot: &StatusSnapshot) -> String {
     {
         return svg::classes(&labels.confusion);
     }
-    let snapshot = snapshot.view.distribution.as_ref();
-    let shape = snapshot.and_then(|snapshot| {
-        snapshot
+    let distribution = snapshot.view.distribution.as_ref();
+    let shape = distribution.and_then(|distribution| {
+        distribution
             .shape(ErrorKind::Absolute)
-            .or(snapshot.shapes.first())
+            .or(distribution.shapes.first())
     });
     shape.map_or_else(
-        || empty("It is drawn from the first row on."),
+        || empty("The chart appears with the first row."),
         svg::histogram,
     )
 }
 
 fn recent(snapshot: &StatusSnapshot) -> String {
     let view = &snapshot.view;
-    if view.timeline.stretches.is_empty() {
-        return empty("No row came within this time.");
+    if view.timeline.buckets.is_empty() {
+        return empty("No row came in this time.");
     }
     svg::timeline(
         &view.timeline,
@@ -150,8 +154,8 @@ fn recent(snapshot: &StatusSnapshot) -> String {
 
 fn history(snapshot: &StatusSnapshot) -> String {
     let view = &snapshot.view;
-    if view.history.stretches.is_empty() {
-        return empty("It is drawn from the first row on.");
+    if view.history.buckets.is_empty() {
+        return empty("The chart appears with the first row.");
     }
     let chart = svg::timeline(
         &view.history,
@@ -177,7 +181,7 @@ fn levels(report: &Report, all_time: Option<f64>) -> [(&'static str, Option<f64>
 fn scatter(snapshot: &StatusSnapshot) -> String {
     let view = &snapshot.view;
     if view.latest.is_empty() {
-        return empty("It is drawn from the first row on.");
+        return empty("The chart appears with the first row.");
     }
     if let Some(labels) = &view.classification {
         return classes::confusion(&labels.confusion);
@@ -185,63 +189,9 @@ fn scatter(snapshot: &StatusSnapshot) -> String {
     svg::scatter(&view.sample, &view.latest)
 }
 
-/// In the place of something that is not there yet.
-fn empty(why: &str) -> String {
-    format!(r#"<p class="empty">{}</p>"#, escape(why))
-}
-
-/// A number under its name in `/api/summary`; a dash where it is unknown.
-fn data(id: &str, value: Option<f64>, text: fn(f64) -> String) -> String {
-    match value {
-        Some(value) => format!(r#"<data id="{id}" value="{value}">{}</data>"#, text(value)),
-        None => format!(r#"<data id="{id}" value="">–</data>"#),
-    }
-}
-
-/// The same for counts.
-fn count(id: &str, value: u64) -> String {
-    format!(
-        r#"<data id="{id}" value="{value}">{}</data>"#,
-        super::format::count(value)
-    )
-}
-
-/// Standard base64 with padding.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let bits = three
-            .iter()
-            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-        let bits = bits << (8 * (3 - three.len()));
-        for place in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= three.len() {
-                char::from(letter)
-            } else {
-                '='
-            });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_the_standard_one() {
-        let vectors =
-            ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|text| base64(text.as_bytes()));
-        assert_eq!(
-            vectors,
-            [
-                "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"
-            ]
-        );
-    }
 
     #[test]
     fn every_part_has_its_place_in_the_document() {
@@ -258,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_without_rows_is_a_page_without_odd_numbers() {
+    fn a_page_without_rows_shows_no_nan_or_infinity() {
         let all: String = parts(&StatusSnapshot::nothing_yet())
             .into_iter()
             .map(|(_, html)| html)

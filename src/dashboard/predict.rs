@@ -1,4 +1,4 @@
-//! Predictions at once, past the bus: nothing is recorded.
+//! Predictions answered at once, without the bus; nothing is recorded.
 
 use std::sync::Arc;
 
@@ -10,14 +10,17 @@ use axum::{
 };
 
 use super::{
-    answer::{BadRecord, Refusal},
-    ingest::{check_widths, decode, read},
-    serve::AppState,
+    body::{check_widths, decode, read},
+    refusal::{BadRecord, Refusal},
+    state::AppState,
 };
-use crate::message::{self, Body as _, Encoding, Features, Prediction, Probabilities, Record};
+use crate::{
+    message::{self, Body as _, Encoding, Features, Prediction, Probabilities, Record},
+    telemetry::with_causes,
+};
 use residual_model::{Model, Rows};
 
-/// Answers one record with one, and an array with an array, in the same order.
+/// Answers a record with a record, and an array with an array in the same order.
 pub(super) async fn post(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -33,16 +36,16 @@ pub(super) async fn post(
     let is_array = body.trim_ascii_start().starts_with(b"[");
     let records = decode::<Features>(encoding, &body)?;
     check_widths(&records, model.info().n_features)?;
-    let Ok(place) = state.predicting.try_acquire() else {
+    let Ok(permit) = state.predicting.try_acquire() else {
         let error = "the model is busy with other requests";
         return Err(Refusal::busy(StatusCode::TOO_MANY_REQUESTS, error, 1));
     };
     let answered = tokio::task::spawn_blocking(move || predict(&model, records)).await;
-    drop(place);
+    drop(permit);
     let predictions = answered.unwrap_or_else(|_| {
         Err(Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "the model broke down",
+            "the model failed unexpectedly",
         ))
     })?;
     Ok(reply(&predictions, encoding, is_array))
@@ -61,7 +64,7 @@ fn predict(
     let failed = |error: &dyn std::error::Error| {
         Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            format!("the model failed: {error}"),
+            format!("the model failed: {}", with_causes(error)),
         )
     };
     let rows = Rows::new(model.info().n_features, values).map_err(|error| failed(&error))?;

@@ -1,4 +1,6 @@
-//! Everything that is known at one moment: what the page shows, what `/api/summary` tells.
+//! Everything that is known at one moment: what the page shows and `/api/summary` answers.
+//!
+//! The names of the fields are those of the JSON, which other programs read.
 
 use std::sync::Arc;
 
@@ -6,104 +8,32 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     clock::UnixMs,
-    stats::live::{RowWindow, View},
+    stats::{
+        LedgerSnapshot,
+        live::{RowWindow, View},
+    },
 };
 
-/// The join ledger's counts of halves by state, and the labels' delays.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Ledger {
-    /// Halves that came: the sum of all states and `pending`.
-    pub received: u64,
-    /// Rows in the log; each took two halves.
-    pub matched: u64,
-    /// Came again with the same value.
-    pub duplicate: u64,
-    /// Came again with another value.
-    pub conflicting: u64,
-    /// Truths whose prediction never came.
-    pub expired_truth: u64,
-    /// Predictions whose truth never came.
-    pub expired_prediction: u64,
-    /// Came after their partner had left.
-    pub late: u64,
-    /// Truths that had to leave because too many waited.
-    pub evicted_truth: u64,
-    /// Predictions that had to leave because too many waited.
-    pub evicted_prediction: u64,
-    /// Records that could not be used.
-    pub malformed: u64,
-    /// Halves that wait for their partner.
-    pub pending: u64,
-    /// Share of the predictions with a known fate that got their label.
-    pub coverage: Option<f64>,
-    /// Half of the labels came no later than this after their prediction.
-    pub label_delay_p50_ms: Option<u64>,
-    /// The same for 95 of 100 labels.
-    pub label_delay_p95_ms: Option<u64>,
-    /// Of a classification.
-    pub log_loss: Option<LogLoss>,
-    /// Why nothing can be recorded at the moment, if so.
-    pub failing: Option<String>,
-}
-
-/// A classifier's log-loss over the rows whose predictions brought probabilities.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct LogLoss {
-    /// Over all rows.
-    pub all_time: LossFigure,
-    /// Over the last rows.
-    pub last_rows: LossFigure,
-    /// Over the last minutes.
-    pub recent: LossFigure,
-}
-
-/// A log-loss and the rows that it is of.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct LossFigure {
-    /// How many rows.
-    pub n: u64,
-    /// Their mean loss; none without rows.
-    pub value: Option<f64>,
-}
-
-impl Ledger {
-    /// Every state with its count, in the order of the way through the ledger.
-    #[must_use]
-    pub fn states(&self) -> [(&'static str, u64); 9] {
-        [
-            ("matched", self.matched),
-            ("duplicate", self.duplicate),
-            ("conflicting", self.conflicting),
-            ("expired_truth", self.expired_truth),
-            ("expired_prediction", self.expired_prediction),
-            ("late", self.late),
-            ("evicted_truth", self.evicted_truth),
-            ("evicted_prediction", self.evicted_prediction),
-            ("malformed", self.malformed),
-        ]
-    }
-}
-
-/// The bus as seen from here.
+/// The bus as this process sees it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct BusState {
-    /// Where it is, without its password.
-    pub url: String,
+pub(super) struct BusState {
+    /// Its URL without the password.
+    pub(super) url: String,
     /// The state of the link.
-    pub link: LinkState,
-    /// What waits where.
-    pub queues: Vec<Queue>,
+    pub(super) link: LinkState,
+    /// What waits for which group.
+    pub(super) queues: Vec<Queue>,
 }
 
 /// The state of the link to the broker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
-pub enum LinkState {
-    /// Usable.
+pub(super) enum LinkState {
+    /// It can be used.
     Up,
-    /// Not usable; it is being tried again.
+    /// It cannot be used; the connection is being tried again.
     Down {
-        /// What the last try failed with.
+        /// Why the last try failed.
         reason: String,
         /// How many tries have failed in a row.
         tries: u32,
@@ -112,17 +42,18 @@ pub enum LinkState {
 
 /// What waits for a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Queue {
+pub(super) struct Queue {
     /// The topic.
-    pub topic: String,
+    pub(super) topic: String,
     /// The group that consumes it.
-    pub group: String,
+    pub(super) group: String,
     /// Messages ready to be delivered.
-    pub ready: u64,
-    /// Messages delivered and not settled; of other processes too where the broker tells (RabbitMQ does not).
-    pub in_flight: u64,
+    pub(super) ready: u64,
+    /// Messages delivered and not settled; those of other processes only where the broker reports them (RabbitMQ
+    /// does not).
+    pub(super) in_flight: u64,
     /// Dead letters of the group.
-    pub dead: u64,
+    pub(super) dead: u64,
 }
 
 /// A service of this process.
@@ -130,19 +61,19 @@ pub struct Queue {
 pub struct Service {
     /// Such as `predictor`.
     pub name: String,
-    /// In one word, such as `running` or `stopped`.
+    /// In one word, such as `running`, `done` or `failed`.
     pub state: String,
-    /// A few more words, for instance which model.
+    /// More words, such as the reason of a failure.
     pub detail: String,
 }
 
-/// What a watcher must know before any number.
+/// Whether the numbers can be relied on, for the top of the page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Status {
     pub(super) level: Level,
     /// In a few words.
     pub(super) title: String,
-    /// In a sentence; empty when all is well.
+    /// In a sentence; empty where there is nothing to say.
     pub(super) detail: String,
 }
 
@@ -157,7 +88,7 @@ pub(super) enum Level {
 }
 
 impl Level {
-    /// As in JSON and in class names.
+    /// As in the JSON and in the style sheet's class names.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -169,7 +100,7 @@ impl Level {
     }
 }
 
-/// Rows of the window before an alert may be raised: the mean of fewer says little.
+/// Rows that the window must hold before an alert is raised: the mean of fewer says little.
 const ALERT_ROWS_MIN: u64 = 30;
 
 /// The error of the last rows is above what the settings allow.
@@ -177,15 +108,14 @@ const ALERT_ROWS_MIN: u64 = 30;
 pub(super) struct Alert {
     /// Mean absolute error of the last rows.
     pub(super) mae: f64,
-    /// What it may be.
+    /// The limit.
     pub(super) mae_max: f64,
-    /// The rows.
+    /// How many rows.
     pub(super) rows: u64,
 }
 
 impl Alert {
-    /// The alert of these rows, if there is one. A window that never gets so long as
-    /// [`ALERT_ROWS_MIN`] is judged once it is full.
+    /// The alert of these rows, if there is one. A window shorter than [`ALERT_ROWS_MIN`] counts once it is full.
     pub(super) fn of(last: &RowWindow, mae_max: Option<f64>) -> Option<Self> {
         let (mae_max, mae, rows) = (mae_max?, last.report.mae?, last.report.n);
         let enough = ALERT_ROWS_MIN.min(last.rows as u64);
@@ -193,18 +123,18 @@ impl Alert {
     }
 }
 
-/// One moment.
+/// All of it at one moment.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct StatusSnapshot {
     pub(super) version: &'static str,
     pub(super) now_ms: UnixMs,
     pub(super) status: Status,
     pub(super) alert: Option<Alert>,
-    /// Since the newest row.
+    /// Time since the newest row came.
     pub(super) silent_ms: Option<u64>,
     #[serde(flatten, serialize_with = "inner")]
     pub(super) view: Arc<View>,
-    pub(super) ledger: Option<Ledger>,
+    pub(super) ledger: Option<LedgerSnapshot>,
     pub(super) bus: Option<BusState>,
     pub(super) services: Vec<Service>,
 }

@@ -2,8 +2,7 @@
 //!
 //! Promise: pure functions of numbers; whatever the numbers are, coordinates are finite and the size is bounded.
 
-use std::fmt::Write;
-
+mod chart;
 mod classes;
 mod histogram;
 mod scale;
@@ -14,103 +13,3 @@ pub(super) use classes::classes;
 pub(super) use histogram::histogram;
 pub(super) use scatter::scatter;
 pub(super) use timeline::{Axis, timeline};
-
-use scale::Scale;
-
-const WIDTH: f64 = 440.0;
-const LEFT: f64 = 44.0;
-const RIGHT: f64 = 8.0;
-const TOP: f64 = 20.0;
-const BOTTOM: f64 = 34.0;
-
-/// A chart while it is drawn.
-struct Chart {
-    height: f64,
-    x: Scale,
-    y: Scale,
-    svg: String,
-}
-
-impl Chart {
-    /// `label` tells those who cannot see it what it is.
-    fn new(label: &str, height: f64, x: Scale, y: Scale) -> Self {
-        let mut svg = String::with_capacity(8 << 10);
-        push(
-            &mut svg,
-            format_args!(r#"<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">"#),
-        );
-        Self { height, x, y, svg }
-    }
-
-    fn push(&mut self, part: std::fmt::Arguments<'_>) {
-        push(&mut self.svg, part);
-    }
-
-    fn at_x(&self, value: f64) -> f64 {
-        LEFT + self.x.share(value) * (WIDTH - LEFT - RIGHT)
-    }
-
-    fn at_y(&self, value: f64) -> f64 {
-        let floor = self.height - BOTTOM;
-        floor - self.y.share(value) * (floor - TOP)
-    }
-
-    /// Lines and numbers behind everything else.
-    fn axes(&mut self, x_title: &str, y_title: &str, x_ticks: &[(f64, String)]) {
-        let (floor, right) = (self.height - BOTTOM, WIDTH - RIGHT);
-        for (value, text) in self.y.ticks(5) {
-            let y = self.at_y(value);
-            self.push(format_args!(
-                r#"<path class="grid" d="M{LEFT} {y:.1}H{right}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{text}</text>"#,
-                LEFT - 5.0,
-                y + 3.5,
-            ));
-        }
-        for (value, text) in x_ticks {
-            let x = self.at_x(*value);
-            let anchor = if x > right - 14.0 { "end" } else { "middle" };
-            self.push(format_args!(
-                r#"<path class="notch" d="M{x:.1} {floor}v4"/><text class="tick" x="{x:.1}" y="{:.1}" text-anchor="{anchor}">{text}</text>"#,
-                floor + 14.0,
-            ));
-        }
-        self.push(format_args!(
-            r#"<path class="floor" d="M{LEFT} {floor}H{right}"/><text class="name" x="{right}" y="{:.1}" text-anchor="end">{x_title}</text><text class="name" x="2" y="10">{y_title}</text>"#,
-            self.height - 4.0,
-        ));
-    }
-
-    /// A small text that keeps inside the chart.
-    fn note(&mut self, x: f64, y: f64, text: &str) {
-        let (x, anchor) = if x > WIDTH - 60.0 {
-            (x - 3.0, "end")
-        } else {
-            (x + 3.0, "start")
-        };
-        self.push(format_args!(
-            r#"<text class="tick note" x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{text}</text>"#
-        ));
-    }
-
-    fn finish(mut self) -> String {
-        self.svg.push_str("</svg>");
-        self.svg
-    }
-}
-
-/// Writing to a string cannot fail.
-fn push(text: &mut String, part: std::fmt::Arguments<'_>) {
-    text.write_fmt(part).unwrap_or_default();
-}
-
-/// A line through points in the chart's coordinates.
-fn line(points: impl IntoIterator<Item = (f64, f64)>) -> String {
-    let mut path = String::new();
-    for (place, (x, y)) in points.into_iter().enumerate() {
-        push(
-            &mut path,
-            format_args!("{}{x:.1} {y:.1}", if place == 0 { 'M' } else { 'L' }),
-        );
-    }
-    path
-}

@@ -1,11 +1,10 @@
-//! The secret that opens the page from outside.
+//! The secret that clients must show.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use super::{Config, DashboardError};
+use subtle::ConstantTimeEq;
 
 /// A secret; it is never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,13 +12,17 @@ use super::{Config, DashboardError};
 pub struct Token(String);
 
 impl Token {
-    /// Whether somebody showed this very token. The time it takes tells nothing about how much of it was right.
+    /// Whether `shown` is this token. How long the comparison takes does not depend on how much of it is right.
     #[must_use]
     pub fn is(&self, shown: &str) -> bool {
         same(&self.0, shown)
     }
 
-    /// What a browser keeps instead of the token.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What a browser keeps in place of the token.
     pub(super) fn cookie(&self) -> String {
         let digest = Sha256::digest(format!("residual page {}", self.0));
         digest
@@ -34,10 +37,10 @@ impl Token {
     }
 }
 
-/// Equal digests of a fixed length are compared to the end, whatever differs.
+/// Compares in constant time. Digests of both sides have one length, so not even the length of the secret shows.
 fn same(left: &str, right: &str) -> bool {
-    let pairs = Sha256::digest(left).into_iter().zip(Sha256::digest(right));
-    pairs.fold(0, |difference, (left, right)| difference | (left ^ right)) == 0
+    let (left, right) = (Sha256::digest(left), Sha256::digest(right));
+    left.as_slice().ct_eq(right.as_slice()).into()
 }
 
 impl From<&str> for Token {
@@ -49,32 +52,6 @@ impl From<&str> for Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
-    }
-}
-
-impl Config {
-    /// The token, from the settings or the file that they name.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or the token is empty.
-    pub fn bearer(&self) -> Result<Option<Token>, DashboardError> {
-        let token = match (&self.token, &self.token_file) {
-            (Some(token), _) => token.clone(),
-            (None, None) => return Ok(None),
-            (None, Some(path)) => {
-                let text =
-                    std::fs::read_to_string(path).map_err(|source| DashboardError::TokenFile {
-                        path: path.clone(),
-                        source,
-                    })?;
-                Token(text.trim().to_owned())
-            }
-        };
-        if token.0.is_empty() {
-            Err(DashboardError::EmptyToken)
-        } else {
-            Ok(Some(token))
-        }
     }
 }
 
@@ -91,26 +68,5 @@ mod tests {
         }
         assert!(token.is_cookie(&token.cookie()) && !token.is(&token.cookie()));
         assert!(!format!("{token:?}").contains("s3cret"));
-    }
-
-    #[test]
-    fn a_token_file_is_read_without_its_line_feed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("token");
-        let config = Config {
-            token_file: Some(path.clone()),
-            ..Config::default()
-        };
-        assert!(
-            config
-                .bearer()
-                .unwrap_err()
-                .to_string()
-                .contains("token_file")
-        );
-        std::fs::write(&path, "\n").unwrap();
-        assert!(matches!(config.bearer(), Err(DashboardError::EmptyToken)));
-        std::fs::write(&path, "s3cret\n").unwrap();
-        assert!(config.bearer().unwrap().unwrap().is("s3cret"));
     }
 }

@@ -1,9 +1,9 @@
 //! Labelled rows: the bundled ones, a CSV file, or CSV on standard input.
 //!
-//! Promises: the header decides what a column is; a cell that is no finite number is an error that names file, line
-//! and column; a file read in order is never held in memory as a whole. A feature may be missing (an empty cell, or `NaN`)
-//! where the model takes that, and the true answer may be a label in text where labels are known. Deliberately absent: type
-//! guessing, any other format.
+//! Promises: columns are found by their names in the header; a cell that is no finite number is an error that names file,
+//! line and column; a file that is read in order is never in memory as a whole. A feature may be missing (an empty cell, or
+//! `NaN`) if the model accepts that, and the true answer may be a label in text if the labels are known. Deliberately
+//! absent: guessing of types, any other format.
 
 use std::{io, path::PathBuf};
 
@@ -13,7 +13,7 @@ mod source;
 mod table;
 
 pub use source::{Dataset, Source};
-pub use table::{Kind, Table};
+pub use table::{ColumnKind, Table};
 
 /// Where rows come from and in which order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,12 +26,12 @@ pub struct Config {
     /// The feature columns in the model's order; empty: the model's own feature names where it has them, else every
     /// column but the target, in the file's order.
     pub columns: Vec<String>,
-    /// `random` draws rows with replacement, `sequential` reads them in order and starts over at the end. Standard
-    /// input is always read in order, once.
+    /// `random` draws rows with replacement; `sequential` reads them in order and starts again at the end. Standard input
+    /// is always read in order, and once.
     pub order: Order,
-    /// Seed of the random order; without one each run draws its own.
+    /// Seed of the random order; without one, each run has a different order.
     pub seed: Option<u64>,
-    /// Values that a random order may hold in memory; eight bytes each.
+    /// How many values a random order may keep in memory; eight bytes each.
     pub values_max: usize,
 }
 
@@ -51,14 +51,14 @@ impl Default for Config {
 /// The name of the rows that the binary carries: scikit-learn's diabetes data, 442 rows of 10 features.
 pub const BUNDLED: &str = "diabetes";
 
-/// In which order rows are taken.
+/// The order of the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// With replacement, seeded.
     #[default]
     Random,
-    /// As they stand, over and over.
+    /// As they are in the file, over and over.
     Sequential,
 }
 
@@ -71,7 +71,7 @@ pub struct Sample {
     pub target: f64,
 }
 
-/// What can be wrong with rows. `name` is the file as the user gave it, `-` for standard input.
+/// What can be wrong with rows. `name` is the file as the user named it, `-` for standard input.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// The file cannot be opened.
@@ -92,7 +92,7 @@ pub enum DatasetError {
         #[source]
         source: csv::Error,
     },
-    /// The first line holds numbers.
+    /// The first line has numbers.
     #[error("`{name}` starts with numbers, expected a header row with the names of the columns")]
     NoHeader {
         /// The file.
@@ -100,7 +100,7 @@ pub enum DatasetError {
     },
     /// A named column does not exist.
     #[error(
-        "`{name}` has no column `{column}`; its columns are {}; {mend}",
+        "`{name}` has no column `{column}`; its columns are {}; {remedy}",
         quoted(header)
     )]
     MissingColumn {
@@ -108,14 +108,14 @@ pub enum DatasetError {
         name: String,
         /// The column looked for.
         column: String,
-        /// What is there.
+        /// The columns that there are.
         header: Vec<String>,
         /// What to do.
-        mend: &'static str,
+        remedy: &'static str,
     },
     /// A cell is no finite number.
     #[error(
-        "`{name}` line {line}, column `{column}`: {value:?} is not a finite number; mend or drop that row"
+        "`{name}` line {line}, column `{column}`: {value:?} is not a finite number; correct or remove that row"
     )]
     Cell {
         /// The file.
@@ -127,9 +127,9 @@ pub enum DatasetError {
         /// The cell's text.
         value: String,
     },
-    /// The true answer is none of the known labels.
+    /// The true answer is not one of the known labels.
     #[error(
-        "`{name}` line {line}, column `{column}`: {value:?} is no known label; known are {known}; mend or drop that row, or \
+        "`{name}` line {line}, column `{column}`: {value:?} is no known label; known are {known}; correct or remove that row, or \
          use the model that knows it"
     )]
     UnknownLabel {
@@ -146,8 +146,8 @@ pub enum DatasetError {
     },
     /// A feature is missing.
     #[error(
-        "`{name}` line {line}, column `{column}`: the value is missing, and the model has no answer without it; mend or drop \
-         that row, or fit the model with a SimpleImputer in front"
+        "`{name}` line {line}, column `{column}`: the value is missing, and the model has no answer without it; correct or \
+         remove that row, or fit the model with a SimpleImputer in front"
     )]
     Missing {
         /// The file.
@@ -157,7 +157,7 @@ pub enum DatasetError {
         /// The column's name.
         column: String,
     },
-    /// Text where a number should be, and nobody said which labels there are.
+    /// Text instead of a number, and the labels are not known.
     #[error(
         "`{name}` line {line}, column `{column}`: {value:?} is not a finite number; for labels in text name them all, in the \
          model's order, by the setting `labels`"
@@ -178,14 +178,14 @@ pub enum DatasetError {
         /// The file.
         name: String,
     },
-    /// Too much for a random order in memory.
+    /// Too many values for a random order in memory.
     #[error(
         "`{name}` has more than {values_max} values, too many to draw from at random; use `--order sequential` or raise `dataset.values_max`"
     )]
     TooLarge {
         /// The file.
         name: String,
-        /// The bound that was met.
+        /// The bound.
         values_max: usize,
     },
 }

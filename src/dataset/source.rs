@@ -1,4 +1,4 @@
-//! Rows as a stream: drawn from memory, or read ahead by a thread of its own.
+//! Rows as a stream: drawn from memory, or read ahead on a separate thread.
 
 use std::{
     fs::File,
@@ -10,22 +10,22 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{BUNDLED, Config, DatasetError, Order, Sample, Table, table::Kind};
+use super::{BUNDLED, Config, DatasetError, Order, Sample, Table, table::ColumnKind};
 use crate::task::TaskSpec;
 
-/// Rows that the reading thread may be ahead of the stream.
+/// How many rows the reading thread may be ahead of the stream.
 const READ_AHEAD: usize = 1_024;
 
-/// A source whose header is known, and whose columns can still be chosen.
+/// An opened source: its header is read, its columns can still be chosen.
 pub struct Dataset {
     table: Table<Box<dyn Read + Send>>,
     origin: Origin,
     target: usize,
     features: Vec<usize>,
     /// What the true answer may be.
-    answer: Kind,
-    /// For each feature whether it must be there; empty where that is the predictor's concern.
-    needed: Vec<bool>,
+    target_kind: ColumnKind,
+    /// For each feature whether it must be there; empty if no model says so, then the predictor decides.
+    required: Vec<bool>,
     config: Config,
 }
 
@@ -78,7 +78,7 @@ fn refuse_folder(file: File) -> io::Result<File> {
 }
 
 impl Dataset {
-    /// Opens the source and reads its header. Standard input is waited for, on a thread of its own.
+    /// Opens the source and reads its header, on a separate thread, because standard input may have to be waited for.
     ///
     /// # Errors
     /// When it cannot be read, has no header, or lacks a named column.
@@ -86,7 +86,7 @@ impl Dataset {
         let origin = Origin::of(&config.source);
         let (opened, header) = oneshot::channel();
         let on_thread = origin.clone();
-        // Not `spawn_blocking`: a read of standard input that never returns would hold up the end of the runtime.
+        // Not `spawn_blocking`: the runtime would wait at its end for a read of standard input that never returns.
         thread::spawn(move || drop(opened.send(on_thread.open())));
         let table = header.await.map_err(|_| DatasetError::Empty {
             name: origin.name(),
@@ -105,7 +105,7 @@ impl Dataset {
                 .filter(|&column| column != target)
                 .collect()
         } else {
-            let place = |name: &String| table.column(name, "mend `dataset.columns`");
+            let place = |name: &String| table.column(name, "correct `dataset.columns`");
             config.columns.iter().map(place).collect::<Result<_, _>>()?
         };
         Ok(Self {
@@ -113,8 +113,8 @@ impl Dataset {
             origin,
             target,
             features,
-            answer: Kind::Answer,
-            needed: Vec::new(),
+            target_kind: ColumnKind::Target,
+            required: Vec::new(),
             config: config.clone(),
         })
     }
@@ -140,44 +140,44 @@ impl Dataset {
         !self.config.columns.is_empty()
     }
 
-    /// Takes these columns, by their place in [`Dataset::header`], as the features.
+    /// Takes these columns, by their index in [`Dataset::header`], as the features.
     pub fn choose_features(&mut self, columns: Vec<usize>) {
         self.features = columns;
     }
 
-    /// Says what the true answers are: numbers, or these labels.
+    /// Sets what the true answers are: numbers, or these labels.
     pub fn with_task(&mut self, spec: &TaskSpec) {
-        self.answer = match &spec.labels {
-            Some(labels) => Kind::Label(labels.clone()),
-            None => Kind::Answer,
+        self.target_kind = match &spec.labels {
+            Some(labels) => ColumnKind::Label(labels.clone()),
+            None => ColumnKind::Target,
         };
     }
 
-    /// Says which features, in their order, the model has no answer without.
-    pub fn needs(&mut self, needed: Vec<bool>) {
-        self.needed = needed;
+    /// Sets which features, in their order, must not be missing.
+    pub fn needs(&mut self, required: Vec<bool>) {
+        self.required = required;
     }
 
     /// What the cells of each chosen column may be, the target last.
-    fn columns(&self) -> Vec<(usize, Kind)> {
-        let is_needed = |place: usize| self.needed.get(place).copied().unwrap_or(false);
+    fn columns(&self) -> Vec<(usize, ColumnKind)> {
+        let is_required = |place: usize| self.required.get(place).copied().unwrap_or(false);
         let feature = |(place, column): (usize, &usize)| {
-            let kind = if is_needed(place) {
-                Kind::Dense
+            let kind = if is_required(place) {
+                ColumnKind::Required
             } else {
-                Kind::Sparse
+                ColumnKind::Optional
             };
             (*column, kind)
         };
         let mut columns: Vec<_> = self.features.iter().enumerate().map(feature).collect();
-        columns.push((self.target, self.answer.clone()));
+        columns.push((self.target, self.target_kind.clone()));
         columns
     }
 
-    /// Begins to read. `entropy` seeds the random order where the configuration has no seed.
+    /// Begins to read. `entropy` seeds the random order if the configuration has no seed.
     ///
     /// # Errors
-    /// A random order reads everything at once: any bad cell, no rows at all, or more than `values_max`.
+    /// For a random order everything is read at once: at a bad cell, without rows, or with more than `values_max` values.
     pub fn into_source(mut self, entropy: u64) -> Result<Source, DatasetError> {
         let columns = self.columns();
         choose(&mut self.table, &columns);
@@ -222,7 +222,7 @@ impl Dataset {
 /// A stream of rows.
 pub struct Source {
     inner: Inner,
-    /// Met while filling a batch; the rows before it go out first.
+    /// An error found while filling a batch; the rows before it are returned first.
     failed: Option<DatasetError>,
 }
 
@@ -243,7 +243,7 @@ impl Source {
     /// Waits for at least one row, then takes what is there up to `max`. Empty at the end of the stream. Cancel safe.
     ///
     /// # Errors
-    /// At a bad row; rows before it were given out, rows after it are not read.
+    /// At a bad row; the rows before it were returned, the rows after it are not read.
     pub async fn next_batch(&mut self, max: usize) -> Result<Vec<Sample>, DatasetError> {
         if let Some(error) = self.failed.take() {
             return Err(error);
@@ -292,7 +292,7 @@ impl Memory {
     }
 }
 
-fn choose(table: &mut Table<Box<dyn Read + Send>>, columns: &[(usize, Kind)]) {
+fn choose(table: &mut Table<Box<dyn Read + Send>>, columns: &[(usize, ColumnKind)]) {
     table.choose(columns.iter().map(|(column, _)| *column).collect());
     for (column, kind) in columns {
         table.expect(*column, kind.clone());
@@ -310,22 +310,22 @@ fn sample(values: &[f64]) -> Sample {
 fn read_ahead(
     table: Table<Box<dyn Read + Send>>,
     origin: Origin,
-    columns: Vec<(usize, Kind)>,
+    columns: Vec<(usize, ColumnKind)>,
 ) -> mpsc::Receiver<Result<Sample, DatasetError>> {
     let (rows, receiver) = mpsc::channel(READ_AHEAD);
     thread::spawn(move || {
-        if let Err(error) = read_round(table, &origin, &columns, &rows) {
+        if let Err(error) = read_repeatedly(table, &origin, &columns, &rows) {
             drop(rows.blocking_send(Err(error)));
         }
     });
     receiver
 }
 
-/// Reads to the end, and a file from the start again, until nobody listens.
-fn read_round(
+/// Reads to the end, a file over and over, until the receiver is dropped.
+fn read_repeatedly(
     mut table: Table<Box<dyn Read + Send>>,
     origin: &Origin,
-    columns: &[(usize, Kind)],
+    columns: &[(usize, ColumnKind)],
     rows: &mpsc::Sender<Result<Sample, DatasetError>>,
 ) -> Result<(), DatasetError> {
     let mut values = Vec::with_capacity(columns.len());

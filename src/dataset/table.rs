@@ -1,4 +1,4 @@
-//! A CSV table read row by row: numbers, and in one column labels, in a chosen column order.
+//! A CSV table, read row by row: numbers, and labels in one column, in a chosen order of columns.
 
 use std::io::Read;
 
@@ -7,30 +7,30 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use super::DatasetError;
 use crate::task::Labels;
 
-/// Rows of finite numbers below a header. Reads ahead by one buffer only.
+/// Rows of numbers below a header. Only one buffer is read ahead.
 pub struct Table<R> {
     name: String,
     header: Vec<String>,
     columns: Vec<usize>,
-    kinds: Vec<Kind>,
+    kinds: Vec<ColumnKind>,
     reader: csv::Reader<R>,
     record: StringRecord,
 }
 
 /// What the cells of a column may be.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Kind {
+pub enum ColumnKind {
     /// Finite numbers.
     #[default]
     Number,
     /// Finite numbers of which some may be missing.
-    Sparse,
-    /// Finite numbers; that none may be missing is the model's wish.
-    Dense,
+    Optional,
+    /// Finite numbers; the model accepts no missing ones.
+    Required,
     /// One of these labels.
     Label(Labels),
-    /// Finite numbers; text would be labels that nobody named.
-    Answer,
+    /// Finite numbers, the true answers; text here means labels that the settings do not name.
+    Target,
 }
 
 impl<R: Read> Table<R> {
@@ -59,7 +59,7 @@ impl<R: Read> Table<R> {
             });
         }
         let columns = (0..header.len()).collect();
-        let kinds = vec![Kind::Number; header.len()];
+        let kinds = vec![ColumnKind::Number; header.len()];
         Ok(Self {
             name: name.to_owned(),
             header,
@@ -76,7 +76,7 @@ impl<R: Read> Table<R> {
         &self.header
     }
 
-    /// Chooses columns by their place in the header, in the order in which rows shall give them.
+    /// Chooses columns by their index in the header, in the order in which [`Table::read_row`] returns them.
     pub fn choose(&mut self, columns: Vec<usize>) {
         debug_assert!(
             columns.iter().all(|&column| column < self.header.len()),
@@ -85,18 +85,18 @@ impl<R: Read> Table<R> {
         self.columns = columns;
     }
 
-    /// Says what the cells of a column may be; all columns hold numbers before.
-    pub fn expect(&mut self, column: usize, kind: Kind) {
+    /// Sets what the cells of a column may be; without it, they are numbers.
+    pub fn expect(&mut self, column: usize, kind: ColumnKind) {
         if let Some(place) = self.kinds.get_mut(column) {
             *place = kind;
         }
     }
 
-    /// The place of a named column.
+    /// The index of a named column.
     ///
     /// # Errors
-    /// When there is none; `mend` says what to do then.
-    pub fn column(&self, column: &str, mend: &'static str) -> Result<usize, DatasetError> {
+    /// When there is none; `remedy` says what to do then.
+    pub fn column(&self, column: &str, remedy: &'static str) -> Result<usize, DatasetError> {
         self.header
             .iter()
             .position(|name| name == column)
@@ -104,14 +104,14 @@ impl<R: Read> Table<R> {
                 name: self.name.clone(),
                 column: column.to_owned(),
                 header: self.header.clone(),
-                mend,
+                remedy,
             })
     }
 
     /// Appends the chosen values of the next row to `values`; false at the end.
     ///
     /// # Errors
-    /// At a row of another length or a cell that is no finite number; nothing is appended then.
+    /// At a row of another length or a cell that its column does not allow; then nothing is appended.
     pub fn read_row(&mut self, values: &mut Vec<f64>) -> Result<bool, DatasetError> {
         let read = self.reader.read_record(&mut self.record);
         if !read.map_err(|source| DatasetError::Csv {
@@ -140,15 +140,17 @@ impl<R: Read> Table<R> {
         let kind = &self.kinds[column];
         let column = self.header[column].clone();
         match kind {
-            Kind::Label(labels) => DatasetError::UnknownLabel {
+            ColumnKind::Label(labels) => DatasetError::UnknownLabel {
                 name,
                 line,
                 column,
                 value,
                 known: labels.to_string(),
             },
-            Kind::Dense if is_missing(cell) => DatasetError::Missing { name, line, column },
-            Kind::Answer if !cell.is_empty() && cell.parse::<f64>().is_err() => {
+            ColumnKind::Required if is_missing(cell) => {
+                DatasetError::Missing { name, line, column }
+            }
+            ColumnKind::Target if !cell.is_empty() && cell.parse::<f64>().is_err() => {
                 DatasetError::Text {
                     name,
                     line,
@@ -167,15 +169,15 @@ impl<R: Read> Table<R> {
 }
 
 #[inline]
-fn value(cell: &str, kind: &Kind) -> Option<f64> {
+fn value(cell: &str, kind: &ColumnKind) -> Option<f64> {
     match kind {
-        Kind::Label(labels) => labels.read(cell),
-        Kind::Sparse if is_missing(cell) => Some(f64::NAN),
+        ColumnKind::Label(labels) => labels.read(cell),
+        ColumnKind::Optional if is_missing(cell) => Some(f64::NAN),
         _ => finite(cell),
     }
 }
 
-/// As spreadsheets and pandas write it.
+/// Empty as spreadsheets write it, or `NaN` as pandas does.
 fn is_missing(cell: &str) -> bool {
     cell.is_empty() || cell.eq_ignore_ascii_case("nan")
 }
@@ -217,19 +219,19 @@ mod tests {
     fn a_bad_cell_is_named_by_line_and_column() {
         refused(
             "a,b\n1,2\n3,x\n",
-            "`t.csv` line 3, column `b`: \"x\" is not a finite number; mend or drop that row",
+            "`t.csv` line 3, column `b`: \"x\" is not a finite number; correct or remove that row",
         );
         refused(
             "a,b\n1,NaN\n",
-            "`t.csv` line 2, column `b`: \"NaN\" is not a finite number; mend or drop that row",
+            "`t.csv` line 2, column `b`: \"NaN\" is not a finite number; correct or remove that row",
         );
         refused(
             "a,b\n,1\n",
-            "`t.csv` line 2, column `a`: \"\" is not a finite number; mend or drop that row",
+            "`t.csv` line 2, column `a`: \"\" is not a finite number; correct or remove that row",
         );
     }
 
-    fn read(text: &str, kinds: [Kind; 2]) -> Result<Vec<f64>, String> {
+    fn read(text: &str, kinds: [ColumnKind; 2]) -> Result<Vec<f64>, String> {
         let mut table = Table::open("t.csv", text.as_bytes()).unwrap();
         for (column, kind) in kinds.into_iter().enumerate() {
             table.expect(column, kind);
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn a_label_is_its_index_and_an_unknown_one_is_refused_with_the_known_ones() {
         let labels = Labels::Text(vec!["no".to_owned(), "yes".to_owned()]);
-        let kinds = || [Kind::Dense, Kind::Label(labels.clone())];
+        let kinds = || [ColumnKind::Required, ColumnKind::Label(labels.clone())];
         assert_eq!(
             read("a,b\n1,yes\n2,no\n", kinds()).unwrap(),
             [1.0, 1.0, 2.0, 0.0]
@@ -257,20 +259,24 @@ mod tests {
             ),
             "{error}"
         );
-        let error = read("a,b\n1,yes\n", [Kind::Number, Kind::Answer]).unwrap_err();
+        let error = read("a,b\n1,yes\n", [ColumnKind::Number, ColumnKind::Target]).unwrap_err();
         assert!(error.contains("by the setting `labels`"), "{error}");
     }
 
     #[test]
     fn a_missing_value_is_nan_where_the_model_takes_it_and_refused_where_not() {
-        let values = read("a,b\n,1\nNaN,2\n", [Kind::Sparse, Kind::Number]).unwrap();
+        let values = read(
+            "a,b\n,1\nNaN,2\n",
+            [ColumnKind::Optional, ColumnKind::Number],
+        )
+        .unwrap();
         assert!(values[0].is_nan() && values[2].is_nan() && values[3] == 2.0);
-        let error = read("a,b\n1,1\n,2\n", [Kind::Dense, Kind::Number]).unwrap_err();
+        let error = read("a,b\n1,1\n,2\n", [ColumnKind::Required, ColumnKind::Number]).unwrap_err();
         assert!(
             error.starts_with("`t.csv` line 3, column `a`: the value is missing"),
             "{error}"
         );
-        let error = read("a,b\ninf,1\n", [Kind::Sparse, Kind::Number]).unwrap_err();
+        let error = read("a,b\ninf,1\n", [ColumnKind::Optional, ColumnKind::Number]).unwrap_err();
         assert!(error.contains("\"inf\" is not a finite number"), "{error}");
     }
 

@@ -1,4 +1,4 @@
-//! The seam to the file system: few enough calls that a test can fail, tear or forget any one of them.
+//! The interface to the file system: so few operations that a test can make any of them fail, write half, or be forgotten.
 
 use std::{
     fmt, fs, io,
@@ -13,13 +13,13 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// As the file system says.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Whether a file of that name is there.
+    /// Whether a file of that name exists.
     ///
     /// # Errors
     /// As the file system says.
     fn exists(&self, path: &Path) -> io::Result<bool>;
 
-    /// Renames within one folder, replacing the target.
+    /// Renames within a folder, replacing the target.
     ///
     /// # Errors
     /// As the file system says.
@@ -31,13 +31,13 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// As the file system says.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes created and renamed names of a folder durable.
+    /// Makes the names of a folder durable after files were created or renamed.
     ///
     /// # Errors
     /// As the file system says.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Takes a lock that dies with this process at the latest; none when another holds it.
+    /// Takes a lock that ends with this process at the latest; none if another process has it.
     ///
     /// # Errors
     /// As the file system says.
@@ -57,7 +57,7 @@ pub struct Lock(
 );
 
 impl Lock {
-    /// Wraps whatever releases the lock when it is dropped.
+    /// Wraps something that releases the lock when it is dropped.
     pub fn new(guard: impl fmt::Debug + Send + Sync + 'static) -> Self {
         Self(Box::new(guard))
     }
@@ -89,7 +89,7 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// As the file system says.
     fn set_size(&self, size: u64) -> io::Result<()>;
 
-    /// Returns once everything written is durable. After an error nothing is known about what is.
+    /// Returns once everything written is durable. After an error, nothing is known about what is.
     ///
     /// # Errors
     /// As the file system says.
@@ -98,12 +98,13 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
 
 /// Writes a part of a file over itself, to be followed by a sync.
 ///
-/// After a sync that failed, in this process or in one before, a system may count pages as clean that never reached
-/// the disk: they read well until the power goes, and no later sync writes them. Writing them again mends that.
+/// After a sync that failed, in this process or an earlier one, the operating system may regard pages as clean that never
+/// reached the disk: they read back well until the power goes, and no later sync writes them. Writing them again makes
+/// them dirty, so that the next sync does.
 ///
 /// # Errors
 /// As the file system says.
-pub fn write_again(file: &dyn DiskFile, from: u64, end: u64) -> io::Result<()> {
+pub fn rewrite_in_place(file: &dyn DiskFile, from: u64, end: u64) -> io::Result<()> {
     let mut chunk = vec![0; 1 << 20];
     let mut at = from;
     while at < end {
@@ -146,15 +147,8 @@ impl Disk for RealDisk {
         fs::create_dir_all(path)
     }
 
-    #[cfg(unix)]
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         fs::File::open(path)?.sync_all()
-    }
-
-    /// Windows has no handle for this and journals names on its own.
-    #[cfg(not(unix))]
-    fn sync_dir(&self, _path: &Path) -> io::Result<()> {
-        Ok(())
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
@@ -187,29 +181,12 @@ impl DiskFile for RealFile {
         self.0.metadata().map(|metadata| metadata.len())
     }
 
-    #[cfg(unix)]
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         std::os::unix::fs::FileExt::read_at(&self.0, buffer, offset)
     }
 
-    #[cfg(windows)]
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        std::os::windows::fs::FileExt::seek_read(&self.0, buffer, offset)
-    }
-
-    #[cfg(unix)]
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         std::os::unix::fs::FileExt::write_all_at(&self.0, bytes, offset)
-    }
-
-    #[cfg(windows)]
-    fn write_at(&self, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let written = std::os::windows::fs::FileExt::seek_write(&self.0, bytes, offset)?;
-            offset += written as u64;
-            bytes = &bytes[written..];
-        }
-        Ok(())
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {

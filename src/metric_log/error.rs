@@ -1,15 +1,17 @@
-//! What can be wrong with a log, each with its place and its mend.
+//! What can be wrong with a log: each error names the file, the line where there is one, and the remedy.
 
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
+use crate::{message::IdError, task::LabelsError};
+
 /// A log that cannot be read or written as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The file system refused.
-    #[error("cannot {action} `{}`{}", path.display(), mend(source))]
+    #[error("cannot {action} `{}`{}", path.display(), remedy(source))]
     Io {
         /// What was being done.
         action: &'static str,
@@ -32,9 +34,9 @@ pub enum LogError {
         /// The header that it should have.
         expected: &'static str,
     },
-    /// What says how the log is judged cannot be understood.
+    /// The file that says what the log's numbers are cannot be understood.
     #[error(
-        "`{}` does not say what the log's numbers are ({reason}): mend it like \
+        "`{}` does not say what the log's numbers are; write it like \
          {{\"task\":\"classification\",\"labels\":[\"no\",\"yes\"]}}, or move it away",
         path.display()
     )]
@@ -42,18 +44,75 @@ pub enum LogError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        #[source]
+        source: TaskFileError,
     },
-    /// A line in the middle that is no row.
-    #[error("`{}` line {line}: {reason}; correct or remove that line", path.display())]
+    /// A line in the middle that cannot be read.
+    #[error("`{}` line {line} cannot be read; correct or remove that line", path.display())]
     Line {
         /// The file.
         path: PathBuf,
         /// From 1, which is the header.
         line: u64,
         /// What is wrong with it.
-        reason: String,
+        #[source]
+        source: LineError,
     },
+}
+
+/// What is wrong with `task.json`.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskFileError {
+    /// It is not the JSON that we write.
+    #[error("not the expected JSON")]
+    Json(#[from] serde_json::Error),
+    /// Its labels cannot be used.
+    #[error(transparent)]
+    Labels(#[from] LabelsError),
+}
+
+/// What is wrong with one line of a CSV file.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// There are too few fields.
+    #[error("`{field}` is missing, a line has {fields} fields")]
+    Missing {
+        /// The first field that is not there.
+        field: &'static str,
+        /// How many there must be.
+        fields: usize,
+    },
+    /// A field is not a number that we could have written.
+    #[error("`{field}` is `{text}`, expected a finite number")]
+    NotFinite {
+        /// The field.
+        field: &'static str,
+        /// What stands there, cut to 40 characters.
+        text: String,
+    },
+    /// A field is something else than what may stand there.
+    #[error("`{field}` is not {expected}")]
+    Unexpected {
+        /// The field.
+        field: &'static str,
+        /// What may stand there.
+        expected: &'static str,
+    },
+    /// The id is empty.
+    #[error("`id` is empty")]
+    EmptyId,
+    /// The id begins with quotes that do not close.
+    #[error("the quotes of `id` do not close")]
+    OpenQuotes,
+    /// The id is not one of ours.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// The bytes are no text.
+    #[error("line is not UTF-8")]
+    NotUtf8,
+    /// The line has no end.
+    #[error("line is longer than a mebibyte")]
+    TooLong,
 }
 
 impl LogError {
@@ -67,9 +126,9 @@ impl LogError {
         }
     }
 
-    /// Whether waiting can help: a full disk, a passing fault of the device; not a foreign or damaged file.
+    /// Whether waiting can help: a full disk or a passing fault of the device, but not a foreign or damaged file.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Io { source, .. } => !is_access(source),
             Self::Header { .. } | Self::Line { .. } | Self::Task { .. } => false,
@@ -87,7 +146,7 @@ fn is_access(error: &io::Error) -> bool {
     )
 }
 
-fn mend(error: &io::Error) -> &'static str {
+fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             ": make the folder writable or choose another with --logs DIR"

@@ -1,7 +1,8 @@
-//! One line: how a row is written, and how it is taken apart again without trust.
+//! One line: how a row is written, and how it is parsed without trusting it.
 
 use std::borrow::Cow;
 
+use super::LineError;
 use crate::{message::RecordId, task::Task};
 
 /// The first line of every log and of `corrections.csv`.
@@ -24,12 +25,12 @@ impl Row {
     /// The row of a truth and a prediction that are numbers.
     #[must_use]
     pub fn new(id: RecordId, y_true: f64, y_pred: f64) -> Self {
-        Self::judged(id, y_true, y_pred, Task::Regression)
+        Self::with_task(id, y_true, y_pred, Task::Regression)
     }
 
     /// The row of a truth and a prediction.
     #[must_use]
-    pub fn judged(id: RecordId, y_true: f64, y_pred: f64, task: Task) -> Self {
+    pub fn with_task(id: RecordId, y_true: f64, y_pred: f64, task: Task) -> Self {
         Self {
             id,
             y_true,
@@ -49,7 +50,7 @@ impl Row {
     }
 }
 
-/// A row as it stands in a buffer; costs no allocation unless the id is quoted.
+/// A row that borrows from its line; parsing allocates only if the id has escaped quotes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowRef<'a> {
     /// The id as text.
@@ -58,7 +59,7 @@ pub struct RowRef<'a> {
     pub y_true: f64,
     /// The model's answer.
     pub y_pred: f64,
-    /// As written; see [`RowRef::adds_up_as`].
+    /// As it is written; see [`RowRef::adds_up_as`].
     pub absolute_error: f64,
 }
 
@@ -66,8 +67,8 @@ impl<'a> RowRef<'a> {
     /// Reads a line without its line feed.
     ///
     /// # Errors
-    /// The reason, in words.
-    pub fn parse(line: &'a str) -> Result<Self, String> {
+    /// When fields are missing, a number is not finite, or the id's quotes are wrong.
+    pub fn parse(line: &'a str) -> Result<Self, LineError> {
         let line = line.strip_suffix('\r').unwrap_or(line);
         let mut fields = line.rsplitn(4, ',');
         let absolute_error = number(fields.next(), "absolute_error")?;
@@ -82,19 +83,19 @@ impl<'a> RowRef<'a> {
         })
     }
 
-    /// Whether a line that lacks its line feed lacks nothing else: the row adds up and its last number is not cut.
+    /// Whether a line without its line feed is complete otherwise: the row adds up and its last number is not cut off.
     #[must_use]
-    pub fn is_whole(line: &str) -> bool {
-        Self::is_whole_as(line, Task::Regression)
+    pub fn is_complete(line: &str) -> bool {
+        Self::is_complete_as(line, Task::Regression)
     }
 
     /// The same of a row of labels.
     #[must_use]
-    pub fn is_whole_label(line: &str) -> bool {
-        Self::is_whole_as(line, Task::Classification)
+    pub fn is_complete_label(line: &str) -> bool {
+        Self::is_complete_as(line, Task::Classification)
     }
 
-    fn is_whole_as(line: &str, task: Task) -> bool {
+    fn is_complete_as(line: &str, task: Task) -> bool {
         RowRef::parse(line).is_ok_and(|row| {
             let mut last = vec![b','];
             push_number(&mut last, row.absolute_error);
@@ -102,8 +103,8 @@ impl<'a> RowRef<'a> {
         })
     }
 
-    /// Whether `absolute_error` is exactly what the other two give. Many rows add up either way: a right answer, a wrong one
-    /// of the labels 0 and 1.
+    /// Whether `absolute_error` is exactly what truth and prediction give. Many rows add up as either task: every right
+    /// answer does, and a wrong one of the labels 0 and 1.
     #[must_use]
     #[expect(clippy::float_cmp, reason = "the same subtraction gives the same bits")]
     pub fn adds_up_as(&self, task: Task) -> bool {
@@ -111,14 +112,14 @@ impl<'a> RowRef<'a> {
     }
 }
 
-fn number(field: Option<&str>, name: &str) -> Result<f64, String> {
-    let text = field.ok_or_else(|| format!("`{name}` is missing, a row has four fields"))?;
+fn number(text: Option<&str>, field: &'static str) -> Result<f64, LineError> {
+    let text = text.ok_or(LineError::Missing { field, fields: 4 })?;
     match text.trim().parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(value),
-        _ => Err(format!(
-            "`{name}` is `{}`, expected a finite number",
-            text.chars().take(40).collect::<String>()
-        )),
+        _ => Err(LineError::NotFinite {
+            field,
+            text: text.chars().take(40).collect(),
+        }),
     }
 }
 
@@ -126,16 +127,14 @@ fn number(field: Option<&str>, name: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// When it is empty or its quotes do not close.
-pub fn unquote(field: &str) -> Result<Cow<'_, str>, String> {
+pub fn unquote(field: &str) -> Result<Cow<'_, str>, LineError> {
     if field.is_empty() {
-        return Err("`id` is empty".to_owned());
+        return Err(LineError::EmptyId);
     }
     let Some(rest) = field.strip_prefix('"') else {
         return Ok(Cow::Borrowed(field));
     };
-    let inner = rest
-        .strip_suffix('"')
-        .ok_or_else(|| "the quotes of `id` do not close".to_owned())?;
+    let inner = rest.strip_suffix('"').ok_or(LineError::OpenQuotes)?;
     Ok(Cow::Owned(inner.replace("\"\"", "\"")))
 }
 
@@ -155,7 +154,7 @@ pub fn push_field(out: &mut Vec<u8>, id: &RecordId) {
 /// Appends the shortest decimal that reads back as the same number; whole numbers keep a `.0`.
 pub fn push_number(out: &mut Vec<u8>, value: f64) {
     let before = out.len();
-    // Writing to memory cannot fail, and values are finite by the time they come here.
+    // Writing to memory cannot fail, and values were checked to be finite before.
     if serde_json::to_writer(&mut *out, &value).is_err() {
         out.truncate(before);
     }
@@ -200,19 +199,19 @@ mod tests {
     fn a_row_of_labels_adds_up_by_right_and_wrong() {
         let id = RecordId::from_text("a").unwrap();
         let mut out = Vec::new();
-        Row::judged(id, 2.0, 0.0, Task::Classification).push_line(&mut out);
+        Row::with_task(id, 2.0, 0.0, Task::Classification).push_line(&mut out);
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text, "a,2.0,0.0,1.0\n");
         let row = RowRef::parse(text.trim_end()).unwrap();
         assert!(row.adds_up_as(Task::Classification) && !row.adds_up_as(Task::Regression));
         // A regression's last line that is torn inside its error must not pass for a label.
         let torn = "a,3.05,2.0,1.0";
-        assert!(RowRef::is_whole_label(torn) && !RowRef::is_whole(torn));
+        assert!(RowRef::is_complete_label(torn) && !RowRef::is_complete(torn));
     }
 
     #[test]
     fn a_bad_field_is_named() {
-        let reason = |line| RowRef::parse(line).unwrap_err();
+        let reason = |line| RowRef::parse(line).unwrap_err().to_string();
         assert!(reason("1,2").contains("`y_true` is missing"));
         assert!(reason("a,1.0,x,2.0").contains("`y_pred` is `x`"));
         assert!(reason("a,1.0,2.0,NaN").contains("absolute_error"));

@@ -11,7 +11,7 @@ const EXTENSION: &str = ".csv";
 /// `metric_log.000001.csv`; more digits are read too.
 const NUMBER_DIGITS: usize = 6;
 
-/// The files of one writer: a live file and the parts that were rotated away.
+/// The files of one writer: a live file and the older parts that rotation has renamed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Series {
     folder: PathBuf,
@@ -62,7 +62,7 @@ impl Series {
             .join(format!("{}.{number:0NUMBER_DIGITS$}{EXTENSION}", self.stem))
     }
 
-    /// Numbers of the older parts that are there, in order.
+    /// Numbers of the older parts that exist, in order.
     ///
     /// # Errors
     /// When the folder cannot be listed.
@@ -87,7 +87,7 @@ impl Series {
     }
 }
 
-/// Every series beside `live`: itself, and the partitions `live-0of4`, `live-1of4` and so on.
+/// All series of a log: the one of `live` itself, and its partitions `live-0of4`, `live-1of4` and so on.
 ///
 /// # Errors
 /// When the folder cannot be listed.

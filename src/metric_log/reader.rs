@@ -1,8 +1,8 @@
 //! Reads what is new in a log, across its parts and partitions.
 //!
-//! Promise: every complete line is shown once, in file order; never half a line, however the writer is interrupted.
-//! A log that was cut or replaced is begun anew and says so. Cost depends on the new bytes, not on history; of a long log
-//! two threads take lines apart, and rows are still shown in order.
+//! Promise: every complete line is passed on once, in file order, and never half a line, however the writer is
+//! interrupted. A log that was cut or replaced is read from its beginning again, and [`Batch::restarted`] says so. The cost
+//! depends on the new bytes only. Two threads parse a long log; its rows are still passed on in order.
 
 use std::{
     collections::BTreeMap,
@@ -14,35 +14,35 @@ use std::{
     thread,
 };
 
-use super::{HEADER, LogError, RealDisk, RowRef, Series, series_in};
+use super::{HEADER, LineError, LogError, RealDisk, RowRef, Series, series_in};
 
-/// What one step takes into memory; a longer line is an error.
+/// How much is read at once; a longer line is an error.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// From so many bytes on a second thread is worth its start.
+/// A second thread pays off from so many bytes on.
 const SHARED_BYTES: usize = CHUNK_BYTES / 4;
 
-/// Asking the system takes longer than a poll of a log that has not changed.
+/// Kept, because asking the system takes longer than polling a log that has not changed.
 static HAS_TWO_CORES: LazyLock<bool> =
     LazyLock::new(|| thread::available_parallelism().is_ok_and(|cores| cores.get() > 1));
 
 /// What a call of [`Reader::read_new`] found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Rows shown.
+    /// Rows passed on.
     pub rows: u64,
     /// The log was cut or replaced: these rows are its first, forget the earlier ones.
     pub restarted: bool,
 }
 
-/// A place in a log that moves on.
+/// Reads on in a log from where it stopped.
 #[derive(Debug)]
 pub struct Reader {
     live: PathBuf,
     cursors: BTreeMap<Series, Cursor>,
 }
 
-/// A place in one series.
+/// The position in one series.
 #[derive(Debug, Default)]
 struct Cursor {
     open: Option<OpenFile>,
@@ -60,7 +60,7 @@ struct OpenFile {
 }
 
 impl Reader {
-    /// A reader of `live` (such as `logs/metric_log.csv`) from its first row. The file may come later.
+    /// A reader of `live` (such as `logs/metric_log.csv`) from its first row. The file need not exist yet.
     #[must_use]
     pub fn open(live: &Path) -> Self {
         Self {
@@ -69,10 +69,10 @@ impl Reader {
         }
     }
 
-    /// Shows every complete row that came since the last call.
+    /// Passes on every complete row that was written since the last call.
     ///
     /// # Errors
-    /// A foreign header, a line that is no row, or the file system; the place stays before the bad line.
+    /// A foreign header, a line that is no row, or the file system; the position stays before the bad line.
     pub fn read_new(&mut self, on_row: &mut dyn FnMut(&RowRef<'_>)) -> Result<Batch, LogError> {
         let series = series_in(&self.live, &RealDisk)
             .map_err(LogError::io("list the folder of", &self.live))?;
@@ -175,19 +175,12 @@ impl OpenFile {
     }
 
     /// Whether that path names this very file.
-    #[cfg(unix)]
     fn is_at(&self, path: &Path) -> bool {
         use std::os::unix::fs::MetadataExt;
         let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
         let mine = self.file.metadata().map(identity);
         let named = std::fs::metadata(path).map(identity);
         matches!((mine, named), (Ok(mine), Ok(named)) if mine == named)
-    }
-
-    /// Without file identities: same name and not shorter.
-    #[cfg(not(unix))]
-    fn is_at(&self, path: &Path) -> bool {
-        path == self.path && path.exists()
     }
 
     fn read_new(&mut self, on_row: &mut dyn FnMut(&RowRef<'_>)) -> Result<u64, LogError> {
@@ -209,7 +202,7 @@ impl OpenFile {
         }
     }
 
-    /// Shows complete lines, of which the last lacks its line feed.
+    /// Passes on the rows of complete lines; `lines` ends before the last line feed.
     fn show_all(
         &mut self,
         lines: &[u8],
@@ -222,7 +215,7 @@ impl OpenFile {
             let ahead = scope.spawn(|| parse_all(second));
             let shown = self.show_each(first, on_row)?;
             let Some(rows) = ahead.join().ok().flatten() else {
-                // One of its lines is bad: line by line it is found and named.
+                // One of its lines is bad: reading line by line finds it.
                 return Ok(shown + self.show_each(second, on_row)?);
             };
             rows.iter().for_each(on_row);
@@ -237,7 +230,7 @@ impl OpenFile {
         lines: &[u8],
         on_row: &mut dyn FnMut(&RowRef<'_>),
     ) -> Result<u64, LogError> {
-        // To look at all letters at once is cheaper than line by line, which finds the bad ones.
+        // Checking UTF-8 for all lines at once is cheaper; checking line by line finds the bad one.
         if let Ok(text) = std::str::from_utf8(lines) {
             return self.show_lines(text.split('\n').map(Ok), on_row);
         }
@@ -252,7 +245,7 @@ impl OpenFile {
     ) -> Result<u64, LogError> {
         let mut rows = 0;
         for line in lines {
-            let line = line.map_err(|_| self.bad_line("line is not UTF-8".to_owned()))?;
+            let line = line.map_err(|_| self.bad_line(LineError::NotUtf8))?;
             rows += u64::from(self.show(line, on_row)?);
             self.offset += line.len() as u64 + 1;
             self.lines += 1;
@@ -260,12 +253,12 @@ impl OpenFile {
         Ok(rows)
     }
 
-    /// The rest has no line feed yet; a whole chunk without one is no log.
+    /// The rest has no line feed yet. A whole chunk without one is not a log.
     fn unfinished(&self, chunk: &[u8], rows: u64) -> Result<u64, LogError> {
         if chunk.len() < CHUNK_BYTES {
             return Ok(rows);
         }
-        Err(self.bad_line("line is longer than a mebibyte".to_owned()))
+        Err(self.bad_line(LineError::TooLong))
     }
 
     /// False for the header.
@@ -273,7 +266,7 @@ impl OpenFile {
         if self.offset == 0 {
             return self.check_header(line).map(|()| false);
         }
-        let row = RowRef::parse(line).map_err(|reason| self.bad_line(reason))?;
+        let row = RowRef::parse(line).map_err(|source| self.bad_line(source))?;
         on_row(&row);
         Ok(true)
     }
@@ -289,11 +282,11 @@ impl OpenFile {
         })
     }
 
-    fn bad_line(&self, reason: String) -> LogError {
+    fn bad_line(&self, source: LineError) -> LogError {
         LogError::Line {
             path: self.path.clone(),
             line: self.lines + 1,
-            reason,
+            source,
         }
     }
 }

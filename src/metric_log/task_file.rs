@@ -1,7 +1,7 @@
-//! `task.json` beside the log: that its numbers are labels, and which.
+//! `task.json` beside the log: says that its numbers are labels, and which.
 //!
-//! A log has four columns of which three are numbers, so whether 2.0 is a measure or a class stands here, with the text
-//! of each class. Whoever reads the log later, or in another process, knows then. A log of a regression has no such file.
+//! A log has four columns of which three are numbers, so this file says whether 2.0 is a measurement or a class, and the
+//! text of each class. Other processes and later readers rely on it. A log of a regression has no such file.
 
 use std::{
     fs::File,
@@ -9,22 +9,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Disk, LogError};
+use super::{Disk, LogError, TaskFileError};
 use crate::task::{self, TaskSpec};
 
 /// The file's name.
 const NAME: &str = "task.json";
 
-/// A larger file is none of ours.
+/// A larger file is not one that we wrote.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// Where it is in a logs folder.
+/// The path of the file in a logs folder.
 #[must_use]
 pub fn task_file(logs: &Path) -> PathBuf {
     logs.join(NAME)
 }
 
-/// How the rows of the log in this folder are judged; none where nobody has said.
+/// What the predictions in this folder's log are; none where there is no such file.
 ///
 /// # Errors
 /// From the file system, or a file that is not ours.
@@ -42,7 +42,8 @@ pub fn read_task(logs: &Path) -> Result<Option<TaskSpec>, LogError> {
     parse(&path, &bytes).map(Some)
 }
 
-/// The same through the seam that simulations use.
+/// The same through [`Disk`], which simulations replace. A separate function, because [`Disk::open`] creates files and
+/// needs write access, and a reader of somebody else's log may have none.
 ///
 /// # Errors
 /// As [`read_task`].
@@ -72,32 +73,35 @@ pub fn read_task_on(disk: &dyn Disk, logs: &Path) -> Result<Option<TaskSpec>, Lo
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<TaskSpec, LogError> {
-    let bad = |reason: String| LogError::Task {
+    checked(bytes).map_err(|source| LogError::Task {
         path: path.to_owned(),
-        reason,
-    };
-    let spec: TaskSpec = serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))?;
-    match &spec.labels {
-        Some(labels) => task::check_labels(labels).map_err(bad).map(|()| spec),
-        None => Ok(spec),
-    }
+        source,
+    })
 }
 
-/// Says durably how the rows of the log in this folder are judged; before its first row.
+fn checked(bytes: &[u8]) -> Result<TaskSpec, TaskFileError> {
+    let spec: TaskSpec = serde_json::from_slice(bytes)?;
+    if let Some(labels) = &spec.labels {
+        task::check_labels(labels)?;
+    }
+    Ok(spec)
+}
+
+/// Writes, durably, what the predictions in this folder's log are. Call it before the first row is written.
 ///
 /// # Errors
 /// From the file system.
 pub fn write_task(disk: &dyn Disk, logs: &Path, spec: &TaskSpec) -> Result<(), LogError> {
     let path = task_file(logs);
-    let beside = path.with_extension("new");
+    let temporary = path.with_extension("new");
     let bytes = serde_json::to_vec(spec).unwrap_or_default();
-    let written = disk.open(&beside).and_then(|file| {
+    let written = disk.open(&temporary).and_then(|file| {
         file.set_size(0)?;
         file.write_at(0, &bytes)?;
         file.sync()
     });
     written
-        .and_then(|()| disk.rename(&beside, &path))
+        .and_then(|()| disk.rename(&temporary, &path))
         .and_then(|()| disk.sync_dir(logs))
         .map_err(LogError::io("write", &path))
 }

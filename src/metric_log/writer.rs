@@ -1,42 +1,42 @@
 //! An append-only CSV file that knows how much of it is durable.
 //!
-//! Promise: what [`Writer::flush`] returned for survives power loss; a crash during it leaves at most a torn last
-//! line, which the next [`Writer::open`] cuts. After any error the writer is thrown away and the file opened anew,
-//! because nothing is known about a file whose sync failed.
+//! Promise: what [`Writer::flush`] has written when it returns survives a power cut; a crash during it leaves at most a torn
+//! last line, which the next [`Writer::open`] cuts off. After an error the writer must be dropped and the file opened
+//! again, because nothing is known about a file whose sync failed.
 
 use std::path::{Path, PathBuf};
 
-use super::{Disk, DiskFile, HEADER, LogError, RowRef, write_again};
+use super::{Disk, DiskFile, HEADER, LineError, LogError, RowRef, rewrite_in_place};
 use crate::task::Task;
 
 /// Also the longest line that is held in memory at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// How a file is looked through when it is opened.
+/// How a file is checked when it is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan {
     /// What its first line must be.
     pub header: &'static str,
-    /// How far it is known to be written; `None` for a file that is adopted. Beyond this point the first bad line
-    /// cuts the file, before it a bad line is an error.
+    /// How far it is known to be written; `None` for a file that is adopted. Beyond this point the file is cut off at the
+    /// first bad line; before it, a bad line is an error.
     pub recorded: Option<u64>,
-    /// Lines before this offset are not looked at; rounded up to the next line.
+    /// Lines before this offset are not read; rounded up to the next line.
     pub from: u64,
-    /// Whether a last line without line feed lacks nothing but that.
-    pub is_whole: fn(&str) -> bool,
+    /// Whether a last line without line feed is complete otherwise.
+    pub is_complete: fn(&str) -> bool,
 }
 
 impl Scan {
-    /// A log from its first row, of which nothing is known yet but how its rows are judged.
+    /// A log from its first row, of which only the task is known.
     #[must_use]
     pub fn fresh_log(task: Task) -> Self {
         Self {
             header: HEADER,
             recorded: None,
             from: 0,
-            is_whole: match task {
-                Task::Regression => RowRef::is_whole,
-                Task::Classification => RowRef::is_whole_label,
+            is_complete: match task {
+                Task::Regression => RowRef::is_complete,
+                Task::Classification => RowRef::is_complete_label,
             },
         }
     }
@@ -53,10 +53,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens or creates a file, repairs its tail, and shows each line that the scan covers with its offset.
+    /// Opens or creates a file, repairs its end, and passes each line that the scan covers to `on_line` with its offset.
     ///
-    /// What lies beyond `recorded` is written again in place before the sync, as a failed sync in an earlier life may
-    /// have left it in the page cache only.
+    /// What is beyond `recorded` is first written over itself, because after a failed sync in an earlier process it may be
+    /// in the page cache only.
     ///
     /// # Errors
     /// A foreign header, a bad line before `recorded`, or the file system.
@@ -64,7 +64,7 @@ impl Writer {
         disk: &dyn Disk,
         path: &Path,
         scan: Scan,
-        on_line: &mut dyn FnMut(u64, &str) -> Result<(), String>,
+        on_line: &mut dyn FnMut(u64, &str) -> Result<(), LineError>,
     ) -> Result<Self, LogError> {
         let file = disk.open(path).map_err(LogError::io("open", path))?;
         let mut writer = Self {
@@ -101,7 +101,7 @@ impl Writer {
         self.durable
     }
 
-    /// Whether nothing but the header is durable.
+    /// Whether the file has only its header.
     #[must_use]
     pub fn is_bare(&self) -> bool {
         self.durable <= self.header_size
@@ -110,15 +110,14 @@ impl Writer {
     /// Appends the buffer and waits until it is durable. Without a buffer it does nothing.
     ///
     /// # Errors
-    /// From the file system. What was partly written is cut off again as far as possible; the writer must then be
-    /// opened anew.
+    /// From the file system. What was partly written is cut off again if possible; the file must then be opened again.
     pub fn flush(&mut self) -> Result<(), LogError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
         let result = self.append();
         if result.is_err() {
-            // Best effort: opening anew repairs what this leaves.
+            // Best effort: opening the file again repairs what is left.
             drop(self.file.set_size(self.durable));
         }
         result
@@ -171,24 +170,25 @@ impl Writer {
     fn repair(
         &mut self,
         scan: Scan,
-        on_line: &mut dyn FnMut(u64, &str) -> Result<(), String>,
+        on_line: &mut dyn FnMut(u64, &str) -> Result<(), LineError>,
     ) -> Result<(), LogError> {
         let size = self.size()?;
-        let recorded = scan.recorded.map(|recorded| self.believed(recorded, size));
+        let recorded = scan.recorded.map(|recorded| self.written(recorded, size));
         let from = self.line_start(scan.from.max(self.header_size).min(size))?;
         let cut_from = recorded.unwrap_or(u64::MAX);
         let mut end = self.each_line(from, cut_from, on_line)?;
         if end < size {
-            end = self.finish_last_line(end, size, scan.is_whole, on_line)?;
+            end = self.finish_last_line(end, size, scan.is_complete, on_line)?;
         }
-        write_again(&*self.file, recorded.unwrap_or(end), end)
+        rewrite_in_place(&*self.file, recorded.unwrap_or(end), end)
             .map_err(LogError::io("write", &self.path))?;
         self.durable = end;
         Ok(())
     }
 
-    /// A file that is shorter than recorded was cut by somebody else; that is said, and what is left is believed.
-    fn believed(&self, recorded: u64, size: u64) -> u64 {
+    /// How far the file is written. Shorter than recorded means that somebody else cut it; that is logged, and what is left
+    /// counts.
+    fn written(&self, recorded: u64, size: u64) -> u64 {
         if recorded > size {
             tracing::warn!(
                 path = %self.path.display(), recorded_bytes = recorded, size_bytes = size,
@@ -215,12 +215,12 @@ impl Writer {
         }
     }
 
-    /// Shows complete lines; returns where the first incomplete or cut one begins.
+    /// Passes on complete lines; returns where the first incomplete one begins, or the one to cut at.
     fn each_line(
         &self,
         from: u64,
         cut_from: u64,
-        on_line: &mut dyn FnMut(u64, &str) -> Result<(), String>,
+        on_line: &mut dyn FnMut(u64, &str) -> Result<(), LineError>,
     ) -> Result<u64, LogError> {
         let mut at = from;
         loop {
@@ -229,12 +229,12 @@ impl Writer {
             while let Some(length) = chunk[used..].iter().position(|byte| *byte == b'\n') {
                 let offset = at + used as u64;
                 let shown = std::str::from_utf8(&chunk[used..used + length])
-                    .map_err(|_| "line is not UTF-8".to_owned())
+                    .map_err(|_| LineError::NotUtf8)
                     .and_then(|line| on_line(offset, line));
                 match shown {
                     Ok(()) => used += length + 1,
                     Err(_) if offset >= cut_from => return Ok(offset),
-                    Err(reason) => return Err(self.bad_line(offset, reason)),
+                    Err(source) => return Err(self.bad_line(offset, source)),
                 }
             }
             if used == 0 {
@@ -244,18 +244,18 @@ impl Writer {
         }
     }
 
-    /// Keeps a last line that lacks only its line feed, cuts any other.
+    /// Completes a last line that lacks only its line feed; cuts off any other.
     fn finish_last_line(
         &self,
         end: u64,
         size: u64,
-        is_whole: fn(&str) -> bool,
-        on_line: &mut dyn FnMut(u64, &str) -> Result<(), String>,
+        is_complete: fn(&str) -> bool,
+        on_line: &mut dyn FnMut(u64, &str) -> Result<(), LineError>,
     ) -> Result<u64, LogError> {
         let rest = self.read(end, CHUNK_BYTES)?;
         let whole = std::str::from_utf8(&rest)
             .ok()
-            .filter(|line| !line.contains('\n') && is_whole(line));
+            .filter(|line| !line.contains('\n') && is_complete(line));
         if let Some(line) = whole
             && on_line(end, line).is_ok()
         {
@@ -270,7 +270,7 @@ impl Writer {
         Ok(end)
     }
 
-    fn bad_line(&self, offset: u64, reason: String) -> LogError {
+    fn bad_line(&self, offset: u64, source: LineError) -> LogError {
         let mut line = 1;
         let mut at = 0;
         while at < offset {
@@ -286,7 +286,7 @@ impl Writer {
         LogError::Line {
             path: self.path.clone(),
             line,
-            reason,
+            source,
         }
     }
 
@@ -325,11 +325,11 @@ impl Writer {
     }
 }
 
-/// Shows the complete lines of a file after its first, from the first that begins at or after an offset; nothing is
-/// repaired, lines that are not UTF-8 are left out.
+/// Passes on the complete lines of a file except the header, beginning with the first line at or after an offset. Nothing
+/// is repaired.
 ///
 /// # Errors
-/// From the file system.
+/// From the file system, or at a line that is not UTF-8.
 pub fn each_line(
     disk: &dyn Disk,
     path: &Path,
@@ -356,14 +356,17 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::metric_log::{HEADER, RealDisk, RowRef};
+    use crate::{
+        metric_log::{HEADER, RealDisk, RowRef},
+        telemetry::with_causes,
+    };
 
     fn scan(recorded: Option<u64>) -> Scan {
         Scan {
             header: HEADER,
             recorded,
             from: 0,
-            is_whole: RowRef::is_whole,
+            is_complete: RowRef::is_complete,
         }
     }
 
@@ -426,7 +429,7 @@ mod tests {
     #[test]
     fn a_bad_line_in_the_recorded_part_is_an_error_that_names_it() {
         let bad = ROWS.replace("a,1.0", "a,one");
-        let error = open(&bad, Some(bad.len() as u64)).unwrap_err().to_string();
+        let error = with_causes(&open(&bad, Some(bad.len() as u64)).unwrap_err());
         assert!(
             error.contains("line 2") && error.contains("`y_true` is `one`"),
             "{error}"
@@ -435,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_header_is_refused_with_its_mend() {
+    fn a_foreign_header_is_refused_with_its_remedy() {
         let error = open("message_id,y_true,y_pred,absolute_error\n", None)
             .unwrap_err()
             .to_string();

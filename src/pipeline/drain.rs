@@ -1,11 +1,11 @@
-//! How services are stopped: along the flow of data, each once nothing is left for it.
+//! Stops the services along the flow of data, each once nothing is left for it.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use tokio::time::Instant;
 
-use super::{Pipeline, Role};
+use super::{role::Role, state::Pipeline};
 use crate::{
     bus::{Link, Topic, Topology},
     message::{Body, Features, Prediction, Truth},
@@ -14,7 +14,7 @@ use crate::{
 /// How long draining may take before the rest is left to the bus.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
-/// How often the depth of the bus is asked for while something waits for it to empty.
+/// Time between two looks at the depth of the bus while it empties.
 const DEPTH_POLL: Duration = Duration::from_millis(10);
 
 impl Pipeline {
@@ -31,7 +31,7 @@ impl Pipeline {
         };
         if let Some(page) = self.page.take() {
             page.stop.cancel();
-            page.serving.await.context("the page broke down")?;
+            page.serving.await.context("the page failed unexpectedly")?;
         }
         drained.and(closed)
     }
@@ -40,7 +40,7 @@ impl Pipeline {
         let link = self.bus.as_ref().map(|bus| bus.link().borrow().clone());
         match link {
             Some(Link::Down { reason, .. }) => anyhow!(
-                "could not drain within {DRAIN_MAX:?}: the broker is unreachable ({reason}); what it has not confirmed is not on it"
+                "could not drain within {DRAIN_MAX:?}: the broker is unreachable ({reason}); messages that it has not confirmed are not on it"
             ),
             _ => anyhow!("could not drain within {DRAIN_MAX:?}; the bus keeps the rest"),
         }
@@ -49,12 +49,12 @@ impl Pipeline {
     async fn drain_in_order(&mut self) -> Result<()> {
         if let Some(page) = &self.page {
             page.draining.cancel();
-            page.taken.cancelled().await;
+            page.flushed.cancelled().await;
         }
         let mut outcome = Ok(());
         for role in Role::ALL {
-            if !self.broken {
-                outcome = outcome.and(self.wait_until_nothing_is_left_for(role).await);
+            if !self.failed {
+                outcome = outcome.and(self.wait_until_consumed_by(role).await);
             }
             let stopped = self.service_tasks.stop(role).await;
             outcome = outcome.and(stopped);
@@ -62,8 +62,9 @@ impl Pipeline {
         outcome
     }
 
-    /// Whatever is left on a bus that ends with this process would be lost, or found again only by a next run.
-    async fn wait_until_nothing_is_left_for(&mut self, role: Role) -> Result<()> {
+    /// Waits until this role has nothing left to consume. On a bus that ends with this process, what is left would be
+    /// lost, or found again only by the next run.
+    async fn wait_until_consumed_by(&mut self, role: Role) -> Result<()> {
         let Some(bus) = &self.bus else { return Ok(()) };
         let capabilities = bus.capabilities();
         if capabilities.outlives_process || !self.service_tasks.has(role) {
@@ -92,7 +93,7 @@ impl Pipeline {
                 tracing::warn!(
                     left,
                     role = role.name(),
-                    "stopping before everything was worked off"
+                    "stopping before all messages were processed"
                 );
                 let lost =
                     anyhow!("{left} messages were left on a bus that ends with this process");
@@ -103,20 +104,9 @@ impl Pipeline {
                 };
             }
             tokio::select! {
-                ended = self.service_tasks.any_ended() => return self.broke(ended),
+                ended = self.service_tasks.any_ended() => return self.ended_early(ended),
                 () = tokio::time::sleep(DEPTH_POLL) => {}
             }
         }
-    }
-
-    /// Messages that wait or are being worked on, dead letters aside.
-    pub(super) async fn waiting(&self, topology: &Topology) -> Result<u64> {
-        let Some(bus) = &self.bus else { return Ok(0) };
-        let mut waiting = 0;
-        for (topic, group) in topology.working_groups() {
-            let depth = bus.depth(topic, group).await?;
-            waiting += depth.ready + depth.in_flight;
-        }
-        Ok(waiting)
     }
 }

@@ -1,30 +1,23 @@
-//! What a start needs from outside, opened and checked before anything runs.
+//! What a start needs from outside: model, rows and the page's address, opened and checked before anything runs.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
 
-use super::{Role, task_spec};
-use crate::{
-    config::Config, dashboard, dataset::Dataset, metric_log::LogError, services::predictor,
-    task::TaskSpec,
-};
+use super::{role::Role, task_spec};
+use crate::{config::Config, dashboard, dataset::Dataset, services::predictor, task::TaskSpec};
 use residual_model::Model;
 
 /// Model and rows, as far as the roles need them.
 pub(super) struct Inputs {
-    /// What predictions are, where model or settings say it.
+    /// What predictions are, where the model or the settings say so.
     pub(super) spec: Option<TaskSpec>,
     pub(super) model: Option<Arc<Model>>,
     pub(super) dataset: Option<Dataset>,
 }
 
-/// Opens model and rows; where both are in one process, they must fit each other.
+/// Opens model and rows; where one process has both, they must fit each other.
 pub(super) async fn open(config: &Config, roles: &[Role]) -> Result<Inputs> {
     let mut inputs = Inputs {
         spec: None,
@@ -34,17 +27,17 @@ pub(super) async fn open(config: &Config, roles: &[Role]) -> Result<Inputs> {
     if roles.contains(&Role::Predictor) {
         inputs.model = Some(Arc::new(open_model(&config.predictor.model)?));
     }
-    inputs.spec = task_spec::settle(config, inputs.model.as_deref())?;
+    inputs.spec = task_spec::resolve(config, inputs.model.as_deref())?;
     if roles.contains(&Role::Features) {
         inputs.dataset = Some(open_dataset(config, inputs.model.as_deref()).await?);
     }
     Ok(inputs)
 }
 
-/// Opens the configured model; the default one comes from the binary where the file is not there.
+/// Opens the configured model. Without a file at the default path, it is the model inside the binary.
 ///
 /// # Errors
-/// When the file cannot be read or is no model that we know.
+/// When the file cannot be read or is not a model that we support.
 pub fn open_model(path: &str) -> Result<Model> {
     if path == predictor::DEFAULT_MODEL && !Path::new(path).exists() {
         return Ok(crate::bundled::model()?);
@@ -58,7 +51,7 @@ pub fn open_model(path: &str) -> Result<Model> {
 /// When they cannot be read, or do not fit the model.
 pub async fn open_dataset(config: &Config, model: Option<&Model>) -> Result<Dataset> {
     let mut dataset = Dataset::open(&config.dataset).await?;
-    if let Some(spec) = task_spec::settle(config, model)? {
+    if let Some(spec) = task_spec::resolve(config, model)? {
         dataset.with_task(&spec);
     }
     let Some(model) = model else {
@@ -71,8 +64,8 @@ pub async fn open_dataset(config: &Config, model: Option<&Model>) -> Result<Data
     let expected = model.info().n_features;
     if names.len() != expected {
         bail!(
-            "`{}` has {} feature columns ({}), but the model takes {expected}; choose them by `dataset.columns`, \
-             and the true answer by `--target`",
+            "`{}` has {} feature columns ({}), but the model takes {expected}; choose them with `dataset.columns`, \
+             and the true answer with `--target`",
             config.dataset.source,
             names.len(),
             names.join(", "),
@@ -88,27 +81,9 @@ pub(super) async fn listen(config: &Config, roles: &[Role]) -> Result<Option<Tcp
         return Ok(None);
     };
     let listener = TcpListener::bind(&address).await.with_context(|| {
-        format!("`dashboard.listen` {address} cannot be used; choose another by `--listen ADDRESS` or none by `--listen off`")
+        format!("`dashboard.listen` {address} cannot be used; choose another with `--listen ADDRESS` or none with `--listen off`")
     });
     let listener = listener?;
-    dashboard::admit(&config.dashboard, listener.local_addr()?)?;
+    dashboard::required_token(&config.dashboard, listener.local_addr()?)?;
     Ok(Some(listener))
-}
-
-/// The live file of the log.
-#[must_use]
-pub fn log_file(logs: &Path) -> PathBuf {
-    logs.join("metric_log.csv")
-}
-
-/// Makes the logs folder and proves that it can be written to.
-///
-/// # Errors
-/// With the mend, when it cannot.
-pub fn prepare_folder(logs: &Path) -> Result<()> {
-    let probe = logs.join(".residual-probe");
-    fs::create_dir_all(logs)
-        .and_then(|()| fs::write(&probe, b""))
-        .and_then(|()| fs::remove_file(&probe))
-        .map_err(|source| LogError::io("write to the folder", logs)(source).into())
 }

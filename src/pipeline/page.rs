@@ -1,35 +1,26 @@
-//! What the page is told: ports into the running pipeline.
+//! Connects the page to the running pipeline.
 
 use std::sync::Arc;
 
 use anyhow::Result;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Pipeline, picture};
+use super::{
+    paths::picture,
+    state::{Page, Pipeline},
+};
 use crate::{
     bus::{self, Bus},
-    clock::UnixMs,
-    dashboard::{self, BusPort, Ingest, Ledger, LogLoss, LossFigure, State},
+    dashboard::{self, BusPort, Ingest, Ports, Provider},
     message::{Body, Features, Prediction, Truth},
-    services::metric::Progress,
-    stats::{self, LossBrief},
-    telemetry::Telemetry,
+    stats::LedgerSnapshot,
+    telemetry::{Telemetry, with_causes},
 };
 use residual_model::Model;
 
-/// The running page.
-pub(super) struct Page {
-    /// No records are taken over HTTP any more.
-    pub(super) draining: CancellationToken,
-    /// All that was taken before is on the bus.
-    pub(super) taken: CancellationToken,
-    pub(super) stop: CancellationToken,
-    pub(super) serving: JoinHandle<()>,
-}
-
 impl Pipeline {
-    /// Begins to serve the page; the services run already.
+    /// Starts the page; the services run already.
     pub(super) async fn serve_page(
         &mut self,
         listener: TcpListener,
@@ -38,24 +29,24 @@ impl Pipeline {
         joins: bool,
     ) -> Result<()> {
         let is_local = listener.local_addr()?.ip().is_loopback();
-        let has_token = dashboard::admit(&self.config.dashboard, listener.local_addr()?)?.is_some();
-        let [draining, taken, stop] = std::array::from_fn(|_| CancellationToken::new());
+        let has_token =
+            dashboard::required_token(&self.config.dashboard, listener.local_addr()?)?.is_some();
+        let [draining, flushed, stop] = std::array::from_fn(|_| CancellationToken::new());
         let metrics = telemetry.clone();
-        let clock = self.clock;
-        let (progress, roster) = (self.progress.clone(), self.service_tasks.roster());
-        let state = State {
+        let (progress, clock) = (self.progress.clone(), self.clock);
+        let ports = Ports {
             config: self.config.dashboard.clone(),
-            clock: self.clock,
+            clock,
             view: self.view.clone(),
             picture: picture(&self.config),
             style: self.config.chart.clone(),
             metrics: Arc::new(move || metrics.render()),
-            ledger: joins.then(|| -> dashboard::Provider<Ledger> {
-                Arc::new(move || ledger(&progress.borrow(), clock.now_ms()))
+            ledger: joins.then(|| -> Provider<LedgerSnapshot> {
+                Arc::new(move || progress.borrow().snapshot(clock.now_ms()))
             }),
-            services: Arc::new(move || roster.services()),
+            services: self.service_tasks.watch(),
             bus: self.bus.clone().map(|bus| self.bus_port(bus)),
-            // Whoever may look without a token may still not write.
+            // A public page may be read without a token, but nobody may post to it.
             ingest: if is_local || has_token {
                 self.ingest().await?
             } else {
@@ -63,17 +54,17 @@ impl Pipeline {
             },
             model,
             draining: draining.clone(),
-            taken: taken.clone(),
+            flushed: flushed.clone(),
         };
         let until = stop.clone();
         let serving = tokio::spawn(async move {
-            if let Err(error) = dashboard::serve(listener, state, until).await {
-                tracing::error!(%error, "the page failed");
+            if let Err(error) = dashboard::serve(listener, ports, until).await {
+                tracing::error!(error = %with_causes(&error), "the page failed");
             }
         });
         self.page = Some(Page {
             draining,
-            taken,
+            flushed,
             stop,
             serving,
         });
@@ -98,42 +89,5 @@ impl Pipeline {
             predictions: bus.publisher(Prediction::TOPIC).await?,
             link: bus.link(),
         }))
-    }
-}
-
-fn log_loss(brief: &LossBrief, now_ms: UnixMs) -> LogLoss {
-    let figure = |loss: stats::LogLoss| LossFigure {
-        n: loss.n,
-        value: loss.mean(),
-    };
-    LogLoss {
-        all_time: figure(brief.all_time),
-        last_rows: figure(brief.last_rows),
-        recent: figure(brief.recent(now_ms)),
-    }
-}
-
-fn ledger(progress: &Progress, now_ms: UnixMs) -> Ledger {
-    let counters = &progress.counters;
-    Ledger {
-        received: counters.received,
-        matched: counters.matched,
-        duplicate: counters.duplicate,
-        conflicting: counters.conflicting,
-        expired_truth: counters.expired_truth,
-        expired_prediction: counters.expired_prediction,
-        late: counters.late,
-        evicted_truth: counters.evicted_truth,
-        evicted_prediction: counters.evicted_prediction,
-        malformed: counters.malformed,
-        pending: progress.pending,
-        coverage: counters.coverage(),
-        label_delay_p50_ms: progress.label_delay_p50_ms,
-        label_delay_p95_ms: progress.label_delay_p95_ms,
-        log_loss: progress
-            .log_loss
-            .as_ref()
-            .map(|brief| log_loss(brief, now_ms)),
-        failing: progress.failing.as_deref().map(str::to_owned),
     }
 }

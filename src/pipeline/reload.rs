@@ -1,7 +1,8 @@
-//! A replaced model file is taken up without a gap: on SIGHUP and, if asked for, when the file changes.
+//! Takes up a replaced model file without a pause: on SIGHUP and, where `predictor.watch` asks for it, when the file
+//! changes.
 //!
-//! The new model is loaded beside the old one and must answer a probe before it takes over. A bad file keeps the
-//! old model and complains.
+//! The new model is loaded beside the old one and must answer a probe row before it takes over. If it cannot be used,
+//! the old model stays and the log says why.
 
 use std::{fs, sync::Arc, time::SystemTime};
 
@@ -16,25 +17,25 @@ use super::inputs;
 use crate::{clock::Period, task::TaskSpec};
 use residual_model::{Model, Rows};
 
-/// Follows the file at `path` for ever; cancel by dropping. `every` is the time between looks at it, zero for none.
+/// Watches the file at `path` until it is dropped. `every` is the time between two looks at it; zero: only on SIGHUP.
 pub(super) async fn follow(path: String, every: Period, current: watch::Sender<Arc<Model>>) {
     let mut hang_up = match signal(SignalKind::hangup()) {
         Ok(hang_up) => hang_up,
         Err(error) => {
-            tracing::warn!(%error, "SIGHUP cannot be heard: the model is not reloaded");
+            tracing::warn!(%error, "SIGHUP cannot be received, so the model is not reloaded on it");
             return;
         }
     };
     let mut seen = modified(&path);
-    let mut next_look = Instant::now() + every.0;
+    let mut next_poll = Instant::now() + every.0;
     loop {
-        let asked = tokio::select! {
-            heard = hang_up.recv() => heard.is_some(),
-            () = sleep_until(next_look), if !every.0.is_zero() => false,
+        let was_asked = tokio::select! {
+            signal = hang_up.recv() => signal.is_some(),
+            () = sleep_until(next_poll), if !every.0.is_zero() => false,
         };
-        next_look = Instant::now() + every.0;
+        next_poll = Instant::now() + every.0;
         let now = modified(&path);
-        if !asked && (now == seen || now.is_none()) {
+        if !was_asked && (now == seen || now.is_none()) {
             continue;
         }
         seen = now;
@@ -56,7 +57,7 @@ async fn swap(path: &str, current: &watch::Sender<Arc<Model>>) {
         }
         Err(error) => tracing::error!(
             path,
-            "the old model stays, the new one cannot be used: {error:#}"
+            "the old model stays, because the new one cannot be used: {error:#}"
         ),
     }
 }
@@ -69,13 +70,13 @@ fn load(path: &str, old: &Model) -> Result<Model> {
             "it takes {after} features, the running one {before}; restart the predictor if the stream has changed too"
         );
     }
-    let (judged, specs) = (
+    let (running, new) = (
         TaskSpec::of_model(old.info()),
         TaskSpec::of_model(model.info()),
     );
-    if judged != specs {
+    if running != new {
         bail!(
-            "it is a {specs}, the running one a {judged}; one log holds one kind of answer: restart with another logs folder"
+            "it is a {new}, the running one a {running}; one log holds one kind of prediction; restart with another logs folder"
         );
     }
     let probe = Rows::new(after, vec![0.0; after])?;

@@ -1,15 +1,15 @@
-//! The running services: which has ended, how, and how each is told to stop.
+//! The running services: starts each, stops each, and says which has ended and how.
 
-use std::{
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::future::Future;
 
 use anyhow::{Context, Result};
-use tokio::task::{Id, JoinSet};
+use tokio::{
+    sync::watch,
+    task::{Id, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::Role;
+use super::role::Role;
 use crate::dashboard::Service;
 
 /// The tasks of the services.
@@ -17,31 +17,8 @@ use crate::dashboard::Service;
 pub(super) struct ServiceTasks {
     tasks: JoinSet<Result<u64>>,
     members: Vec<Member>,
-    roster: Roster,
-}
-
-/// Who runs, for those who watch. A std mutex: it guards a handful of words and never crosses an await.
-#[derive(Clone, Default)]
-pub(super) struct Roster(Arc<Mutex<Vec<Service>>>);
-
-impl Roster {
-    /// Every service and its state.
-    pub(super) fn services(&self) -> Vec<Service> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn note(&self, role: Role, state: &str, detail: String) {
-        let mut services = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        services.retain(|service| service.name != role.name());
-        services.push(Service {
-            name: role.name().to_owned(),
-            state: state.to_owned(),
-            detail,
-        });
-    }
+    /// For those who watch; changed whenever a service starts or ends.
+    states: watch::Sender<Vec<Service>>,
 }
 
 struct Member {
@@ -49,19 +26,19 @@ struct Member {
     task: Id,
     stop: CancellationToken,
     ended: bool,
-    /// Until somebody takes it.
+    /// How it ended, until somebody takes it.
     outcome: Option<Result<u64>>,
 }
 
 impl ServiceTasks {
-    /// Starts a service. Its result counts what it handled.
+    /// Starts a service. Its result is the number of rows that it handled.
     pub(super) fn start<F>(&mut self, role: Role, service: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = Result<u64>> + Send + 'static,
     {
         let stop = CancellationToken::new();
         let task = self.tasks.spawn(service(stop.clone())).id();
-        self.roster.note(role, "running", String::new());
+        self.note(role, "running", String::new());
         self.members.push(Member {
             role,
             task,
@@ -71,22 +48,33 @@ impl ServiceTasks {
         });
     }
 
-    /// Who runs, kept up to date.
-    pub(super) fn roster(&self) -> Roster {
-        self.roster.clone()
+    /// Every service with its state, kept up to date.
+    pub(super) fn watch(&self) -> watch::Receiver<Vec<Service>> {
+        self.states.subscribe()
+    }
+
+    fn note(&self, role: Role, state: &str, detail: String) {
+        self.states.send_modify(|services| {
+            services.retain(|service| service.name != role.name());
+            services.push(Service {
+                name: role.name().to_owned(),
+                state: state.to_owned(),
+                detail,
+            });
+        });
     }
 
     pub(super) fn has(&self, role: Role) -> bool {
         self.members.iter().any(|member| member.role == role)
     }
 
-    /// Waits until some service ends and says which. Never, when none is left. Cancel safe.
+    /// Waits until some service ends and returns which; waits for ever when none is left. Cancel safe.
     pub(super) async fn any_ended(&mut self) -> Role {
         let (task, outcome) = match self.tasks.join_next_with_id().await {
             Some(Ok((task, outcome))) => (task, outcome),
             Some(Err(error)) => (
                 error.id(),
-                Err(anyhow::Error::new(error).context("it broke down")),
+                Err(anyhow::Error::new(error).context("its task ended abnormally")),
             ),
             None => std::future::pending().await,
         };
@@ -98,10 +86,11 @@ impl ServiceTasks {
             Ok(_) => ("done", String::new()),
             Err(error) => ("failed", format!("{error:#}")),
         };
-        self.roster.note(member.role, state, detail);
         member.ended = true;
         member.outcome = Some(outcome);
-        member.role
+        let role = member.role;
+        self.note(role, state, detail);
+        role
     }
 
     /// Takes the outcome of a service that has ended.
@@ -113,7 +102,7 @@ impl ServiceTasks {
         outcome.with_context(|| format!("{} failed", role.name()))
     }
 
-    /// Tells a service to stop and waits until it has ended.
+    /// Stops a service and waits until it has ended.
     pub(super) async fn stop(&mut self, role: Role) -> Result<()> {
         if let Some(member) = self.members.iter().find(|member| member.role == role) {
             member.stop.cancel();
@@ -128,7 +117,7 @@ impl ServiceTasks {
         self.outcome(role).map(drop)
     }
 
-    /// Ends every task at once; the bus takes back what they held.
+    /// Ends every task at once; unsettled messages go back to the bus.
     pub(super) fn abort(&mut self) {
         self.tasks.abort_all();
     }
@@ -141,7 +130,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stopped_service_is_waited_for_and_its_failure_is_told_once() {
+    async fn a_stopped_service_is_waited_for_and_its_failure_is_reported_once() {
         let mut service_tasks = ServiceTasks::default();
         service_tasks.start(Role::Metric, |stop| async move {
             stop.cancelled().await;
@@ -163,7 +152,7 @@ mod tests {
         assert_eq!(service_tasks.any_ended().await, Role::Plot);
         assert!(
             format!("{:#}", service_tasks.outcome(Role::Plot).unwrap_err())
-                .starts_with("plot failed: it broke down")
+                .starts_with("plot failed: its task ended abnormally")
         );
         assert!(service_tasks.stop(Role::Metric).await.is_ok());
     }

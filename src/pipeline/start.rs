@@ -1,4 +1,4 @@
-//! How services are started: against the flow of data, so that who reads is there before who writes.
+//! Starts the services against the flow of data, so that every reader is there before its writer.
 
 use std::sync::Arc;
 
@@ -10,26 +10,30 @@ use rand::{
 use tokio::sync::watch;
 
 use super::{
-    Pipeline, Role,
     inputs::{self, Inputs},
-    picture, reload,
+    paths::{log_file, picture, prepare_folder},
+    reload,
+    role::Role,
     service_tasks::ServiceTasks,
-    task_spec, topology,
+    state::Pipeline,
+    task_spec,
+    topology::topology,
 };
 use crate::{
     bus::{self, Bus, Topology},
-    clock::Clock,
+    clock::{Clock, saturating_ms},
     config::Config,
     dataset::Source,
     message::{Body, Features, IdSource, Prediction, RunTag, Truth},
     services::{features, metric, plot, predictor},
     stats::live::View,
+    task::TaskSpec,
     telemetry::Telemetry,
 };
 use residual_model::Model;
 
-/// The sending ends that services fill.
-struct Feeds {
+/// The channels into which services report.
+struct Outputs {
     progress: watch::Sender<metric::Progress>,
     view: watch::Sender<Arc<View>>,
 }
@@ -45,24 +49,19 @@ impl Pipeline {
             .iter()
             .any(|role| matches!(role, Role::Metric | Role::Plot))
         {
-            inputs::prepare_folder(&config.logs)?;
+            prepare_folder(&config.logs)?;
         }
-        let inputs = inputs::open(config, roles).await?;
-        let mut config = config.clone();
-        task_spec::into_settings(
-            &mut config,
-            inputs.spec.clone(),
-            roles.contains(&Role::Metric),
-        )?;
-        let config = &config;
+        let mut inputs = inputs::open(config, roles).await?;
+        let joins = roles.contains(&Role::Metric);
+        inputs.spec = task_spec::for_services(config, inputs.spec, joins)?;
         let listener = inputs::listen(config, roles).await?;
         let topology = topology(config);
         let bus = connect(config, roles, &topology, clock).await?;
-        let (progress_feed, progress) = watch::channel(metric::Progress::default());
-        let (view_feed, view) = watch::channel(Arc::default());
-        let feeds = Feeds {
-            progress: progress_feed,
-            view: view_feed,
+        let (progress_sender, progress) = watch::channel(metric::Progress::default());
+        let (view_sender, view) = watch::channel(Arc::default());
+        let outputs = Outputs {
+            progress: progress_sender,
+            view: view_sender,
         };
         let service_tasks = ServiceTasks::default();
         let mut pipeline = Self {
@@ -74,11 +73,10 @@ impl Pipeline {
             progress,
             view,
             page: None,
-            broken: false,
+            failed: false,
         };
-        let model = pipeline.start_services(roles, inputs, feeds).await?;
+        let model = pipeline.start_services(roles, inputs, outputs).await?;
         if let Some(listener) = listener {
-            let joins = roles.contains(&Role::Metric);
             pipeline
                 .serve_page(listener, telemetry, model, joins)
                 .await?;
@@ -89,23 +87,31 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// Who reads is there before who writes.
+    /// Readers first.
     async fn start_services(
         &mut self,
         roles: &[Role],
         inputs: Inputs,
-        feeds: Feeds,
+        outputs: Outputs,
     ) -> Result<Option<watch::Receiver<Arc<Model>>>> {
         let mut entropy =
             ChaCha8Rng::try_from_rng(&mut SysRng).context("no random numbers from the system")?;
         let tag = RunTag(entropy.next_u32());
         if roles.contains(&Role::Plot) {
-            self.start_plot(feeds.view);
+            self.start_plot(outputs.view, inputs.spec.clone());
         }
         if roles.contains(&Role::Metric) {
             // A metric service on its own counts whatever it records.
             let run = roles.contains(&Role::Features).then_some(tag);
-            self.start_metric(feeds.progress, run).await?;
+            let context = metric::RunContext {
+                spec: inputs.spec.clone().unwrap_or_default(),
+                windows: metric::Windows {
+                    rows: self.config.plot.window_rows,
+                    ms: saturating_ms(self.config.plot.window.0).max(1),
+                },
+                run,
+            };
+            self.start_metric(outputs.progress, context).await?;
         }
         let model = match inputs.model {
             Some(model) => Some(self.start_predictor(model).await?),
@@ -119,11 +125,12 @@ impl Pipeline {
         Ok(model)
     }
 
-    fn start_plot(&mut self, view: watch::Sender<Arc<View>>) {
-        let log = inputs::log_file(&self.config.logs);
+    fn start_plot(&mut self, view: watch::Sender<Arc<View>>, spec: Option<TaskSpec>) {
+        let log = log_file(&self.config.logs);
         let ports = plot::Ports {
             log,
             picture: picture(&self.config),
+            spec,
             view,
             clock: self.clock,
         };
@@ -136,7 +143,7 @@ impl Pipeline {
     async fn start_metric(
         &mut self,
         progress: watch::Sender<metric::Progress>,
-        run: Option<RunTag>,
+        context: metric::RunContext,
     ) -> Result<()> {
         let bus = self.bus()?;
         let (settings, window) = (self.config.metric.clone(), self.config.bus.consume_window);
@@ -148,10 +155,10 @@ impl Pipeline {
             predictions,
             progress,
         };
-        let (place, clock) = (metric::Place::real(&self.config.logs), self.clock);
+        let (storage, clock) = (metric::Storage::real(&self.config.logs), self.clock);
         self.service_tasks
             .start(Role::Metric, move |stop| async move {
-                metric::run(ports, settings, place, run, clock, stop).await?;
+                metric::run(ports, settings, storage, context, clock, stop).await?;
                 Ok(0)
             });
         Ok(())
@@ -211,7 +218,7 @@ impl Pipeline {
     }
 }
 
-/// Connects and declares, if any of the roles talks at all.
+/// Connects to the bus and declares the topics, unless no role needs a bus.
 async fn connect(
     config: &Config,
     roles: &[Role],

@@ -1,36 +1,40 @@
-//! What the predictions are: the model says it where there is one, else the settings, else the logs folder.
+//! What the predictions are: the model says so where there is one, else the settings, else the logs folder.
 
 use anyhow::{Result, bail};
 
 use crate::{
     config::Config,
     metric_log::{read_task, task_file},
-    services::metric::{MetricError, Windows},
+    services::metric::MetricError,
     task::{self, Task, TaskSpec},
 };
 use residual_model::Model;
 
-/// How rows are judged in this process; none where neither a model nor a setting says it.
-pub(super) fn settle(config: &Config, model: Option<&Model>) -> Result<Option<TaskSpec>> {
+/// What predictions are in this process; `None` where neither a model nor a setting says so.
+pub(super) fn resolve(config: &Config, model: Option<&Model>) -> Result<Option<TaskSpec>> {
     match model {
-        Some(model) => of_model(config, model).map(Some),
-        None => Ok(asked(config)),
+        Some(model) => task_of_model(config, model).map(Some),
+        None => Ok(task_of_settings(config)),
     }
 }
 
-pub(super) fn of_model(config: &Config, model: &Model) -> Result<TaskSpec> {
+/// What the predictions of this model are.
+///
+/// # Errors
+/// When the settings ask for something else.
+pub fn task_of_model(config: &Config, model: &Model) -> Result<TaskSpec> {
     let spec = TaskSpec::of_model(model.info());
     let class = &model.info().class;
     if let Some(labels) = &spec.labels
         && let Err(reason) = task::check_labels(labels)
     {
-        bail!("`{}` cannot be judged: {reason}", config.predictor.model);
+        bail!("`{}` cannot be used: {reason}", config.predictor.model);
     }
     if let Some(task) = config.task.asked()
         && task != spec.task
     {
         bail!(
-            "`task` is {task}, but `{}` ({class}) is a {}: leave `task` at auto, or give the right model",
+            "`task` is {task}, but `{}` ({class}) is a {}: leave `task` at `auto`, or use another model",
             config.predictor.model,
             spec.task
         );
@@ -41,7 +45,7 @@ pub(super) fn of_model(config: &Config, model: &Model) -> Result<TaskSpec> {
             .as_ref()
             .map_or_else(|| "has none".to_owned(), |labels| format!("has {labels}"));
         bail!(
-            "`labels` is {}, but `{}` ({class}) {has}: leave `labels` empty, or give the right model",
+            "`labels` is {}, but `{}` ({class}) {has}: leave `labels` empty, or use another model",
             config.labels,
             config.predictor.model
         );
@@ -49,8 +53,10 @@ pub(super) fn of_model(config: &Config, model: &Model) -> Result<TaskSpec> {
     Ok(spec)
 }
 
-/// Labels are for a classification only, so naming some asks for one.
-fn asked(config: &Config) -> Option<TaskSpec> {
+/// What predictions are, as far as the settings alone say so. Only a classification has labels, so naming some asks for
+/// one.
+#[must_use]
+pub fn task_of_settings(config: &Config) -> Option<TaskSpec> {
     let labels = (!config.labels.is_empty()).then(|| config.labels.clone());
     match config.task.asked() {
         Some(Task::Regression) => Some(TaskSpec::default()),
@@ -60,16 +66,16 @@ fn asked(config: &Config) -> Option<TaskSpec> {
     }
 }
 
-/// The log goes on as it was begun. The ledger holds to that too, but only once others are running.
-fn of_log(config: &Config, spec: Option<TaskSpec>) -> Result<TaskSpec> {
-    let said = read_task(&config.logs)?;
+/// A log that has begun must go on with the same task. The ledger checks that too, but only once services run.
+fn agreed_with_log(config: &Config, spec: Option<TaskSpec>) -> Result<TaskSpec> {
+    let logged = read_task(&config.logs)?;
     let Some(spec) = spec else {
-        return Ok(said.unwrap_or_default());
+        return Ok(logged.unwrap_or_default());
     };
-    match said {
-        Some(said) if !said.agrees(&spec) => Err(MetricError::OtherLabels {
+    match logged {
+        Some(logged) if !logged.agrees(&spec) => Err(MetricError::OtherLabels {
             path: task_file(&config.logs),
-            said: said.to_string(),
+            said: logged.to_string(),
             wanted: spec.to_string(),
         }
         .into()),
@@ -77,22 +83,15 @@ fn of_log(config: &Config, spec: Option<TaskSpec>) -> Result<TaskSpec> {
     }
 }
 
-/// The settings with what was settled: the metric service begins the log, so it must know.
-pub(super) fn into_settings(
-    config: &mut Config,
+/// The same once services start: a process that joins must agree with the log that it goes on with.
+pub(super) fn for_services(
+    config: &Config,
     spec: Option<TaskSpec>,
     joins: bool,
-) -> Result<()> {
-    let spec = if joins {
-        Some(of_log(config, spec)?)
+) -> Result<Option<TaskSpec>> {
+    if joins {
+        agreed_with_log(config, spec).map(Some)
     } else {
-        spec
-    };
-    config.metric.spec = spec.clone().unwrap_or_default();
-    config.metric.windows = Windows {
-        rows: config.plot.window_rows,
-        ms: crate::clock::saturating_ms(config.plot.window.0).max(1),
-    };
-    config.plot.spec = spec;
-    Ok(())
+        Ok(spec)
+    }
 }

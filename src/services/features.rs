@@ -1,7 +1,8 @@
 //! Streams labelled rows: the features and, under the same id, the true answer.
 //!
-//! Promise: a row counts as sent when the bus has confirmed both halves. Pacing keeps the asked rate however small
-//! the interval; a stream that fell behind (the bus was away) goes on at its pace and does not burst.
+//! Promise: a row counts as sent when the bus has confirmed both halves. Pacing keeps the configured rate, however short
+//! the interval; a stream that fell behind, because the bus was away, continues at that rate and does not catch up in a
+//! burst.
 //! Deliberately absent: any knowledge of models.
 
 use std::time::Duration;
@@ -24,16 +25,16 @@ use crate::{
 pub struct Config {
     /// Delay after each row; `0s` streams as fast as the bus takes it.
     pub interval: Period,
-    /// Rows to send; 0 goes on without end.
+    /// Rows to send; without end if 0.
     pub count: u64,
     /// Most rows in one frame.
     pub frame_records: usize,
-    /// Most bytes in one frame, about; a single row may have more.
+    /// Most bytes in one frame, approximately; a single row may be larger.
     pub frame_bytes: usize,
-    /// How long a row may wait for others to share its frame while earlier frames are unconfirmed, in milliseconds; it
-    /// goes at once when nothing is on its way.
+    /// How long a row may wait for others to share its frame while earlier frames are unconfirmed, in milliseconds; when
+    /// none is, it is sent at once.
     pub linger_ms: u64,
-    /// How frames are written: `postcard`, or `json` for clients that are not ours.
+    /// How frames are encoded: `postcard`, or `json` for foreign clients.
     pub encoding: Encoding,
 }
 
@@ -50,17 +51,17 @@ impl Default for Config {
     }
 }
 
-/// Frames that may be on their way to the broker: enough to hide a round trip, few enough to stop quickly.
+/// Frames that may be unconfirmed: enough to hide a round trip to the broker, few enough to stop quickly.
 const IN_FLIGHT_MAX: usize = 32;
 
 /// Frames of at most this many rows are logged row by row; larger ones only on the level `debug`.
 const LOG_EACH_MAX: usize = 16;
 
-/// Where the service gets its rows and sends its halves.
+/// Where the service gets rows and sends their halves.
 pub struct Ports {
     /// The rows.
     pub rows: Source,
-    /// Mints the ids.
+    /// Creates the ids.
     pub ids: IdSource,
     /// To the topic `features`.
     pub features: Box<dyn Publisher>,
@@ -110,21 +111,21 @@ pub async fn run(
     }
 }
 
-/// The incoming side: which rows, how many, and when.
-struct Tap<'a> {
+/// The source at the configured pace: says which rows to send, how many, and when.
+struct PacedRows<'a> {
     rows: Source,
     pace: Pace,
     config: &'a Config,
     taken: u64,
-    /// Most rows of a frame; one, until a row has shown how large they are.
+    /// Most rows in a frame; one, until the first row has shown how large rows are.
     frame_rows: usize,
 }
 
-/// Bytes of a row on the bus beside its values: the id.
+/// Bytes that a row takes on the bus in addition to its values: the id.
 const ROW_BYTES: usize = 20;
 
-impl Tap<'_> {
-    /// The rows of the next frame; empty at the end. `is_idle` says that nothing is on its way. Cancel safe.
+impl PacedRows<'_> {
+    /// The rows of the next frame; empty at the end. `is_idle` says that nothing is unconfirmed. Cancel safe.
     async fn next_batch(&mut self, is_idle: bool) -> Result<Vec<Sample>, DatasetError> {
         let left = match self.config.count {
             0 => u64::MAX,
@@ -150,11 +151,11 @@ impl Tap<'_> {
 }
 
 struct Stream<'a> {
-    tap: Tap<'a>,
+    rows: PacedRows<'a>,
     ids: IdSource,
     features: Box<dyn Publisher>,
     truths: Box<dyn Publisher>,
-    /// Rows of each frame whose halves are on their way.
+    /// Rows of each frame that is not confirmed yet.
     in_flight: Receipts<usize>,
     confirmed: u64,
 }
@@ -167,7 +168,7 @@ impl<'a> Stream<'a> {
             features,
             truths,
         } = ports;
-        let tap = Tap {
+        let rows = PacedRows {
             rows,
             pace: Pace::new(config.interval.0),
             config,
@@ -175,7 +176,7 @@ impl<'a> Stream<'a> {
             frame_rows: 1,
         };
         Self {
-            tap,
+            rows,
             ids,
             features,
             truths,
@@ -192,7 +193,7 @@ impl<'a> Stream<'a> {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 (rows, confirmed) = self.in_flight.oldest() => self.confirm(rows, confirmed)?,
-                batch = self.tap.next_batch(is_idle), if room => match batch {
+                batch = self.rows.next_batch(is_idle), if room => match batch {
                     Ok(batch) if batch.is_empty() => return Ok(()),
                     Ok(batch) => self.send(batch).await?,
                     Err(source) => return Err(FeaturesError::Source { sent: self.confirmed, source }),
@@ -203,8 +204,8 @@ impl<'a> Stream<'a> {
 
     async fn send(&mut self, batch: Vec<Sample>) -> Result<(), FeaturesError> {
         let rows = batch.len();
-        let encoding = self.tap.config.encoding;
-        let (features, truths) = self.label(batch);
+        let encoding = self.rows.config.encoding;
+        let (features, truths) = self.split(batch);
         let truths = self
             .truths
             .publish(vec![frame_message(&truths, encoding)])
@@ -219,8 +220,8 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// Gives each row its id and splits it into its halves.
-    fn label(&mut self, batch: Vec<Sample>) -> (Vec<Record<Features>>, Vec<Record<Truth>>) {
+    /// Gives each row an id and splits it into features and truth.
+    fn split(&mut self, batch: Vec<Sample>) -> (Vec<Record<Features>>, Vec<Record<Truth>>) {
         let log_each = batch.len() <= LOG_EACH_MAX;
         let mut features = Vec::with_capacity(batch.len());
         let mut truths = Vec::with_capacity(batch.len());
@@ -279,7 +280,7 @@ fn frame_message<B: message::Body>(records: &[Record<B>], encoding: Encoding) ->
     Message::new(id, frame.content_type, frame.body)
 }
 
-/// Says how many rows are due.
+/// Decides how many rows are due.
 struct Pace {
     interval: Duration,
     next: Instant,
@@ -293,8 +294,8 @@ impl Pace {
         }
     }
 
-    /// Waits until at least one row is due, and `linger` longer for others unless `max` are due before; says how many
-    /// are, at most `max`.
+    /// Waits until at least one row is due, then up to `linger` for more rows, but no longer than until `max` are due.
+    /// Returns how many are, at most `max`.
     async fn due(&mut self, max: usize, linger: Duration) -> usize {
         if self.interval.is_zero() {
             return max;
@@ -306,7 +307,7 @@ impl Pace {
             .unwrap_or(usize::MAX)
             .saturating_add(1);
         if due > max {
-            // Too far behind to catch up without a burst: go on from here.
+            // Too far behind to catch up without a burst, so the schedule begins again here.
             self.next = Instant::now();
         }
         due.min(max)

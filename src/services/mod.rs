@@ -1,4 +1,4 @@
-//! The four services. Each is one function: ports in, settings in, stop in. None imports another.
+//! The four services. Each is one function that takes its ports, its settings and a token to stop it. None imports another.
 //!
 //! | service | consumes | publishes | writes |
 //! |---|---|---|---|

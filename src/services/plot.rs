@@ -1,10 +1,10 @@
-//! Draws the picture of the log, and again as the log grows; tells the live page what it saw on the way.
+//! Draws the picture of the log, again and again as the log grows, and keeps the live page up to date.
 //!
-//! Promises: the first picture comes as soon as two rows exist, the next ones every [`Config::refresh`] while rows come,
-//! the last one at the stop after the log was read to its end. Whoever looks sees a whole picture: it is written beside
-//! the old one and renamed over it. A refresh reads only new bytes. A picture that cannot be written is said once, with
-//! the mend, and tried again; the stream is never stopped for it. Deliberately absent: how a picture looks, and how a
-//! log is read.
+//! Promises: the first picture is drawn as soon as there are two rows, the next ones every [`Config::refresh`] while rows
+//! arrive, and the last one at the stop, after the log was read to its end. Readers always find a complete picture: it is
+//! written to a temporary file and renamed over the old one. A refresh reads only new bytes. A picture that cannot be
+//! written is logged once, with the remedy, and tried again; the stream never stops because of it. Deliberately absent:
+//! what a picture looks like, and how a log is read.
 
 use std::{
     fs, io,
@@ -38,7 +38,7 @@ mod worker;
 
 use accumulator::LogAccumulator;
 pub use once::{Drawn, draw_once};
-use worker::{Look, PlotWorker};
+use worker::{PlotWorker, Poll};
 
 /// Settings of the picture's service and of the page's windows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,12 +48,12 @@ pub struct Config {
     pub output: Option<PathBuf>,
     /// Shortest time between two pictures; the first one does not wait for it.
     pub refresh: Period,
-    /// How often the log is looked at, in milliseconds.
+    /// How often the log is checked for new rows, in milliseconds.
     pub poll_ms: u64,
-    /// Only this many last rows are in the picture; 0 takes all.
+    /// Only the last so many rows are in the picture; all if 0.
     pub last_rows: usize,
-    /// Only rows of this last time are in the picture; `0s` takes all. A row of an old log has the time that its id
-    /// tells, or none, and is then left out.
+    /// Only rows of the last so much time are in the picture; all if `0s`. The time of a row in an old log is read from
+    /// its id; a row whose id has none is left out.
     pub last: Period,
     /// Length of the page's window by rows.
     pub window_rows: usize,
@@ -61,9 +61,6 @@ pub struct Config {
     pub window: Period,
     /// Seed of the page's sample of rows.
     pub sample_seed: u64,
-    /// How rows are judged, where this process knows better than the logs folder.
-    #[serde(skip)]
-    pub spec: Option<TaskSpec>,
 }
 
 impl Default for Config {
@@ -78,16 +75,15 @@ impl Default for Config {
             window_rows: limits.window_rows,
             window: Period::from_millis(limits.window_ms),
             sample_seed: limits.seed,
-            spec: None,
         }
     }
 }
 
 impl Config {
-    /// Refuses what cannot be drawn, before anything starts.
+    /// Checks, before anything starts, that the picture can be drawn.
     ///
     /// # Errors
-    /// When the name of the picture says no format.
+    /// When the name of the picture has no known extension.
     pub fn check(&self) -> Result<(), PlotError> {
         self.output
             .as_deref()
@@ -104,15 +100,17 @@ impl Config {
     }
 }
 
-/// Where the service reads, draws and tells.
+/// What the service reads, and where its results go.
 pub struct Ports {
-    /// The live file of the log; it may come later.
+    /// The live file of the log; it need not exist yet.
     pub log: PathBuf,
     /// The picture, `.png` or `.svg`.
     pub picture: PathBuf,
+    /// What the predictions are, where this process knows better than the logs folder.
+    pub spec: Option<TaskSpec>,
     /// To the live page.
     pub view: watch::Sender<Arc<View>>,
-    /// Tells rows' times.
+    /// Gives rows their time.
     pub clock: Clock,
 }
 
@@ -126,7 +124,7 @@ pub enum PlotError {
     #[error("picture cannot be drawn")]
     Chart(#[from] ChartError),
     /// The file system refused the picture.
-    #[error("cannot write `{}`: {}", path.display(), mend(source))]
+    #[error("cannot write `{}`: {}", path.display(), remedy(source))]
     Write {
         /// The picture.
         path: PathBuf,
@@ -134,18 +132,18 @@ pub enum PlotError {
         #[source]
         source: io::Error,
     },
-    /// The name says no format.
+    /// The file name has no known extension.
     #[error("`{}` is no picture that can be drawn; name a file that ends in `.png` or `.svg`", path.display())]
     Extension {
         /// As given.
         path: PathBuf,
     },
-    /// A thread broke down while it read or drew.
+    /// A thread panicked while it read or drew.
     #[error("drawing broke down")]
     Broke(#[from] tokio::task::JoinError),
 }
 
-fn mend(error: &io::Error) -> &'static str {
+fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "make the folder writable or name another by `--logs DIR`"
@@ -159,11 +157,11 @@ fn mend(error: &io::Error) -> &'static str {
     }
 }
 
-/// Follows the log until `stop` is cancelled and returns how many rows it saw.
+/// Follows the log until `stop` is cancelled and returns how many rows it has read.
 ///
 /// # Errors
-/// When the name of the picture says no format, or the log is foreign or damaged from the beginning on. Later trouble
-/// is said and tried again.
+/// When the name of the picture has no known extension, or the log is foreign or damaged at the first read. Later failures
+/// are logged and tried again.
 pub async fn run(
     ports: Ports,
     settings: Config,
@@ -171,21 +169,21 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<u64, PlotError> {
     let mut worker = PlotWorker::new(&ports, &settings, style)?;
-    let mut poll = tokio::time::interval(Duration::from_millis(settings.poll_ms.max(1)));
-    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tokio::time::interval(Duration::from_millis(settings.poll_ms.max(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let is_last = tokio::select! {
             biased;
             () = stop.cancelled() => true,
-            _ = poll.tick() => false,
+            _ = ticks.tick() => false,
         };
-        let look = Look {
+        let this_poll = Poll {
             now_ms: ports.clock.now_ms(),
             now: Instant::now(),
             is_last,
         };
         let view;
-        (worker, view) = aside(worker, look).await?;
+        (worker, view) = step_blocking(worker, this_poll).await?;
         if let Some(view) = view {
             ports.view.send_replace(Arc::new(view));
         }
@@ -195,13 +193,13 @@ pub async fn run(
     }
 }
 
-/// Reads and draws where blocking hurts nobody.
-async fn aside(
+/// Reads and draws on a thread for blocking work.
+async fn step_blocking(
     mut worker: PlotWorker,
-    look: Look,
+    poll: Poll,
 ) -> Result<(PlotWorker, Option<View>), PlotError> {
     tokio::task::spawn_blocking(move || {
-        let view = worker.step(look)?;
+        let view = worker.step(poll)?;
         Ok((worker, view))
     })
     .await?
@@ -229,14 +227,14 @@ fn draw(
     })
 }
 
-/// Writes beside the old file and renames over it, so that nobody reads half a picture.
+/// Writes a temporary file and renames it over the old one, so that nobody reads half a picture.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.tmp"));
-    let replaced = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    let temporary = path.with_file_name(format!(".{name}.tmp"));
+    let replaced = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     if replaced.is_err() {
-        // What is left of it would only take space; the error that counts is the first.
-        drop(fs::remove_file(&beside));
+        // Best effort: the error to report is the first one.
+        drop(fs::remove_file(&temporary));
     }
     replaced
 }

@@ -1,7 +1,7 @@
 //! Scores feature vectors: consume, predict a batch, publish, and acknowledge once the predictions are stored.
 //!
 //! Promises: a delivery is acknowledged only after its predictions are confirmed; a record that the model cannot
-//! score is buried alone with its reason; the model can be replaced while the stream runs. Deliberately absent:
+//! score goes alone to the dead letters, with its reason; the model can be replaced while the stream runs. Deliberately absent:
 //! what the model is, and what becomes of predictions.
 
 use std::{sync::Arc, time::Duration};
@@ -33,15 +33,16 @@ pub const DEFAULT_MODEL: &str = "model/myfile.safetensors";
 pub struct Config {
     /// A `.pkl`, `.joblib` or `.safetensors` file.
     pub model: String,
-    /// Time between looks at the model file, to take up a new one; `0s`: only on SIGHUP.
+    /// How often the model file is checked for a new version; only on SIGHUP if `0s`.
     pub watch: Period,
-    /// Most frames scored in one go.
+    /// Most frames scored together.
     pub batch_frames: usize,
-    /// Full batches whose predictions may be unconfirmed while the next is scored, or as many frames in smaller ones.
+    /// How many full batches of predictions may be unconfirmed while the next is scored; of smaller batches, as many as
+    /// have the same number of frames.
     pub batches_in_flight: usize,
-    /// How predictions are written: `postcard`, or `json` for clients that are not ours.
+    /// How predictions are encoded: `postcard`, or `json` for foreign clients.
     pub encoding: Encoding,
-    /// Whether a classifier's predictions bring their probabilities, which the log-loss needs.
+    /// Whether a classifier's predictions carry their probabilities, which the log-loss needs.
     pub probabilities: bool,
 }
 
@@ -58,8 +59,8 @@ impl Default for Config {
     }
 }
 
-/// Batches of at most this many rows are scored where they are, and frames of as many are logged row by row; larger
-/// ones only on the level `debug`.
+/// Batches of at most this many rows are scored on the service's own thread, and frames of as many are logged row by row;
+/// larger frames only on the level `debug`.
 const SMALL_BATCH: usize = 16;
 
 /// Where the service gets features, its model, and sends predictions.
@@ -68,7 +69,7 @@ pub struct Ports {
     pub features: Box<dyn Consumer>,
     /// To the topic `y_pred`.
     pub predictions: Box<dyn Publisher>,
-    /// The model now; a new one is used from the next batch on.
+    /// The current model; a new one is used from the next batch on.
     pub model: watch::Receiver<Arc<Model>>,
 }
 
@@ -83,7 +84,7 @@ pub enum PredictorError {
     Unconfirmed(#[from] Unconfirmed),
 }
 
-/// Scores until `stop` is cancelled, then finishes what it holds.
+/// Scores until `stop` is cancelled, then finishes what it has begun.
 ///
 /// # Errors
 /// When the bus refuses for good.
@@ -105,7 +106,7 @@ pub async fn run(
 struct Predictor<'a> {
     ports: Ports,
     config: &'a Config,
-    /// Deliveries of each batch whose predictions are on their way.
+    /// Deliveries of each batch whose predictions are not confirmed yet.
     in_flight: Receipts<Vec<Token>>,
     /// How many they are.
     frames_in_flight: usize,
@@ -113,17 +114,17 @@ struct Predictor<'a> {
 
 /// What became of one batch of deliveries.
 #[derive(Default)]
-struct Scored {
+struct ScoredBatch {
     replies: Vec<Message>,
     replied: Vec<Token>,
     settled: Vec<(Token, Verdict)>,
-    buried: Vec<DeadLetter>,
+    dead_letters: Vec<DeadLetter>,
 }
 
 impl Predictor<'_> {
     async fn pump(&mut self, stop: &CancellationToken) -> Result<(), PredictorError> {
         loop {
-            // In frames: batches of a slow stream are small, and four of them would be too few to hide a round trip.
+            // Counted in frames: batches of a slow stream are small, and four of them would not hide a round trip.
             let batch_max = self.config.batch_frames.max(1);
             let frames_max = batch_max.saturating_mul(self.config.batches_in_flight.max(1));
             let room = batch_max.min(frames_max.saturating_sub(self.frames_in_flight));
@@ -139,8 +140,8 @@ impl Predictor<'_> {
     async fn score(&mut self, batch: Vec<Delivery>) -> Result<(), PredictorError> {
         let model = Arc::clone(&self.ports.model.borrow_and_update());
         let scored = score_batch(&model, batch, self.config).await;
-        if !scored.buried.is_empty() {
-            self.ports.features.dead_letter(scored.buried).await?;
+        if !scored.dead_letters.is_empty() {
+            self.ports.features.dead_letter(scored.dead_letters).await?;
         }
         if !scored.settled.is_empty() {
             self.ports.features.settle(scored.settled).await?;
@@ -183,27 +184,27 @@ impl Predictor<'_> {
     }
 }
 
-/// A delivery taken apart: how many of the batch's rows are its own, and their ids.
-struct Opened {
+/// A decoded delivery.
+struct DecodedDelivery {
     message_id: Uuid,
     token: Token,
     records: Vec<Record<Features>>,
 }
 
-async fn score_batch(model: &Arc<Model>, batch: Vec<Delivery>, config: &Config) -> Scored {
-    let mut scored = Scored::default();
-    let opened: Vec<_> = batch
+async fn score_batch(model: &Arc<Model>, batch: Vec<Delivery>, config: &Config) -> ScoredBatch {
+    let mut scored = ScoredBatch::default();
+    let decoded: Vec<_> = batch
         .into_iter()
-        .filter_map(|delivery| open(delivery, model.info().n_features, &mut scored))
+        .filter_map(|delivery| decode(delivery, model.info().n_features, &mut scored))
         .collect();
-    let mut answers = predict(model, &opened, config.probabilities)
+    let mut answers = predict(model, &decoded, config.probabilities)
         .await
         .into_iter();
-    for Opened {
+    for DecodedDelivery {
         message_id,
         token,
         records,
-    } in opened
+    } in decoded
     {
         let answered: Vec<_> = answers.by_ref().take(records.len()).collect();
         reply(
@@ -218,8 +219,12 @@ async fn score_batch(model: &Arc<Model>, batch: Vec<Delivery>, config: &Config) 
     scored
 }
 
-/// Decodes a delivery; what cannot be used is buried or condemned on the way.
-fn open(delivery: Delivery, n_features: usize, scored: &mut Scored) -> Option<Opened> {
+/// Decodes a delivery; what cannot be used goes to the dead letters on the way.
+fn decode(
+    delivery: Delivery,
+    n_features: usize,
+    scored: &mut ScoredBatch,
+) -> Option<DecodedDelivery> {
     let Delivery {
         message,
         attempt,
@@ -236,7 +241,7 @@ fn open(delivery: Delivery, n_features: usize, scored: &mut Scored) -> Option<Op
     };
     let mut records = Vec::with_capacity(decoded.records.len());
     for bad in decoded.malformed {
-        scored.buried.push(letter(
+        scored.dead_letters.push(dead_letter(
             message.id,
             bad.index,
             bad.frame,
@@ -250,16 +255,16 @@ fn open(delivery: Delivery, n_features: usize, scored: &mut Scored) -> Option<Op
             records.push(record);
         } else {
             let reason = format!("record has {width} features, the model takes {n_features}");
-            scored
-                .buried
-                .push(record_letter(message.id, index, &record, reason, attempt));
+            scored.dead_letters.push(record_dead_letter(
+                message.id, index, &record, reason, attempt,
+            ));
         }
     }
     if records.is_empty() {
         scored.settled.push((token, Verdict::Ack));
         return None;
     }
-    Some(Opened {
+    Some(DecodedDelivery {
         message_id: message.id,
         token,
         records,
@@ -269,16 +274,16 @@ fn open(delivery: Delivery, n_features: usize, scored: &mut Scored) -> Option<Op
 /// One answer a row, in order: the prediction, or why there is none.
 async fn predict(
     model: &Arc<Model>,
-    opened: &[Opened],
+    decoded: &[DecodedDelivery],
     with_probabilities: bool,
 ) -> Vec<Result<Prediction, String>> {
-    let count: usize = opened.iter().map(|opened| opened.records.len()).sum();
+    let count: usize = decoded.iter().map(|decoded| decoded.records.len()).sum();
     if count == 0 {
         return Vec::new();
     }
     let width = model.info().n_features;
     let mut values = Vec::with_capacity(count * width);
-    for record in opened.iter().flat_map(|opened| &opened.records) {
+    for record in decoded.iter().flat_map(|decoded| &decoded.records) {
         values.extend_from_slice(&record.body.0);
     }
     let rows = match Rows::new(width, values) {
@@ -288,7 +293,7 @@ async fn predict(
     let answers = if count <= SMALL_BATCH {
         Ok(model.answer_each(&rows, with_probabilities))
     } else {
-        // A large batch of a heavy model would hold up everything else on this thread.
+        // A large batch of a slow model would delay everything else on this thread.
         let model = Arc::clone(model);
         tokio::task::spawn_blocking(move || model.answer_each(&rows, with_probabilities)).await
     };
@@ -305,7 +310,7 @@ fn predictions(answers: Answers) -> Vec<Result<Prediction, String>> {
         .map(|value| {
             let probabilities = probabilities.next().flatten();
             let prediction = Prediction::new(value?);
-            // Those of a model that does not normalise them are no probabilities, and left out.
+            // A model may give scores that do not add up to 1; these are no probabilities and are left out.
             Ok(match probabilities.map(Probabilities::new) {
                 Some(Ok(probabilities)) => prediction.with_probabilities(probabilities),
                 Some(Err(_)) | None => prediction,
@@ -315,7 +320,7 @@ fn predictions(answers: Answers) -> Vec<Result<Prediction, String>> {
 }
 
 fn reply(
-    scored: &mut Scored,
+    scored: &mut ScoredBatch,
     message_id: Uuid,
     token: Token,
     records: Vec<Record<Features>>,
@@ -330,8 +335,8 @@ fn reply(
                 body,
             }),
             Err(reason) => scored
-                .buried
-                .push(record_letter(message_id, index, &record, reason, 1)),
+                .dead_letters
+                .push(record_dead_letter(message_id, index, &record, reason, 1)),
         }
     }
     log_predicted(&predictions);
@@ -341,7 +346,7 @@ fn reply(
         return;
     }
     let frame = message::encode(&predictions, encoding);
-    // The same features give the same reply id, so a broker that deduplicates drops the second reply.
+    // A message that is delivered again gets a reply with the same id, so a broker that deduplicates drops it.
     let id = Uuid::new_v5(&message_id, GROUP.as_bytes());
     scored
         .replies
@@ -360,14 +365,14 @@ fn log_predicted(predictions: &[Record<Prediction>]) {
     }
 }
 
-fn record_letter(
+fn record_dead_letter(
     message_id: Uuid,
     index: usize,
     record: &Record<Features>,
     reason: String,
     attempts: u32,
 ) -> DeadLetter {
-    letter(
+    dead_letter(
         message_id,
         index,
         message::encode(std::slice::from_ref(record), Encoding::Json),
@@ -376,7 +381,7 @@ fn record_letter(
     )
 }
 
-fn letter(
+fn dead_letter(
     message_id: Uuid,
     index: usize,
     frame: Frame,

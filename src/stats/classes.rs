@@ -1,8 +1,8 @@
-//! How right a classifier is: accuracy, F1, and who is taken for whom.
+//! How often a classifier is right: accuracy, F1, and the confusion matrix.
 //!
-//! Promises: accuracy and F1 are scikit-learn's `accuracy_score` and `f1_score` of the same rows; memory is bounded by
-//! [`CLASSES_MAX`] classes counted and [`SHOWN_MAX`] classes told apart in the confusion matrix, the rest are "others" there.
-//! Deliberately absent: the log-loss, which needs more than a row of the log (see [`super::LogLosses`]).
+//! Promises: accuracy and F1 equal scikit-learn's `accuracy_score` and `f1_score` of the same rows; memory is bounded: at
+//! most [`CLASSES_MAX`] classes are counted, and [`MATRIX_CLASSES_MAX`] of them have a row in the confusion matrix, where the
+//! rest are "others". Deliberately absent: the log-loss, which needs more than a row of the log (see [`super::LogLosses`]).
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ use serde::Serialize;
 use crate::task::{CLASSES_MAX, Labels, TaskSpec};
 
 /// Classes with a row and a column of their own in the confusion matrix.
-pub const SHOWN_MAX: usize = 32;
+pub const MATRIX_CLASSES_MAX: usize = 32;
 
-/// The classes of a log by number: the known labels in their order, then others as they come.
+/// The classes of a log by number: the known labels in their order, then others in the order in which they appear.
 #[derive(Clone, Debug, Default)]
 pub struct Classes {
     labels: Vec<f64>,
     numbers: HashMap<u64, u32>,
-    /// Labels and nothing but them are 0 and 1, where they are known.
+    /// Whether the known labels are exactly 0 and 1; none if the labels are not known.
     is_binary: Option<bool>,
 }
 
@@ -27,7 +27,7 @@ pub struct Classes {
 const BEYOND: u32 = CLASSES_MAX as u32;
 
 impl Classes {
-    /// The classes that a judge knows.
+    /// The classes whose labels are known.
     #[must_use]
     pub fn new(spec: &TaskSpec) -> Self {
         let mut classes = Self::default();
@@ -40,9 +40,9 @@ impl Classes {
         classes
     }
 
-    /// The number of a label; a new one where there is room.
+    /// The number of a label; an unknown label gets the next one, while there is room.
     fn number(&mut self, label: f64) -> u32 {
-        // Both zeros are one label.
+        // 0.0 and -0.0 are the same label.
         let label = if label == 0.0 { 0.0 } else { label };
         if let Some(number) = self.numbers.get(&label.to_bits()) {
             return *number;
@@ -56,8 +56,8 @@ impl Classes {
     }
 
     /// A row as numbers of classes.
-    pub fn pair(&mut self, y_true: f64, y_pred: f64) -> Pair {
-        Pair {
+    pub fn pair(&mut self, y_true: f64, y_pred: f64) -> ClassPair {
+        ClassPair {
             is_right: y_true == y_pred,
             truth: self.number(y_true),
             prediction: self.number(y_pred),
@@ -69,9 +69,9 @@ fn is_zero_and_one(labels: &Labels) -> bool {
     matches!(labels, Labels::Numbers(numbers) if numbers.as_slice() == [0.0, 1.0])
 }
 
-/// A judged row.
+/// The classes of a row's truth and prediction.
 #[derive(Clone, Copy, Debug)]
-pub struct Pair {
+pub struct ClassPair {
     is_right: bool,
     truth: u32,
     prediction: u32,
@@ -79,66 +79,66 @@ pub struct Pair {
 
 /// What F1 needs of one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Count {
-    /// Rows of the class that were recognised.
-    hit: u64,
+struct ClassCount {
+    /// Rows of the class that were predicted as such.
+    true_positives: u64,
     /// Rows of the class.
-    truths: u64,
-    /// Rows that were taken for the class.
-    predictions: u64,
+    support: u64,
+    /// Rows that were predicted as the class.
+    predicted: u64,
 }
 
-impl Count {
+impl ClassCount {
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     fn f1(self) -> f64 {
-        let all = self.truths + self.predictions;
+        let all = self.support + self.predicted;
         if all == 0 {
             return 0.0;
         }
-        2.0 * self.hit as f64 / all as f64
+        2.0 * self.true_positives as f64 / all as f64
     }
 }
 
-/// Right and wrong, by class.
+/// The counts by class from which accuracy and F1 are computed.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tally {
+pub struct ScoreCounts {
     n: u64,
     right: u64,
-    counts: Vec<Count>,
-    /// Some class was beyond the bound: an average over classes is not known any more.
+    counts: Vec<ClassCount>,
+    /// Some class was beyond the bound, so an average over all classes is not known.
     is_over: bool,
 }
 
-impl Tally {
+impl ScoreCounts {
     /// Adds a row.
-    pub fn push(&mut self, pair: Pair) {
+    pub fn push(&mut self, pair: ClassPair) {
         self.n += 1;
         self.right += u64::from(pair.is_right);
         if pair.truth == BEYOND || pair.prediction == BEYOND {
             self.is_over = true;
         }
-        self.count(pair.truth).truths += 1;
-        self.count(pair.prediction).predictions += 1;
-        self.count(pair.truth).hit += u64::from(pair.is_right);
+        self.count(pair.truth).support += 1;
+        self.count(pair.prediction).predicted += 1;
+        self.count(pair.truth).true_positives += u64::from(pair.is_right);
     }
 
-    /// Adds all that `other` has counted.
+    /// Adds the counts of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.n += other.n;
         self.right += other.right;
         self.is_over |= other.is_over;
         for (number, count) in (0..).zip(&other.counts) {
             let mine = self.count(number);
-            mine.hit += count.hit;
-            mine.truths += count.truths;
-            mine.predictions += count.predictions;
+            mine.true_positives += count.true_positives;
+            mine.support += count.support;
+            mine.predicted += count.predicted;
         }
     }
 
-    fn count(&mut self, number: u32) -> &mut Count {
+    fn count(&mut self, number: u32) -> &mut ClassCount {
         let place = number as usize;
         if place >= self.counts.len() {
-            self.counts.resize(place + 1, Count::default());
+            self.counts.resize(place + 1, ClassCount::default());
         }
         &mut self.counts[place]
     }
@@ -151,7 +151,7 @@ impl Tally {
             return Score::default();
         }
         let (f1, average) = self.f1(classes).unzip();
-        let most = self.counts.iter().map(|count| count.truths).max();
+        let most = self.counts.iter().map(|count| count.support).max();
         let most = most.unwrap_or(0);
         Score {
             n: self.n,
@@ -163,11 +163,11 @@ impl Tally {
         }
     }
 
-    /// Of the class 1 where labels are 0 and 1, else the mean over every class that came.
+    /// Of the class 1 if the labels are 0 and 1, else the mean over all classes that occur.
     #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
     fn f1(&self, classes: &Classes) -> Option<(f64, Average)> {
-        let came = |(_, count): &(usize, &Count)| count.truths + count.predictions > 0;
-        let seen: Vec<_> = self.counts.iter().enumerate().filter(came).collect();
+        let occurs = |(_, count): &(usize, &ClassCount)| count.support + count.predicted > 0;
+        let seen: Vec<_> = self.counts.iter().enumerate().filter(occurs).collect();
         let label = |place: usize| classes.labels.get(place).copied();
         let only_zero_and_one = seen
             .iter()
@@ -187,13 +187,13 @@ impl Tally {
     }
 }
 
-/// Of what an F1 is.
+/// How an F1 is averaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Average {
-    /// Of the positive class 1.
+    /// Not at all: it is that of the positive class 1.
     Binary,
-    /// The mean over all classes, large and small alike.
+    /// The plain mean over all classes, whatever their size.
     Macro,
 }
 
@@ -208,7 +208,7 @@ impl Average {
     }
 }
 
-/// How right a classifier is.
+/// How often a classifier is right.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Score {
     /// Rows.
@@ -219,13 +219,13 @@ pub struct Score {
     pub accuracy: Option<f64>,
     /// Harmonic mean of precision and recall.
     pub f1: Option<f64>,
-    /// Of what it is.
+    /// How it is averaged.
     pub average: Option<Average>,
-    /// The accuracy of always answering the most frequent of these labels.
+    /// The accuracy of always predicting the most frequent true label.
     pub baseline_accuracy: Option<f64>,
 }
 
-/// Who is taken for whom; a class without a row and a column of its own counts among the others.
+/// Counts rows by true and predicted class; a class without a row and a column of its own counts as one of the others.
 #[derive(Clone, Debug, Default)]
 pub struct Confusion {
     cells: HashMap<(u32, u32), u64>,
@@ -233,11 +233,11 @@ pub struct Confusion {
 
 /// Number of the others in a confusion matrix.
 #[expect(clippy::cast_possible_truncation, reason = "a few dozen")]
-const OTHERS: u32 = SHOWN_MAX as u32;
+const OTHERS: u32 = MATRIX_CLASSES_MAX as u32;
 
 impl Confusion {
     /// Adds a row.
-    pub fn push(&mut self, pair: Pair) {
+    pub fn push(&mut self, pair: ClassPair) {
         let cell = (pair.truth.min(OTHERS), pair.prediction.min(OTHERS));
         *self.cells.entry(cell).or_default() += 1;
     }
@@ -245,7 +245,7 @@ impl Confusion {
     /// The matrix with names, in the order of the labels.
     #[must_use]
     pub fn matrix(&self, classes: &Classes, spec: &TaskSpec) -> Matrix {
-        let known = u32::try_from(classes.labels.len().min(SHOWN_MAX)).unwrap_or(OTHERS);
+        let known = u32::try_from(classes.labels.len().min(MATRIX_CLASSES_MAX)).unwrap_or(OTHERS);
         let mut shown: Vec<u32> = (0..known).collect();
         shown.sort_by(|a, b| classes.labels[*a as usize].total_cmp(&classes.labels[*b as usize]));
         let mut names: Vec<_> = shown
@@ -284,13 +284,13 @@ pub struct Matrix {
     pub labels: Vec<String>,
     /// Rows by true class, of columns by predicted class.
     pub counts: Vec<Vec<u64>>,
-    /// Whether the last label stands for all others.
+    /// Whether the last label is that of all others.
     pub has_others: bool,
 }
 
 impl Matrix {
-    /// For each true class with its name: rows that were recognised, and rows that were not. What is right among the
-    /// others cannot be told and is left out.
+    /// For each true class with its name: rows with the right label, and rows with a wrong one. The others are left out,
+    /// because which of them are right is not known.
     #[must_use]
     pub fn right_and_wrong(&self) -> Vec<(&str, u64, u64)> {
         let own = self.labels.len() - usize::from(self.has_others);
@@ -304,7 +304,7 @@ impl Matrix {
     }
 }
 
-/// What a picture of a classifier's log needs.
+/// What the picture of a classifier's log shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ClassShape {
     /// Over the rows of the picture.
@@ -314,12 +314,12 @@ pub struct ClassShape {
     pub confusion: Matrix,
 }
 
-/// A score with its confusion, row by row.
+/// Score and confusion matrix, updated row by row.
 #[derive(Clone, Debug)]
 pub struct ClassCounts {
     spec: TaskSpec,
     classes: Classes,
-    tally: Tally,
+    score_counts: ScoreCounts,
     confusion: Confusion,
 }
 
@@ -330,35 +330,35 @@ impl ClassCounts {
         spec.is_classification().then(|| Self {
             spec: spec.clone(),
             classes: Classes::new(spec),
-            tally: Tally::default(),
+            score_counts: ScoreCounts::default(),
             confusion: Confusion::default(),
         })
     }
 
     /// Adds a row; returns it as numbers of classes.
-    pub fn push(&mut self, y_true: f64, y_pred: f64) -> Pair {
+    pub fn push(&mut self, y_true: f64, y_pred: f64) -> ClassPair {
         let pair = self.classes.pair(y_true, y_pred);
-        self.tally.push(pair);
+        self.score_counts.push(pair);
         self.confusion.push(pair);
         pair
     }
 
-    /// The score of another tally of the same classes.
+    /// The score of other counts of the same classes.
     #[must_use]
-    pub fn score_of(&self, tally: &Tally) -> Score {
-        tally.report(&self.classes)
+    pub fn score_of(&self, score_counts: &ScoreCounts) -> Score {
+        score_counts.report(&self.classes)
     }
 
-    /// All of it.
+    /// The score and the confusion matrix.
     #[must_use]
     pub fn shape(&self) -> ClassShape {
         ClassShape {
-            score: self.tally.report(&self.classes),
+            score: self.score_counts.report(&self.classes),
             confusion: self.confusion.matrix(&self.classes, &self.spec),
         }
     }
 
-    /// Who judges.
+    /// What the predictions are.
     #[must_use]
     pub fn spec(&self) -> &TaskSpec {
         &self.spec
@@ -433,7 +433,7 @@ mod tests {
         let shape = of(&spec, &pairs);
         assert_eq!(shape.score.accuracy, Some(0.5));
         assert!((shape.score.f1.unwrap() - 50.0 * (2.0 / 3.0) / 100.0).abs() < 1e-12);
-        assert_eq!(shape.confusion.labels.len(), SHOWN_MAX + 1);
+        assert_eq!(shape.confusion.labels.len(), MATRIX_CLASSES_MAX + 1);
         assert_eq!(shape.confusion.counts.iter().flatten().sum::<u64>(), 100);
         let many: Vec<_> = (0..6_000_u16)
             .map(|i| (f64::from(i), f64::from(i)))
@@ -445,7 +445,8 @@ mod tests {
     #[test]
     fn merged_tallies_equal_the_whole() {
         let mut counts = ClassCounts::new(&text()).unwrap();
-        let (mut whole, mut first, mut second) = <(Tally, Tally, Tally)>::default();
+        let (mut whole, mut first, mut second) =
+            <(ScoreCounts, ScoreCounts, ScoreCounts)>::default();
         for i in 0..97_u32 {
             let pair = counts.push(f64::from(i % 3), f64::from(i * i % 3));
             whole.push(pair);

@@ -1,18 +1,18 @@
-//! All rows ever, for the picture.
+//! The distribution of the errors of all rows, for the picture.
 //!
-//! Promise: up to [`VALUES_MAX`] rows every number and every bin is exact; beyond, the total stays exact, positions are
-//! good to [`Grid::RELATIVE_CELL`] of the range, and memory stays as it is (8 MiB of values, or 2 MiB of cells). Adding costs
-//! the new rows only; a snapshot costs at most [`VALUES_MAX`] values or the cells, however long the history.
+//! Promise: up to [`VALUES_MAX`] rows every number and every bin is exact. Beyond that the total stays exact, positions are
+//! exact to [`Grid::RELATIVE_CELL`] of the range, and memory does not grow (8 MiB of values, or 2 MiB of cells). The cost of
+//! a snapshot is that of [`VALUES_MAX`] values or of the cells at most, however many rows there were.
 
 use super::{
-    classes::{ClassCounts, Pair},
+    classes::{ClassCounts, ClassPair},
     grid::Grid,
-    shape::{ErrorKind, Shape, Snapshot, View},
+    shape::{ErrorKind, ErrorView, Shape, Snapshot},
     summary::{Report, Summary},
 };
 use crate::task::TaskSpec;
 
-/// Up to so many rows single errors are kept.
+/// Up to so many rows, every single error is kept.
 pub const VALUES_MAX: usize = 1 << 20;
 
 /// The accumulator that the picture is made from.
@@ -21,7 +21,7 @@ pub struct Distribution {
     summary: Summary,
     errors: Errors,
     values_max: usize,
-    /// Of a classification: its rows are counted by class, and their errors are 0 and 1.
+    /// For a classification, whose rows are counted by class and whose errors are 0 and 1.
     classes: Option<Box<ClassCounts>>,
 }
 
@@ -71,9 +71,9 @@ impl Distribution {
         }
     }
 
-    /// Adds a row; one that is not finite is counted apart. Of labels it returns which classes they are.
+    /// Adds a row; one that is not finite is counted separately. For labels it returns their classes.
     #[inline]
-    pub fn push(&mut self, y_true: f64, y_pred: f64) -> Option<Pair> {
+    pub fn push(&mut self, y_true: f64, y_pred: f64) -> Option<ClassPair> {
         if let Some(classes) = &mut self.classes {
             let error = classes.spec().task.error(y_true, y_pred);
             self.summary.push(0.0, error);
@@ -98,7 +98,7 @@ impl Distribution {
         self.classes.as_deref()
     }
 
-    /// What is told of all rows.
+    /// The numbers of all rows, to be shown.
     #[must_use]
     pub fn report(&self) -> Report {
         let report = self.summary.report();
@@ -109,7 +109,7 @@ impl Distribution {
         }
     }
 
-    /// The numbers of all rows.
+    /// The running summary of all rows.
     #[must_use]
     pub fn summary(&self) -> &Summary {
         &self.summary
@@ -123,7 +123,7 @@ impl Distribution {
 
     /// What a picture of these rows needs.
     #[must_use]
-    pub fn snapshot(&self, view: View) -> Snapshot {
+    pub fn snapshot(&self, view: ErrorView) -> Snapshot {
         let shapes = view
             .kinds()
             .iter()
@@ -206,7 +206,10 @@ mod tests {
         exact.extend(pairs(200_000));
         bounded.extend(pairs(200_000));
         assert!(exact.is_exact() && !bounded.is_exact());
-        let (exact, bounded) = (exact.snapshot(View::Both), bounded.snapshot(View::Both));
+        let (exact, bounded) = (
+            exact.snapshot(ErrorView::Both),
+            bounded.snapshot(ErrorView::Both),
+        );
         assert_eq!(exact.report, bounded.report);
         for (exact, bounded) in exact.shapes.iter().zip(&bounded.shapes) {
             assert_eq!(bounded.histogram.total(), 200_000);
@@ -255,7 +258,7 @@ mod tests {
         let mut distribution = Distribution::with_values_max(1000);
         distribution.extend(pairs(5000));
         distribution.push(0.0, 1e12);
-        let snapshot = distribution.snapshot(View::Absolute);
+        let snapshot = distribution.snapshot(ErrorView::Absolute);
         let histogram = &snapshot.shapes[0].histogram;
         assert_eq!(histogram.total(), 5001);
         assert_eq!(histogram.counts.first(), Some(&5000));
@@ -265,9 +268,9 @@ mod tests {
     #[test]
     fn without_rows_there_is_no_shape() {
         let mut distribution = Distribution::new();
-        assert!(distribution.snapshot(View::Both).shapes.is_empty());
+        assert!(distribution.snapshot(ErrorView::Both).shapes.is_empty());
         distribution.push(f64::NAN, 1.0);
-        assert!(distribution.snapshot(View::Both).shapes.is_empty());
+        assert!(distribution.snapshot(ErrorView::Both).shapes.is_empty());
         assert_eq!(distribution.summary().report().non_finite, 1);
     }
 }

@@ -4,12 +4,12 @@
 //! [`BLOCK_ROWS`] rows each of its cuts is tried: where the means before and after differ by more than Bernstein's bound
 //! allows at confidence [`DELTA`], the error has changed there, and watching begins anew.
 //!
-//! Promises: memory is logarithmic in the rows (at most some 200 buckets) and [`CHANGES_MAX`] changes; a change to either
-//! side is seen; scale does not matter, nor do heavy tails, because an error `e` counts as `e / (e + s)`, which is
-//! between 0 and 1, with `s` the median of the first block. The bound needs no assumption on the distribution, so false
-//! alarms are rarer than it says: tests hold a million rows of a steady stream, of three shapes, to none. The same rows
-//! give the same changes; nothing is drawn at random. The price: a change must last for some blocks, and one
-//! that leaves the mean of `e / (e + s)` as it is (a wider spread alone) is not seen.
+//! Promises: memory is logarithmic in the number of rows (about 200 buckets at most) plus [`CHANGES_MAX`] changes; changes
+//! for the better and for the worse are found; neither the scale nor heavy tails matter, because an error `e` counts as
+//! `e / (e + s)`, which is between 0 and 1, with `s` the median of the first block. The bound holds for any distribution, so
+//! false alarms are rarer than it says: in the tests, a million rows of a steady stream, of three shapes, raise none. The
+//! same rows give the same changes; nothing is random. The price: a change must last for some blocks, and one that does not
+//! change the mean of `e / (e + s)`, such as a wider spread alone, is not found.
 
 use std::collections::VecDeque;
 
@@ -20,26 +20,26 @@ use super::{
     select,
 };
 
-/// Rows that are looked at together.
+/// Rows in a block.
 const BLOCK_ROWS: u64 = 32;
 
-/// Confidence of each look; smaller means fewer and later alarms.
+/// Confidence of each test; smaller means fewer and later alarms.
 const DELTA: f64 = 1e-4;
 
 /// Changes that are remembered, the newest ones.
 const CHANGES_MAX: usize = 16;
 
-/// Buckets of equal size before two of them unite.
+/// Buckets of equal size before two of them are merged.
 const BUCKETS_EACH: usize = 5;
 
 /// The error before and after.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Change {
-    /// The first row (from 1) after it, to a block or more.
+    /// The first row (from 1) after it, exact to a block or more.
     pub row: u64,
-    /// When that row was judged, in milliseconds since the Unix epoch; `None` where nobody knows.
+    /// When that row was recorded, in milliseconds since the Unix epoch; `None` if unknown.
     pub at_ms: Option<u64>,
-    /// Mean absolute error from the change before to this one.
+    /// Mean absolute error from the previous change to this one.
     pub mae_before: f64,
     /// Mean absolute error from this change until it was noticed.
     pub mae_after: f64,
@@ -65,13 +65,13 @@ struct Bucket {
     level: u32,
     first_row: u64,
     at_ms: Option<u64>,
-    /// Of the errors between 0 and 1.
-    squeezed: Moments,
+    /// Of the errors mapped to 0 to 1.
+    normalized: Moments,
     absolute: Moments,
 }
 
 impl Drift {
-    /// Takes the next row's absolute error; one that is not finite counts as a row and no more.
+    /// Takes the next row's absolute error; one that is not finite only counts as a row.
     pub fn push(&mut self, absolute_error: f64, at_ms: Option<u64>) {
         self.rows += 1;
         if !absolute_error.is_finite() {
@@ -105,25 +105,27 @@ impl Drift {
             level: 0,
             first_row: self.rows + 1 - BLOCK_ROWS,
             at_ms: self.block_at_ms,
-            squeezed: Moments::default(),
+            normalized: Moments::default(),
             absolute: Moments::default(),
         };
         for &error in &block {
-            bucket.squeezed.push(error / (error + scale).min(f64::MAX));
+            bucket
+                .normalized
+                .push(error / (error + scale).min(f64::MAX));
             bucket.absolute.push(error);
         }
         self.buckets.push_back(bucket);
-        self.unite();
+        self.merge_buckets();
         if let Some(change) = self.find_change() {
             self.note(change);
         }
-        // The buffer goes on, empty.
+        // The buffer is used again.
         self.block = block;
         self.block.clear();
     }
 
-    /// Where there are too many buckets of a size, the two oldest become one.
-    fn unite(&mut self) {
+    /// Merges the two oldest buckets of each size of which there are too many.
+    fn merge_buckets(&mut self) {
         let mut end = self.buckets.len();
         while let Some(level) = end.checked_sub(1).map(|last| self.buckets[last].level) {
             let first = self.buckets.partition_point(|bucket| bucket.level > level);
@@ -132,7 +134,7 @@ impl Drift {
             }
             if let Some(younger) = self.buckets.remove(first + 1) {
                 let older = &mut self.buckets[first];
-                older.squeezed.merge(&younger.squeezed);
+                older.normalized.merge(&younger.normalized);
                 older.absolute.merge(&younger.absolute);
                 older.level += 1;
             }
@@ -144,10 +146,10 @@ impl Drift {
     fn find_change(&self) -> Option<Change> {
         let mut after = Moments::default();
         let mut strongest = (1.0, None);
-        let all = merged(self.buckets.iter().map(|bucket| &bucket.squeezed));
-        // From the new end: what is before a cut is then all without what is after.
+        let all = merged(self.buckets.iter().map(|bucket| &bucket.normalized));
+        // From the newest bucket on, so that what is before a cut is all minus what is after it.
         for cut in (1..self.buckets.len()).rev() {
-            after.merge(&self.buckets[cut].squeezed);
+            after.merge(&self.buckets[cut].normalized);
             let strength = strength(&all, &after);
             if strength > strongest.0 {
                 strongest = (strength, Some(cut));
@@ -191,7 +193,7 @@ fn strength(all: &Moments, after: &Moments) -> f64 {
     (mean_before - after.mean()).abs() / allowed
 }
 
-/// A mean of errors near the end of the numbers may have left them.
+/// Keeps a mean of huge errors finite.
 fn bounded(mean: f64) -> f64 {
     if mean.is_nan() {
         return f64::MAX;
@@ -206,7 +208,7 @@ fn merged<'a>(parts: impl Iterator<Item = &'a Moments>) -> Moments {
     })
 }
 
-/// The median, or what stands for it when half of the block was right to the last digit.
+/// The median; if at least half of the errors are exactly 0, the largest.
 fn scale_of(block: &[f64]) -> f64 {
     let median = select::quantile(block, 0.5).filter(|median| *median > 0.0);
     let largest = block.iter().copied().fold(0.0, f64::max);
@@ -221,7 +223,7 @@ fn scale_of(block: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    /// Even numbers from 0 to 1.
+    /// Uniformly distributed numbers from 0 to 1.
     fn uniforms(seed: u64) -> impl FnMut() -> f64 {
         let mut state = seed;
         move || {

@@ -1,10 +1,10 @@
-//! A fine histogram whose range grows with the data: what is kept once single values are not.
+//! A fine histogram whose range grows with the data, used when there are too many values to keep each.
 //!
-//! Promise: bounded memory ([`CELLS`] counts), an exact total, exact smallest and largest value, and adding is a
-//! multiplication and an increment. A value is known only to its cell. Cells are powers of two wide and neighbours are
-//! joined when the range outgrows the grid, which moves no value out of its (now wider) cell; so no value is ever
-//! displaced by more than one cell, and a cell is narrower than [`Grid::RELATIVE_CELL`] of the range (or is the
-//! finest step numbers of that size have).
+//! Promise: bounded memory ([`CELLS`] counts), an exact total, exact smallest and largest value, and adding a value is a
+//! division and an increment. Of a value only its cell is known. Cells are powers of two wide, and neighbours are joined
+//! when the range outgrows the grid, which moves no value out of its (now wider) cell. So no value is ever displaced by more
+//! than one cell, and a cell is narrower than [`Grid::RELATIVE_CELL`] of the range (or is the smallest step between numbers
+//! of that size).
 
 use super::moments::as_f64;
 
@@ -79,14 +79,14 @@ impl Grid {
         self.counts[slot(index, self.base)] += 1;
     }
 
-    /// Joins neighbours `doublings` times and starts the grid at `base`; what is occupied stays inside.
+    /// Joins neighbouring cells `doublings` times and lets the grid begin at `base`; all occupied cells stay inside.
     fn rebase(&mut self, base: i64, doublings: u32) {
         let mut moved = vec![0; CELLS];
         for (index, &count) in (self.base..)
             .zip(&self.counts)
             .filter(|&(_, &count)| count > 0)
         {
-            // A shift rounds down, as the index of a wider cell does.
+            // A shift rounds down, as computing the index with wider cells does.
             moved[slot(index >> doublings.min(63), base)] += count;
         }
         (self.counts, self.base) = (moved, base);
@@ -132,7 +132,7 @@ impl Grid {
             })
     }
 
-    /// How many values lie below each of `points`, which increase; a cell is taken as evenly filled.
+    /// How many values are below each of `points`, which increase; values in a cell count as evenly spread.
     pub(super) fn ranks_below(&self, points: &[f64]) -> Vec<u64> {
         let mut before = 0;
         let mut cells = (self.base..).zip(self.counts.iter().copied()).peekable();
@@ -192,7 +192,7 @@ fn slot(index: i64, base: i64) -> usize {
 /// The smallest power of two that spreads the range over at most half of the cells.
 fn first_width(min: f64, max: f64) -> f64 {
     let wanted = (max - min) / as_f64(CELLS as u64 / 2);
-    // Numbers of this size are 2^-52 of themselves apart: a finer cell would tell nothing apart.
+    // Numbers of this size are 2^-52 of themselves apart, so finer cells would separate nothing.
     let finest = min.abs().max(max.abs()) * f64::EPSILON;
     let width = wanted.max(finest).max(f64::MIN_POSITIVE);
     2.0_f64.powi(exponent(width))

@@ -1,8 +1,8 @@
 //! Equal bins as numpy chooses and fills them.
 //!
-//! Promise: edges are those of numpy 2's `histogram_bin_edges(x, "auto")` and counts those of `numpy.histogram`; where
-//! numpy refuses (more bins than there are numbers between the ends) we take fewer bins instead. There are never more
-//! than `max(2 sqrt(n), log2(n) + 1)` bins, rounded up.
+//! Promise: edges are those of numpy 2's `histogram_bin_edges(x, "auto")` and counts those of `numpy.histogram`. Where
+//! numpy raises an error, because there are more bins than numbers between the ends, there are fewer bins instead. There
+//! are never more than `max(2 sqrt(n), log2(n) + 1)` bins, rounded up.
 
 use serde::Serialize;
 
@@ -39,16 +39,16 @@ impl Histogram {
     /// Counts finite `values`, all of which lie between the first and the last of `edges`, which are evenly spaced.
     pub(super) fn of_values(edges: Vec<f64>, values: &[f64]) -> Self {
         let mut counts = vec![0; edges.len() - 1];
-        let finder = Finder::new(&edges);
+        let finder = BinFinder::new(&edges);
         for &x in values {
             counts[finder.bin(x)] += 1;
         }
         Self { edges, counts }
     }
 
-    /// Shares the grid's counts out to bins; the total stays exact.
+    /// Distributes the grid's counts over bins; the total stays exact.
     pub(super) fn of_grid(edges: Vec<f64>, grid: &Grid) -> Self {
-        // Rounded ranks, not rounded counts: the differences then add up to the total.
+        // Ranks are rounded, not counts, so that the differences add up to the total.
         let mut ranks: Vec<u64> = grid.ranks_below(&edges);
         if let [first, .., last] = ranks.as_mut_slice() {
             (*first, *last) = (0, grid.n());
@@ -95,7 +95,7 @@ pub(super) fn auto_edges(n: u64, low: f64, high: f64, iqr: f64) -> Vec<f64> {
     }
 }
 
-/// The smaller of Sturges' width and a Freedman-Diaconis width that is held above half the square-root rule's.
+/// numpy's rule: the Freedman-Diaconis width, but at least half the width of the square-root rule and at most Sturges'.
 fn auto_width(n: f64, range: f64, iqr: f64) -> f64 {
     let freedman_diaconis = 2.0 * iqr * n.powf(-1.0 / 3.0);
     let sturges = range / (n.log2() + 1.0);
@@ -103,7 +103,7 @@ fn auto_width(n: f64, range: f64, iqr: f64) -> f64 {
     freedman_diaconis.max(square_root / 2.0).min(sturges)
 }
 
-/// A range that is not empty: numpy adds a half on both sides, which for huge numbers is nothing.
+/// A range that is not empty. numpy adds 0.5 on both sides, which would change nothing for huge numbers.
 fn widened(low: f64, high: f64) -> (f64, f64) {
     if low < high {
         return (low, high);
@@ -127,14 +127,14 @@ pub(super) fn linspace(low: f64, high: f64, bins: f64) -> Vec<f64> {
     points
 }
 
-/// Finds bins by scaling, then mends the rounding at the edges.
-struct Finder<'a> {
+/// Finds bins by scaling, then corrects rounding errors at the edges.
+struct BinFinder<'a> {
     edges: &'a [f64],
     low: f64,
     scale: f64,
 }
 
-impl<'a> Finder<'a> {
+impl<'a> BinFinder<'a> {
     fn new(edges: &'a [f64]) -> Self {
         let (low, high) = (edges[0], edges[edges.len() - 1]);
         Self {

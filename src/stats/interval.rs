@@ -1,7 +1,7 @@
-//! How far the mean of a sample may be from the mean of what it was drawn from.
+//! Confidence intervals of a mean.
 //!
-//! Promise: the 95 % interval of Student's t, which for few rows is honestly wide. It takes rows as independent, which
-//! a stream seldom is entirely. Deliberately absent: other levels, and bootstrapping.
+//! Promise: the 95 % interval by Student's t, which is wide for few rows, as it should be. It assumes independent rows,
+//! which those of a stream rarely are entirely. Deliberately absent: other levels, and bootstrapping.
 
 use serde::Serialize;
 

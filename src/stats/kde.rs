@@ -1,10 +1,10 @@
 //! A Gaussian kernel density with Scott's bandwidth, at the points where seaborn's `histplot` draws it.
 //!
-//! Promise: `n` weighted values give scipy's `gaussian_kde` at [`GRID_POINTS`] even points over their range. While a
-//! direct sum is cheap it is taken: then only kernels further than nine bandwidths away are left out (less than
-//! 1e-17 of their height). Otherwise values are shared linearly between the two nearest of fine cells, at most 1/128 of a
-//! bandwidth wide, and the cells are summed: that deviates by at most 1e-5 of the curve's peak. Cost is linear in the
-//! values, and the points' share of it is constant.
+//! Promise: `n` weighted values give scipy's `gaussian_kde` at [`GRID_POINTS`] evenly spaced points over their range. While
+//! it is cheap, the sum is computed directly; then only kernels further than nine bandwidths away are left out (less than
+//! 1e-17 of their height). Otherwise each value is split linearly between the two nearest cells of a fine grid, at most
+//! 1/128 of a bandwidth wide, and the sum is computed over the cells: that deviates by at most 1e-5 of the curve's peak. The
+//! cost is linear in the number of values.
 
 use serde::Serialize;
 
@@ -15,13 +15,13 @@ pub const GRID_POINTS: usize = 200;
 
 const INTERVALS: f64 = 199.0;
 
-/// Kernels further away than this many bandwidths count as zero.
+/// Kernels further away than so many bandwidths count as zero.
 const REACH: f64 = 9.0;
 
-/// Direct sums are taken up to so many evaluations of a kernel.
+/// The sum is computed directly up to so many evaluations of a kernel.
 const DIRECT_MAX: f64 = 262_144.0;
 
-/// Or if a value is near no more than this many points: fine cells over a range so wide would be too many.
+/// Or if the kernel of a value reaches no more than so many points: over so wide a range there would be too many cells.
 const DIRECT_POINTS_MAX: f64 = 2.0;
 
 /// Cells per bandwidth of the binned sum, at least.
@@ -30,7 +30,7 @@ const CELLS_PER_BANDWIDTH: f64 = 128.0;
 /// A curve over the range of the data.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Curve {
-    /// Even points.
+    /// Evenly spaced points.
     pub x: Vec<f64>,
     /// The height at each: a density, or counts once scaled.
     pub y: Vec<f64>,
@@ -125,17 +125,17 @@ impl Kernel {
         let cell = self.spacing / per_interval;
         let cells = share(points, self.low, cell, stride * (GRID_POINTS - 1) + 1);
         let step = cell / self.bandwidth;
-        let taps: Vec<f64> = (0..=index(REACH / step))
+        let weights: Vec<f64> = (0..=index(REACH / step))
             .map(|t| as_f64(t as u64) * step)
             .map(|distance| (-0.5 * distance * distance).exp())
             .collect();
         (0..GRID_POINTS)
-            .map(|i| convolve(&cells, &taps, i * stride))
+            .map(|i| convolve(&cells, &weights, i * stride))
             .collect()
     }
 }
 
-/// Shares each weight between the two cells next to its value, in proportion to their nearness.
+/// Splits each weight between the two cells next to its value, in proportion to their nearness.
 fn share(points: impl Iterator<Item = (f64, f64)>, low: f64, width: f64, n: usize) -> Vec<f64> {
     let mut cells = vec![0.0; n + 1];
     let scale = 1.0 / width;
@@ -149,23 +149,23 @@ fn share(points: impl Iterator<Item = (f64, f64)>, low: f64, width: f64, n: usiz
     cells
 }
 
-/// The sum of `cells` around `centre`, each times the tap of its distance.
-fn convolve(cells: &[f64], taps: &[f64], centre: usize) -> f64 {
+/// The sum of `cells` around `centre`, each times the weight of its distance.
+fn convolve(cells: &[f64], weights: &[f64], centre: usize) -> f64 {
     let right = cells[centre..]
         .iter()
-        .zip(taps)
-        .map(|(c, t)| c * t)
+        .zip(weights)
+        .map(|(cell, weight)| cell * weight)
         .sum::<f64>();
     let left = cells[..centre]
         .iter()
         .rev()
-        .zip(&taps[1..])
-        .map(|(c, t)| c * t)
+        .zip(&weights[1..])
+        .map(|(cell, weight)| cell * weight)
         .sum::<f64>();
     left + right
 }
 
-/// Truncates; what is negative becomes zero.
+/// Truncates; a negative number becomes zero.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

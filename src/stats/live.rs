@@ -1,9 +1,9 @@
-//! What a watcher wants to know now: figures for all time and for two windows, the course of the error, a sample of
-//! predictions against truths, and the worst rows.
+//! What the live page shows: figures over all rows and over two windows, the error over time, a sample of predictions
+//! against truths, and the worst rows.
 //!
-//! Promises: memory is bounded by [`Limits`], whatever comes; figures of the last rows are exact; the time window is
-//! exact to a sixtieth of its length. The same rows, times and seed give
-//! the same view. Deliberately absent: a clock (times are handed in), files, and drawing.
+//! Promises: memory is bounded by [`Limits`], whatever the stream brings; figures of the last rows are exact; the time
+//! window is exact to a sixtieth of its length. The same rows, times and seed give the same view. Deliberately absent: a
+//! clock (the caller passes times in), files, and drawing.
 
 mod rate;
 mod rows;
@@ -16,13 +16,15 @@ use serde::{Serialize, Serializer};
 pub use rows::WorstRow;
 pub use timeline::{Bucket, Timeline};
 
-use super::{Change, Distribution, Drift, Matrix, Moments, Report, Score, Snapshot};
+use super::{
+    Change, Distribution, Drift, Matrix, Moments, Report, Score, Snapshot, moments::as_f64,
+};
 use crate::task::{Labels, Task, TaskSpec};
 use rate::Rate;
 use rows::{LastRows, Reservoir, Worst};
-use timeline::{ByRows, ByTime};
+use timeline::{RowBuckets, TimeBuckets};
 
-/// Bounds of what is kept.
+/// Bounds of what is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Length of the window by rows.
@@ -49,10 +51,10 @@ impl Default for Limits {
     }
 }
 
-/// Bytes of an id that are kept, for a log from outside may have ids of any length.
+/// Longer ids are cut off, because a foreign log may have ids of any length.
 const ID_BYTES_MAX: usize = 160;
 
-/// An id as far as there is room for it.
+/// The id, cut off after [`ID_BYTES_MAX`] bytes.
 fn shortened(id: &str) -> Cow<'_, str> {
     if id.len() <= ID_BYTES_MAX {
         return Cow::Borrowed(id);
@@ -61,22 +63,22 @@ fn shortened(id: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", &id[..end.unwrap_or(0)]))
 }
 
-/// A judged row as it passes by.
+/// A row of the log with its time.
 #[derive(Clone, Copy, Debug)]
-pub struct Judged<'a> {
+pub struct Observation<'a> {
     /// The id as text.
     pub id: &'a str,
     /// The true answer.
     pub y_true: f64,
     /// The model's answer.
     pub y_pred: f64,
-    /// When it was judged, in milliseconds since the Unix epoch; `None` where nobody knows any more. Such a row counts
-    /// everywhere but in what is by time.
+    /// When it was recorded, in milliseconds since the Unix epoch; `None` if that is not known any more. Such a row counts
+    /// everywhere except in figures by time.
     pub at_ms: Option<u64>,
 }
 
-impl Judged<'_> {
-    /// Truth and prediction as the figures take them: of labels only whether they are equal.
+impl Observation<'_> {
+    /// Truth and prediction for the figures; of labels only whether they are equal, as an error of 0 or 1.
     fn pair(&self, task: Task) -> (f64, f64) {
         match task {
             Task::Regression => (self.y_true, self.y_pred),
@@ -92,10 +94,10 @@ impl Judged<'_> {
     }
 }
 
-/// What always answering the mean of the truths before would have cost.
+/// The error of a naive model that always predicts the mean of the truths before.
 ///
-/// Windows use it over the whole log too: a mean that has to be learned anew in every window would be a weak opponent
-/// and flatter the model.
+/// Windows use the mean over the whole log too: a mean that had to be learned again in every window would be a weak
+/// baseline and flatter the model.
 #[derive(Clone, Copy, Debug, Default)]
 struct Baseline {
     rows: u64,
@@ -103,8 +105,8 @@ struct Baseline {
 }
 
 impl Baseline {
-    /// The absolute error of the naive answer; none for the first row.
-    fn spec(&mut self, y_true: f64) -> Option<f64> {
+    /// The absolute error of the naive prediction; none for the first row.
+    fn naive_error(&mut self, y_true: f64) -> Option<f64> {
         let naive = (self.rows > 0).then(|| (y_true - self.truth.mean()).abs());
         self.rows += 1;
         self.truth.push(y_true);
@@ -112,14 +114,14 @@ impl Baseline {
     }
 }
 
-/// A mean that is asked for now and then.
+/// A mean, updated value by value.
 #[derive(Clone, Copy, Debug, Default)]
-struct Mean {
+struct RunningMean {
     n: u64,
     sum: f64,
 }
 
-impl Mean {
+impl RunningMean {
     fn push(&mut self, value: Option<f64>) {
         if let Some(value) = value {
             self.n += 1;
@@ -137,12 +139,7 @@ impl Mean {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn as_f64(count: u64) -> f64 {
-    count as f64
-}
-
-/// Keeps what a [`View`] needs.
+/// Collects what a [`View`] shows.
 #[derive(Debug)]
 pub struct Live {
     limits: Limits,
@@ -152,22 +149,22 @@ pub struct Live {
     distribution: Distribution,
     baseline: Baseline,
     last_rows: LastRows,
-    recent: ByTime,
+    recent: TimeBuckets,
     rate: Rate,
-    history: ByRows,
+    history: RowBuckets,
     drift: Drift,
     sample: Reservoir,
     worst: Worst,
 }
 
 impl Live {
-    /// Nothing seen yet, of numbers.
+    /// No rows yet, for a regression.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self::with_task(limits, &TaskSpec::default())
     }
 
-    /// Nothing seen yet.
+    /// No rows yet.
     #[must_use]
     pub fn with_task(limits: Limits, spec: &TaskSpec) -> Self {
         Self {
@@ -178,9 +175,9 @@ impl Live {
             distribution: Distribution::with_task(spec),
             baseline: Baseline::default(),
             last_rows: LastRows::new(limits.window_rows),
-            recent: ByTime::new(limits.window_ms),
+            recent: TimeBuckets::new(limits.window_ms),
             rate: Rate::default(),
-            history: ByRows::default(),
+            history: RowBuckets::default(),
             drift: Drift::default(),
             sample: Reservoir::new(limits.sample_pairs, limits.seed),
             worst: Worst::new(limits.worst_rows, spec.task),
@@ -188,11 +185,11 @@ impl Live {
     }
 
     /// Takes the next row of the log.
-    pub fn push(&mut self, row: &Judged<'_>) {
+    pub fn push(&mut self, row: &Observation<'_>) {
         self.rows += 1;
         let classes = self.distribution.push(row.y_true, row.y_pred);
         let naive = match self.task {
-            Task::Regression => self.baseline.spec(row.y_true),
+            Task::Regression => self.baseline.naive_error(row.y_true),
             Task::Classification => None,
         };
         self.last_rows.push(row, naive);
@@ -220,7 +217,7 @@ impl Live {
         &self.distribution
     }
 
-    /// Everything at this moment, but for [`View::distribution`], which is not for every moment.
+    /// Everything as it is now, except [`View::distribution`], which is too expensive for every call.
     #[must_use]
     pub fn view(&self, now_ms: u64) -> View {
         View {
@@ -256,18 +253,18 @@ impl Live {
     fn classification(&self, now_ms: u64) -> Option<Classification> {
         let classes = self.distribution.classes()?;
         let shape = classes.shape();
-        let last_rows = self.last_rows.tally(classes.spec());
+        let last_rows = self.last_rows.score(classes.spec());
         Some(Classification {
             labels: classes.spec().labels.clone(),
             all_time: shape.score,
             last_rows,
-            recent: classes.score_of(&self.recent.tally(now_ms)),
+            recent: classes.score_of(&self.recent.score_counts(now_ms)),
             confusion: shape.confusion,
         })
     }
 }
 
-/// What the error of labels, which is 0 or 1, has no meaning for is left out: its mean is the share of wrong labels.
+/// For labels, whose error is 0 or 1, leaves out the figures that mean nothing then; the mean is the share of wrong labels.
 fn of_task(task: Task, report: Report) -> Report {
     match task {
         Task::Regression => report,
@@ -275,13 +272,13 @@ fn of_task(task: Task, report: Report) -> Report {
     }
 }
 
-/// Newest pairs that are told apart from the sample.
+/// The newest pairs, which are shown in addition to the sample.
 const LATEST_PAIRS: usize = 20;
 
-/// A picture of one moment, cheap to share as an `Arc`.
+/// Everything that the page shows of the log at one time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct View {
-    /// The moment, in milliseconds since the Unix epoch.
+    /// When, in milliseconds since the Unix epoch.
     pub now_ms: u64,
     /// What predictions are.
     pub task: Task,
@@ -289,7 +286,7 @@ pub struct View {
     pub classification: Option<Classification>,
     /// Rows of the log.
     pub rows: u64,
-    /// When the newest row was judged, as far as anybody knows.
+    /// When the newest row was recorded, if that is known.
     pub last_row_ms: Option<u64>,
     /// Over the last ten seconds, or since the first row where that is less.
     pub rows_per_second: f64,
@@ -315,7 +312,7 @@ pub struct View {
     pub worst: Vec<WorstRow>,
     /// Largest absolute errors among the last rows, worst first.
     pub worst_of_last_rows: Vec<WorstRow>,
-    /// What the picture shows; it may be a little older than the rest.
+    /// What the picture shows; it may be slightly older than the rest.
     #[serde(serialize_with = "inner")]
     pub distribution: Option<Arc<Snapshot>>,
 }
@@ -331,10 +328,10 @@ fn inner<S: Serializer>(
         .serialize(serializer)
 }
 
-/// How right labels are.
+/// How often labels are right.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Classification {
-    /// The labels, where they are known: those of text are numbers everywhere else, by their place here.
+    /// The labels, if they are known. A label in text is a number everywhere else: its index here.
     pub labels: Option<Labels>,
     /// Over the whole log.
     pub all_time: Score,
@@ -347,7 +344,7 @@ pub struct Classification {
 }
 
 impl Classification {
-    /// A label as people know it.
+    /// The name of a label.
     #[must_use]
     pub fn name(&self, label: f64) -> String {
         TaskSpec::of_labels(self.labels.clone()).name(label)

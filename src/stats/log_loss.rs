@@ -1,6 +1,7 @@
 //! The log-loss of a classifier: for all time, the last rows, and the last minutes.
 //!
-//! Promise: scikit-learn's `log_loss` of the same rows; memory is bounded by the windows. Deliberately absent: a clock.
+//! Promise: it equals scikit-learn's `log_loss` of the same rows; memory is bounded by the windows. Deliberately absent: a
+//! clock.
 
 use std::collections::VecDeque;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Steps of the window of time.
 const STEPS: u64 = 60;
 
-/// The loss of one row: of the probability that was given to the true class.
+/// The loss of one row, from the predicted probability of its true class.
 #[must_use]
 pub fn loss(probability: f64) -> f64 {
     -probability.clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()
@@ -18,9 +19,9 @@ pub fn loss(probability: f64) -> f64 {
 /// A running mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LogLoss {
-    /// Rows whose probabilities were there.
+    /// Rows that had probabilities.
     pub n: u64,
-    /// Their losses together.
+    /// The sum of their losses.
     pub sum: f64,
 }
 
@@ -51,7 +52,7 @@ pub struct LogLosses {
 }
 
 impl LogLosses {
-    /// Nothing seen yet; the windows take so many rows, and so many milliseconds.
+    /// No rows yet; the windows have so many rows, and so many milliseconds.
     #[must_use]
     pub fn new(window_rows: usize, window_ms: u64) -> Self {
         Self {
@@ -63,12 +64,12 @@ impl LogLosses {
         }
     }
 
-    /// Goes on from what was saved.
+    /// Continues from what was saved.
     pub fn resume(&mut self, all_time: LogLoss) {
         self.all_time = all_time;
     }
 
-    /// Adds the loss of a row that was judged at `at_ms`.
+    /// Adds the loss of a row that was recorded at `at_ms`.
     pub fn push(&mut self, loss: f64, at_ms: u64) {
         self.all_time.push(loss);
         if self.rows.len() == self.rows_max {
@@ -105,10 +106,10 @@ impl LogLosses {
 }
 
 impl LogLosses {
-    /// What is told of it: small, and still good when time goes on without rows.
+    /// What is reported of it: small, and still usable when time passes without rows.
     #[must_use]
-    pub fn brief(&self) -> LossBrief {
-        LossBrief {
+    pub fn snapshot(&self) -> LossSnapshot {
+        LossSnapshot {
             all_time: self.all_time,
             last_rows: self.last_rows(),
             step_ms: self.step_ms,
@@ -117,9 +118,9 @@ impl LogLosses {
     }
 }
 
-/// A log-loss at the time of a commit.
+/// The log-loss at the time of a commit.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LossBrief {
+pub struct LossSnapshot {
     /// Over all rows.
     pub all_time: LogLoss,
     /// Over the last rows.
@@ -128,11 +129,50 @@ pub struct LossBrief {
     steps: Vec<(u64, LogLoss)>,
 }
 
-impl LossBrief {
+impl LossSnapshot {
     /// Over the last minutes.
     #[must_use]
     pub fn recent(&self, now_ms: u64) -> LogLoss {
         recent(self.steps.iter(), self.step_ms, now_ms)
+    }
+
+    /// All of it, to be shown or sent.
+    #[must_use]
+    pub fn report(&self, now_ms: u64) -> LossReport {
+        LossReport {
+            all_time: self.all_time.into(),
+            last_rows: self.last_rows.into(),
+            recent: self.recent(now_ms).into(),
+        }
+    }
+}
+
+/// A classifier's log-loss over the rows whose predictions brought probabilities, as people see it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LossReport {
+    /// Over all rows.
+    pub all_time: LossFigure,
+    /// Over the last rows.
+    pub last_rows: LossFigure,
+    /// Over the last minutes.
+    pub recent: LossFigure,
+}
+
+/// A log-loss and the rows that it is of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LossFigure {
+    /// How many rows.
+    pub n: u64,
+    /// Their mean loss; none without rows.
+    pub value: Option<f64>,
+}
+
+impl From<LogLoss> for LossFigure {
+    fn from(loss: LogLoss) -> Self {
+        Self {
+            n: loss.n,
+            value: loss.mean(),
+        }
     }
 }
 
@@ -177,9 +217,9 @@ mod tests {
         let mut losses = LogLosses::new(10, 60_000);
         losses.push(1.0, 0);
         losses.push(3.0, 30_000);
-        assert_eq!(losses.brief().recent(30_000), LogLoss { n: 2, sum: 4.0 });
-        assert_eq!(losses.brief().recent(60_000), LogLoss { n: 1, sum: 3.0 });
-        assert_eq!(losses.brief().recent(600_000).mean(), None);
+        assert_eq!(losses.snapshot().recent(30_000), LogLoss { n: 2, sum: 4.0 });
+        assert_eq!(losses.snapshot().recent(60_000), LogLoss { n: 1, sum: 3.0 });
+        assert_eq!(losses.snapshot().recent(600_000).mean(), None);
         assert_eq!(losses.all_time().n, 2);
     }
 }

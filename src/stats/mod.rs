@@ -1,8 +1,8 @@
 //! How wrong the model is, in numbers: a summary, a distribution, and both over a window.
 //!
-//! Promise: memory is bounded whatever the number of rows, adding a row costs a few nanoseconds, and nothing here is
-//! ever NaN: what is undefined (no rows, one row, a constant truth) is `None`. A pair that is not finite is counted
-//! apart and changes nothing else. Deliberately absent: IO, a clock (times are given by the caller), threads, drawing.
+//! Promise: memory is bounded whatever the number of rows, adding a row costs a few nanoseconds, and no result is ever
+//! NaN: what is undefined (no rows, one row, a constant truth) is `None`. A pair that is not finite is counted separately
+//! and changes nothing else. Deliberately absent: IO, a clock (the caller passes times in), threads, drawing.
 //!
 //! ```text
 //! (y_true, y_pred) --> Distribution --snapshot--> Snapshot { Report, Shape { Histogram, Curve, .. } } --> chart
@@ -16,6 +16,7 @@ mod grid;
 mod histogram;
 mod interval;
 mod kde;
+mod ledger;
 pub mod live;
 mod log_loss;
 mod moments;
@@ -26,7 +27,8 @@ mod summary;
 mod window;
 
 pub use classes::{
-    Average, ClassCounts, ClassShape, Classes, Confusion, Matrix, Pair, SHOWN_MAX, Score, Tally,
+    Average, ClassCounts, ClassPair, ClassShape, Classes, Confusion, MATRIX_CLASSES_MAX, Matrix,
+    Score, ScoreCounts,
 };
 pub use distribution::{Distribution, VALUES_MAX};
 pub use drift::{Change, Drift};
@@ -34,10 +36,11 @@ pub use grid::{CELLS, Grid};
 pub use histogram::Histogram;
 pub use interval::{Interval, mean_interval};
 pub use kde::{Curve, GRID_POINTS};
-pub use log_loss::{LogLoss, LogLosses, LossBrief, loss};
+pub use ledger::{LedgerCounters, LedgerSnapshot};
+pub use log_loss::{LogLoss, LogLosses, LossFigure, LossReport, LossSnapshot, loss};
 pub use moments::Moments;
 pub use quantiles::{Quantiles, RELATIVE_ERROR};
 pub use select::quantile;
-pub use shape::{ErrorKind, Shape, Snapshot, View};
+pub use shape::{ErrorKind, ErrorView, Shape, Snapshot};
 pub use summary::{Report, Summary};
 pub use window::Window;

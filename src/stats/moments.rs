@@ -1,17 +1,17 @@
-//! Mean, spread and range of one number, row by row and merged.
+//! Mean, spread and range of one number, updated row by row, and mergeable.
 //!
 //! Promise: a large offset costs no digits. Sums are taken of distances from a centre, which moves to the mean whenever
-//! the count has doubled; so the squares are never more than three times the spread they are reduced to, and a row
-//! costs additions only. Parts merge by the pairwise formula of Chan and others.
+//! the count has doubled. So the sum of squares is never more than three times what is left of it after subtracting the
+//! mean, and a row needs no division. Parts are merged by the pairwise formula of Chan and others.
 
 /// Count, mean, sum of squared deviations from the mean, smallest and largest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moments {
     n: u64,
     centre: f64,
-    /// Of distances from the centre.
+    /// The sum of the distances from the centre.
     sum: f64,
-    /// Of their squares.
+    /// The sum of their squares.
     squares: f64,
     min: f64,
     max: f64,
@@ -115,7 +115,7 @@ impl Moments {
     /// Whether all values (at least one) are the same.
     #[must_use]
     pub fn is_constant(&self) -> bool {
-        // Exact on purpose: rounding in `m2` must not make a spread out of equal values.
+        // Compared exactly on purpose: rounding in `m2` could make equal values look spread.
         self.min >= self.max
     }
 

@@ -1,8 +1,8 @@
-//! Quantiles of numbers that are not negative, in bounded memory.
+//! Quantiles of non-negative numbers, in bounded memory.
 //!
-//! Promise: exact (as numpy's `percentile`) up to 4096 values; beyond, every order statistic is off by at most
-//! [`RELATIVE_ERROR`] of itself, whatever the distribution and however parts were merged. Memory is at most 4 MiB, and
-//! some tens of KiB for numbers of one scale.
+//! Promise: exact (as numpy's `percentile`) up to 4096 values. Beyond that, every order statistic is off by at most
+//! [`RELATIVE_ERROR`] of itself, whatever the distribution and however parts were merged. Memory is at most 4 MiB, and some
+//! tens of KiB if the numbers are of similar size.
 //!
 //! The sketch is a `DDSketch` whose logarithm is the number's own exponent: a bucket is the exponent and the first eight
 //! bits of the mantissa, so a value finds its bucket by a shift.
@@ -85,7 +85,7 @@ impl Quantiles {
         self.counts.resize(needed.max(self.counts.len()), 0);
     }
 
-    /// Adds all that `other` has seen.
+    /// Adds all values of `other`.
     pub fn merge(&mut self, other: &Self) {
         if self.exact.len() + other.exact.len() > EXACT_MAX || !other.counts.is_empty() {
             self.spill();

@@ -1,12 +1,13 @@
 //! Exact quantiles of a slice, as numpy's `percentile` gives them.
 //!
-//! Promise: two passes over the values and a sort of the few that share a cell with a wanted rank, one of 16384 equal
-//! parts of the range. Only when an outlier squeezes nearly all into one cell is nearly all sorted.
+//! The range is divided into 16384 equal cells. One pass counts the values in each cell, a second collects those in the
+//! cells of the wanted ranks, and only these are sorted. If an outlier puts nearly all values into one cell, nearly all are
+//! sorted.
 
 /// Cells of the counting pass.
 const CELLS: usize = 1 << 14;
 const CELLS_F64: f64 = 16_384.0;
-/// Below this a plain selection is as fast.
+/// With fewer values, sorting all is as fast.
 const COUNTING_MIN: usize = 1 << 14;
 
 /// The `q` quantile (0 to 1) of finite `values`, linear between neighbours; `None` without values.
@@ -27,8 +28,8 @@ pub(super) fn quantiles<const N: usize>(values: &[f64], qs: [f64; N]) -> Option<
         sorted.sort_unstable_by(f64::total_cmp);
         positions.map(|position| between(position, |rank| sorted[rank]))
     } else {
-        let near = Near::new(values, low, high, &positions);
-        positions.map(|position| between(position, |rank| near.order_statistic(rank)))
+        let selection = RankSelection::new(values, low, high, &positions);
+        positions.map(|position| between(position, |rank| selection.order_statistic(rank)))
     })
 }
 
@@ -53,7 +54,7 @@ fn range(values: &[f64]) -> (f64, f64) {
     )
 }
 
-/// The rank below the quantile, the last rank, and the way between that rank and the next.
+/// The rank below the quantile, the last rank, and how far the quantile is from that rank to the next.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -85,22 +86,22 @@ pub(super) fn between(
     }
 }
 
-/// The values next to some ranks, sorted.
-struct Near {
+/// The values of some ranks and those that share a cell with them, sorted.
+struct RankSelection {
     values: Vec<f64>,
-    /// Of each run of cells that was kept: the first rank, and where it starts in `values`.
+    /// For each cell that was kept: its first rank, and where it starts in `values`.
     runs: Vec<(usize, usize)>,
 }
 
-impl Near {
+impl RankSelection {
     fn new(values: &[f64], low: f64, high: f64, positions: &[(usize, usize, f64)]) -> Self {
-        let cells = Cells {
+        let cells = UniformCells {
             low,
             scale: CELLS_F64 / (high - low),
         };
         let mut counts = vec![0_u32; CELLS];
         for &x in values {
-            counts[cells.of(x)] += 1;
+            counts[cells.index(x)] += 1;
         }
         let wanted = |from: usize, to: usize| {
             positions
@@ -118,11 +119,14 @@ impl Near {
             }
             rank = next;
         }
-        let mut near: Vec<f64> = Vec::with_capacity(start);
-        near.extend(values.iter().filter(|&&x| kept[cells.of(x)]));
-        // Cells are in order, so sorting everything kept sorts each cell in its place.
-        near.sort_unstable_by(f64::total_cmp);
-        Self { values: near, runs }
+        let mut selected: Vec<f64> = Vec::with_capacity(start);
+        selected.extend(values.iter().filter(|&&x| kept[cells.index(x)]));
+        // UniformCells are in order, so sorting everything kept sorts each cell in its place.
+        selected.sort_unstable_by(f64::total_cmp);
+        Self {
+            values: selected,
+            runs,
+        }
     }
 
     fn order_statistic(&self, rank: usize) -> f64 {
@@ -132,20 +136,20 @@ impl Near {
     }
 }
 
-/// Equal parts of the range.
-struct Cells {
+/// Cells that divide the range equally.
+struct UniformCells {
     low: f64,
     scale: f64,
 }
 
-impl Cells {
+impl UniformCells {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "not negative, and the minimum holds it inside"
     )]
     #[inline]
-    fn of(&self, x: f64) -> usize {
+    fn index(&self, x: f64) -> usize {
         (((x - self.low) * self.scale) as usize).min(CELLS - 1)
     }
 }

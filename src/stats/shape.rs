@@ -1,6 +1,7 @@
-//! What a picture of a distribution needs, and nothing that grows with its rows.
+//! What the picture of a distribution needs; its size does not depend on the number of rows.
 //!
-//! Promise: a shape of single values is exact; one of a grid keeps the total exact and every position to a cell.
+//! Promise: a shape made from values is exact; in one made from a grid, the total is exact and positions are exact to a
+//! cell.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The name an axis bears.
+    /// The label of its axis.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -35,10 +36,10 @@ impl ErrorKind {
     }
 }
 
-/// Which errors are wanted.
+/// Which errors are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum View {
+pub enum ErrorView {
     /// The absolute error.
     #[default]
     Absolute,
@@ -48,7 +49,7 @@ pub enum View {
     Both,
 }
 
-impl View {
+impl ErrorView {
     /// The errors of this view, in the order they are shown.
     #[must_use]
     pub fn kinds(self) -> &'static [ErrorKind] {
@@ -60,14 +61,14 @@ impl View {
     }
 }
 
-/// Everything that is drawn: the numbers and the shapes of one moment.
+/// Everything that a picture shows: the numbers and the shapes at one time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Snapshot {
     /// The summary of the same rows.
     pub report: Report,
     /// One shape for each error asked for; none without rows.
     pub shapes: Vec<Shape>,
-    /// Of a classification, which has no shape but right and wrong by class.
+    /// Right and wrong by class; only for a classification, which has no shapes.
     pub classes: Option<ClassShape>,
 }
 
@@ -84,7 +85,7 @@ impl Snapshot {
 pub struct Shape {
     /// Which error.
     pub kind: ErrorKind,
-    /// Bins as numpy's `auto`.
+    /// Bins as numpy chooses them with `auto`.
     pub histogram: Histogram,
     /// The density scaled to counts; `None` without spread.
     pub curve: Option<Curve>,

@@ -1,12 +1,12 @@
-//! The quality of a model in a few numbers, kept row by row.
+//! The quality of a model in a few numbers, updated row by row.
 //!
 //! Promise: neither a large offset nor 10^8 rows cost digits (see [`Moments`]); what is undefined is `None`.
 //!
 //! The baseline is "always predict the mean of `y_true`". Its squared errors (`baseline_rmse`, the denominator of R2)
 //! use the mean of all rows, as scikit-learn's `r2_score` does. A mean of *absolute* errors against the final mean
-//! would need every row again, so `baseline_mae` is the prequential one: each truth against the mean of the truths
-//! before it, from the second row on. For rows in random order both agree to O(log n / n). Of merged summaries it is the mean
-//! over the parts' rows.
+//! would need every row again, so `baseline_mae` is prequential: each truth is compared with the mean of the truths before
+//! it, from the second row on. For rows in random order both agree to O(log n / n). For merged summaries it is the mean over
+//! the rows of all parts.
 
 use serde::Serialize;
 
@@ -66,7 +66,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Leaves out what means nothing when the error is 0 or 1: what is left of it is the share of wrong labels.
+    /// Leaves out what means nothing if the error is 0 or 1; the mean is then the share of wrong labels.
     #[must_use]
     pub fn of_labels(self) -> Self {
         Self {
@@ -86,11 +86,11 @@ impl Summary {
         Self::default()
     }
 
-    /// Adds one pair; returns its signed error, or `None` if it was not finite and only counted.
+    /// Adds one pair; returns its signed error, or `None` if it was not finite and so only counted.
     #[inline]
     pub fn push(&mut self, y_true: f64, y_pred: f64) -> Option<f64> {
         let error = y_pred - y_true;
-        // Of an infinite or NaN side the difference is never below the limit.
+        // If either is infinite or NaN, the comparison is false.
         if !(error.abs() <= ERROR_MAX && y_true.abs() <= ERROR_MAX) {
             self.non_finite += 1;
             return None;
@@ -106,7 +106,7 @@ impl Summary {
         Some(error)
     }
 
-    /// Adds all that `other` has seen.
+    /// Adds all pairs of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.error.merge(&other.error);
         self.absolute.merge(&other.absolute);
@@ -144,7 +144,7 @@ impl Summary {
     /// Root mean squared error.
     #[must_use]
     pub fn rmse(&self) -> Option<f64> {
-        // A sum of two positive terms: nothing cancels, and no square is taken before the division.
+        // A sum of two positive terms, so no digits cancel; the mean is not squared here, so nothing overflows.
         self.defined(
             (self.absolute.m2() / as_f64(self.n()))
                 .sqrt()

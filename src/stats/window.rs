@@ -1,14 +1,14 @@
-//! The last rows only: the last so many, or those of the last so many milliseconds.
+//! Only the last rows: the last so many, or those of the last so many milliseconds.
 //!
-//! Promise: never more than `rows_max` rows are kept (24 bytes each); all numbers of a window are exact, because they are
-//! computed from its rows when asked for. That costs the window, not the history, and no digit is lost to subtracting
-//! what has left. Deliberately absent: a clock; the caller says when a row came and what time it is.
+//! Promise: at most `rows_max` rows are kept (24 bytes each). All numbers of a window are exact, because they are computed
+//! from its rows on demand: that costs time in proportion to the window, not to the history, and no digits are lost by
+//! subtracting rows that have left. Deliberately absent: a clock; the caller says when a row came and what time it is.
 
 use std::collections::VecDeque;
 
 use super::{
     classes::ClassCounts,
-    shape::{ErrorKind, Shape, Snapshot, View},
+    shape::{ErrorKind, ErrorView, Shape, Snapshot},
     summary::Summary,
 };
 use crate::task::TaskSpec;
@@ -19,7 +19,7 @@ pub struct Window {
     rows: VecDeque<Row>,
     rows_max: usize,
     duration_ms: Option<u64>,
-    /// When the last row went that was pushed out although it was young enough.
+    /// The time of the newest row that had to leave only because there was no room.
     crowded_out_ms: Option<u64>,
     spec: TaskSpec,
 }
@@ -44,7 +44,7 @@ impl Window {
         }
     }
 
-    /// The same window of rows that are judged so.
+    /// The same window for rows of this task.
     #[must_use]
     pub fn with_task(self, spec: &TaskSpec) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Window {
         }
     }
 
-    /// Adds a row that came at `at_ms`. Times that go backwards only delay forgetting.
+    /// Adds a row that came at `at_ms`. If times go backwards, rows are only forgotten later.
     pub fn push(&mut self, at_ms: u64, y_true: f64, y_pred: f64) {
         self.expire(at_ms);
         if self.rows.len() == self.rows_max {
@@ -116,7 +116,7 @@ impl Window {
 
     /// What a picture of the rows inside needs.
     #[must_use]
-    pub fn snapshot(&self, view: View) -> Snapshot {
+    pub fn snapshot(&self, view: ErrorView) -> Snapshot {
         if let Some(classes) = ClassCounts::new(&self.spec) {
             return self.labelled(classes);
         }
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(window.summary().mae(), Some(3.0));
         window.expire(5000);
         assert!(window.is_empty());
-        assert_eq!(window.snapshot(View::Both), Snapshot::default());
+        assert_eq!(window.snapshot(ErrorView::Both), Snapshot::default());
     }
 
     #[test]
@@ -214,6 +214,9 @@ mod tests {
             window.push(0, pair.0, pair.1);
             all.push(pair.0, pair.1);
         }
-        assert_eq!(window.snapshot(View::Both), all.snapshot(View::Both));
+        assert_eq!(
+            window.snapshot(ErrorView::Both),
+            all.snapshot(ErrorView::Both)
+        );
     }
 }

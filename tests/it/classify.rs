@@ -105,7 +105,7 @@ fn equals_scikit_learn(name: &str) {
         format!("F1       {:.6} ({})", expected.f1, expected.average),
         match expected.log_loss {
             Some(loss) => format!("log-loss {loss:.6} (of {rows} rows)"),
-            None => "log-loss - (no probabilities came)".to_owned(),
+            None => "log-loss - (no probabilities received)".to_owned(),
         },
     ];
     for line in lines {

@@ -10,8 +10,9 @@ use std::{sync::Arc, time::Duration};
 use residual::{
     bus::Link,
     clock::Period,
-    dashboard::{Config, Ledger},
+    dashboard::Config,
     message::{self, Features, POSTCARD, Record},
+    stats::{LedgerCounters, LedgerSnapshot},
 };
 use serde_json::json;
 use tokio::sync::watch;
@@ -46,11 +47,14 @@ fn assert_shows_summary(html: &str, summary: &serde_json::Value) {
 
 #[tokio::test]
 async fn the_page_and_the_summary_tell_the_same_numbers() {
-    let ledger = Ledger {
-        received: 200,
-        matched: 100,
+    let ledger = LedgerSnapshot {
+        counters: LedgerCounters {
+            received: 200,
+            matched: 100,
+            ..LedgerCounters::default()
+        },
         coverage: Some(0.98),
-        ..Ledger::default()
+        ..LedgerSnapshot::default()
     };
     let mut server = Plan {
         ledger: Some(ledger),

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use residual::{
     chart::{self, ChartError, Config, Counts, Format, Mark},
-    stats::{Distribution, ErrorKind, Shape, Snapshot, View},
+    stats::{Distribution, ErrorKind, ErrorView, Shape, Snapshot},
 };
 use serde::Deserialize;
 
@@ -83,7 +83,7 @@ impl Case {
 fn shape_of(values: &[f64]) -> Shape {
     let mut distribution = Distribution::new();
     distribution.extend(values.iter().map(|&x| (0.0, x)));
-    distribution.snapshot(View::Signed).shapes.remove(0)
+    distribution.snapshot(ErrorView::Signed).shapes.remove(0)
 }
 
 /// Compares with the fixture; the curve may deviate by `tolerance` of its peak.
@@ -170,13 +170,13 @@ fn outliers_of_a_trillion_are_binned_and_smoothed_as_by_seaborn() {
     parity(fixture!("outliers"), 1e-9);
 }
 
-fn snapshot(pairs: &[(f64, f64)], view: View) -> Snapshot {
+fn snapshot(pairs: &[(f64, f64)], view: ErrorView) -> Snapshot {
     let mut distribution = Distribution::new();
     distribution.extend(pairs.iter().copied());
     distribution.snapshot(view)
 }
 
-fn bell_snapshot(n: usize, view: View) -> Snapshot {
+fn bell_snapshot(n: usize, view: ErrorView) -> Snapshot {
     let pairs: Vec<_> = bell(n, 9).into_iter().zip(bell(n, 10)).collect();
     snapshot(&pairs, view)
 }
@@ -244,7 +244,7 @@ fn bars_stand_where_matplotlib_puts_them() {
         curve: false,
         ..Config::default()
     };
-    let snapshot = snapshot(&pairs, View::Absolute);
+    let snapshot = snapshot(&pairs, ErrorView::Absolute);
     assert_eq!(snapshot.shapes[0].histogram.counts, [10, 0, 0, 0, 5]);
     let picture = Picture::new(&snapshot, &config);
     assert_eq!((picture.width, picture.height), (1000, 500));
@@ -279,7 +279,7 @@ fn bars_stand_where_matplotlib_puts_them() {
 
 #[test]
 fn the_curve_is_drawn_in_the_colour_of_the_settings() {
-    let snapshot = bell_snapshot(400, View::Absolute);
+    let snapshot = bell_snapshot(400, ErrorView::Absolute);
     let config = Config {
         color: "steelblue".parse().unwrap(),
         ..Config::default()
@@ -305,14 +305,14 @@ fn the_curve_is_drawn_in_the_colour_of_the_settings() {
 #[test]
 fn no_rows_and_one_row_give_a_picture_that_says_so() {
     let config = Config::default();
-    let empty = snapshot(&[], View::Absolute);
+    let empty = snapshot(&[], ErrorView::Absolute);
     assert_eq!(
         texts(&svg(&empty, &config)),
         ["absolute_error", "Count", "no rows yet"]
     );
-    let one = snapshot(&[(1.0, 3.5)], View::Absolute);
+    let one = snapshot(&[(1.0, 3.5)], ErrorView::Absolute);
     assert!(texts(&svg(&one, &config)).contains(&"one row: absolute_error = 2.500"));
-    let same = snapshot(&[(1.0, 3.5); 3], View::Absolute);
+    let same = snapshot(&[(1.0, 3.5); 3], ErrorView::Absolute);
     assert!(texts(&svg(&same, &config)).contains(&"all 3 rows: absolute_error = 2.500"));
     for snapshot in [empty, one, same] {
         let picture = Picture::new(&snapshot, &config);
@@ -326,9 +326,9 @@ fn no_rows_and_one_row_give_a_picture_that_says_so() {
 
 #[test]
 fn every_option_shows() {
-    let snapshot = bell_snapshot(1000, View::Both);
+    let snapshot = bell_snapshot(1000, ErrorView::Both);
     let config = Config {
-        view: View::Both,
+        view: ErrorView::Both,
         counts: Counts::Log,
         marks: vec![Mark::Mean, Mark::Median, Mark::P95],
         title: true,
@@ -359,7 +359,7 @@ fn every_option_shows() {
 
 #[test]
 fn twice_the_size_at_twice_the_dpi_is_the_same_picture() {
-    let snapshot = bell_snapshot(300, View::Absolute);
+    let snapshot = bell_snapshot(300, ErrorView::Absolute);
     let small = Picture::new(&snapshot, &Config::default());
     let config = Config {
         width: 2000,
@@ -387,7 +387,7 @@ fn twice_the_size_at_twice_the_dpi_is_the_same_picture() {
 
 #[test]
 fn an_svg_has_the_size_of_the_png_and_names_its_fonts() {
-    let svg = svg(&bell_snapshot(50, View::Absolute), &Config::default());
+    let svg = svg(&bell_snapshot(50, ErrorView::Absolute), &Config::default());
     assert!(
         svg.starts_with("<svg width=\"1000\" height=\"500\" "),
         "{}",
@@ -403,7 +403,7 @@ fn the_same_snapshot_gives_the_same_bytes() {
     for format in [Format::Png, Format::Svg] {
         let make = || {
             chart::render(
-                &bell_snapshot(500, View::Absolute),
+                &bell_snapshot(500, ErrorView::Absolute),
                 &Config::default(),
                 format,
             )
@@ -416,14 +416,14 @@ fn the_same_snapshot_gives_the_same_bytes() {
 fn two_thousand_bins_make_no_larger_a_picture_than_the_pixels_can_show() {
     let values: Vec<f64> = bell(1_000_000, 5).into_iter().chain([1e12]).collect();
     let pairs: Vec<_> = values.into_iter().map(|x| (0.0, x)).collect();
-    let snapshot = snapshot(&pairs, View::Absolute);
+    let snapshot = snapshot(&pairs, ErrorView::Absolute);
     assert!(snapshot.shapes[0].histogram.counts.len() > 1000);
     assert!(svg(&snapshot, &Config::default()).len() < 200_000);
 }
 
 #[test]
 fn settings_out_of_bounds_are_refused() {
-    let snapshot = bell_snapshot(10, View::Absolute);
+    let snapshot = bell_snapshot(10, ErrorView::Absolute);
     let render = |config: Config| chart::render(&snapshot, &config, Format::Png);
     for (width, height) in [(0, 500), (99, 500), (10_001, 500), (10_000, 10_000)] {
         let result = render(Config {
@@ -442,7 +442,7 @@ fn settings_out_of_bounds_are_refused() {
     });
     assert!(matches!(result, Err(ChartError::Dpi(0))));
     let error = render(Config {
-        view: View::Both,
+        view: ErrorView::Both,
         ..Config::default()
     })
     .unwrap_err();
@@ -456,7 +456,7 @@ fn settings_are_read_strictly() {
     let config =
         read(r##"{"color": "#336699", "counts": "log", "view": "both", "marks": ["p95"]}"##);
     let config = config.unwrap();
-    assert_eq!((config.counts, config.view), (Counts::Log, View::Both));
+    assert_eq!((config.counts, config.view), (Counts::Log, ErrorView::Both));
     assert_eq!(
         read(&serde_json::to_string(&config).unwrap()).unwrap(),
         config
@@ -489,13 +489,13 @@ proptest! {
             height: 100,
             dpi: 40,
             counts: if log { Counts::Log } else { Counts::Linear },
-            view: View::Both,
+            view: ErrorView::Both,
             marks: vec![Mark::Mean, Mark::P95],
             title: true,
             ..Config::default()
         };
         let rows: Vec<_> = rows.into_iter().chain(small).collect();
-        let snapshot = snapshot(&rows, View::Both);
+        let snapshot = snapshot(&rows, ErrorView::Both);
         prop_assert!(chart::render(&snapshot, &config, Format::Png).is_ok());
         let svg = svg(&snapshot, &config);
         prop_assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", svg);

@@ -23,7 +23,9 @@ use residual::{
         Body, Encoding, Features, IdSource, Prediction, Record, RunTag, Truth, decode, encode,
     },
     metric_log::{Disk, Row, Series},
-    services::metric::{self, Config, MetricError, Offload, Place, Ports, Progress},
+    services::metric::{
+        self, BlockingWork, Config, MetricError, Ports, Progress, RunContext, Storage,
+    },
 };
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -194,17 +196,17 @@ impl World {
             predictions: self.bus.consumer("y_pred", "metric", 16).await.unwrap(),
             progress: sender,
         };
-        let place = Place {
+        let storage = Storage {
             logs: LOGS.into(),
             disk: Arc::new(self.disk.clone()),
-            offload: Offload::Inline,
+            blocking_work: BlockingWork::Inline,
         };
         let stop = CancellationToken::new();
         let service = metric::run(
             ports,
             self.config.clone(),
-            place,
-            None,
+            storage,
+            RunContext::default(),
             self.clock,
             stop.clone(),
         );
@@ -238,7 +240,7 @@ impl World {
                     metric
                         .stop()
                         .await
-                        .unwrap_or_else(|error| assert!(error.is_passing()));
+                        .unwrap_or_else(|error| assert!(error.is_transient()));
                     metric = self.start_metric().await;
                 }
                 _ => self.disk.set_room(None),

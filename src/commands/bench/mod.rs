@@ -1,9 +1,9 @@
-//! `residual bench`: how many rows a second go from features to the durable log, how long one is on its way, what it
-//! costs, and proof that the right rows arrived.
+//! `residual bench`: how many rows a second go from features to the durable log, how long a row takes, what that costs,
+//! and a proof that the right rows arrived.
 //!
-//! Promise: the stages are the real ones, in this process or in processes of their own; nothing is switched off to look
-//! faster. A run whose log is not exactly what an offline computation gives fails. Deliberately absent: the picture and
-//! the page, whose cost does not depend on the rate, and the broker's own processor time.
+//! Promise: the stages are the real ones, in this process or in processes of their own; nothing is switched off to be
+//! faster. A run fails if its log is not exactly what an offline computation gives. Deliberately absent: the picture and
+//! the page, whose cost does not depend on the rate, and the broker's own CPU time.
 
 use std::{
     fs,
@@ -13,51 +13,54 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio_util::sync::CancellationToken;
 
-use super::{files::print, runtime};
+use super::{output::print, runtime::runtime};
 use crate::{
     bus::{self, BrokerInfo},
     cli::BenchArgs,
     clock::Clock,
     config::Config,
     dataset::Order,
-    pipeline::{self, NotStarted, Role, inputs},
+    pipeline::{self, NotStarted, Role},
     telemetry,
 };
 
 mod outcome;
 mod processes;
 mod proof;
-mod usage;
+mod resource_usage;
 
-use outcome::{Outcome, Times};
-use usage::Usage;
+use outcome::{Broker, Outcome, Times};
+use resource_usage::ResourceUsage;
 
 /// The stages that are measured.
 const ROLES: [Role; 3] = [Role::Features, Role::Predictor, Role::Metric];
 
-/// The proof holds one id of each row in memory.
+/// The proof holds the id of every row in memory.
 const ROWS_MAX: u64 = 100_000_000;
 
-/// Names on a broker begin with this, so that a bench never meets the rows of a real pipeline.
+/// Names on a broker begin with this, so that a bench never touches the rows of a real pipeline.
 const PREFIX: &str = "bench-";
 
 pub(super) fn run(args: &BenchArgs, mut config: Config) -> Result<()> {
-    let folder = Folder::make(&config.logs)?;
+    let folder = ScratchFolder::make(&config.logs)?;
     configure(&mut config, args, &folder.0).context(NotStarted)?;
     let telemetry = telemetry::init(&config.telemetry).context(NotStarted)?;
     let runtime = runtime()?;
-    let broker = runtime.block_on(survey(&config))?;
+    let broker = runtime.block_on(inspect_broker(&config))?;
     let (times, stages) = if args.processes {
         processes::run(&config)?
     } else {
         let stop = CancellationToken::new();
         let report = runtime.block_on(pipeline::run(&config, &ROLES, &telemetry, stop))?;
-        let report = report.context("the run did not begin")?;
+        let report = report.context("the run did not start")?;
         let times = Times::new(report.span_us, report.latency_us)?;
-        (times, vec![("all stages", Usage::of_this_process())])
+        (
+            times,
+            vec![("all stages", ResourceUsage::of_this_process())],
+        )
     };
     let expected = runtime.block_on(proof::offline(&config))?;
-    let found = proof::of_log(&inputs::log_file(&config.logs))?;
+    let found = proof::of_log(&pipeline::log_file(&config.logs))?;
     let outcome = Outcome {
         bus: bus::redact(&config.bus.url),
         broker,
@@ -75,14 +78,14 @@ pub(super) fn run(args: &BenchArgs, mut config: Config) -> Result<()> {
     outcome.verdict()
 }
 
-/// The settings of the run: the user's, but for what would make the proof impossible.
+/// Changes the user's settings where they would make the proof impossible.
 fn configure(config: &mut Config, args: &BenchArgs, folder: &Path) -> Result<()> {
     if args.rows == 0 || args.rows > ROWS_MAX {
         bail!("`--rows` is {}, expected 1 to {ROWS_MAX}", args.rows);
     }
     let is_memory = config.bus.url == "embedded:";
     if args.memory && !is_memory {
-        bail!("`--memory` is for the embedded bus, and `--bus` names another");
+        bail!("`--memory` is for the embedded bus, but `--bus` names another");
     }
     if is_memory && !args.memory {
         config.bus.url = format!("embedded:{}", folder.join("bus").display());
@@ -92,10 +95,9 @@ fn configure(config: &mut Config, args: &BenchArgs, folder: &Path) -> Result<()>
     }
     folder.clone_into(&mut config.logs);
     config.bus.prefix.insert_str(0, PREFIX);
-    // What is drawn can be computed again: in order, or by a seed.
-    match config.dataset.seed {
-        Some(_) => {}
-        None => config.dataset.order = Order::Sequential,
+    // The rows must be known again offline: by a seed, or because they are in order.
+    if config.dataset.seed.is_none() {
+        config.dataset.order = Order::Sequential;
     }
     "off".clone_into(&mut config.dashboard.listen);
     config.metric.rotate_bytes = 0;
@@ -104,8 +106,8 @@ fn configure(config: &mut Config, args: &BenchArgs, folder: &Path) -> Result<()>
     Ok(())
 }
 
-/// What answers behind the URL; refuses a broker that still holds rows of an earlier bench.
-async fn survey(config: &Config) -> Result<Broker> {
+/// Which broker answers at the URL; refuses one that still holds rows of an earlier bench.
+async fn inspect_broker(config: &Config) -> Result<Broker> {
     let bus = bus::connect(&config.bus, Clock::system(), bus::random_seed()).await?;
     let topology = pipeline::topology(config);
     bus.declare(&topology).await?;
@@ -116,8 +118,8 @@ async fn survey(config: &Config) -> Result<Broker> {
         let left = depth.ready + depth.in_flight;
         if left > 0 {
             bail!(
-                "`{}{topic}.{group}` still holds {left} messages, left by a bench that was broken off; empty it on the \
-                 broker, or choose other names by `RESIDUAL__BUS__PREFIX`",
+                "`{}{topic}.{group}` still holds {left} messages, left by an interrupted bench; empty it on the \
+                 broker, or choose other names with `RESIDUAL__BUS__PREFIX`",
                 config.bus.prefix,
             );
         }
@@ -130,27 +132,20 @@ async fn survey(config: &Config) -> Result<Broker> {
     })
 }
 
-/// What was measured against.
-#[derive(Debug, serde::Serialize)]
-struct Broker {
-    name: String,
-    version: String,
-    is_durable: bool,
-}
+/// A folder inside the logs folder, and so on the disk that a real run would use, unlike the system's temporary folder.
+/// It is removed when it is dropped.
+struct ScratchFolder(PathBuf);
 
-/// A folder inside the logs folder, which is on the disk that a user would use, unlike the system's temporary one.
-struct Folder(PathBuf);
-
-impl Folder {
+impl ScratchFolder {
     fn make(logs: &Path) -> Result<Self> {
         let folder = logs.join(format!("bench-{}", std::process::id()));
         fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make `{}`", folder.display()))?;
+            .with_context(|| format!("cannot create `{}`", folder.display()))?;
         Ok(Self(folder))
     }
 }
 
-impl Drop for Folder {
+impl Drop for ScratchFolder {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
             tracing::warn!(%error, folder = %self.0.display(), "could not be removed");

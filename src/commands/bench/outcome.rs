@@ -1,4 +1,4 @@
-//! What a bench tells.
+//! The result of a bench, for people and as JSON.
 
 use std::fmt;
 
@@ -6,12 +6,19 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::{
-    Broker,
-    proof::{Found, Sum},
-    usage::Usage,
+    proof::{LogContents, RowsDigest},
+    resource_usage::ResourceUsage,
 };
 
-/// When rows were sent and recorded.
+/// What was measured against.
+#[derive(Debug, Serialize)]
+pub(super) struct Broker {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) is_durable: bool,
+}
+
+/// How long the rows took.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Times {
     /// From the first row sent to the last one durable, in seconds.
@@ -37,16 +44,16 @@ impl Times {
     }
 }
 
-/// Everything that was found out.
+/// The whole result; the names are those of the JSON.
 #[derive(Debug, Serialize)]
 pub(super) struct Outcome {
     pub(super) bus: String,
     pub(super) broker: Broker,
     pub(super) rows_per_second: f64,
     pub(super) times: Times,
-    pub(super) stages: Vec<(&'static str, Usage)>,
-    pub(super) expected: Sum,
-    pub(super) found: Found,
+    pub(super) stages: Vec<(&'static str, ResourceUsage)>,
+    pub(super) expected: RowsDigest,
+    pub(super) found: LogContents,
 }
 
 impl Outcome {
@@ -55,7 +62,7 @@ impl Outcome {
     }
 
     /// # Errors
-    /// When the log is not what it must be.
+    /// When the log is not what the offline computation gives.
     pub(super) fn verdict(&self) -> Result<()> {
         if !self.is_proven() {
             bail!(
@@ -108,8 +115,8 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A usage for people.
-struct Cost(Usage);
+/// The cost of a stage for people.
+struct Cost(ResourceUsage);
 
 impl fmt::Display for Cost {
     #[expect(clippy::cast_precision_loss, reason = "for people to read")]

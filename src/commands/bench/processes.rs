@@ -1,4 +1,4 @@
-//! The stages as processes of their own, as in a deployment: started, watched, and told to stop.
+//! The stages as processes of their own, as in a deployment: started, watched and stopped.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -10,33 +10,35 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::{outcome::Times, usage::Usage};
-use crate::{config::Config, metric_log::Reader, pipeline::inputs, services::metric};
+use super::{outcome::Times, resource_usage::ResourceUsage};
+use crate::{config::Config, metric_log::Reader, pipeline, services::metric};
 
-/// How often the processes and the log are looked at.
-const LOOK: Duration = Duration::from_millis(50);
+/// Time between two looks at the processes and the log.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Without a new row for so long, the rest will not come.
+/// When no new row came for this long, the rest will not come.
 const STALL: Duration = Duration::from_secs(60);
 
-/// How long a process may take to end after it was told to.
+/// How long a process may take to end after SIGTERM.
 const STOP_MAX: Duration = Duration::from_secs(30);
 
 /// Runs the three stages until every row is in the log.
-pub(super) fn run(config: &Config) -> Result<(Times, Vec<(&'static str, Usage)>)> {
+pub(super) fn run(config: &Config) -> Result<(Times, Vec<(&'static str, ResourceUsage)>)> {
     let environment = environment(config)?;
-    let mut metric = Stage::start("metric", &environment)?;
-    let mut predictor = Stage::start("predictor", &environment)?;
-    let mut features = Stage::start("features", &environment)?;
+    let mut metric = StageProcess::start("metric", &environment)?;
+    let mut predictor = StageProcess::start("predictor", &environment)?;
+    let mut features = StageProcess::start("features", &environment)?;
     // Reading the log costs processor time that the stages need, so it begins when features has ended.
     while !features.has_ended()? {
-        metric.look()?;
-        predictor.look()?;
-        thread::sleep(LOOK);
+        metric.check_running()?;
+        predictor.check_running()?;
+        thread::sleep(POLL_INTERVAL);
     }
     await_rows(config, &mut metric, &mut predictor)?;
     predictor.stop()?;
-    let times = metric.stop()?.context("the metric process told no times")?;
+    let times = metric
+        .stop()?
+        .context("the metric process reported no times")?;
     let stages = [features, predictor, metric];
     Ok((
         times,
@@ -47,8 +49,12 @@ pub(super) fn run(config: &Config) -> Result<(Times, Vec<(&'static str, Usage)>)
     ))
 }
 
-fn await_rows(config: &Config, metric: &mut Stage, predictor: &mut Stage) -> Result<()> {
-    let mut log = Reader::open(&inputs::log_file(&config.logs));
+fn await_rows(
+    config: &Config,
+    metric: &mut StageProcess,
+    predictor: &mut StageProcess,
+) -> Result<()> {
+    let mut log = Reader::open(&pipeline::log_file(&config.logs));
     let (mut rows, mut moved) = (0, Instant::now());
     loop {
         let new = log.read_new(&mut |_| {})?.rows;
@@ -61,27 +67,28 @@ fn await_rows(config: &Config, metric: &mut Stage, predictor: &mut Stage) -> Res
         }
         if moved.elapsed() > STALL {
             bail!(
-                "{rows} of {} rows are in the log, and none came for {STALL:?}",
+                "{rows} of {} rows are in the log, and no new one came for {STALL:?}",
                 config.features.count
             );
         }
-        metric.look()?;
-        predictor.look()?;
-        thread::sleep(LOOK);
+        metric.check_running()?;
+        predictor.check_running()?;
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
 /// One process. It is killed when it is dropped.
-struct Stage {
+struct StageProcess {
     name: &'static str,
     child: Child,
-    usage: Usage,
-    told: Option<JoinHandle<Option<Times>>>,
+    usage: ResourceUsage,
+    /// The thread that reads its log lines returns the times that it reports at its end.
+    times: Option<JoinHandle<Option<Times>>>,
 }
 
-impl Stage {
+impl StageProcess {
     fn start(name: &'static str, environment: &[(String, String)]) -> Result<Self> {
-        let program = std::env::current_exe().context("the path of this program")?;
+        let program = std::env::current_exe().context("cannot find the path of this program")?;
         let level = format!("warn,{}=debug", metric::TIMES);
         let mut child = Command::new(program)
             .args([name, "--log-format", "json", "--log-level", &level])
@@ -91,36 +98,40 @@ impl Stage {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("{name} could not be started"))?;
-        let told = child.stderr.take();
+        let stderr = child.stderr.take();
         Ok(Self {
             name,
             child,
-            usage: Usage::default(),
-            told: told.map(|told| thread::spawn(move || listen(told))),
+            usage: ResourceUsage::default(),
+            times: stderr.map(|stderr| thread::spawn(move || forward_lines(stderr))),
         })
     }
 
-    /// Notes what it costs; fails when it has ended.
-    fn look(&mut self) -> Result<()> {
+    /// Fails when it has ended; also reads what it has cost so far.
+    fn check_running(&mut self) -> Result<()> {
         if self.has_ended()? {
-            bail!("{} ended by itself", self.name);
+            bail!("{} ended unexpectedly", self.name);
         }
         Ok(())
     }
 
-    /// Whether it has done its work; fails when it failed.
+    /// Whether it has ended; fails if it ended with a failure.
     fn has_ended(&mut self) -> Result<bool> {
-        self.usage = Usage::of(self.child.id()).or(self.usage);
-        match self.child.try_wait().context("a child process")? {
+        self.usage = ResourceUsage::of(self.child.id()).or(self.usage);
+        match self
+            .child
+            .try_wait()
+            .context("cannot wait for a child process")?
+        {
             None => Ok(false),
             Some(status) if status.success() => Ok(true),
             Some(status) => bail!("{} failed with {status}", self.name),
         }
     }
 
-    /// Tells it to stop, waits, and gives the times it told.
+    /// Tells it to stop, waits for its end, and returns the times that it reported.
     fn stop(&mut self) -> Result<Option<Times>> {
-        self.look()?;
+        self.check_running()?;
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", "TERM", &pid]).status();
         sent.context("`kill` is needed to stop a stage")?;
@@ -129,23 +140,23 @@ impl Stage {
             if Instant::now() > deadline {
                 bail!("{} did not stop within {STOP_MAX:?}", self.name);
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL_INTERVAL);
         }
-        let told = self.told.take().map(JoinHandle::join);
-        Ok(told.and_then(Result::ok).flatten())
+        let times = self.times.take().map(JoinHandle::join);
+        Ok(times.and_then(Result::ok).flatten())
     }
 }
 
-impl Drop for Stage {
+impl Drop for StageProcess {
     fn drop(&mut self) {
-        // An error only says that it has ended before.
+        // An error only means that it has ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// Passes a process's log lines on, except the one that is for us.
-fn listen(lines: ChildStderr) -> Option<Times> {
+/// Passes a process's log lines on to our standard error, except the one with its times.
+fn forward_lines(lines: ChildStderr) -> Option<Times> {
     let mut times = None;
     for line in BufReader::new(lines).lines().map_while(Result::ok) {
         let event: Value = serde_json::from_str(&line).unwrap_or_default();
@@ -165,7 +176,7 @@ fn read_times(event: &Value) -> Option<Times> {
     Times::new(Some(span_us), Some(latency_us)).ok()
 }
 
-/// Every setting as a variable, so that a password in the URL stands in no list of processes.
+/// Every setting as an environment variable: unlike arguments, these keep a password out of the process list.
 fn environment(config: &Config) -> Result<Vec<(String, String)>> {
     let mut variables = Vec::new();
     flatten(&serde_json::to_value(config)?, "RESIDUAL_", &mut variables);
@@ -178,7 +189,7 @@ fn flatten(value: &Value, name: &str, variables: &mut Vec<(String, String)>) {
         Value::Object(section) => {
             for (key, value) in section {
                 let name = format!("{name}_{}", key.to_uppercase());
-                // Sections are divided by two underscores, and the prefix ends with them.
+                // Two underscores separate sections: one ends the section's name, the other begins the key's.
                 let name = if value.is_object() { name + "_" } else { name };
                 flatten(value, &name, variables);
             }

@@ -1,23 +1,23 @@
-//! How right labels are: what the page shows instead of distances when the model is a classifier.
+//! How right the predicted labels are: what the page shows in place of errors when the model is a classifier.
 
 use super::{
-    count, data,
-    figures::{cell, columns_of, heading, row, stream_tile, text, tile},
+    figures::{columns_of, stream_tile},
+    html::{cell, count, data, heading, row, text, tile},
 };
 use crate::{
-    dashboard::{
-        Ledger,
-        format::{self, escape, percent, short},
-        snapshot::LossFigure,
-    },
+    dashboard::format::{self, escape, percent, short},
     stats::{
-        Average, Matrix, Score,
+        Average, LedgerSnapshot, LossFigure, Matrix, Score,
         live::{Classification, View},
     },
 };
 
-/// The few figures that a glance should catch: of the last rows, with those of all time below.
-pub(super) fn tiles(view: &View, labels: &Classification, ledger: Option<&Ledger>) -> String {
+/// The most important figures, of the last rows, with those of all time below.
+pub(super) fn tiles(
+    view: &View,
+    labels: &Classification,
+    ledger: Option<&LedgerSnapshot>,
+) -> String {
     let (last, all) = (&labels.last_rows, &labels.all_time);
     let right = format!(
         "{} of {} right",
@@ -51,7 +51,7 @@ pub(super) fn tiles(view: &View, labels: &Classification, ledger: Option<&Ledger
             if loss.is_some_and(|loss| loss.all_time.n > 0) {
                 "0 is perfect"
             } else {
-                "no probabilities came"
+                "no probabilities received"
             },
             &loss_of(loss.map(|loss| &loss.all_time)),
         ),
@@ -64,7 +64,7 @@ fn share(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), percent)
 }
 
-/// Accuracy above that of always answering the most frequent label, in points.
+/// By how many percentage points the accuracy is above that of always predicting the most frequent label.
 fn gain(score: &Score) -> String {
     let gain = score.accuracy.zip(score.baseline_accuracy);
     gain.map_or_else(
@@ -99,7 +99,7 @@ fn f1_meaning(score: &Score) -> &'static str {
 
 type Figure = fn(&Score) -> Option<f64>;
 
-/// Name in `/api/summary`, heading, what it is, and where it is.
+/// Name in `/api/summary`, heading, meaning, and how to get it.
 const FIGURES: [(&str, &str, &str, Figure); 3] = [
     ("accuracy", "Accuracy", "share of right labels", |score| {
         score.accuracy
@@ -113,13 +113,17 @@ const FIGURES: [(&str, &str, &str, Figure); 3] = [
     (
         "baseline_accuracy",
         "Majority’s accuracy",
-        "accuracy of always answering the most frequent label",
+        "accuracy of always predicting the most frequent label",
         |score| score.baseline_accuracy,
     ),
 ];
 
 /// All figures for all time and both windows.
-pub(super) fn table(view: &View, labels: &Classification, ledger: Option<&Ledger>) -> String {
+pub(super) fn table(
+    view: &View,
+    labels: &Classification,
+    ledger: Option<&LedgerSnapshot>,
+) -> String {
     let scores = [
         ("all_time", &labels.all_time),
         ("last_rows", &labels.last_rows),
@@ -156,7 +160,7 @@ pub(super) fn table(view: &View, labels: &Classification, ledger: Option<&Ledger
 }
 
 fn losses(
-    ledger: Option<&Ledger>,
+    ledger: Option<&LedgerSnapshot>,
     line: impl Fn(&str, &str, &str, [String; 3]) -> String,
 ) -> String {
     let Some(loss) = ledger.and_then(|ledger| ledger.log_loss.as_ref()) else {
@@ -173,17 +177,17 @@ fn losses(
     line(
         "",
         "Log-loss",
-        "mean of −ln of the probability that the true class was given",
+        "mean of −ln of the probability predicted for the true class",
         values,
     ) + &line(
         r#" class="sub""#,
         "of rows",
-        "rows whose predictions brought probabilities",
+        "rows whose predictions came with probabilities",
         rows,
     )
 }
 
-/// Who is taken for whom.
+/// The confusion matrix.
 pub(super) fn confusion(matrix: &Matrix) -> String {
     let head: String = matrix
         .labels
@@ -192,9 +196,9 @@ pub(super) fn confusion(matrix: &Matrix) -> String {
         .collect();
     let rows = matrix.labels.iter().zip(&matrix.counts).enumerate();
     let body: String = rows
-        .map(|(place, (label, counts))| {
-            let own = !(matrix.has_others && place + 1 == matrix.labels.len());
-            confusion_row(label, counts, own.then_some(place))
+        .map(|(index, (label, counts))| {
+            let own = !(matrix.has_others && index + 1 == matrix.labels.len());
+            confusion_row(label, counts, own.then_some(index))
         })
         .collect();
     format!(
@@ -202,12 +206,12 @@ pub(super) fn confusion(matrix: &Matrix) -> String {
     )
 }
 
-/// `own` is the place of what is right, where that can be told.
+/// `own` is the index of the right predictions, where there is one.
 fn confusion_row(label: &str, counts: &[u64], own: Option<usize>) -> String {
     let cells: String = counts
         .iter()
         .enumerate()
-        .map(|(place, rows)| confusion_cell(*rows, own == Some(place)))
+        .map(|(index, rows)| confusion_cell(*rows, own == Some(index)))
         .collect();
     format!(r#"<tr><th scope="row">{}</th>{cells}</tr>"#, escape(label))
 }

@@ -1,17 +1,17 @@
-//! How wrong the model is, large and in a table.
+//! How wrong the predicted numbers are: tiles at the top and a table.
 
-use super::{count, data};
+use super::html::{cell, count, data, heading, row, text, tile};
 use crate::{
-    dashboard::format::{duration, percent, rate, short},
+    dashboard::format::{self, duration, percent, rate, short},
     stats::{Report, live::View},
 };
 
-/// The few figures that a glance should catch: of the last rows, with those of all time below.
+/// The most important figures, of the last rows, with those of all time below.
 pub(super) fn tiles(view: &View) -> String {
     let (last, all) = (&view.last_rows.report, &view.all_time);
     let interval = last.mae_interval.map(|interval| {
         format!(
-            "{} to {} with 95 %",
+            "95 % interval: {} to {}",
             short(interval.low),
             short(interval.high)
         )
@@ -32,19 +32,13 @@ pub(super) fn tiles(view: &View) -> String {
         tile(
             "R²",
             &text(last.r2),
-            "1 is perfect, 0 is the mean",
+            "1 is perfect, 0 is as good as the mean",
             &text(all.r2),
         ),
         tile("Bias", &text(last.bias), bias_text(last), &text(all.bias)),
     ]
     .concat()
         + &stream_tile(view)
-}
-
-pub(super) fn tile(name: &str, value: &str, note: &str, all_time: &str) -> String {
-    format!(
-        r#"<div class="tile"><h3>{name}</h3><p class="big">{value}</p><p class="note">{note}</p><p class="all">all time {all_time}</p></div>"#
-    )
 }
 
 pub(super) fn stream_tile(view: &View) -> String {
@@ -55,11 +49,7 @@ pub(super) fn stream_tile(view: &View) -> String {
     )
 }
 
-pub(super) fn text(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), short)
-}
-
-/// How much smaller the error is than the baseline's.
+/// By which share the error is smaller than the baseline's.
 fn improvement(report: &Report) -> Option<f64> {
     let (mae, baseline) = (report.mae?, report.baseline_mae?);
     Some(1.0 - mae / baseline).filter(|improvement| improvement.is_finite())
@@ -77,26 +67,21 @@ fn improvement_text(report: &Report) -> String {
 
 fn baseline_text(report: &Report) -> String {
     let Some(baseline) = report.baseline_mae else {
-        return "its error is not known yet".to_owned();
+        return "its MAE is not known yet".to_owned();
     };
-    let word = if improvement(report).is_some_and(|gain| gain <= 0.0) {
-        "no better than"
-    } else {
-        "better than"
-    };
-    format!("{word} its {}", short(baseline))
+    format!("its MAE is {}", short(baseline))
 }
 
 fn bias_text(report: &Report) -> &'static str {
     match report.bias {
-        Some(bias) if bias > 0.0 => "the model says too much",
-        Some(bias) if bias < 0.0 => "the model says too little",
-        Some(_) => "neither too much nor too little",
+        Some(bias) if bias > 0.0 => "predictions are too high on average",
+        Some(bias) if bias < 0.0 => "predictions are too low on average",
+        Some(_) => "neither too high nor too low on average",
         None => "",
     }
 }
 
-/// When the error changed last; empty where it never did.
+/// When the error changed last; empty if it never did.
 pub(super) fn last_change(view: &View) -> String {
     let Some(change) = view.changes.last() else {
         return String::new();
@@ -108,11 +93,11 @@ pub(super) fn last_change(view: &View) -> String {
     };
     let times = match view.changes_seen {
         1 => String::new(),
-        seen => format!(" ({} changes in all)", super::super::format::count(seen)),
+        seen => format!(" ({} changes in all)", format::count(seen)),
     };
     format!(
         r#"<p class="changed">The error {word} around row {}, from {} to {}{times}.</p>"#,
-        super::super::format::count(change.row),
+        format::count(change.row),
         short(change.mae_before),
         short(change.mae_after),
     )
@@ -120,7 +105,7 @@ pub(super) fn last_change(view: &View) -> String {
 
 type Figure = fn(&Report) -> Option<f64>;
 
-/// Name in `/api/summary`, heading, what it is, and where it is.
+/// Name in `/api/summary`, heading, meaning, and how to get it.
 const FIGURES: [(&str, &str, &str, Figure); 12] = [
     ("mae", "MAE", "mean absolute error", |report| report.mae),
     (
@@ -169,13 +154,13 @@ const FIGURES: [(&str, &str, &str, Figure); 12] = [
     (
         "baseline_mae",
         "Mean’s MAE",
-        "MAE of always answering the mean of the truths so far",
+        "MAE of always predicting the mean of the truths so far",
         |report| report.baseline_mae,
     ),
     (
         "baseline_rmse",
         "Mean’s RMSE",
-        "RMSE of always answering the mean of these truths",
+        "RMSE of always predicting the mean of these truths",
         |report| report.baseline_rmse,
     ),
 ];
@@ -208,24 +193,12 @@ pub(super) fn table(view: &View) -> String {
     format!("<table><thead><tr><td></td>{headings}</tr></thead><tbody>{body}</tbody></table>")
 }
 
-/// What the three columns are of.
+/// The headings of the three columns.
 pub(super) fn columns_of(view: &View) -> [String; 3] {
-    let rows = super::super::format::count(view.last_rows.rows as u64);
+    let rows = format::count(view.last_rows.rows as u64);
     [
         "all time".to_owned(),
         format!("last {rows} rows"),
         format!("last {}", duration(view.recent.window_ms)),
     ]
-}
-
-pub(super) fn heading(name: &str) -> String {
-    format!(r#"<th scope="col">{name}</th>"#)
-}
-
-pub(super) fn row(class: &str, heading: &str, meaning: &str, cells: &str) -> String {
-    format!(r#"<tr{class}><th scope="row" title="{meaning}">{heading}</th>{cells}</tr>"#)
-}
-
-pub(super) fn cell(content: &str) -> String {
-    format!("<td>{content}</td>")
 }

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
-  const cutOffAfter = 5000;
-  let heard = Date.now();
+  const lostAfterMs = 5000;
+  let lastEventMs = Date.now();
 
   const show = (parts) => {
     for (const [name, html] of Object.entries(parts)) {
@@ -16,7 +16,7 @@
   const listen = () => {
     const events = new EventSource("events");
     events.onmessage = (event) => {
-      heard = Date.now();
+      lastEventMs = Date.now();
       document.body.classList.remove("lost");
       show(JSON.parse(event.data));
     };
@@ -30,7 +30,7 @@
   };
 
   setInterval(() => {
-    document.body.classList.toggle("lost", Date.now() - heard > cutOffAfter);
+    document.body.classList.toggle("lost", Date.now() - lastEventMs > lostAfterMs);
   }, 1000);
   listen();
 })();

@@ -1,13 +1,12 @@
-//! The state of the house: stream, broker, services, time.
+//! The state of stream, broker and services, and the time.
 
-use super::empty;
+use super::html::empty;
 use crate::dashboard::{
-    BusState, LinkState, Queue, Service,
     format::{count, duration, escape, short},
-    snapshot::{Alert, Level, StatusSnapshot},
+    snapshot::{Alert, BusState, Level, LinkState, Queue, Service, StatusSnapshot},
 };
 
-/// The light at the top, and a loud word when something is wrong.
+/// The status at the top, with a banner when something is wrong.
 pub(super) fn status(snapshot: &StatusSnapshot) -> String {
     let status = &snapshot.status;
     let (level, title) = (status.level.name(), escape(&status.title));
@@ -42,7 +41,7 @@ fn alert(alert: &Alert) -> String {
     )
 }
 
-/// In whole seconds, so that a fast stream does not flicker.
+/// In whole seconds, so that the text of a fast stream does not flicker.
 fn ago(ms: u64) -> String {
     match ms / 1_000 {
         0 => "last row just now".to_owned(),
@@ -50,7 +49,7 @@ fn ago(ms: u64) -> String {
     }
 }
 
-/// The link and what waits where.
+/// The link to the broker, and what waits for each group.
 pub(super) fn bus(bus: Option<&BusState>) -> String {
     let Some(bus) = bus else {
         return empty("This process has no bus.");
@@ -59,14 +58,14 @@ pub(super) fn bus(bus: Option<&BusState>) -> String {
         LinkState::Up => r#"<span class="pill live">up</span>"#.to_owned(),
         LinkState::Down { tries, .. } => {
             format!(
-                r#"<span class="pill broker_away">away, {} tries</span>"#,
+                r#"<span class="pill broker_away">unreachable, {} tries</span>"#,
                 count(u64::from(*tries))
             )
         }
     };
     let body: String = bus.queues.iter().map(queue_row).collect();
     format!(
-        r#"<p class="link"><code>{}</code> {link}</p><table><thead><tr><td></td><th scope="col" title="ready to be delivered">ready</th><th scope="col" title="delivered and not settled, as far as the broker tells">in work</th><th scope="col" title="dead letters">dead</th></tr></thead><tbody>{body}</tbody></table>"#,
+        r#"<p class="link"><code>{}</code> {link}</p><table><thead><tr><td></td><th scope="col" title="ready to be delivered">ready</th><th scope="col" title="delivered but not acknowledged, as far as the broker reports it">in flight</th><th scope="col" title="dead letters">dead</th></tr></thead><tbody>{body}</tbody></table>"#,
         escape(&bus.url)
     )
 }
@@ -90,7 +89,7 @@ fn queue_row(queue: &Queue) -> String {
 /// What runs in this process.
 pub(super) fn services(services: &[Service]) -> String {
     if services.is_empty() {
-        return empty("None is told.");
+        return empty("No service runs in this process.");
     }
     let item = |service: &Service| {
         let class = if service.state == "running" {
@@ -111,7 +110,7 @@ pub(super) fn services(services: &[Service]) -> String {
     )
 }
 
-/// The server's clock: it changes every second, so that a page knows when it is cut off.
+/// The server's clock. It changes every second, so updates never stop and a page notices a lost connection.
 pub(super) fn now(snapshot: &StatusSnapshot) -> String {
     let seconds = snapshot.now_ms / 1_000 % 86_400;
     format!(

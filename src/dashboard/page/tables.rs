@@ -1,12 +1,12 @@
-//! Rows to look at, and what became of the labels.
+//! Single rows worth a look, and what became of the labels.
 
-use super::{count, data, empty};
+use super::html::{cell, count, data, empty, row};
 use crate::{
-    dashboard::{
-        Ledger,
-        format::{duration, escape, percent, short},
+    dashboard::format::{self, duration, escape, percent, short},
+    stats::{
+        LedgerSnapshot,
+        live::{Classification, View, WorstRow},
     },
-    stats::live::{Classification, View, WorstRow},
 };
 
 /// The worst of the last rows and of all time.
@@ -15,11 +15,11 @@ pub(super) fn worst(view: &View) -> String {
         return wrong(view, labels);
     }
     if view.worst.is_empty() {
-        return empty("They are listed from the first row on.");
+        return empty("The list appears with the first row.");
     }
     let last = format!(
         "Of the last {} rows",
-        super::super::format::count(view.last_rows.rows as u64)
+        format::count(view.last_rows.rows as u64)
     );
     worst_table(&last, &view.worst_of_last_rows) + &worst_table("Of all time", &view.worst)
 }
@@ -44,7 +44,7 @@ fn worst_row(row: &WorstRow) -> String {
 /// The newest wrong labels.
 fn wrong(view: &View, labels: &Classification) -> String {
     if view.worst.is_empty() {
-        return empty("No label was wrong so far.");
+        return empty("No label has been wrong so far.");
     }
     let body: String = view
         .worst
@@ -74,17 +74,20 @@ const STATES: [(&str, &str); 9] = [
     ("Conflicting", "came again with another value"),
     ("Expired truths", "their prediction never came"),
     ("Expired predictions", "their truth never came"),
-    ("Late", "came after their partner had left"),
-    ("Evicted truths", "had to leave because too many waited"),
+    (
+        "Late",
+        "came after their partner had expired or been evicted",
+    ),
+    ("Evicted truths", "removed because too many were waiting"),
     (
         "Evicted predictions",
-        "had to leave because too many waited",
+        "removed because too many were waiting",
     ),
     ("Malformed", "could not be used"),
 ];
 
-/// Coverage, delay, and the state in which every half ended.
-pub(super) fn labels(ledger: Option<&Ledger>) -> String {
+/// Coverage, delay, and how many halves are in each state.
+pub(super) fn labels(ledger: Option<&LedgerSnapshot>) -> String {
     let Some(ledger) = ledger else {
         return empty("The metric service runs in another process.");
     };
@@ -96,7 +99,7 @@ pub(super) fn labels(ledger: Option<&Ledger>) -> String {
     let facts = [
         (
             "Label coverage",
-            "share of the predictions with a known fate that got their label",
+            "share of predictions that got their label, among those that no longer wait",
             data("ledger.coverage", ledger.coverage, percent),
         ),
         (
@@ -106,25 +109,25 @@ pub(super) fn labels(ledger: Option<&Ledger>) -> String {
         ),
         (
             "Label delay, p95",
-            "95 of 100 labels came within this",
+            "95 % of the labels came within this time",
             delay("ledger.label_delay_p95_ms", ledger.label_delay_p95_ms),
         ),
         (
             "Pending",
-            "halves that wait for their partner",
+            "truths and predictions that wait for their partner",
             count("ledger.pending", ledger.pending),
         ),
         (
             "Received",
-            "halves that came: the sum of all that follow, matched rows twice, and of those pending",
-            count("ledger.received", ledger.received),
+            "truths and predictions that came: those pending and all below, with matched rows counted twice",
+            count("ledger.received", ledger.counters.received),
         ),
     ];
     let mut body: String = facts
         .into_iter()
-        .map(|(name, meaning, value)| row("", name, meaning, &value))
+        .map(|(name, meaning, value)| row("", name, meaning, &cell(&value)))
         .collect();
-    for ((state, halves), (name, meaning)) in ledger.states().into_iter().zip(STATES) {
+    for ((state, halves), (name, meaning)) in ledger.counters.states().into_iter().zip(STATES) {
         let class = if halves == 0 || state == "matched" {
             ""
         } else {
@@ -134,12 +137,8 @@ pub(super) fn labels(ledger: Option<&Ledger>) -> String {
             class,
             name,
             meaning,
-            &count(&format!("ledger.{state}"), halves),
+            &cell(&count(&format!("ledger.{state}"), halves)),
         );
     }
     format!("<table><tbody>{body}</tbody></table>")
-}
-
-fn row(class: &str, name: &str, meaning: &str, value: &str) -> String {
-    format!(r#"<tr{class}><th scope="row" title="{meaning}">{name}</th><td>{value}</td></tr>"#)
 }

@@ -1,6 +1,9 @@
-//! How often each class was recognised.
+//! How often each class was predicted correctly.
 
-use super::{Chart, Scale};
+use super::{
+    chart::{Chart, as_f64},
+    scale::Scale,
+};
 use crate::{
     dashboard::format::{count, escape},
     stats::Matrix,
@@ -8,67 +11,55 @@ use crate::{
 
 const HEIGHT: f64 = 300.0;
 
-/// A name is cut to so many letters below its bar; the bar's own words have it whole.
+/// Letters of a name that fit below its bar; the tooltip of the bar has the whole name.
 const NAME_LETTERS_MAX: usize = 10;
 
-/// For each true class the rows that were recognised, and on top of them those that were not.
+/// For each true class the rows with the right label, and on top of them those with a wrong one.
 pub(in crate::dashboard) fn classes(matrix: &Matrix) -> String {
     let bars = matrix.right_and_wrong();
     let tallest = bars.iter().map(|(_, right, wrong)| right + wrong).max();
     let y = Scale::from_zero(as_f64(tallest.unwrap_or(0))).counting();
     let x = Scale::new(-0.5, as_f64(bars.len() as u64) - 0.5);
     let mut chart = Chart::new("right and wrong predictions by true class", HEIGHT, x, y);
-    // So many names fit side by side.
+    // At most eight names fit side by side.
     let step = bars.len().div_ceil(8).max(1);
     let ticks: Vec<_> = bars
         .iter()
         .enumerate()
         .step_by(step)
-        .map(|(place, (name, _, _))| {
+        .map(|(index, (name, _, _))| {
             let short: String = name.chars().take(NAME_LETTERS_MAX).collect();
-            (as_f64(place as u64), escape(&short))
+            (as_f64(index as u64), escape(&short))
         })
         .collect();
     chart.axes("true class", "rows", &ticks);
-    for (place, (name, right, wrong)) in bars.iter().enumerate() {
+    for (index, (name, right, wrong)) in bars.iter().enumerate() {
         bar(
             &mut chart,
-            place,
+            index,
             "bar",
             (0, *right),
             &format!("{}: {} right", escape(name), count(*right)),
         );
-        let words = format!("{}: {} wrong", escape(name), count(*wrong));
+        let tooltip = format!("{}: {} wrong", escape(name), count(*wrong));
         bar(
             &mut chart,
-            place,
+            index,
             "bar wrong",
             (*right, right + wrong),
-            &words,
+            &tooltip,
         );
     }
     chart.finish()
 }
 
-fn bar(chart: &mut Chart, place: usize, class: &str, (from, to): (u64, u64), words: &str) {
-    if from == to {
+fn bar(chart: &mut Chart, index: usize, class: &str, (low, high): (u64, u64), tooltip: &str) {
+    if low == high {
         return;
     }
-    let place = as_f64(place as u64);
-    let (left, right) = (chart.at_x(place - 0.4), chart.at_x(place + 0.4));
-    let (top, floor) = (chart.at_y(as_f64(to)), chart.at_y(as_f64(from)));
-    // Even one row among millions must be seen.
-    let height = (floor - top).max(0.8);
-    chart.push(format_args!(
-        r#"<rect class="{class}" x="{left:.1}" y="{:.1}" width="{:.1}" height="{height:.1}"><title>{words}</title></rect>"#,
-        floor - height,
-        (right - left).max(0.5),
-    ));
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a length on the screen")]
-fn as_f64(rows: u64) -> f64 {
-    rows as f64
+    let index = as_f64(index as u64);
+    let sides = (index - 0.4, index + 0.4);
+    chart.bar(class, sides, (as_f64(low), as_f64(high)), tooltip);
 }
 
 #[cfg(test)]
@@ -76,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_class_has_its_right_and_wrong_rows_and_foreign_text_is_no_markup() {
+    fn every_class_has_its_right_and_wrong_rows_and_labels_are_escaped() {
         let matrix = Matrix {
             labels: vec!["<b>ant".to_owned(), "bee".to_owned()],
             counts: vec![vec![7, 2], vec![0, 4]],

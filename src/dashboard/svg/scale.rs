@@ -1,6 +1,6 @@
-//! A range of values on one axis.
+//! The range of values on one axis, and its ticks.
 
-use super::super::format::{count, short};
+use crate::dashboard::format::{count, short, with_minus};
 
 /// From `low` to `high`; never empty, always finite.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +11,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// Bad or equal ends are spread apart.
+    /// Ends that are not finite are replaced, and equal ones are moved apart.
     pub(super) fn new(low: f64, high: f64) -> Self {
         let low = if low.is_finite() {
             low.clamp(-1e300, 1e300)
@@ -79,7 +79,7 @@ impl Scale {
         }
     }
 
-    /// About `wanted` round values with their texts.
+    /// About `wanted` round values with their labels.
     pub(super) fn ticks(&self, wanted: u32) -> Vec<(f64, String)> {
         let mut step = round_step((self.high - self.low) / f64::from(wanted));
         if self.is_count {
@@ -87,7 +87,7 @@ impl Scale {
         }
         let first = (self.low / step).ceil();
         (0..=wanted * 3)
-            .map(|place| (first + f64::from(place)) * step)
+            .map(|index| (first + f64::from(index)) * step)
             .take_while(|value| *value <= self.high)
             .map(|value| (value, self.text(value, step)))
             .collect()
@@ -123,7 +123,7 @@ fn round_step(least: f64) -> f64 {
         .unwrap_or(1.0)
 }
 
-/// Without digits that all ticks have in common as zeros.
+/// With as many decimals as the step needs.
 fn plain(value: f64, step: f64) -> String {
     let size = value.abs().max(step);
     if !(1e-4..1e6).contains(&size) {
@@ -136,7 +136,7 @@ fn plain(value: f64, step: f64) -> String {
         reason = "between 0 and 9 by the clamp"
     )]
     let decimals = digits.clamp(0.0, 9.0) as usize;
-    super::super::format::with_minus(format!("{value:.decimals$}"))
+    with_minus(format!("{value:.decimals$}"))
 }
 
 fn short_exponent(value: f64) -> String {
@@ -145,13 +145,13 @@ fn short_exponent(value: f64) -> String {
     }
     let text = format!("{value:e}");
     if text.len() <= 7 {
-        super::super::format::with_minus(text)
+        with_minus(text)
     } else {
         short(value)
     }
 }
 
-/// 12,000 but 1.5M: an axis has little room.
+/// Such as 12,000, but 1.5M: an axis has little room.
 fn thousands(value: u64) -> String {
     match value {
         0..100_000 => count(value),

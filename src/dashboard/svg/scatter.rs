@@ -1,10 +1,13 @@
-//! What the model said against what was true.
+//! Predicted against true values.
 
-use super::{Chart, Scale, push};
+use super::{
+    chart::{Chart, line, push},
+    scale::Scale,
+};
 
 const HEIGHT: f64 = 300.0;
 
-/// A sample of all rows, the newest ones on top, and the line on which a perfect model stays.
+/// A sample of all rows, the newest rows on top, and the line on which perfect predictions lie.
 pub(in crate::dashboard) fn scatter(sample: &[[f64; 2]], latest: &[[f64; 2]]) -> String {
     let values = || sample.iter().chain(latest).flatten().copied();
     let scale = Scale::new(
@@ -15,7 +18,7 @@ pub(in crate::dashboard) fn scatter(sample: &[[f64; 2]], latest: &[[f64; 2]]) ->
     let ticks = scale.ticks(6);
     chart.axes("y_true", "y_pred", &ticks);
     let ends = [scale.low(), scale.high()].map(|end| (chart.at_x(end), chart.at_y(end)));
-    let diagonal = super::line(ends);
+    let diagonal = line(ends);
     chart.push(format_args!(
         r#"<path class="diagonal" d="{diagonal}"><title>perfect predictions</title></path>"#
     ));
@@ -26,7 +29,7 @@ pub(in crate::dashboard) fn scatter(sample: &[[f64; 2]], latest: &[[f64; 2]]) ->
     chart.finish()
 }
 
-/// Lines without length, whose round ends are the dots: one short path instead of hundreds of circles.
+/// Lines of length zero, whose round ends look like dots: one short path in place of hundreds of circles.
 fn dots(chart: &Chart, pairs: &[[f64; 2]]) -> String {
     let mut path = String::with_capacity(pairs.len() * 14);
     for [y_true, y_pred] in pairs {

@@ -1,6 +1,9 @@
-//! How the error goes, with the band within which its mean lies.
+//! The error over time or over rows, with the 95 % interval of its mean as a band.
 
-use super::{Chart, Scale, line};
+use super::{
+    chart::{BOTTOM, Chart, LEFT, RIGHT, TOP, WIDTH, as_f64, line},
+    scale::Scale,
+};
 use crate::{
     dashboard::format::{count, duration, short},
     stats::{
@@ -11,7 +14,7 @@ use crate::{
 
 const HEIGHT: f64 = 210.0;
 
-/// What a course goes along.
+/// What the horizontal axis is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::dashboard) enum Axis {
     /// Milliseconds; shown as time before now.
@@ -20,8 +23,8 @@ pub(in crate::dashboard) enum Axis {
     Rows,
 }
 
-/// Mean absolute error, or what else `error_name` says it is, with its 95 % band; `levels` are drawn across, each with a
-/// name, and `changes` upright.
+/// The error (`error_name` says which) with its 95 % band. `levels` are drawn as horizontal lines with names, `changes`
+/// as vertical ones.
 pub(in crate::dashboard) fn timeline(
     timeline: &Timeline,
     axis: Axis,
@@ -30,12 +33,12 @@ pub(in crate::dashboard) fn timeline(
     changes: &[Change],
 ) -> String {
     let highest = timeline
-        .stretches
+        .buckets
         .iter()
         .map(|bucket| bucket.mae)
         .fold(0.0, f64::max);
     let banded = timeline
-        .stretches
+        .buckets
         .iter()
         .map(|bucket| bucket.mae + bucket.half.unwrap_or(0.0));
     let levels: Vec<_> = levels
@@ -43,7 +46,7 @@ pub(in crate::dashboard) fn timeline(
         .filter_map(|(name, value)| Some((*name, (*value)?)))
         .collect();
     let level = levels.iter().map(|(_, value)| *value).fold(0.0, f64::max);
-    // The band of two rows can be absurdly wide; it must not flatten the line.
+    // The band of a bucket with two rows can be extremely wide; it must not flatten the line.
     let high = banded
         .fold(highest, f64::max)
         .min(highest * 1.8)
@@ -71,12 +74,12 @@ pub(in crate::dashboard) fn timeline(
         let y = chart.at_y(value);
         chart.push(format_args!(
             r#"<path class="level" d="M{} {y:.1}H{}"><title>{name} {}</title></path>"#,
-            super::LEFT,
-            super::WIDTH - super::RIGHT,
+            LEFT,
+            WIDTH - RIGHT,
             short(value),
         ));
-        // In the middle: the newest stands on the right, and the axis is named on the left.
-        chart.note(super::WIDTH / 2.0, y - 3.5, name);
+        // In the middle, because the newest value is on the right and the name of the axis on the left.
+        chart.note(WIDTH / 2.0, y - 3.5, name);
     }
     chart.finish()
 }
@@ -105,12 +108,12 @@ fn draw_run(chart: &mut Chart, timeline: &Timeline, axis: Axis, run: &[Bucket]) 
     ));
     for one in run {
         let (x, y) = (chart.at_x(middle(one)), chart.at_y(one.mae));
-        let place = match axis {
+        let position = match axis {
             Axis::Time => format!("{} ago", duration(timeline.to.saturating_sub(one.from))),
             Axis::Rows => format!("rows from {}", count(one.from)),
         };
         chart.push(format_args!(
-            r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="2"><title>{place}: {}{} ({} rows)</title></circle>"#,
+            r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="2"><title>{position}: {}{} ({} rows)</title></circle>"#,
             short(one.mae),
             one.half.map(|half| format!(" ± {}", short(half))).unwrap_or_default(),
             count(one.n),
@@ -118,33 +121,35 @@ fn draw_run(chart: &mut Chart, timeline: &Timeline, axis: Axis, run: &[Bucket]) 
     }
 }
 
-/// An upright line, where the change is within the course.
+/// A vertical line, if the timeline shows the position of the change.
 fn draw_change(chart: &mut Chart, timeline: &Timeline, axis: Axis, change: &Change) {
-    let place = match axis {
+    let position = match axis {
         Axis::Time => change.at_ms,
         Axis::Rows => Some(change.row),
     };
-    let Some(place) = place.filter(|place| (timeline.from..=timeline.to).contains(place)) else {
+    let Some(position) =
+        position.filter(|position| (timeline.from..=timeline.to).contains(position))
+    else {
         return;
     };
-    let (x, floor) = (chart.at_x(as_f64(place)), chart.height - super::BOTTOM);
+    let (x, floor) = (chart.at_x(as_f64(position)), chart.height - BOTTOM);
     chart.push(format_args!(
         r#"<path class="change" d="M{x:.1} {}V{floor}"><title>changed at row {}: {} → {}</title></path>"#,
-        super::TOP,
+        TOP,
         count(change.row),
         short(change.mae_before),
         short(change.mae_after),
     ));
 }
 
-/// Stretches without a gap between them.
+/// Runs of buckets without a gap between them.
 fn runs(timeline: &Timeline) -> impl Iterator<Item = &[Bucket]> {
     timeline
-        .stretches
+        .buckets
         .chunk_by(|one, next| next.from <= one.from + timeline.step)
 }
 
-/// Whole minutes (or what suits) before the end.
+/// Round steps back from the end, such as whole minutes.
 fn time_ticks(timeline: &Timeline) -> Vec<(f64, String)> {
     const STEPS_MS: [u64; 12] = [
         1_000, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000,
@@ -163,14 +168,9 @@ fn time_ticks(timeline: &Timeline) -> Vec<(f64, String)> {
         }
     };
     (0..=length / step)
-        .map(|place| place * step)
+        .map(|position| position * step)
         .map(|before| (as_f64(timeline.to - before), text(before)))
         .collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a place on the screen")]
-fn as_f64(value: u64) -> f64 {
-    value as f64
 }
 
 #[cfg(test)]
@@ -188,13 +188,13 @@ mod tests {
 
     #[test]
     fn a_gap_breaks_the_line() {
-        let stretches = vec![bucket(0, 1.0), bucket(10, 2.0), bucket(40, 3.0)];
+        let buckets = vec![bucket(0, 1.0), bucket(10, 2.0), bucket(40, 3.0)];
         let drawn = timeline(
             &Timeline {
                 from: 0,
                 to: 60,
                 step: 10,
-                stretches,
+                buckets,
             },
             Axis::Rows,
             &[],
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_marked_where_the_course_shows_it() {
+    fn a_change_is_marked_where_the_timeline_shows_it() {
         let change = |row, at_ms| Change {
             row,
             at_ms,
@@ -217,7 +217,7 @@ mod tests {
             from: 1,
             to: 101,
             step: 10,
-            stretches: vec![bucket(1, 1.0)],
+            buckets: vec![bucket(1, 1.0)],
         };
         let changes = [
             change(51, Some(7)),
@@ -227,10 +227,7 @@ mod tests {
         let by_rows = timeline(&whole, Axis::Rows, &[], "mean absolute error", &changes);
         let by_time = timeline(&whole, Axis::Time, &[], "mean absolute error", &changes);
         // Half of the way between the left and the right end of the axis.
-        let middle = f64::midpoint(
-            crate::dashboard::svg::LEFT,
-            crate::dashboard::svg::WIDTH - crate::dashboard::svg::RIGHT,
-        );
+        let middle = f64::midpoint(LEFT, WIDTH - RIGHT);
         for (drawn, marks, row) in [(by_rows, 1, "51"), (by_time, 2, "900")] {
             assert_eq!(drawn.matches(r#"class="change""#).count(), marks);
             assert!(
@@ -245,12 +242,12 @@ mod tests {
     }
 
     #[test]
-    fn time_is_told_backwards_from_now() {
+    fn time_is_counted_back_from_now() {
         let timeline = Timeline {
             from: 1_000_000,
             to: 1_300_000,
             step: 5_000,
-            stretches: Vec::new(),
+            buckets: Vec::new(),
         };
         let texts: Vec<_> = time_ticks(&timeline)
             .into_iter()
@@ -264,13 +261,13 @@ mod tests {
 
     #[test]
     fn huge_values_give_finite_coordinates() {
-        let stretches = vec![bucket(0, f64::MAX), bucket(10, 1.0)];
+        let buckets = vec![bucket(0, f64::MAX), bucket(10, 1.0)];
         let drawn = timeline(
             &Timeline {
                 from: 0,
                 to: 20,
                 step: 10,
-                stretches,
+                buckets,
             },
             Axis::Rows,
             &[("baseline", Some(f64::MAX))],

@@ -2,48 +2,46 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::task::TaskSpec;
-
-/// What is done with a second, different label of an id.
+/// What happens to a second, different label of the same id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LabelPolicy {
     /// The first label stays; the other is counted as conflicting.
     #[default]
     First,
-    /// The last label holds: a waiting half takes it, a recorded row gets a further row in `corrections.csv`.
+    /// The last label counts: a waiting half takes it over, for a recorded row it is added to `corrections.csv`.
     Last,
-    /// The first label stays; the other goes to the dead letters, where somebody can look at it.
+    /// The first label stays; the other goes to the dead letters, where it can be inspected.
     Reject,
 }
 
-/// Settings of the metric service. Measured bounds in memory: 60 MiB for a million pending halves, 25 more for half a
+/// Settings of the metric service. Memory, as measured: 60 MiB for a million pending halves, and 25 MiB more for half a
 /// million remembered ids.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How long a half waits for its partner before it expires to `unmatched.csv`, in milliseconds.
     pub age_max_ms: u64,
-    /// Halves that may wait; beyond it the oldest is evicted to `unmatched.csv`.
+    /// How many halves may wait; beyond that the oldest is evicted to `unmatched.csv`.
     pub pending_max: u32,
-    /// Finished ids that are remembered to recognise what is delivered again.
+    /// How many finished ids are remembered, to recognise what is delivered again.
     pub seen_max: u32,
     /// How long a finished id is remembered, in milliseconds.
     pub seen_age_max_ms: u64,
-    /// What is done with a second, different label: first, last or reject.
+    /// What happens to a second, different label of the same id: first, last or reject.
     pub label_policy: LabelPolicy,
     /// Deliveries of one topic that may be committed together.
     pub group_max: usize,
     /// Shortest time between two commits of a busy stream, in milliseconds; the first after a pause is immediate.
     pub linger_ms: u64,
-    /// How long a half may stay unacknowledged in memory, so that a partner that comes soon spares the store, in
-    /// milliseconds. Keep it well below the bus's lease.
+    /// How long a half may stay unacknowledged in memory, in milliseconds: if its partner comes in that time, neither
+    /// goes through the store. Keep it well below the bus's lease.
     pub hold_ms: u64,
-    /// Deliveries that may be held so; keep it below the bus's consume window.
+    /// How many deliveries may stay unacknowledged so; keep it below the bus's consume window.
     pub hold_max: usize,
     /// How often counters are saved when nothing else is, in milliseconds.
     pub checkpoint_ms: u64,
-    /// The log is rotated when it reaches this size in bytes; 0 for never.
+    /// The log is rotated when it reaches this size in bytes; never if 0.
     pub rotate_bytes: u64,
     /// The log is rotated at midnight UTC.
     pub rotate_daily: bool,
@@ -51,30 +49,6 @@ pub struct Config {
     pub partitions: u32,
     /// Which of them this one is, from 0.
     pub partition: u32,
-    /// How rows are judged: settled at the start from the model, the settings and the logs folder.
-    #[serde(skip)]
-    pub spec: TaskSpec,
-    /// Length of the windows of the log-loss; the page's own.
-    #[serde(skip)]
-    pub windows: Windows,
-}
-
-/// Lengths of the windows over which a log-loss is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Windows {
-    /// The last so many rows.
-    pub rows: usize,
-    /// The last so many milliseconds.
-    pub ms: u64,
-}
-
-impl Default for Windows {
-    fn default() -> Self {
-        Self {
-            rows: 1_000,
-            ms: 5 * 60 * 1_000,
-        }
-    }
 }
 
 impl Default for Config {
@@ -94,18 +68,32 @@ impl Default for Config {
             rotate_daily: false,
             partitions: 1,
             partition: 0,
-            spec: TaskSpec::default(),
-            windows: Windows::default(),
         }
     }
 }
 
+/// A setting that is out of bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// It must be positive.
+    #[error("`{0}` is 0, give at least 1")]
+    Zero(&'static str),
+    /// There is no such partition.
+    #[error("`partition` is {partition}, with `partitions` {partitions} it goes from 0 to {}", partitions - 1)]
+    Partition {
+        /// The one asked for.
+        partition: u32,
+        /// How many there are.
+        partitions: u32,
+    },
+}
+
 impl Config {
-    /// Whether the values make sense together.
+    /// Checks that the values make sense together.
     ///
     /// # Errors
-    /// The key and the mend, in words.
-    pub fn check(&self) -> Result<(), String> {
+    /// The first setting that is out of bounds.
+    pub fn check(&self) -> Result<(), SettingError> {
         let positive = [
             ("age_max_ms", self.age_max_ms > 0),
             ("pending_max", self.pending_max > 0),
@@ -115,15 +103,13 @@ impl Config {
             ("partitions", self.partitions > 0),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, is_positive)| !is_positive) {
-            return Err(format!("`{key}` is 0, give at least 1"));
+            return Err(SettingError::Zero(key));
         }
         if self.partition >= self.partitions {
-            return Err(format!(
-                "`partition` is {}, with `partitions` {} it goes from 0 to {}",
-                self.partition,
-                self.partitions,
-                self.partitions - 1
-            ));
+            return Err(SettingError::Partition {
+                partition: self.partition,
+                partitions: self.partitions,
+            });
         }
         Ok(())
     }

@@ -1,8 +1,13 @@
-//! How late labels come, and how long rows are on their way: a bounded sketch of delays.
+//! How late labels come, and how long rows take: a histogram of delays with logarithmic buckets.
 //!
-//! Promise: quantiles within 1/16 of the true value, in five kilobytes, whatever was seen.
+//! Promise: quantiles at most 1/16 below the true value, in eight kibibytes, whatever was recorded.
+//!
+//! This is not [`crate::stats::Quantiles`], though both answer the same question. That one is built for errors: exact
+//! while values are few, interpolated as numpy does, up to 4 MiB. A delay is a whole number of milliseconds or
+//! microseconds that is only ever shown rounded, is recorded for every row on the hot path, and must not take more
+//! memory with a longer run. With the other sketch the delays that the page and the bench show would change.
 
-/// Buckets an octave: the width of a bucket is a sixteenth of its lower edge.
+/// Buckets in each power of two, as a number of bits: the width of a bucket is a sixteenth of its lower edge.
 const STEPS_BITS: u32 = 4;
 const STEPS: u64 = 1 << STEPS_BITS;
 const BUCKETS: usize = 64 << STEPS_BITS;
@@ -35,7 +40,7 @@ impl DelaySketch {
         reason = "a rank between 0 and the total, exact enough far beyond 2^53 labels"
     )]
     pub(super) fn quantile(&self, q: f64) -> Option<u64> {
-        // A hair less, as 0.07 times 100 is 7.000000000000001.
+        // A little less, because 0.07 times 100 is 7.000000000000001 and would be rounded up to 8.
         let rank = (q.clamp(0.0, 1.0) * self.total as f64 - 1e-9)
             .ceil()
             .max(1.0) as u64;
@@ -93,8 +98,8 @@ mod tests {
             delays.sort_unstable();
             let rank = (percent * delays.len()).div_ceil(100).max(1);
             let exact = delays[rank - 1];
-            let told = sketch.quantile(f64::from(u8::try_from(percent).unwrap()) / 100.0).unwrap();
-            prop_assert!(told <= exact && exact - told <= exact / 16, "{told} for {exact}");
+            let shown = sketch.quantile(f64::from(u8::try_from(percent).unwrap()) / 100.0).unwrap();
+            prop_assert!(shown <= exact && exact - shown <= exact / 16, "{shown} for {exact}");
         }
 
         #[test]

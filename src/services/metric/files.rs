@@ -1,11 +1,13 @@
-//! The files beside the log: where they are, how their lines look.
+//! The files beside the log: where they are and what their lines look like.
 
 use std::path::{Path, PathBuf};
 
 use super::{pending::Kind, progress::Reason};
 use crate::{
     message::RecordId,
-    metric_log::{Disk, LogError, RowRef, Scan, Series, Writer, push_field, push_number, unquote},
+    metric_log::{
+        Disk, LineError, LogError, RowRef, Scan, Series, Writer, push_field, push_number, unquote,
+    },
     task::Task,
 };
 
@@ -19,7 +21,7 @@ pub(super) struct Layout {
     pub(super) unmatched: PathBuf,
     pub(super) corrections: PathBuf,
     /// Folder of the store and the lock.
-    pub(super) inner: PathBuf,
+    pub(super) state_dir: PathBuf,
     pub(super) store: PathBuf,
     pub(super) lock: PathBuf,
 }
@@ -35,21 +37,21 @@ impl Layout {
         Self::with_suffix(logs, &suffix)
     }
 
-    /// The same from what the files of a partition have behind their names.
+    /// The same from the suffix that a partition's files have in their names.
     pub(super) fn with_suffix(logs: &Path, suffix: &str) -> Self {
-        let inner = logs.join(".residual");
+        let state_dir = logs.join(".residual");
         Self {
             log: Series::new(logs, &format!("metric_log{suffix}")),
             unmatched: logs.join(format!("unmatched{suffix}.csv")),
             corrections: logs.join(format!("corrections{suffix}.csv")),
-            store: inner.join(format!("ledger{suffix}.redb")),
-            lock: inner.join(format!("ledger{suffix}.lock")),
-            inner,
+            store: state_dir.join(format!("ledger{suffix}.redb")),
+            lock: state_dir.join(format!("ledger{suffix}.lock")),
+            state_dir,
         }
     }
 }
 
-/// A CSV file that is created with its first line, so that a clean run leaves none.
+/// A CSV file that is only created when it gets its first line, so that a clean run leaves none.
 #[derive(Debug)]
 pub(super) struct SideFile {
     path: PathBuf,
@@ -64,7 +66,7 @@ impl SideFile {
         disk: &dyn Disk,
         path: &Path,
         scan: Scan,
-        on_line: &mut dyn FnMut(u64, &str) -> Result<(), String>,
+        on_line: &mut dyn FnMut(u64, &str) -> Result<(), LineError>,
     ) -> Result<Self, LogError> {
         let is_there = disk.exists(path).map_err(LogError::io("look for", path))?;
         let writer = is_there
@@ -104,7 +106,7 @@ impl SideFile {
             header: self.header,
             recorded: None,
             from: 0,
-            is_whole: |_| false,
+            is_complete: |_| false,
         };
         Writer::open(disk, &self.path, scan, &mut |_, _| Ok(()))
     }
@@ -112,7 +114,7 @@ impl SideFile {
 
 /// A line of `unmatched.csv`.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Unmatched {
+pub(super) struct UnmatchedLine {
     pub(super) id: RecordId,
     pub(super) kind: Kind,
     pub(super) value: f64,
@@ -120,7 +122,7 @@ pub(super) struct Unmatched {
     pub(super) reason: Reason,
 }
 
-impl Unmatched {
+impl UnmatchedLine {
     pub(super) fn push_line(&self, out: &mut Vec<u8>) {
         push_field(out, &self.id);
         out.push(b',');
@@ -132,33 +134,30 @@ impl Unmatched {
         );
     }
 
-    pub(super) fn parse(line: &str) -> Result<Self, String> {
+    pub(super) fn parse(line: &str) -> Result<Self, LineError> {
+        let unexpected = |field, expected| LineError::Unexpected { field, expected };
         let line = line.strip_suffix('\r').unwrap_or(line);
         let mut fields = line.rsplitn(5, ',');
-        let mut field = |name: &str| {
-            fields
-                .next()
-                .ok_or_else(|| format!("`{name}` is missing, a line has five fields"))
-        };
+        let mut field = |field| fields.next().ok_or(LineError::Missing { field, fields: 5 });
         let reason = match field("reason")? {
             "expired" => Reason::Expired,
             "evicted" => Reason::Evicted,
             "late" => Reason::Late,
-            _ => return Err("`reason` is none of expired, evicted, late".to_owned()),
+            _ => return Err(unexpected("reason", "one of expired, evicted, late")),
         };
         let received_ms = field("received_ms")?
             .parse()
-            .map_err(|_| "`received_ms` is no whole number".to_owned())?;
+            .map_err(|_| unexpected("received_ms", "a whole number"))?;
         let value: f64 = field("value")?
             .parse()
-            .map_err(|_| "`value` is no number".to_owned())?;
+            .map_err(|_| unexpected("value", "a number"))?;
         let kind = match field("kind")? {
             "truth" => Kind::Truth,
             "prediction" => Kind::Prediction,
-            _ => return Err("`kind` is none of truth, prediction".to_owned()),
+            _ => return Err(unexpected("kind", "one of truth, prediction")),
         };
         Ok(Self {
-            id: id_of(field("id")?)?,
+            id: RecordId::from_text(&unquote(field("id")?)?)?,
             kind,
             value,
             received_ms,
@@ -166,23 +165,18 @@ impl Unmatched {
         })
     }
 
-    pub(super) fn is_whole(line: &str) -> bool {
+    pub(super) fn is_complete(line: &str) -> bool {
         Self::parse(line).is_ok()
     }
 }
 
-fn id_of(field: &str) -> Result<RecordId, String> {
-    RecordId::from_text(&unquote(field)?).map_err(|error| error.to_string())
-}
-
-/// A row with its id checked.
-pub(super) fn parse_row(line: &str) -> Result<(RecordId, f64, f64), String> {
+/// Id, truth and prediction of a row, with the id checked.
+pub(super) fn parse_row(line: &str) -> Result<(RecordId, f64, f64), LineError> {
     let row = RowRef::parse(line)?;
-    let id = RecordId::from_text(&row.id).map_err(|error| error.to_string())?;
-    Ok((id, row.y_true, row.y_pred))
+    Ok((RecordId::from_text(&row.id)?, row.y_true, row.y_pred))
 }
 
-/// Whether a row can only be of the other task: its error is what that one makes of it, and not what this one would.
+/// Whether a row can only be of the other task: its error is what that task gives for it and this one does not.
 pub(super) fn is_of_other_task(line: &str, task: Task) -> bool {
     RowRef::parse(line).is_ok_and(|row| !row.adds_up_as(task) && row.adds_up_as(task.other()))
 }
@@ -199,7 +193,7 @@ mod tests {
             id in "[^\\p{Cc}]{1,30}", is_truth in any::<bool>(), value in proptest::num::f64::NORMAL,
             received_ms in any::<u64>(), reason in 0..3usize,
         ) {
-            let line = Unmatched {
+            let line = UnmatchedLine {
                 id: RecordId::from_text(&id).unwrap(),
                 kind: if is_truth { Kind::Truth } else { Kind::Prediction },
                 value,
@@ -209,12 +203,12 @@ mod tests {
             let mut text = Vec::new();
             line.push_line(&mut text);
             let text = String::from_utf8(text).unwrap();
-            prop_assert_eq!(Unmatched::parse(text.strip_suffix('\n').unwrap()).unwrap(), line);
+            prop_assert_eq!(UnmatchedLine::parse(text.strip_suffix('\n').unwrap()).unwrap(), line);
         }
 
         #[test]
         fn no_text_makes_the_parser_panic(text in any::<String>()) {
-            drop(Unmatched::parse(&text));
+            drop(UnmatchedLine::parse(&text));
         }
     }
 }

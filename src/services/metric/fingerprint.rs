@@ -1,7 +1,7 @@
 //! 128 bits that stand for an id in memory.
 //!
-//! A UUID is its own fingerprint. Any other text is hashed twice under keys of this process, so that nobody outside
-//! can aim for a collision; by chance, two of a million ids collide once in 10^26 runs.
+//! A UUID is its own fingerprint. Any other text is hashed twice with keys that are random for each process, so nobody
+//! outside can construct a collision; by chance, two of a million ids collide once in 10^26 runs.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -29,15 +29,16 @@ impl Fingerprints {
 }
 
 impl Fingerprint {
-    /// For a hash table: every bit of the id reaches every bit of the result, but that ids of version 7 which differ
-    /// in nothing but the low bits of their counter land side by side, where one cache line holds them all.
+    /// The hash for a table. Every bit of the id influences every bit of the result, with one exception made for speed:
+    /// UUIDs of version 7 that differ only in the low bits of their counter get neighbouring slots, so that one cache
+    /// line holds the ids of a whole frame.
     ///
-    /// Version 7 promises that its last 62 bits alone are random or a counter, so its time is left out.
+    /// The time in a UUID of version 7 is left out, because its last 62 bits alone are random or a counter.
     pub(super) fn spread(self) -> u64 {
         if self.0[0] & 0xf000 == 0x7000 {
             let counter = self.0[1] >> COUNTER_SHIFT;
             let neighbourhood = self.0[1] & !(NEIGHBOURS << COUNTER_SHIFT);
-            // The top seven bits tell neighbours apart within the table, the lowest say where.
+            // hashbrown compares the top seven bits first and takes the lowest bits as the slot.
             let spread = mixed(0, neighbourhood) & !NEIGHBOURS;
             return (spread | (counter & NEIGHBOURS)) ^ (counter.rotate_right(7) & TAG);
         }
@@ -48,7 +49,7 @@ impl Fingerprint {
 /// Where the counter of our own ids begins ([`crate::message::IdSource`]), and how many of its bits keep neighbours.
 const COUNTER_SHIFT: u32 = 32;
 const NEIGHBOURS: u64 = 31;
-/// The bits by which a table tells the entries of one group apart.
+/// The bits by which hashbrown distinguishes the entries of one group of slots.
 const TAG: u64 = 0x7f << 57;
 
 fn mixed(first: u64, second: u64) -> u64 {

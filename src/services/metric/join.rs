@@ -1,18 +1,17 @@
 //! Joins truths with predictions by id. Knows no bus, clock or file: time is a parameter.
 //!
-//! Promise: each half ends in exactly one state, and [`Counters::is_balanced`] holds after every call. Memory is
-//! bounded by `pending_max` and `seen_max`. What must become durable is told by the [`Outcome`]; doing it is the
-//! ledger's.
+//! Promise: each half ends in exactly one state, and [`LedgerCounters::is_balanced`] holds after every call. Memory is
+//! bounded by `pending_max` and `seen_max`. The [`Outcome`] says what must become durable; the ledger does it.
 
 use super::{
     config::{Config, LabelPolicy},
     delay::DelaySketch,
     fingerprint::{Fingerprint, Fingerprints},
     pending::{Key, Kind, Pending, Waiting},
-    progress::{Counters, Reason},
-    remembered::{Known, Remembered},
+    progress::{Reason, count_unmatched},
+    seen_ids::{Comparison, SeenIds},
 };
-use crate::message::RecordId;
+use crate::{message::RecordId, stats::LedgerCounters};
 
 /// What became of a half.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,20 +27,20 @@ pub(super) enum Outcome {
     /// The same half came before; it still waits under the key, if any.
     Duplicate(Option<Key>),
     /// Another value came before and stays.
-    Kept,
-    /// Another value came before and stays; the sender is to be told.
+    Conflicting,
+    /// Another value came before and stays; the sender is to be informed.
     Refused,
     /// The waiting half under this key has this value now.
     Replaced(Key),
     /// A recorded row has this truth now.
     Corrected { y_true: f64, y_pred: f64 },
-    /// Its partner left before.
+    /// Its partner expired or was evicted before.
     Late,
 }
 
-/// A half that leaves without a partner.
+/// A half that leaves the join without a partner.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Left {
+pub(super) struct UnmatchedHalf {
     pub(super) key: Key,
     pub(super) value: f64,
     pub(super) reason: Reason,
@@ -54,10 +53,10 @@ pub(super) struct Join {
     label_policy: LabelPolicy,
     fingerprints: Fingerprints,
     pending: Pending,
-    remembered: Remembered,
+    seen: SeenIds,
     delays: DelaySketch,
     last_key: Key,
-    pub(super) counters: Counters,
+    pub(super) counters: LedgerCounters,
 }
 
 impl Join {
@@ -68,10 +67,10 @@ impl Join {
             label_policy: config.label_policy,
             fingerprints: Fingerprints::default(),
             pending: Pending::new(),
-            remembered: Remembered::new(config.seen_max as usize, config.seen_age_max_ms),
+            seen: SeenIds::new(config.seen_max as usize, config.seen_age_max_ms),
             delays: DelaySketch::new(),
             last_key: Key::default(),
-            counters: Counters::default(),
+            counters: LedgerCounters::default(),
         }
     }
 
@@ -79,8 +78,8 @@ impl Join {
         self.pending.len()
     }
 
-    pub(super) fn remembered(&self) -> usize {
-        self.remembered.len()
+    pub(super) fn seen_ids(&self) -> usize {
+        self.seen.len()
     }
 
     pub(super) fn delays(&self) -> &DelaySketch {
@@ -105,22 +104,22 @@ impl Join {
                 self.pending.set_value(place, value);
                 return Outcome::Replaced(waiting.key);
             }
-            return self.kept(kind);
+            return self.conflicting(kind);
         }
-        if let Some(known) = self.remembered.compare(fingerprint, kind, value) {
-            return self.known(fingerprint, kind, value, known);
+        if let Some(comparison) = self.seen.compare(fingerprint, kind, value) {
+            return self.finished_id(fingerprint, kind, value, comparison);
         }
         Outcome::Pending(self.wait(fingerprint, kind, value, now_ms))
     }
 
-    /// Counts what could not even be offered to the join.
+    /// Counts records that could not be read, so that there is no half to join.
     pub(super) fn count_malformed(&mut self, number: u64) {
         self.counters.received += number;
         self.counters.malformed += number;
     }
 
-    /// The next half that must leave, if any: the oldest, when it is overdue or too many wait.
-    pub(super) fn pop_left(&mut self, now_ms: u64) -> Option<Left> {
+    /// Removes the oldest half if it has waited too long or too many wait.
+    pub(super) fn pop_unmatched(&mut self, now_ms: u64) -> Option<UnmatchedHalf> {
         let oldest = self.pending.oldest()?;
         let reason = if self.pending.len() > self.pending_max {
             Reason::Evicted
@@ -130,8 +129,8 @@ impl Join {
             return None;
         };
         let waiting = self.pending.pop_oldest()?;
-        self.leaves(waiting, reason, now_ms);
-        Some(Left {
+        self.leave(waiting, reason, now_ms);
+        Some(UnmatchedHalf {
             key: waiting.key,
             value: waiting.value,
             reason,
@@ -146,7 +145,7 @@ impl Join {
 
     /// Forgets finished ids that are older than the bound.
     pub(super) fn forget(&mut self, now_ms: u64) {
-        self.remembered.forget(now_ms);
+        self.seen.forget(now_ms);
     }
 
     fn matched(&mut self, waiting: Waiting, value: f64, now_ms: u64) -> Outcome {
@@ -160,7 +159,7 @@ impl Join {
         };
         self.delays.record(delay_ms);
         self.counters.matched += 1;
-        self.remembered
+        self.seen
             .push(waiting.fingerprint, Some(y_true), Some(y_pred), now_ms);
         Outcome::Matched {
             y_true,
@@ -169,28 +168,34 @@ impl Join {
         }
     }
 
-    fn known(&mut self, fingerprint: Fingerprint, kind: Kind, value: f64, known: Known) -> Outcome {
-        match known {
-            Known::Same => {
+    fn finished_id(
+        &mut self,
+        fingerprint: Fingerprint,
+        kind: Kind,
+        value: f64,
+        comparison: Comparison,
+    ) -> Outcome {
+        match comparison {
+            Comparison::Same => {
                 self.counters.duplicate += 1;
                 Outcome::Duplicate(None)
             }
-            Known::Missing => {
+            Comparison::Missing => {
                 self.counters.late += 1;
-                self.remembered.complete(fingerprint, kind, value);
+                self.seen.complete(fingerprint, kind, value);
                 Outcome::Late
             }
-            Known::Other { partner } => {
+            Comparison::Different { partner } => {
                 self.counters.conflicting += 1;
                 match partner {
                     Some(y_pred) if self.follows_last(kind) => {
-                        self.remembered.correct(fingerprint, value);
+                        self.seen.correct(fingerprint, value);
                         Outcome::Corrected {
                             y_true: value,
                             y_pred,
                         }
                     }
-                    _ => self.kept(kind),
+                    _ => self.conflicting(kind),
                 }
             }
         }
@@ -200,12 +205,12 @@ impl Join {
         kind == Kind::Truth && self.label_policy == LabelPolicy::Last
     }
 
-    /// The policy is about labels; of two predictions the first always stays.
-    fn kept(&self, kind: Kind) -> Outcome {
+    /// The label policy is about labels only; of two predictions the first always stays.
+    fn conflicting(&self, kind: Kind) -> Outcome {
         if kind == Kind::Truth && self.label_policy == LabelPolicy::Reject {
             Outcome::Refused
         } else {
-            Outcome::Kept
+            Outcome::Conflicting
         }
     }
 
@@ -220,19 +225,18 @@ impl Join {
         key
     }
 
-    fn leaves(&mut self, waiting: Waiting, reason: Reason, now_ms: u64) {
+    fn leave(&mut self, waiting: Waiting, reason: Reason, now_ms: u64) {
         let kind = waiting.key.kind();
-        self.counters.count_left(kind, reason);
+        count_unmatched(&mut self.counters, kind, reason);
         let (y_true, y_pred) = match kind {
             Kind::Truth => (Some(waiting.value), None),
             Kind::Prediction => (None, Some(waiting.value)),
         };
-        self.remembered
-            .push(waiting.fingerprint, y_true, y_pred, now_ms);
+        self.seen.push(waiting.fingerprint, y_true, y_pred, now_ms);
     }
 }
 
-/// Building the state again from what is durable.
+/// Rebuilding the state from what is durable.
 impl Join {
     /// A half that the store holds; in the order of keys.
     pub(super) fn restore(&mut self, id: &RecordId, value: f64, key: Key) {
@@ -247,7 +251,7 @@ impl Join {
         }
     }
 
-    /// Keys handed out from now on are larger than this.
+    /// Keys given out from now on are larger than this one.
     pub(super) fn restore_last_key(&mut self, key: Key) {
         self.last_key = self.last_key.max(key);
     }
@@ -263,11 +267,11 @@ impl Join {
         let fingerprint = self.fingerprints.of(id);
         for (kind, value) in [(Kind::Truth, y_true), (Kind::Prediction, y_pred)] {
             let Some(value) = value else { continue };
-            match self.remembered.compare(fingerprint, kind, value) {
-                Some(Known::Missing) => self.remembered.complete(fingerprint, kind, value),
-                Some(Known::Same | Known::Other { .. }) => {}
+            match self.seen.compare(fingerprint, kind, value) {
+                Some(Comparison::Missing) => self.seen.complete(fingerprint, kind, value),
+                Some(Comparison::Same | Comparison::Different { .. }) => {}
                 None => {
-                    self.remembered.push(fingerprint, y_true, y_pred, now_ms);
+                    self.seen.push(fingerprint, y_true, y_pred, now_ms);
                     return;
                 }
             }
@@ -277,19 +281,20 @@ impl Join {
     /// A correction that the counters already know.
     pub(super) fn remember_correction(&mut self, id: &RecordId, y_true: f64) {
         let fingerprint = self.fingerprints.of(id);
-        if let Some(Known::Other { .. }) = self.remembered.compare(fingerprint, Kind::Truth, y_true)
+        if let Some(Comparison::Different { .. }) =
+            self.seen.compare(fingerprint, Kind::Truth, y_true)
         {
-            self.remembered.correct(fingerprint, y_true);
+            self.seen.correct(fingerprint, y_true);
         }
     }
 
-    /// Takes a half out of the waiting ones because a file already has its end; gives its key.
+    /// Removes a waiting half because a file already says what became of it; returns its key.
     pub(super) fn take(&mut self, id: &RecordId) -> Option<Key> {
         let (place, _) = self.pending.find(self.fingerprints.of(id))?;
         Some(self.pending.remove(place).key)
     }
 
-    /// Makes the identity hold again after counters were restored and files replayed.
+    /// Makes the counters balance again after they were restored and files replayed.
     pub(super) fn balance(&mut self) {
         self.counters.received = self.counters.settled() + self.pending.len() as u64;
     }

@@ -1,7 +1,7 @@
-//! Which ids are mine, when several metric processes share a stream.
+//! Which ids belong to this process, when several metric processes share a stream.
 //!
-//! Every process has its own group on the bus, sees every frame, and keeps the ids whose hash falls to it; so both
-//! halves of an id meet in one place without a broker that can route by id.
+//! Every process has its own group on the bus, receives every frame, and keeps the ids whose hash belongs to its
+//! partition. So both halves of an id meet in one process, without a broker that can route by id.
 
 use super::config::Config;
 use crate::message::RecordId;
@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(partition_of(&fixed, 1_000), FIXED);
     }
 
-    /// What the hash gave when it was written; a change would tear halves of an id apart.
+    /// What the hash has always given; with another one the two halves of a waiting id would go to two processes.
     const FIXED: u32 = 970;
 
     #[test]

@@ -1,14 +1,15 @@
 //! Halves that wait for their partner, in order of arrival.
 //!
-//! Promise: 40 bytes a half and 5 to 10 for its place in the index, whatever the id; find, insert and remove cost the
-//! same at a million as at ten. The id's text is not here: the arriving partner brings it, and for a half that
-//! expires the store has it. Deliberately absent: time and policy.
+//! Promise: 40 bytes a half, and 5 to 10 for the index, however long the id; find, insert and remove take the same time
+//! with a million halves as with ten. The halves form a linked list in order of arrival, in slots that are reused. The
+//! id's text is not here: the arriving partner brings it, and for a half that expires the store has it. Deliberately
+//! absent: time and policy.
 
 use hashbrown::HashTable;
 
 use super::fingerprint::Fingerprint;
 
-/// No slot.
+/// Stands for no slot.
 const NONE: u32 = u32::MAX;
 /// Slots are allocated in chunks, so that growing never copies them.
 const CHUNK_BITS: u32 = 14;
@@ -37,8 +38,9 @@ impl Kind {
     }
 }
 
-/// Names a pending half and orders halves by arrival: milliseconds since the epoch (42 bits, until 2109), a number
-/// within the millisecond (21 bits, which may run over into the next), and the kind.
+/// Identifies a pending half and orders halves by arrival. From the top: milliseconds since the epoch (42 bits, enough
+/// until 2109), a counter within the millisecond (21 bits; it may overflow into the next millisecond), and the kind in
+/// the lowest bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Key(pub(super) u64);
 
@@ -80,9 +82,9 @@ struct Slot {
     next: u32,
 }
 
-/// Where a half is; valid until the next removal.
+/// The slot of a half; valid until the next removal.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place(u32);
+pub(super) struct SlotIndex(u32);
 
 /// The waiting halves.
 #[derive(Debug)]
@@ -113,11 +115,11 @@ impl Pending {
         (self.oldest != NONE).then(|| &self.slot(self.oldest).half)
     }
 
-    pub(super) fn find(&self, fingerprint: Fingerprint) -> Option<(Place, &Waiting)> {
+    pub(super) fn find(&self, fingerprint: Fingerprint) -> Option<(SlotIndex, &Waiting)> {
         let at = *self.index.find(fingerprint.spread(), |at| {
             self.slot(*at).half.fingerprint == fingerprint
         })?;
-        Some((Place(at), &self.slot(at).half))
+        Some((SlotIndex(at), &self.slot(at).half))
     }
 
     /// Appends a half whose id is not there yet.
@@ -127,7 +129,7 @@ impl Pending {
             previous: self.newest,
             next: NONE,
         };
-        let at = self.place(slot);
+        let at = self.insert_slot(slot);
         if self.newest == NONE {
             self.oldest = at;
         } else {
@@ -141,7 +143,7 @@ impl Pending {
             });
     }
 
-    pub(super) fn remove(&mut self, Place(at): Place) -> Waiting {
+    pub(super) fn remove(&mut self, SlotIndex(at): SlotIndex) -> Waiting {
         let Slot {
             half,
             previous,
@@ -169,14 +171,14 @@ impl Pending {
     }
 
     pub(super) fn pop_oldest(&mut self) -> Option<Waiting> {
-        (self.oldest != NONE).then(|| self.remove(Place(self.oldest)))
+        (self.oldest != NONE).then(|| self.remove(SlotIndex(self.oldest)))
     }
 
-    pub(super) fn set_value(&mut self, Place(at): Place, value: f64) {
+    pub(super) fn set_value(&mut self, SlotIndex(at): SlotIndex, value: f64) {
         self.slot_mut(at).half.value = value;
     }
 
-    fn place(&mut self, slot: Slot) -> u32 {
+    fn insert_slot(&mut self, slot: Slot) -> u32 {
         if self.free != NONE {
             let at = self.free;
             self.free = self.slot(at).next;

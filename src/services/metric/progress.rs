@@ -1,87 +1,23 @@
-//! What the ledger counts, and what it tells the world.
+//! How far the ledger is, as it reports it.
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::pending::Kind;
-use crate::stats::LossBrief;
+use crate::{
+    clock::UnixMs,
+    stats::{LedgerCounters, LedgerSnapshot, LossSnapshot},
+};
 
-/// Every half that came, by the one state it ended in. See [`Counters::is_balanced`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
-    /// Halves that came, bad ones and repeated ones included.
-    pub received: u64,
-    /// Rows recorded; each took two halves.
-    pub matched: u64,
-    /// Halves that came again with the same value.
-    pub duplicate: u64,
-    /// Halves that came again with another value.
-    pub conflicting: u64,
-    /// Truths that waited for a prediction longer than `age_max_ms`.
-    pub expired_truth: u64,
-    /// Predictions that waited for a truth longer than `age_max_ms`.
-    pub expired_prediction: u64,
-    /// Halves whose partner had expired or been evicted before.
-    pub late: u64,
-    /// Truths that had to leave because more than `pending_max` waited.
-    pub evicted_truth: u64,
-    /// Predictions that had to leave because more than `pending_max` waited.
-    pub evicted_prediction: u64,
-    /// Records and whole frames that could not be used.
-    pub malformed: u64,
-}
-
-impl Counters {
-    /// The identity: nothing that came is unaccounted for, at any moment.
-    #[must_use]
-    pub fn is_balanced(&self, pending: u64) -> bool {
-        self.received == self.settled() + pending
-    }
-
-    /// Halves that have reached their final state.
-    #[must_use]
-    pub fn settled(&self) -> u64 {
-        2 * self.matched
-            + self.duplicate
-            + self.conflicting
-            + self.expired()
-            + self.late
-            + self.evicted()
-            + self.malformed
-    }
-
-    /// Expired halves of both kinds.
-    #[must_use]
-    pub fn expired(&self) -> u64 {
-        self.expired_truth + self.expired_prediction
-    }
-
-    /// Evicted halves of both kinds.
-    #[must_use]
-    pub fn evicted(&self) -> u64 {
-        self.evicted_truth + self.evicted_prediction
-    }
-
-    /// The share of predictions that got their label, of those whose fate is known.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a share for people to read")]
-    pub fn coverage(&self) -> Option<f64> {
-        let without = self.expired_prediction + self.evicted_prediction;
-        let all = self.matched + without;
-        (all > 0).then(|| self.matched as f64 / all as f64)
-    }
-
-    pub(super) fn count_left(&mut self, kind: Kind, reason: Reason) {
-        let counter = match (reason, kind) {
-            (Reason::Expired, Kind::Truth) => &mut self.expired_truth,
-            (Reason::Expired, Kind::Prediction) => &mut self.expired_prediction,
-            (Reason::Evicted, Kind::Truth) => &mut self.evicted_truth,
-            (Reason::Evicted, Kind::Prediction) => &mut self.evicted_prediction,
-            (Reason::Late, _) => &mut self.late,
-        };
-        *counter += 1;
-    }
+/// Counts a half that leaves without its partner.
+pub(super) fn count_unmatched(counters: &mut LedgerCounters, kind: Kind, reason: Reason) {
+    let counter = match (reason, kind) {
+        (Reason::Expired, Kind::Truth) => &mut counters.expired_truth,
+        (Reason::Expired, Kind::Prediction) => &mut counters.expired_prediction,
+        (Reason::Evicted, Kind::Truth) => &mut counters.evicted_truth,
+        (Reason::Evicted, Kind::Prediction) => &mut counters.evicted_prediction,
+        (Reason::Late, _) => &mut counters.late,
+    };
+    *counter += 1;
 }
 
 /// Why a half stands in `unmatched.csv`.
@@ -107,11 +43,11 @@ impl Reason {
     }
 }
 
-/// Where the metric service stands. Everything in it is durable, except `pending` halves of unsettled deliveries.
+/// How far the metric service is. Everything in it is durable, except `pending` halves of unsettled deliveries.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
     /// Halves by state, since the ledger began.
-    pub counters: Counters,
+    pub counters: LedgerCounters,
     /// Halves that wait for their partner.
     pub pending: u64,
     /// Rows in the log: recorded by the ledger, or found there when it began.
@@ -124,13 +60,30 @@ pub struct Progress {
     pub label_delay_p50_ms: Option<u64>,
     /// The same for 95 of 100 labels.
     pub label_delay_p95_ms: Option<u64>,
-    /// From the minting of an id of the wanted run to its durable row, in microseconds: p50, p99 and p99.9 of this process.
+    /// From the creation of an id of the wanted run to its durable row, in microseconds: p50, p99 and p99.9 of this
+    /// process.
     pub row_latency_us: Option<[u64; 3]>,
-    /// When the first id of the wanted run was minted and when its last row became durable, in microseconds since the
+    /// When the first id of the wanted run was created and when its last row became durable, in microseconds since the
     /// Unix epoch; of this process.
     pub span_us: Option<[u64; 2]>,
-    /// Of a classification; over the rows whose predictions brought probabilities.
-    pub log_loss: Option<LossBrief>,
+    /// Of a classification; over the rows whose predictions incoming probabilities.
+    pub log_loss: Option<LossSnapshot>,
     /// Why nothing can be recorded at the moment, if so.
     pub failing: Option<Arc<str>>,
+}
+
+impl Progress {
+    /// The part of it that is shown.
+    #[must_use]
+    pub fn snapshot(&self, now_ms: UnixMs) -> LedgerSnapshot {
+        LedgerSnapshot {
+            counters: self.counters,
+            pending: self.pending,
+            coverage: self.counters.coverage(),
+            label_delay_p50_ms: self.label_delay_p50_ms,
+            label_delay_p95_ms: self.label_delay_p95_ms,
+            log_loss: self.log_loss.as_ref().map(|loss| loss.report(now_ms)),
+            failing: self.failing.as_deref().map(str::to_owned),
+        }
+    }
 }

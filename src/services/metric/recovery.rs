@@ -1,7 +1,8 @@
-//! Opening the ledger: from what is on disk to the state that a crash interrupted.
+//! Opening the ledger: rebuilds the state that a crash interrupted from what is on disk.
 //!
-//! The store says how far the files were when it was last written. What stands in them beyond that has happened too
-//! and is replayed; what was torn is cut. A log without a store (the original's, or a moved folder) is adopted.
+//! The store says how long the files were when it was last written. Lines beyond that have happened too and are
+//! replayed; a torn last line is cut off. A log without a store (one of the original program, or one in a moved folder)
+//! is adopted: its rows are kept and its ids remembered.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,52 +11,67 @@ use std::{
 
 use super::{
     config::Config,
+    context::RunContext,
     error::MetricError,
-    files::{Layout, SideFile, UNMATCHED_HEADER, Unmatched, is_of_other_task, parse_row},
-    held::Held,
+    files::{Layout, SideFile, UNMATCHED_HEADER, UnmatchedLine, is_of_other_task, parse_row},
     join::Join,
-    ledger::{Ledger, day_of, is_of_run},
+    ledger::{Adopted, Committed, Ledger, Rotation, day_of},
+    loss_tracker::LossTracker,
     partition,
     pending::{Key, Kind},
-    progress::{Progress, Reason},
-    scores::Scores,
+    progress::{Progress, Reason, count_unmatched},
+    run_rows::RunRows,
     store::{Checkpoint, Store},
+    unstored::UnstoredHalves,
 };
 use crate::{
     clock::UnixMs,
-    message::{RecordId, RunTag},
+    message::RecordId,
     metric_log::{
         Disk, LogError, Scan, Series, Writer, each_line, read_task_on, series_in, task_file,
         write_task,
     },
+    task::{Task, TaskSpec},
 };
 
-/// A row is rarely longer; decides how much of a log's tail is read to remember `seen_max` ids.
+/// Rows are rarely longer. This decides how much of a log's end is read to remember `seen_max` ids.
 const ROW_BYTES: u64 = 100;
 
 impl Ledger {
-    /// Opens the ledger in a folder, which is made when it is absent. `run` names the run whose rows are counted.
+    /// Opens the ledger in a folder, which is made when it is absent.
     ///
     /// # Errors
-    /// A folder that cannot be written, a foreign or damaged file, a changed number of partitions with halves
-    /// pending.
+    /// When the folder cannot be written, a file is foreign or damaged, or halves are pending under another number of
+    /// partitions.
     pub fn open(
         disk: Arc<dyn Disk>,
         logs: &Path,
-        mut config: Config,
-        run: Option<RunTag>,
+        config: Config,
+        context: RunContext,
         now_ms: UnixMs,
     ) -> Result<Self, MetricError> {
-        config.check().map_err(MetricError::Config)?;
+        config.check()?;
         let layout = Layout::new(logs, config.partition, config.partitions);
-        disk.create_dir_all(&layout.inner)
-            .map_err(LogError::io("make the folder", &layout.inner))?;
+        disk.create_dir_all(&layout.state_dir)
+            .map_err(LogError::io("make the folder", &layout.state_dir))?;
         sync_names(&*disk, logs)?;
         refuse_other_partitions(&*disk, &layout, &config)?;
-        let is_said = adopt_labels(&*disk, logs, &mut config)?;
+        let RunContext {
+            mut spec,
+            windows,
+            run,
+        } = context;
+        let is_task_written = adopt_labels(&*disk, logs, &mut spec)?;
         let store = Store::open(&*disk, &layout.store)?;
         let saved = store.checkpoint()?;
-        let mut recovery = Recovery::new(&*disk, &config, saved.as_ref(), run, now_ms);
+        let mut recovery = Recovery::new(
+            &*disk,
+            &config,
+            spec.task,
+            saved.as_ref(),
+            RunRows::new(run),
+            now_ms,
+        );
         let stored_through = recovery.restore(&store, saved.as_ref())?;
         let unmatched = recovery.unmatched(&layout, saved.as_ref())?;
         let (log, part) = recovery.log(&layout.log, saved.as_ref())?;
@@ -65,44 +81,34 @@ impl Ledger {
             mut join,
             removed,
             adopted,
-            unmatched_adopted,
             parts,
-            replayed,
+            run_rows,
             other_task,
             ..
         } = recovery;
-        refuse_other_task(other_task, &config)?;
-        if !is_said && config.spec.is_classification() {
-            write_task(&*disk, logs, &config.spec)?;
+        refuse_other_task(other_task, spec.task)?;
+        if !is_task_written && spec.is_classification() {
+            write_task(&*disk, logs, &spec)?;
         }
         join.balance();
-        let mut held = Held::default();
-        held.restore(stored_through);
         let is_first = saved.is_none();
-        let same_part = saved.filter(|saved| saved.part == part);
-        let scores = Scores::new(&config, store.log_loss()?);
+        let loss_tracker = LossTracker::new(spec.clone(), windows, store.log_loss()?);
         let mut ledger = Self {
             adopted,
-            unmatched_adopted,
-            parts,
-            day: same_part.map_or(day_of(now_ms), |saved| saved.day),
-            part,
+            rotation: rotation(parts, part, saved.as_ref(), now_ms),
             saved: saved.unwrap_or_default(),
             saved_ms: now_ms,
             store_through: Key::default(),
             rewritten: Vec::new(),
-            recorded: 0,
-            told: Vec::new(),
-            rows_of_run: 0,
-            minted_us: Vec::new(),
-            replayed,
+            committed: Committed::default(),
+            run_rows,
             disk,
             config,
+            spec,
             layout,
-            run,
             join,
-            held,
-            scores,
+            unstored: UnstoredHalves::restored(stored_through),
+            loss_tracker,
             store,
             log,
             unmatched,
@@ -110,15 +116,14 @@ impl Ledger {
             removed,
         };
         ledger.save(Vec::new(), now_ms)?;
-        ledger.tell_recovery(is_first);
+        ledger.log_recovery(is_first);
         Ok(ledger)
     }
 
-    /// One line for whoever wonders what a restart made of the last life: `replayed` rows were in the log and not yet
-    /// in the store.
-    fn tell_recovery(&self, is_first: bool) {
+    /// One line about what the start found: `replayed` rows were in the log and not yet in the store.
+    fn log_recovery(&self, is_first: bool) {
         let Progress { rows, pending, .. } = self.progress();
-        let replayed = self.replayed.len();
+        let replayed = self.run_rows.replayed();
         let log = self.log.path().display();
         if is_first {
             tracing::info!(%log, rows, "ledger begun");
@@ -128,7 +133,18 @@ impl Ledger {
     }
 }
 
-/// A folder that was just made must not vanish with the power, and everything acknowledged with it.
+/// The live file keeps its day, unless it was begun after the last checkpoint.
+fn rotation(parts: u32, part: u32, saved: Option<&Checkpoint>, now_ms: UnixMs) -> Rotation {
+    let same_part = saved.filter(|saved| saved.part == part);
+    Rotation {
+        parts,
+        part,
+        day: same_part.map_or(day_of(now_ms), |saved| saved.day),
+    }
+}
+
+/// Makes the folder's own name durable: if it was just created, a power cut could otherwise remove it together with
+/// everything that was acknowledged since.
 fn sync_names(disk: &dyn Disk, logs: &Path) -> Result<(), LogError> {
     let parent = logs.parent().unwrap_or(Path::new("/"));
     let parent = if parent.as_os_str().is_empty() {
@@ -143,46 +159,46 @@ fn sync_names(disk: &dyn Disk, logs: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Compares what the folder says of its log with what this process makes of it, and takes over what only the folder
-/// knows. True when the folder needs not be told any more.
-fn adopt_labels(disk: &dyn Disk, logs: &Path, config: &mut Config) -> Result<bool, MetricError> {
+/// Compares what the folder's `task.json` says with what this process expects, and takes over labels that only the file
+/// knows. Returns whether the file is complete, so that it need not be written.
+fn adopt_labels(disk: &dyn Disk, logs: &Path, spec: &mut TaskSpec) -> Result<bool, MetricError> {
     let Some(said) = read_task_on(disk, logs)? else {
         return Ok(false);
     };
-    if !said.agrees(&config.spec) {
+    if !said.agrees(spec) {
         return Err(MetricError::OtherLabels {
             path: task_file(logs),
             said: said.to_string(),
-            wanted: config.spec.to_string(),
+            wanted: spec.to_string(),
         });
     }
-    if config.spec.labels.is_none() {
-        config.spec = said;
+    if spec.labels.is_none() {
+        *spec = said;
         return Ok(true);
     }
     Ok(said.labels.is_some())
 }
 
-fn refuse_other_task(found: Option<(PathBuf, String)>, config: &Config) -> Result<(), MetricError> {
+fn refuse_other_task(found: Option<(PathBuf, String)>, wanted: Task) -> Result<(), MetricError> {
     match found {
         None => Ok(()),
         Some((path, line)) => Err(MetricError::OtherTask {
             path,
             line: line.chars().take(120).collect(),
-            wanted: config.spec.task,
+            wanted,
         }),
     }
 }
 
-/// Looks for stores of another number of partitions that still hold halves.
+/// Refuses to start while a store of another number of partitions still has halves.
 fn refuse_other_partitions(
     disk: &dyn Disk,
     layout: &Layout,
     config: &Config,
 ) -> Result<(), MetricError> {
     let files = disk
-        .list(&layout.inner)
-        .map_err(LogError::io("list", &layout.inner))?;
+        .list(&layout.state_dir)
+        .map_err(LogError::io("list", &layout.state_dir))?;
     let mut stores: Vec<_> = files
         .into_iter()
         .filter(|path| path.extension().is_some_and(|ending| ending == "redb"))
@@ -227,15 +243,14 @@ fn partitions_in_name(path: &Path) -> Option<u32> {
 struct Recovery<'a> {
     disk: &'a dyn Disk,
     config: &'a Config,
+    task: Task,
     join: Join,
     removed: Vec<Key>,
-    adopted: i64,
-    unmatched_adopted: i64,
+    adopted: Adopted,
     parts: u32,
     now_ms: UnixMs,
-    run: Option<RunTag>,
-    replayed: Vec<bool>,
-    /// The first row that only the other task's arithmetic gives.
+    run_rows: RunRows,
+    /// The first row that adds up only as one of the other task.
     other_task: Option<(PathBuf, String)>,
 }
 
@@ -243,28 +258,31 @@ impl<'a> Recovery<'a> {
     fn new(
         disk: &'a dyn Disk,
         config: &'a Config,
+        task: Task,
         saved: Option<&Checkpoint>,
-        run: Option<RunTag>,
+        run_rows: RunRows,
         now_ms: UnixMs,
     ) -> Self {
         Self {
             disk,
             join: Join::new(config),
             config,
+            task,
             removed: Vec::new(),
-            adopted: saved.map_or(0, |saved| saved.adopted),
-            unmatched_adopted: saved.map_or(0, |saved| saved.unmatched_adopted),
+            adopted: saved.map_or_else(Adopted::default, |saved| Adopted {
+                rows: saved.adopted,
+                unmatched: saved.unmatched_adopted,
+            }),
             parts: 0,
             now_ms,
-            run,
-            replayed: Vec::new(),
+            run_rows,
             other_task: None,
         }
     }
 }
 
 impl Recovery<'_> {
-    /// What the store holds.
+    /// Takes over what the store has; returns the newest key in it.
     fn restore(&mut self, store: &Store, saved: Option<&Checkpoint>) -> Result<Key, MetricError> {
         let mut last = Key(saved.map_or(0, |saved| saved.last_key));
         let join = &mut self.join;
@@ -287,23 +305,23 @@ impl Recovery<'_> {
             header: UNMATCHED_HEADER,
             recorded,
             from: self.tail_of(&layout.unmatched, recorded)?,
-            is_whole: Unmatched::is_whole,
+            is_complete: UnmatchedLine::is_complete,
         };
         let (disk, end) = (self.disk, recorded.unwrap_or(u64::MAX));
         let file = SideFile::open(disk, &layout.unmatched, scan, &mut |offset, line| {
-            self.unmatched_line(&Unmatched::parse(line)?, offset >= end);
+            self.unmatched_line(&UnmatchedLine::parse(line)?, offset >= end);
             Ok(())
         })?;
         Ok(file)
     }
 
-    fn unmatched_line(&mut self, line: &Unmatched, is_new: bool) {
+    fn unmatched_line(&mut self, line: &UnmatchedLine, is_new: bool) {
         let (y_true, y_pred) = match line.kind {
             Kind::Truth => (Some(line.value), None),
             Kind::Prediction => (None, Some(line.value)),
         };
         if is_new {
-            self.join.counters.count_left(line.kind, line.reason);
+            count_unmatched(&mut self.join.counters, line.kind, line.reason);
             if line.reason != Reason::Late {
                 self.removed.extend(self.join.take(&line.id));
             }
@@ -320,7 +338,7 @@ impl Recovery<'_> {
         let scan = Scan {
             recorded,
             from: self.tail_of(&layout.corrections, recorded)?,
-            ..Scan::fresh_log(self.config.spec.task)
+            ..Scan::fresh_log(self.task)
         };
         let (disk, end) = (self.disk, recorded.unwrap_or(u64::MAX));
         let file = SideFile::open(disk, &layout.corrections, scan, &mut |offset, line| {
@@ -332,7 +350,7 @@ impl Recovery<'_> {
         Ok(file)
     }
 
-    /// The live log and its number, after every older part was looked at as far as needed.
+    /// Opens the live log and returns it with its number, after reading of the older parts what is needed.
     fn log(
         &mut self,
         series: &Series,
@@ -377,7 +395,7 @@ impl Recovery<'_> {
         Ok((log, live))
     }
 
-    /// Whether somebody removed rows or parts since the last checkpoint.
+    /// Whether somebody has removed rows or parts since the last checkpoint.
     fn is_cut(
         &self,
         series: &Series,
@@ -416,11 +434,11 @@ impl Recovery<'_> {
         for path in parts.chain([series.live()]) {
             each_line(self.disk, &path, 0, &mut |_| rows += 1)?;
         }
-        self.adopted = difference(rows, self.join.counters.matched);
+        self.adopted.rows = difference(rows, self.join.counters.matched);
         Ok(())
     }
 
-    /// Lines of `unmatched.csv` may be removed by anybody who has dealt with them.
+    /// Counts `unmatched.csv` again where lines are missing: people may remove lines that they have dealt with.
     fn count_unmatched(
         &mut self,
         layout: &Layout,
@@ -435,7 +453,7 @@ impl Recovery<'_> {
             }
             let counters = &self.join.counters;
             let left = counters.expired() + counters.evicted() + counters.late;
-            self.unmatched_adopted = difference(lines, left);
+            self.adopted.unmatched = difference(lines, left);
         }
         Ok(())
     }
@@ -447,7 +465,7 @@ impl Recovery<'_> {
             .map_err(LogError::io("look for", path))?)
     }
 
-    /// Older parts that are known to the counters: only their newest ids are remembered.
+    /// Older parts whose rows are counted already: only their newest ids are remembered.
     fn remember_older(
         &mut self,
         series: &Series,
@@ -471,7 +489,7 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// A new partition remembers what the others recorded before the number of partitions was changed.
+    /// After a change of the number of partitions, remembers the ids of this one that others have recorded.
     fn remember_others(&mut self, own: &Series) -> Result<(), MetricError> {
         let whole = Series::new(own.folder(), "metric_log").live();
         let all = series_in(&whole, self.disk).map_err(LogError::io("list", own.folder()))?;
@@ -490,7 +508,7 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Reads without touching: another process may be writing that file.
+    /// Reads without repairing anything, because another process may be writing that file.
     fn remember_file(&mut self, path: &Path, from: u64) -> Result<(), MetricError> {
         each_line(self.disk, path, from, &mut |line| {
             if let Ok((id, y_true, y_pred)) = parse_row(line)
@@ -512,13 +530,13 @@ impl Recovery<'_> {
         let scan = Scan {
             recorded,
             from,
-            ..Scan::fresh_log(self.config.spec.task)
+            ..Scan::fresh_log(self.task)
         };
         let disk = self.disk;
-        let task = self.config.spec.task;
+        let task = self.task;
         let writer = Writer::open(disk, path, scan, &mut |offset, line| {
             let (id, y_true, y_pred) = parse_row(line)?;
-            // Noted, not refused here: what stands beyond the recorded length would be cut off for it.
+            // Only noted here: an error would make the writer cut the file off at this line.
             if self.other_task.is_none() && is_of_other_task(line, task) {
                 self.other_task = Some((path.to_owned(), line.to_owned()));
             }
@@ -531,10 +549,10 @@ impl Recovery<'_> {
     /// `is_new` is none for a log that is adopted.
     fn log_line(&mut self, id: &RecordId, y_true: f64, y_pred: f64, is_new: Option<bool>) {
         match is_new {
-            None => self.adopted += 1,
+            None => self.adopted.rows += 1,
             Some(true) => {
                 self.join.counters.matched += 1;
-                self.replayed.push(is_of_run(self.run, id));
+                self.run_rows.note_replayed(id);
                 self.removed.extend(self.join.take(id));
             }
             Some(false) => {}
@@ -543,7 +561,7 @@ impl Recovery<'_> {
             .remember(id, Some(y_true), Some(y_pred), self.now_ms);
     }
 
-    /// From where a file is read: all that is new, and enough before it to remember.
+    /// Where to begin reading a file: before everything new, and before as many ids as are to be remembered.
     fn tail_of(&self, path: &Path, recorded: Option<u64>) -> Result<u64, MetricError> {
         let Some(recorded) = recorded else {
             return Ok(0);

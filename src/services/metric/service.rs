@@ -1,10 +1,9 @@
 //! The loop between the bus and the ledger.
 //!
-//! Groups form by themselves: while one is being committed, the next is received. Where more comes than can be
-//! committed, the topic that is ahead waits in the broker until the other has caught up; taken in, it would only go to
-//! the store and come back. The ledger works on a blocking thread (or inline, in a simulation); nothing else blocks.
-//! When the disk fails, nothing is acknowledged and nothing more received; the ledger is opened anew until it can
-//! record again, and takes in again what was not settled.
+//! Groups form by themselves: while one is being committed, the next is received; how the two topics keep one pace is
+//! up to [`Pacing`]. The ledger works on a blocking thread (or inline, in a simulation); nothing else blocks. When the
+//! disk fails, nothing is acknowledged and nothing more received; the ledger is opened anew until it can record again,
+//! and takes in again what was not settled.
 
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
@@ -13,66 +12,67 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::Config,
+    context::RunContext,
     error::MetricError,
     files::Layout,
-    ledger::{Committed, Flush, Ledger, TOLD_MAX, real_disk},
+    ledger::{Committed, Flush, Ledger, ROWS_LOGGED_MAX, real_disk},
+    pacing::Pacing,
     pending::Kind,
     progress::Progress,
-    timing::Timing,
-    unsettled::{Done, UnsettledDeliveries, Work, process},
+    progress_feed::ProgressFeed,
+    unsettled::{CommitOutcome, UnsettledDeliveries, process},
 };
 use crate::{
     bus::{BusError, Consumer},
     clock::Clock,
-    message::RunTag,
     metric_log::{Disk, Lock, LogError},
 };
 
-/// The target of the event, on the level `debug`, that tells at the end how long the rows were on their way: `p50`,
-/// `p99`, `p999`, `began_us` and `ended_us`, as in [`Progress`].
+/// The target of the event, on the level `debug`, that reports at the end how long the rows took: `p50`, `p99`, `p999`,
+/// `began_us` and `ended_us`, as in [`Progress`].
 pub const TIMES: &str = "residual::times";
 
-/// First and longest wait between tries to open the ledger again.
+/// First and longest wait between two attempts to open the ledger again.
 const BACKOFF_MS: (u64, u64) = (100, 5_000);
-/// Without any deadline the loop still looks around this often.
+/// Without any deadline the loop still wakes up this often.
 const IDLE: Duration = Duration::from_secs(3_600);
 
-/// Where the service gets its halves, and where it tells how far it is.
+/// Where the service gets its halves, and where it reports its progress.
 pub struct Ports {
     /// Of topic `y_true`, in the group of [`super::group`].
     pub truths: Box<dyn Consumer>,
     /// Of topic `y_pred`, in the same group.
     pub predictions: Box<dyn Consumer>,
-    /// Told after every commit.
+    /// Updated after every commit.
     pub progress: watch::Sender<Progress>,
 }
 
-/// Where the ledger lives.
+/// Where the ledger is stored, and who works on it.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Storage {
     /// The logs folder.
     pub logs: PathBuf,
     /// The disk that has it.
     pub disk: Arc<dyn Disk>,
-    /// Who does the blocking work.
-    pub offload: Offload,
+    /// Where blocking work is done.
+    pub blocking_work: BlockingWork,
 }
 
-impl Place {
+impl Storage {
     /// A folder of the operating system.
     #[must_use]
     pub fn real(logs: impl Into<PathBuf>) -> Self {
         Self {
             logs: logs.into(),
             disk: real_disk(),
-            offload: Offload::Threads,
+            blocking_work: BlockingWork::Threads,
         }
     }
 }
 
-/// Who does the blocking work.
+/// Where blocking work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offload {
+pub enum BlockingWork {
     /// The runtime's blocking threads.
     Threads,
     /// The service's own task, so that a simulation is deterministic.
@@ -81,39 +81,41 @@ pub enum Offload {
 
 /// Runs until `stop`, then drains: what was received is committed and settled, the rest is released.
 ///
-/// `run` is the tag of the ids that [`Progress::rows_of_run`] and the times of [`Progress`] are about; none means all.
-///
 /// # Errors
-/// A log or store that cannot be used as it is, another process in the same folder, or a bus that failed for good.
-/// A full or failing disk is no error: it is said once and waited out, unless `stop` comes first.
+/// When the log or the store cannot be used as it is, another process writes to the same folder, or the bus failed for
+/// good. A full or failing disk is not an error: it is logged once and waited out, unless `stop` comes first.
 pub async fn run(
     ports: Ports,
     settings: Config,
-    place: Place,
-    run: Option<RunTag>,
+    storage: Storage,
+    context: RunContext,
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), MetricError> {
-    settings.check().map_err(MetricError::Config)?;
-    let lock = lock(&settings, &place)?;
+    settings.check()?;
+    let lock = lock(&settings, &storage)?;
+    let now = Instant::now();
+    let Ports {
+        truths,
+        predictions,
+        progress,
+    } = ports;
     let mut service = Service {
+        truths,
+        predictions,
+        feed: ProgressFeed::new(progress),
         unsettled: UnsettledDeliveries::default(),
         ledger: None,
         job: None,
         is_opening: false,
-        done: None,
+        outcome: None,
         failure: None,
         backoff_ms: BACKOFF_MS.0,
-        next_start: Instant::now(),
-        held: [0; 2],
-        full: [false; 2],
-        wait_until: [Instant::now(); 2],
-        last: Progress::default(),
-        timing: Timing::new(),
-        ports,
+        next_start: now,
+        pacing: Pacing::new(&settings, now),
         settings,
-        place,
-        run,
+        storage,
+        context,
         clock,
     };
     let result = service.serve(&stop).await;
@@ -122,47 +124,43 @@ pub async fn run(
     result.and(closed)
 }
 
-fn lock(settings: &Config, place: &Place) -> Result<Lock, MetricError> {
-    let layout = Layout::new(&place.logs, settings.partition, settings.partitions);
-    place
+fn lock(settings: &Config, storage: &Storage) -> Result<Lock, MetricError> {
+    let layout = Layout::new(&storage.logs, settings.partition, settings.partitions);
+    storage
         .disk
-        .create_dir_all(&layout.inner)
-        .map_err(LogError::io("make the folder", &layout.inner))?;
-    let lock = place
+        .create_dir_all(&layout.state_dir)
+        .map_err(LogError::io("make the folder", &layout.state_dir))?;
+    let lock = storage
         .disk
         .lock(&layout.lock)
         .map_err(LogError::io("lock", &layout.lock))?;
     lock.ok_or(MetricError::Locked { path: layout.lock })
 }
 
-type Job = Pin<Box<dyn Future<Output = (Option<Ledger>, Result<Done, MetricError>)> + Send>>;
+type Job =
+    Pin<Box<dyn Future<Output = (Option<Ledger>, Result<CommitOutcome, MetricError>)> + Send>>;
 
 struct Service {
-    ports: Ports,
+    truths: Box<dyn Consumer>,
+    predictions: Box<dyn Consumer>,
+    feed: ProgressFeed,
     settings: Config,
-    place: Place,
-    run: Option<RunTag>,
+    storage: Storage,
+    context: RunContext,
     clock: Clock,
     unsettled: UnsettledDeliveries,
     /// None while a job has it, and after a failure.
     ledger: Option<Ledger>,
     job: Option<Job>,
-    /// The job is to open the ledger.
+    /// The running job opens the ledger.
     is_opening: bool,
     /// Committed but not yet settled.
-    done: Option<Done>,
+    outcome: Option<CommitOutcome>,
     /// Why the last job failed.
     failure: Option<MetricError>,
     backoff_ms: u64,
     next_start: Instant,
-    /// Deliveries of each topic that stayed unsettled after the last group.
-    held: [usize; 2],
-    /// Whether the last group had as much of each topic as fits.
-    full: [bool; 2],
-    /// Until then a topic that is ahead waits for the other.
-    wait_until: [Instant; 2],
-    last: Progress,
-    timing: Timing,
+    pacing: Pacing,
 }
 
 impl Service {
@@ -173,24 +171,24 @@ impl Service {
             self.start_due();
             self.settle().await?;
         }
-        self.ports.truths.stop().await?;
-        self.ports.predictions.stop().await?;
+        self.truths.stop().await?;
+        self.predictions.stop().await?;
         self.drain().await
     }
 
-    /// Waits for the one next thing.
+    /// Waits for the next event and handles it.
     async fn step(&mut self, stop: &CancellationToken) -> Result<(), MetricError> {
         let (truth_room, prediction_room) = (self.room(Kind::Truth), self.room(Kind::Prediction));
         let wake = self.wake();
-        // Biased, so that a simulation is deterministic; a full topic is switched off, so none starves.
+        // Biased, so that a simulation is deterministic. No branch starves: a topic that has filled its share is disabled.
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
             (ledger, result) = finished(&mut self.job) => self.finish(ledger, result)?,
-            got = self.ports.truths.recv(truth_room, Duration::ZERO), if truth_room > 0 => {
+            got = self.truths.recv(truth_room, Duration::ZERO), if truth_room > 0 => {
                 self.unsettled.push(Kind::Truth, some(got?)?);
             }
-            got = self.ports.predictions.recv(prediction_room, Duration::ZERO),
+            got = self.predictions.recv(prediction_room, Duration::ZERO),
                 if prediction_room > 0 =>
             {
                 self.unsettled.push(Kind::Prediction, some(got?)?);
@@ -202,7 +200,7 @@ impl Service {
 
     /// Deliveries of that topic that may be received now; none while the disk fails, or the topic is ahead.
     fn room(&self, kind: Kind) -> usize {
-        if self.failure.is_some() || self.waits(kind).is_some() {
+        if self.failure.is_some() || self.pacing.paused_until(kind, Instant::now()).is_some() {
             return 0;
         }
         self.capacity(kind)
@@ -212,18 +210,10 @@ impl Service {
     fn capacity(&self, kind: Kind) -> usize {
         self.settings
             .group_max
-            .saturating_sub(self.unsettled.waiting(kind))
+            .saturating_sub(self.unsettled.unprocessed(kind))
     }
 
-    /// Until when a topic waits for the other: a part of what may be held was of this topic after the last group, and
-    /// the other is catching up.
-    fn waits(&self, kind: Kind) -> Option<Instant> {
-        let is_ahead = self.held[kind as usize] > self.settings.hold_max / 4;
-        let until = self.wait_until[kind as usize];
-        (is_ahead && Instant::now() < until).then_some(until)
-    }
-
-    /// When to look around even if nothing comes.
+    /// When to wake up even if nothing arrives.
     fn wake(&self) -> Instant {
         let now = Instant::now();
         if self.job.is_some() {
@@ -232,18 +222,19 @@ impl Service {
         let Some(ledger) = &self.ledger else {
             return self.next_start;
         };
-        if self.unsettled.has_waiting() {
+        if self.unsettled.has_unprocessed() {
             return self.next_start;
         }
         let left_ms = ledger
             .deadline_ms()
             .map(|at| at.saturating_sub(self.clock.now_ms()));
         let deadline = now + left_ms.map_or(IDLE, Duration::from_millis).min(IDLE);
-        let waiting = [Kind::Truth, Kind::Prediction].map(|kind| self.waits(kind));
-        waiting.into_iter().flatten().fold(deadline, Instant::min)
+        let paused =
+            [Kind::Truth, Kind::Prediction].map(|kind| self.pacing.paused_until(kind, now));
+        paused.into_iter().flatten().fold(deadline, Instant::min)
     }
 
-    /// Starts the next job when there is something to do and nothing under way.
+    /// Starts the next job if there is something to do and no job is running.
     fn start_due(&mut self) {
         if self.job.is_some() {
             return;
@@ -263,7 +254,7 @@ impl Service {
         let is_full = self.capacity(Kind::Truth) == 0 || self.capacity(Kind::Prediction) == 0;
         if is_overdue
             || self.failure.is_some()
-            || (self.unsettled.has_waiting() && (is_time || is_full))
+            || (self.unsettled.has_unprocessed() && (is_time || is_full))
         {
             self.start(Flush::Due);
         }
@@ -274,55 +265,59 @@ impl Service {
             return;
         };
         self.next_start = Instant::now() + Duration::from_millis(self.settings.linger_ms);
-        self.full = [Kind::Truth, Kind::Prediction].map(|kind| self.capacity(kind) == 0);
-        let work: Work = self.unsettled.give(flush, self.clock.now_ms());
-        self.job = Some(offload(self.place.offload, move || {
-            let result = process(&mut ledger, work);
+        for kind in [Kind::Truth, Kind::Prediction] {
+            self.pacing.note_group(kind, self.capacity(kind) == 0);
+        }
+        let request = self.unsettled.next_request(flush, self.clock.now_ms());
+        self.job = Some(offload(self.storage.blocking_work, move || {
+            let result = process(&mut ledger, request);
             (Some(ledger), result)
         }));
     }
 
     fn start_opening(&mut self) {
         self.is_opening = true;
-        self.unsettled.give_all_again();
-        let (place, settings, run) = (self.place.clone(), self.settings.clone(), self.run);
+        self.unsettled.reprocess_all();
+        let (storage, settings) = (self.storage.clone(), self.settings.clone());
+        let context = self.context.clone();
         let now_ms = self.clock.now_ms();
-        self.job = Some(offload(self.place.offload, move || {
-            match Ledger::open(place.disk, &place.logs, settings, run, now_ms) {
-                Ok(ledger) => (Some(ledger), Ok(Done::default())),
+        self.job = Some(offload(
+            self.storage.blocking_work,
+            move || match Ledger::open(storage.disk, &storage.logs, settings, context, now_ms) {
+                Ok(ledger) => (Some(ledger), Ok(CommitOutcome::default())),
                 Err(error) => (None, Err(error)),
-            }
-        }));
+            },
+        ));
     }
 
     fn finish(
         &mut self,
         ledger: Option<Ledger>,
-        result: Result<Done, MetricError>,
+        result: Result<CommitOutcome, MetricError>,
     ) -> Result<(), MetricError> {
         match result {
-            Ok(done) => {
+            Ok(outcome) => {
                 self.ledger = ledger;
-                // Opening alone proves nothing: only a commit does.
+                // Only a commit shows that the disk works again; opening the ledger alone does not.
                 if std::mem::take(&mut self.is_opening) {
                     self.resume_run();
                 } else {
-                    self.heal();
+                    self.note_recovery();
                 }
-                self.tell(&done.committed);
-                self.done = Some(done);
+                self.report(&outcome.committed);
+                self.outcome = Some(outcome);
                 Ok(())
             }
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_transient() => {
                 drop(ledger);
-                self.fail(error);
+                self.note_failure(error);
                 Ok(())
             }
             Err(error) => Err(error),
         }
     }
 
-    fn fail(&mut self, error: MetricError) {
+    fn note_failure(&mut self, error: MetricError) {
         let reason = crate::telemetry::with_causes(&error);
         if self.failure.is_none() {
             tracing::error!(
@@ -330,86 +325,55 @@ impl Service {
                 "nothing can be recorded; deliveries are kept and it is tried again until the disk recovers"
             );
         }
-        self.last.failing = Some(reason.into());
-        self.ports.progress.send_replace(self.last.clone());
+        self.feed.report_failing(Some(reason.into()));
         self.failure = Some(error);
         self.next_start = Instant::now() + Duration::from_millis(self.backoff_ms);
         self.backoff_ms = (self.backoff_ms * 2).min(BACKOFF_MS.1);
     }
 
-    /// A ledger that was opened again goes on counting where its first life was told.
+    /// A ledger that was opened again goes on counting where the one before it had reported to.
     fn resume_run(&mut self) {
+        let last = self.feed.last();
         if let Some(ledger) = &mut self.ledger
             && self.failure.is_some()
-            && self.last != Progress::default()
+            && *last != Progress::default()
         {
-            ledger.resume_run(self.last.rows, self.last.rows_of_run);
+            ledger.resume_run(last.rows, last.rows_of_run);
         }
     }
 
-    fn heal(&mut self) {
+    fn note_recovery(&mut self) {
         self.backoff_ms = BACKOFF_MS.0;
         if self.failure.take().is_some() {
             tracing::info!("recording again");
         }
     }
 
-    fn tell(&mut self, committed: &Committed) {
-        if committed.recorded > TOLD_MAX {
-            tracing::info!(rows = committed.recorded, "recorded");
+    fn report(&mut self, committed: &Committed) {
+        log_rows(committed);
+        let progress = self.ledger.as_ref().map(Ledger::progress);
+        if let Some(progress) = &progress {
+            let before = self.feed.last().counters.received;
+            let received = progress.counters.received.saturating_sub(before);
+            let recorded = committed.recorded as u64;
+            self.pacing.note_commit(received, recorded, Instant::now());
         }
-        for row in &committed.rows {
-            let (id, y_true, y_pred) = (&row.id, row.y_true, row.y_pred);
-            let absolute_error = row.absolute_error;
-            if committed.recorded > TOLD_MAX {
-                tracing::debug!(%id, y_true, y_pred, absolute_error, "recorded");
-            } else {
-                tracing::info!(%id, y_true, y_pred, absolute_error, "recorded");
-            }
-        }
-        if let Some(ledger) = &self.ledger {
-            let before = self.last.counters.received;
-            self.last = ledger.progress();
-            self.watch_the_lead(
-                self.last.counters.received.saturating_sub(before),
-                committed,
-            );
-        }
-        self.timing.note(&committed.minted_us, self.clock.now_us());
-        self.timing.tell(&mut self.last);
-        self.last.failing = self
-            .failure
-            .as_ref()
-            .map(|error| crate::telemetry::with_causes(error).into());
-        self.ports.progress.send_replace(self.last.clone());
+        let failing = self.failure.as_ref();
+        let failing = failing.map(|error| crate::telemetry::with_causes(error).into());
+        self.feed
+            .report(progress, &committed.minted_us, self.clock.now_us(), failing);
     }
 
-    /// A topic that brings all that fits, and mostly partners, is catching up with the other.
-    fn watch_the_lead(&mut self, received: u64, committed: &Committed) {
-        let brings_partners = committed.recorded as u64 * 2 >= received;
-        let until = Instant::now() + Duration::from_millis(self.settings.hold_ms);
-        let [truths_full, predictions_full] = self.full;
-        for (waiting, other_is_full) in self
-            .wait_until
-            .iter_mut()
-            .zip([predictions_full, truths_full])
-        {
-            if other_is_full && brings_partners {
-                *waiting = until;
-            }
-        }
-    }
-
-    /// Buries what is bad, then settles what is durable.
+    /// Sends rejected records to the dead letters, then settles what is durable.
     async fn settle(&mut self) -> Result<(), MetricError> {
-        let Some(mut done) = self.done.take() else {
+        let Some(mut outcome) = self.outcome.take() else {
             return Ok(());
         };
         for kind in [Kind::Truth, Kind::Prediction] {
-            let settlement = self.unsettled.settle(kind, &mut done);
+            let settlement = self.unsettled.settle(kind, &mut outcome);
             let consumer = match kind {
-                Kind::Truth => &mut self.ports.truths,
-                Kind::Prediction => &mut self.ports.predictions,
+                Kind::Truth => &mut self.truths,
+                Kind::Prediction => &mut self.predictions,
             };
             if !settlement.letters.is_empty() {
                 consumer.dead_letter(settlement.letters).await?;
@@ -417,7 +381,8 @@ impl Service {
             if !settlement.verdicts.is_empty() {
                 consumer.settle(settlement.verdicts).await?;
             }
-            self.held[kind as usize] = self.unsettled.given(kind);
+            self.pacing
+                .note_unsettled(kind, self.unsettled.processed(kind));
         }
         Ok(())
     }
@@ -440,9 +405,10 @@ impl Service {
 
     /// Leaves the groups, which releases what is not settled.
     async fn close(self) -> Result<(), MetricError> {
-        let counters = self.last.counters;
-        let [p50, p99, p999] = self.last.row_latency_us.unwrap_or_default();
-        let [began_us, ended_us] = self.last.span_us.unwrap_or_default();
+        let last = self.feed.last();
+        let counters = last.counters;
+        let [p50, p99, p999] = last.row_latency_us.unwrap_or_default();
+        let [began_us, ended_us] = last.span_us.unwrap_or_default();
         tracing::debug!(target: TIMES, p50, p99, p999, began_us, ended_us, "times of the rows");
         tracing::info!(
             received = counters.received,
@@ -453,22 +419,34 @@ impl Service {
             late = counters.late,
             evicted = counters.evicted(),
             malformed = counters.malformed,
-            pending = self.last.pending,
+            pending = last.pending,
             "ledger closed"
         );
-        let Ports {
-            truths,
-            predictions,
-            progress: _,
-        } = self.ports;
-        let closed = truths.close().await;
-        predictions.close().await?;
+        let closed = self.truths.close().await;
+        self.predictions.close().await?;
         Ok(closed?)
     }
 }
 
+/// A small group row by row, a larger one as a count.
+fn log_rows(committed: &Committed) {
+    let is_small = committed.recorded <= ROWS_LOGGED_MAX;
+    if !is_small {
+        tracing::info!(rows = committed.recorded, "recorded");
+    }
+    for row in &committed.rows {
+        let (id, y_true, y_pred) = (&row.id, row.y_true, row.y_pred);
+        let absolute_error = row.absolute_error;
+        if is_small {
+            tracing::info!(%id, y_true, y_pred, absolute_error, "recorded");
+        } else {
+            tracing::debug!(%id, y_true, y_pred, absolute_error, "recorded");
+        }
+    }
+}
+
 /// The running job; without one it never ends.
-async fn finished(job: &mut Option<Job>) -> (Option<Ledger>, Result<Done, MetricError>) {
+async fn finished(job: &mut Option<Job>) -> (Option<Ledger>, Result<CommitOutcome, MetricError>) {
     let output = match job {
         Some(job) => job.await,
         None => std::future::pending().await,
@@ -478,22 +456,19 @@ async fn finished(job: &mut Option<Job>) -> (Option<Ledger>, Result<Done, Metric
 }
 
 fn offload(
-    to: Offload,
-    work: impl FnOnce() -> (Option<Ledger>, Result<Done, MetricError>) + Send + 'static,
+    to: BlockingWork,
+    work: impl FnOnce() -> (Option<Ledger>, Result<CommitOutcome, MetricError>) + Send + 'static,
 ) -> Job {
     match to {
-        Offload::Inline => Box::pin(async move { work() }),
-        Offload::Threads => {
+        BlockingWork::Inline => Box::pin(async move { work() }),
+        BlockingWork::Threads => {
             let task = tokio::task::spawn_blocking(work);
-            Box::pin(async move {
-                task.await
-                    .unwrap_or_else(|error| (None, Err(MetricError::Died(error.to_string()))))
-            })
+            Box::pin(async move { task.await.unwrap_or_else(|error| (None, Err(error.into()))) })
         }
     }
 }
 
-/// Nothing comes only after a stop, which we did not ask for here.
+/// A consumer returns nothing only after it was stopped, and nobody has stopped it yet.
 fn some<T>(deliveries: Vec<T>) -> Result<Vec<T>, BusError> {
     if deliveries.is_empty() {
         Err(BusError::Closed)

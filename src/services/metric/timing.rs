@@ -1,4 +1,4 @@
-//! How long rows are on their way, and over which time they were recorded.
+//! How long the rows of a run take from their creation to the log, and when the run began and ended.
 
 use super::{delay::DelaySketch, progress::Progress};
 
@@ -17,7 +17,7 @@ impl Timing {
         }
     }
 
-    /// Rows whose ids were minted at these times are durable now.
+    /// Rows whose ids were created at these times are durable now.
     pub(super) fn note(&mut self, minted_us: &[u64], now_us: u64) {
         for minted_us in minted_us {
             self.latencies_us.record(now_us.saturating_sub(*minted_us));
@@ -28,7 +28,7 @@ impl Timing {
         }
     }
 
-    pub(super) fn tell(&self, progress: &mut Progress) {
+    pub(super) fn fill(&self, progress: &mut Progress) {
         let at = |share| self.latencies_us.quantile(share);
         progress.row_latency_us = at(0.5)
             .zip(at(0.99))

@@ -1,4 +1,4 @@
-//! Deliveries on their way through the ledger: what is taken in, what is refused, and what is settled how.
+//! Deliveries on their way through the ledger: what it takes in, what it rejects, and how each delivery is settled.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,8 +25,8 @@ struct Unsettled {
     message: Message,
     attempt: u32,
     token: Token,
-    /// Its bad records are in the dead letters already.
-    is_buried: bool,
+    /// Its rejected records are in the dead letters already.
+    is_dead_lettered: bool,
 }
 
 /// Everything received and not settled, by number.
@@ -34,36 +34,36 @@ struct Unsettled {
 pub(super) struct UnsettledDeliveries {
     deliveries: BTreeMap<u64, Unsettled>,
     next: u64,
-    /// Numbers from here on are not given to the ledger yet.
-    ungiven: u64,
+    /// The ledger has not seen deliveries from this number on.
+    first_unprocessed: u64,
 }
 
-/// What the ledger is to do in one go.
+/// One group of deliveries for the ledger.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct CommitRequest {
     pub(super) deliveries: Vec<(u64, Kind, Message)>,
     pub(super) flush: Flush,
     pub(super) now_ms: UnixMs,
 }
 
-/// What came of it.
+/// What became of a group.
 #[derive(Debug, Default)]
-pub(super) struct Done {
+pub(super) struct CommitOutcome {
     pub(super) committed: Committed,
-    /// Frames that could not be taken apart.
-    dead: HashMap<u64, String>,
-    /// Single records that could not be used.
-    bad: HashMap<u64, Vec<Bad>>,
+    /// Why whole frames could not be taken apart.
+    undecodable: HashMap<u64, String>,
+    /// Single records that could not be used, or whose label was refused.
+    rejected: HashMap<u64, Vec<RejectedRecord>>,
 }
 
 #[derive(Debug)]
-struct Bad {
+struct RejectedRecord {
     index: u64,
     reason: String,
     frame: Frame,
 }
 
-/// What the consumer of one topic is to be told.
+/// How the consumer of one topic is to settle its deliveries.
 #[derive(Debug, Default)]
 pub(super) struct Settlement {
     pub(super) letters: Vec<DeadLetter>,
@@ -73,119 +73,125 @@ pub(super) struct Settlement {
 impl UnsettledDeliveries {
     pub(super) fn push(&mut self, kind: Kind, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
-            let desked = Unsettled {
+            let unsettled = Unsettled {
                 kind,
                 message: delivery.message,
                 attempt: delivery.attempt,
                 token: delivery.token,
-                is_buried: false,
+                is_dead_lettered: false,
             };
-            self.deliveries.insert(self.next, desked);
+            self.deliveries.insert(self.next, unsettled);
             self.next += 1;
         }
     }
 
     /// Deliveries of one topic that the ledger has seen and that are not settled.
-    pub(super) fn given(&self, kind: Kind) -> usize {
-        self.count(..self.ungiven, kind)
+    pub(super) fn processed(&self, kind: Kind) -> usize {
+        self.count(..self.first_unprocessed, kind)
     }
 
     /// Deliveries of one topic that the ledger has not seen.
-    pub(super) fn waiting(&self, kind: Kind) -> usize {
-        self.count(self.ungiven.., kind)
+    pub(super) fn unprocessed(&self, kind: Kind) -> usize {
+        self.count(self.first_unprocessed.., kind)
     }
 
     fn count(&self, numbers: impl RangeBounds<u64>, kind: Kind) -> usize {
         self.deliveries
             .range(numbers)
-            .filter(|(_, desked)| desked.kind == kind)
+            .filter(|(_, unsettled)| unsettled.kind == kind)
             .count()
     }
 
-    pub(super) fn has_waiting(&self) -> bool {
-        self.ungiven < self.next
+    pub(super) fn has_unprocessed(&self) -> bool {
+        self.first_unprocessed < self.next
     }
 
-    /// What the ledger has not seen; it has then.
-    pub(super) fn give(&mut self, flush: Flush, now_ms: UnixMs) -> Work {
+    /// A group of all deliveries that the ledger has not seen yet.
+    pub(super) fn next_request(&mut self, flush: Flush, now_ms: UnixMs) -> CommitRequest {
         let deliveries = self
             .deliveries
-            .range(self.ungiven..)
-            .map(|(number, desked)| (*number, desked.kind, desked.message.clone()))
+            .range(self.first_unprocessed..)
+            .map(|(number, unsettled)| (*number, unsettled.kind, unsettled.message.clone()))
             .collect();
-        self.ungiven = self.next;
-        Work {
+        self.first_unprocessed = self.next;
+        CommitRequest {
             deliveries,
             flush,
             now_ms,
         }
     }
 
-    /// The ledger was opened anew and has seen nothing.
-    pub(super) fn give_all_again(&mut self) {
-        self.ungiven = 0;
+    /// The ledger was opened again and has seen nothing.
+    pub(super) fn reprocess_all(&mut self) {
+        self.first_unprocessed = 0;
     }
 
-    /// What to tell the consumer of that topic.
-    pub(super) fn settle(&mut self, kind: Kind, done: &mut Done) -> Settlement {
+    /// What the consumer of that topic has to do after a commit.
+    pub(super) fn settle(&mut self, kind: Kind, outcome: &mut CommitOutcome) -> Settlement {
         let mut settlement = Settlement::default();
-        for (number, desked) in &mut self.deliveries {
-            if desked.kind == kind
-                && !desked.is_buried
-                && let Some(bad) = done.bad.remove(number)
+        for (number, unsettled) in &mut self.deliveries {
+            if unsettled.kind == kind
+                && !unsettled.is_dead_lettered
+                && let Some(rejected) = outcome.rejected.remove(number)
             {
-                desked.is_buried = true;
-                let letters = bad.into_iter().map(|bad| bad.letter(desked));
+                unsettled.is_dead_lettered = true;
+                let letters = rejected.into_iter().map(|record| record.letter(unsettled));
                 settlement.letters.extend(letters);
             }
         }
-        for number in &done.committed.settled {
+        for number in &outcome.committed.settled {
             if self
                 .deliveries
                 .get(number)
-                .is_some_and(|desked| desked.kind == kind)
-                && let Some(desked) = self.deliveries.remove(number)
+                .is_some_and(|unsettled| unsettled.kind == kind)
+                && let Some(unsettled) = self.deliveries.remove(number)
             {
-                let verdict = done.dead.remove(number).map_or(Verdict::Ack, Verdict::Dead);
-                settlement.verdicts.push((desked.token, verdict));
+                let verdict = outcome
+                    .undecodable
+                    .remove(number)
+                    .map_or(Verdict::Ack, Verdict::Dead);
+                settlement.verdicts.push((unsettled.token, verdict));
             }
         }
         settlement
     }
 }
 
-impl Bad {
-    fn letter(self, desked: &Unsettled) -> DeadLetter {
-        // The same record of the same message has the same id, so that brokers that can, drop a repeated copy.
+impl RejectedRecord {
+    fn letter(self, unsettled: &Unsettled) -> DeadLetter {
+        // The same record of the same message always gets the same id, so a broker that deduplicates drops a repeated copy.
         let place = u128::from(self.index) + 1;
-        let id = Uuid::from_u128(desked.message.id.as_u128() ^ (place << 64));
+        let id = Uuid::from_u128(unsettled.message.id.as_u128() ^ (place << 64));
         let mut message = Message::new(id, self.frame.content_type, self.frame.body);
-        message.headers.clone_from(&desked.message.headers);
+        message.headers.clone_from(&unsettled.message.headers);
         DeadLetter {
             message,
             reason: self.reason,
-            attempts: desked.attempt,
+            attempts: unsettled.attempt,
         }
     }
 }
 
-/// Takes everything in and commits. Blocking.
-pub(super) fn process(ledger: &mut Ledger, work: Work) -> Result<Done, MetricError> {
-    let mut done = Done::default();
-    for (number, kind, message) in work.deliveries {
+/// Gives a group to the ledger and commits it. Blocks.
+pub(super) fn process(
+    ledger: &mut Ledger,
+    request: CommitRequest,
+) -> Result<CommitOutcome, MetricError> {
+    let mut outcome = CommitOutcome::default();
+    for (number, kind, message) in request.deliveries {
         ledger.begin(number);
         match kind {
-            Kind::Truth => take_in::<Truth>(ledger, &mut done, number, &message, work.now_ms),
+            Kind::Truth => take_in::<Truth>(ledger, &mut outcome, number, &message, request.now_ms),
             Kind::Prediction => {
-                take_in::<Prediction>(ledger, &mut done, number, &message, work.now_ms);
+                take_in::<Prediction>(ledger, &mut outcome, number, &message, request.now_ms);
             }
         }
     }
-    done.committed = ledger.commit(work.now_ms, work.flush)?;
-    Ok(done)
+    outcome.committed = ledger.commit(request.now_ms, request.flush)?;
+    Ok(outcome)
 }
 
-/// A body that is one half.
+/// A message body that is one half.
 trait HalfBody: Body {
     const KIND: Kind;
     fn value(&self) -> f64;
@@ -218,7 +224,7 @@ impl HalfBody for Prediction {
 
 fn take_in<B: HalfBody>(
     ledger: &mut Ledger,
-    done: &mut Done,
+    outcome: &mut CommitOutcome,
     number: u64,
     message: &Message,
     now_ms: UnixMs,
@@ -227,40 +233,41 @@ fn take_in<B: HalfBody>(
         Ok(decoded) => decoded,
         Err(error) => {
             ledger.count_malformed(1);
-            done.dead
+            outcome
+                .undecodable
                 .insert(number, crate::telemetry::with_causes(&error));
             return;
         }
     };
-    let mut bad: Vec<Bad> = decoded
+    let mut rejected: Vec<RejectedRecord> = decoded
         .malformed
         .into_iter()
-        .map(|malformed| Bad {
+        .map(|malformed| RejectedRecord {
             index: malformed.index as u64,
             reason: malformed.reason.to_string(),
             frame: malformed.frame,
         })
         .collect();
-    ledger.count_malformed(bad.len() as u64);
+    ledger.count_malformed(rejected.len() as u64);
     for (index, record) in decoded.records.into_iter().enumerate() {
         let Record { id, mut body } = record;
         let copy = ledger.refuses_labels().then(|| id.clone());
         let is_refused = match body.take_probabilities() {
             None => ledger.accept(number, B::KIND, id, body.value(), now_ms),
             Some(probabilities) => {
-                ledger.accept_scored(number, id, body.value(), *probabilities, now_ms)
+                ledger.accept_with_probabilities(number, id, body.value(), *probabilities, now_ms)
             }
         };
         if is_refused && let Some(id) = copy {
-            bad.push(Bad {
-                // Beyond the places of malformed records, which count all records of the frame.
+            rejected.push(RejectedRecord {
+                // Shifted beyond the indexes of malformed records, so that no two letters of a message get the same id.
                 index: index as u64 + (1 << 32),
                 reason: "another label of this id came before".to_owned(),
                 frame: message::encode(&[Record { id, body }], Encoding::Json),
             });
         }
     }
-    if !bad.is_empty() {
-        done.bad.insert(number, bad);
+    if !rejected.is_empty() {
+        outcome.rejected.insert(number, rejected);
     }
 }

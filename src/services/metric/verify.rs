@@ -1,8 +1,8 @@
 //! Checks a logs folder: is every row right, unique, and accounted for?
 //!
-//! Promise: changes nothing but what redb itself repairs in its file; memory is bounded whatever the size of the log,
-//! by reading it once for every two million ids. Deliberately absent: mending. The next start of the service repairs
-//! a torn tail; anything else is for people to judge.
+//! Promise: changes nothing, except that redb may repair its own file; memory is bounded whatever the size of the log,
+//! because it is read once for every two million ids. Deliberately absent: repair. The next start of the service repairs a
+//! torn last line; everything else is for people to decide.
 
 mod arithmetic;
 mod lines;
@@ -14,12 +14,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::{arithmetic::Arithmetic, lines::each_line, report::TOLD_MAX};
+use self::{arithmetic::Arithmetic, lines::each_line, report::FAULTS_LISTED_MAX};
 pub use report::Report;
 
 use super::{
     error::MetricError,
-    files::{Layout, UNMATCHED_HEADER, Unmatched, parse_row},
+    files::{Layout, UNMATCHED_HEADER, UnmatchedLine, parse_row},
     fingerprint::{Fingerprint, Fingerprints},
     progress::Reason,
     store::{Checkpoint, Store},
@@ -30,7 +30,7 @@ use crate::{
     task::TaskChoice,
 };
 
-/// Ids that are held in memory at once, 24 bytes each.
+/// Ids that are in memory at once, 24 bytes each.
 const IDS_MAX: u64 = 2_000_000;
 
 /// Reads log, store and unmatched of a folder and checks them against each other.
@@ -42,7 +42,7 @@ pub fn verify(logs: &Path) -> Result<Report, MetricError> {
     verify_as(logs, TaskChoice::Auto)
 }
 
-/// The same when the task is known; with `auto` the folder says it, or else the rows show it.
+/// The same with a given task; with `auto` the folder's `task.json` says it, or else the rows themselves show it.
 ///
 /// # Errors
 /// As [`verify`].
@@ -71,7 +71,7 @@ struct Part {
     files: Vec<PathBuf>,
     unmatched: PathBuf,
     store: Option<Store>,
-    /// Keeps a metric process out while this reads.
+    /// Keeps a metric process from starting while this reads.
     _lock: Option<Lock>,
 }
 
@@ -82,9 +82,9 @@ struct Check {
     parts: Vec<Part>,
 }
 
-/// Where an id stands.
+/// Where an id was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stand {
+enum IdState {
     Row,
     Truth,
     Prediction,
@@ -179,7 +179,7 @@ impl Check {
             &mut |report, at, line| {
                 report.unmatched += 1;
                 recorded += u64::from(at.offset < end);
-                if let Err(reason) = Unmatched::parse(line) {
+                if let Err(reason) = UnmatchedLine::parse(line) {
                     report.fault(|| format!("`{}` line {}: {reason}", path.display(), at.line));
                 }
             },
@@ -187,7 +187,7 @@ impl Check {
         Ok(recorded)
     }
 
-    /// What the store counted, against what is there.
+    /// Compares what the store has counted with what is there.
     fn accounts(&mut self, store: &Path, saved: &Checkpoint, rows: u64, left: u64, pending: u64) {
         let report = &mut self.report;
         report.pending += pending;
@@ -219,24 +219,24 @@ impl Check {
         }
     }
 
-    /// Looks for ids that stand in two places.
+    /// Looks for ids that are in two places.
     fn ids(&mut self) -> Result<(), MetricError> {
         let all = self.report.rows + self.report.unmatched + self.report.pending;
         let passes = all.div_ceil(IDS_MAX).max(1);
         let fingerprints = Fingerprints::default();
         let mut twice = BTreeMap::new();
         for pass in 0..passes {
-            let mut seen: Vec<(u64, Fingerprint, Stand)> = Vec::new();
-            self.each_id(&mut |id, stand, _| {
+            let mut seen: Vec<(u64, Fingerprint, IdState)> = Vec::new();
+            self.each_id(&mut |id, state, _| {
                 let fingerprint = fingerprints.of(id);
                 let spread = fingerprint.spread();
                 if spread % passes == pass {
-                    seen.push((spread, fingerprint, stand));
+                    seen.push((spread, fingerprint, state));
                 }
             })?;
-            seen.sort_unstable_by_key(|(spread, _, stand)| (*spread, *stand));
+            seen.sort_unstable_by_key(|(spread, _, state)| (*spread, *state));
             for pair in seen.chunk_by(|a, b| a.1 == b.1) {
-                if is_wrong(pair) && twice.len() < TOLD_MAX {
+                if is_wrong(pair) && twice.len() < FAULTS_LISTED_MAX {
                     twice.insert(pair[0].0, (pair[0].1, Vec::new()));
                 } else if is_wrong(pair) {
                     self.report.fault_count += 1;
@@ -246,7 +246,7 @@ impl Check {
         self.name(twice, &fingerprints)
     }
 
-    /// Reads once more to say which ids they are and where.
+    /// Reads everything once more to say which ids these are and where they are.
     fn name(
         &mut self,
         mut twice: BTreeMap<u64, (Fingerprint, Vec<String>)>,
@@ -273,9 +273,9 @@ impl Check {
 
     fn each_id(
         &self,
-        on_id: &mut dyn FnMut(&RecordId, Stand, &dyn fmt::Display),
+        on_id: &mut dyn FnMut(&RecordId, IdState, &dyn fmt::Display),
     ) -> Result<(), MetricError> {
-        // Bad lines were told in the first pass.
+        // Bad lines were reported in the first pass.
         let mut ignored = Report::default();
         for part in &self.parts {
             for path in &part.files {
@@ -283,7 +283,7 @@ impl Check {
                     if let Ok((id, _, _)) = parse_row(line) {
                         on_id(
                             &id,
-                            Stand::Row,
+                            IdState::Row,
                             &format_args!("`{}` line {}", path.display(), at.line),
                         );
                     }
@@ -292,32 +292,32 @@ impl Check {
             let path = &part.unmatched;
             if path.exists() {
                 each_line(path, UNMATCHED_HEADER, &mut ignored, &mut |_, at, line| {
-                    if let Ok(half) = Unmatched::parse(line)
+                    if let Ok(half) = UnmatchedLine::parse(line)
                         && half.reason != Reason::Late
                     {
-                        let stand = match half.kind {
-                            super::Kind::Truth => Stand::Truth,
-                            super::Kind::Prediction => Stand::Prediction,
+                        let state = match half.kind {
+                            super::Kind::Truth => IdState::Truth,
+                            super::Kind::Prediction => IdState::Prediction,
                         };
                         let place = format_args!("`{}` line {}", path.display(), at.line);
-                        on_id(&half.id, stand, &place);
+                        on_id(&half.id, state, &place);
                     }
                 })?;
             }
             if let Some(store) = &part.store {
-                store.each_half(&mut |half| on_id(&half.id, Stand::Pending, &"the store"))?;
+                store.each_half(&mut |half| on_id(&half.id, IdState::Pending, &"the store"))?;
             }
         }
         Ok(())
     }
 }
 
-/// One row, or one lonely half, or one pending half. A pending half beside a row is what a killed process leaves: the
-/// row is in the log's unknown tail, or the half's removal was not yet saved.
-fn is_wrong(places: &[(u64, Fingerprint, Stand)]) -> bool {
+/// An id may be in one row, in one line of `unmatched.csv`, or pending. A pending half beside a row is no fault, a killed
+/// process leaves it so: the store does not know the row yet, or the removal of the half was not saved.
+fn is_wrong(places: &[(u64, Fingerprint, IdState)]) -> bool {
     let settled = places
         .iter()
-        .filter(|(_, _, stand)| *stand != Stand::Pending)
+        .filter(|(_, _, state)| *state != IdState::Pending)
         .count();
     settled > 1
 }

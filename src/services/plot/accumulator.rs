@@ -1,4 +1,4 @@
-//! What was read of the log so far.
+//! What was read of the log so far, ready for a picture and for the page.
 
 use std::path::{Path, PathBuf};
 
@@ -8,37 +8,44 @@ use crate::{
     metric_log::{LogError, Reader, RowRef, read_task},
     stats::{
         self, Snapshot, Window,
-        live::{Judged, Live, View},
+        live::{Live, Observation, View},
     },
     task::TaskSpec,
 };
 
-/// Most rows of a picture that shows a last time only; 24 bytes each.
+/// Most rows in a picture that is limited by time; 24 bytes each.
 pub(super) const WINDOW_ROWS_MAX: usize = 200_000;
 
-/// Rows on their way into a picture and a view.
+/// Collects rows for the picture and for the view.
 pub(super) struct LogAccumulator {
     log: PathBuf,
     settings: Config,
+    /// What the predictions are, where the process knows it.
+    known_spec: Option<TaskSpec>,
     spec: TaskSpec,
     reader: Reader,
     live: Live,
     window: Option<Window>,
-    /// The window is one of time, so that rows need one.
+    /// The picture is limited by time, so each row needs one.
     needs_time: bool,
-    /// Rows of the first look were judged before anybody watched.
+    /// Rows of the first read were recorded before this process watched, so their time is that of their id.
     is_history: bool,
 }
 
 impl LogAccumulator {
-    pub(super) fn new(log: &Path, settings: &Config) -> Self {
-        Self::with_task(log, settings, settings.spec.clone().unwrap_or_default())
+    pub(super) fn new(log: &Path, settings: &Config, known_spec: Option<TaskSpec>) -> Self {
+        let spec = known_spec.clone().unwrap_or_default();
+        Self {
+            known_spec,
+            ..Self::with_task(log, settings, spec)
+        }
     }
 
     fn with_task(log: &Path, settings: &Config, spec: TaskSpec) -> Self {
         Self {
             log: log.to_owned(),
             settings: settings.clone(),
+            known_spec: None,
             reader: Reader::open(log),
             live: Live::with_task(settings.limits(), &spec),
             window: window(settings).map(|window| window.with_task(&spec)),
@@ -48,14 +55,14 @@ impl LogAccumulator {
         }
     }
 
-    /// Takes what is new; returns whether the log was begun anew, so that what was taken is a mixture.
+    /// Reads what is new; returns whether the log was replaced meanwhile, so that old and new rows are mixed here.
     ///
-    /// The metric service says what the log's numbers are before its first row, so it is asked again when that has come.
+    /// The metric service writes `task.json` before the first row, so the file is read when that row has come.
     pub(super) fn read(&mut self, now_ms: UnixMs) -> Result<bool, LogError> {
         let (was_empty, was_history) = (self.rows() == 0, self.is_history);
         let restarted = self.read_rows(now_ms)?;
-        if was_empty && self.rows() > 0 && self.settings.spec.is_none() {
-            let spec = spec(&self.log, &self.settings)?;
+        if was_empty && self.rows() > 0 && self.known_spec.is_none() {
+            let spec = spec_of(&self.log, None)?;
             if spec != self.spec {
                 *self = Self::with_task(&self.log, &self.settings, spec);
                 self.is_history = was_history;
@@ -81,7 +88,7 @@ impl LogAccumulator {
                 Some(now_ms)
             };
             let (y_true, y_pred) = (row.y_true, row.y_pred);
-            live.push(&Judged {
+            live.push(&Observation {
                 id: &row.id,
                 y_true,
                 y_pred,
@@ -98,8 +105,8 @@ impl LogAccumulator {
         Ok(batch.restarted)
     }
 
-    /// Nothing was ever read to its end.
-    pub(super) fn is_first_look(&self) -> bool {
+    /// Nothing was read successfully yet.
+    pub(super) fn is_first_read(&self) -> bool {
         self.is_history
     }
 
@@ -107,7 +114,7 @@ impl LogAccumulator {
         self.live.rows()
     }
 
-    /// Rows that a picture would show now, and whether it lacks some that there was no room for.
+    /// How many rows a picture would show now, and whether some are missing because there was no room for them.
     pub(super) fn in_picture(&mut self, now_ms: UnixMs) -> (u64, bool) {
         match &mut self.window {
             None => (self.live.rows(), false),
@@ -123,7 +130,7 @@ impl LogAccumulator {
     }
 
     /// What the picture shows now.
-    pub(super) fn snapshot(&mut self, view: stats::View, now_ms: UnixMs) -> Snapshot {
+    pub(super) fn snapshot(&mut self, view: stats::ErrorView, now_ms: UnixMs) -> Snapshot {
         match &mut self.window {
             None => self.live.distribution().snapshot(view),
             Some(window) => {
@@ -134,9 +141,9 @@ impl LogAccumulator {
     }
 }
 
-/// How the rows of this log are judged.
-pub(super) fn spec(log: &Path, settings: &Config) -> Result<TaskSpec, LogError> {
-    match &settings.spec {
+/// What the predictions in this log are: as known, else as the folder says.
+pub(super) fn spec_of(log: &Path, known: Option<&TaskSpec>) -> Result<TaskSpec, LogError> {
+    match known {
         Some(spec) => Ok(spec.clone()),
         None => Ok(read_task(log.parent().unwrap_or(Path::new(".")))?.unwrap_or_default()),
     }

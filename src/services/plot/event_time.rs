@@ -1,12 +1,12 @@
-//! When a row of an old log came about, as far as its id tells.
+//! When a row of an old log was made, as far as its id shows it.
 
 use crate::clock::UnixMs;
 
-/// Ids of 2001 and later: a number below is a counter, not a time.
+/// September 2001: a smaller number is a counter, not a time.
 const EARLIEST_MS: UnixMs = 1_000_000_000_000;
 
-/// The time inside an id: `UUIDv7`s have one, and the original's ids are seconds with a fraction. A time that is not
-/// past is none.
+/// The time inside an id: a `UUIDv7` has one, and ids of the original program are seconds with a fraction. A time in the
+/// future is not believed.
 pub(super) fn of(id: &str, now_ms: UnixMs) -> Option<UnixMs> {
     of_uuid(id)
         .or_else(|| of_seconds(id))

@@ -1,7 +1,7 @@
 //! One picture of a log as it stands.
 //!
-//! Unlike the service, which must bound what it keeps for whatever is still to come, this knows the moment to count
-//! back from. So rows of the last time are picked as they pass by, and none is left out however many they are.
+//! The service has to bound the rows that it keeps, because it does not know how many will follow. Here the end of the time
+//! to show is known before reading, so rows are selected as they are read, and none is left out, however many there are.
 
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use crate::{
     clock::{UnixMs, saturating_ms},
     metric_log::{Reader, RowRef},
     stats::{self, Distribution, Snapshot, Window},
+    task::TaskSpec,
 };
 
 /// How much of a log is in its picture.
@@ -22,20 +23,22 @@ pub struct Drawn {
     pub rows: u64,
 }
 
-/// Draws one picture of a log, also of an empty or missing one.
+/// Draws one picture of a log, also of an empty or missing one. Without `spec` the logs folder says what its
+/// predictions are.
 ///
 /// # Errors
 /// When the log cannot be read or the picture cannot be written.
 pub fn draw_once(
     log: &Path,
     output: &Path,
+    spec: Option<&TaskSpec>,
     settings: &Config,
     style: &chart::Config,
     now_ms: UnixMs,
 ) -> Result<Drawn, PlotError> {
     let format = format_of(output)?;
     let last_ms = saturating_ms(settings.last.0);
-    let spec = accumulator::spec(log, settings)?;
+    let spec = accumulator::spec_of(log, spec)?;
     let mut rows = match settings.last_rows {
         0 => Rows::All(Box::new(Distribution::with_task(&spec))),
         last_rows => Rows::Last(Window::last_rows(last_rows).with_task(&spec)),
@@ -74,7 +77,7 @@ impl Rows {
         }
     }
 
-    fn snapshot(&self, view: stats::View) -> Snapshot {
+    fn snapshot(&self, view: stats::ErrorView) -> Snapshot {
         match self {
             Self::All(all) => all.snapshot(view),
             Self::Last(last) => last.snapshot(view),

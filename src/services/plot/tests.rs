@@ -34,6 +34,7 @@ impl Running {
         let ports = Ports {
             log,
             picture,
+            spec: None,
             view: sender,
             clock: Clock::anchored(START_MS),
         };
@@ -212,7 +213,7 @@ async fn a_line_that_is_damaged_while_we_watch_stops_nothing() {
 
 fn once(log: &Path, output: &Path) -> Result<u64, PlotError> {
     let (settings, style) = (Config::default(), chart::Config::default());
-    draw_once(log, output, &settings, &style, START_MS).map(|drawn| drawn.rows)
+    draw_once(log, output, None, &settings, &style, START_MS).map(|drawn| drawn.rows)
 }
 
 #[test]
@@ -250,7 +251,7 @@ fn rows_in_picture(settings: &Config, log: &str) -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metric_log.csv");
     fs::write(&path, log).unwrap();
-    let mut accumulator = LogAccumulator::new(&path, settings);
+    let mut accumulator = LogAccumulator::new(&path, settings, None);
     accumulator.read(START_MS).unwrap();
     accumulator
         .snapshot(chart::Config::default().view, START_MS)

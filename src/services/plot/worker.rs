@@ -1,4 +1,4 @@
-//! The service between two looks at the log: when it draws, what it tells, how it bears trouble.
+//! What the service does at each poll of the log: read, draw when it is time, update the page, and survive failures.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,49 +11,51 @@ use crate::{
     chart::{self, Format},
     clock::UnixMs,
     stats::{Snapshot, live::View},
+    task::TaskSpec,
 };
 
 /// Rows that make the first picture worth drawing.
 const FIRST_PICTURE_ROWS: u64 = 2;
 
-/// The page's numbers age without new rows too.
+/// The page's numbers change with time, even without new rows.
 const VIEW_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Shortest time between two snapshots for the page.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
 
-/// At most one part in so many of the time goes into snapshots for the page.
+/// Snapshots for the page take at most this fraction of the time: one part in so many.
 const SNAPSHOT_SHARE: u32 = 20;
 
-/// One look at the log.
+/// One poll of the log.
 #[derive(Clone, Copy)]
-pub(super) struct Look {
+pub(super) struct Poll {
     pub(super) now_ms: UnixMs,
     pub(super) now: Instant,
     pub(super) is_last: bool,
 }
 
-/// The service between two looks.
+/// The state of the service between two polls.
 pub(super) struct PlotWorker {
     log: PathBuf,
     picture: PathBuf,
     format: Format,
     style: chart::Config,
     settings: Config,
+    spec: Option<TaskSpec>,
     accumulator: LogAccumulator,
-    /// When a picture was last tried, and what the last one shows.
-    tried: Option<Instant>,
+    /// When drawing was last tried, and what the last picture shows.
+    last_try: Option<Instant>,
     drawn: Drawn,
-    is_crowded: bool,
-    viewed: Option<Instant>,
-    shown: Shown,
-    read_trouble: Trouble,
-    draw_trouble: Trouble,
+    is_truncated: bool,
+    last_view: Option<Instant>,
+    for_page: PageSnapshot,
+    read_failures: FailureLog,
+    draw_failures: FailureLog,
 }
 
 /// The snapshot that the page has.
 #[derive(Default)]
-struct Shown {
+struct PageSnapshot {
     snapshot: Option<Arc<Snapshot>>,
     rows: u64,
     next: Option<Instant>,
@@ -71,14 +73,15 @@ impl PlotWorker {
             format: format_of(&ports.picture)?,
             style,
             settings: settings.clone(),
-            accumulator: LogAccumulator::new(&ports.log, settings),
-            tried: None,
+            spec: ports.spec.clone(),
+            accumulator: LogAccumulator::new(&ports.log, settings, ports.spec.clone()),
+            last_try: None,
             drawn: Drawn::default(),
-            is_crowded: false,
-            viewed: None,
-            shown: Shown::default(),
-            read_trouble: Trouble::default(),
-            draw_trouble: Trouble::default(),
+            is_truncated: false,
+            last_view: None,
+            for_page: PageSnapshot::default(),
+            read_failures: FailureLog::default(),
+            draw_failures: FailureLog::default(),
         })
     }
 
@@ -87,125 +90,126 @@ impl PlotWorker {
     }
 
     /// Reads what is new, draws if it is time, and returns what the page should show, if that has changed.
-    pub(super) fn step(&mut self, look: Look) -> Result<Option<View>, PlotError> {
+    pub(super) fn step(&mut self, poll: Poll) -> Result<Option<View>, PlotError> {
         let rows_before = self.accumulator.rows();
-        self.read(look.now_ms)?;
-        if self.is_due(look) {
-            self.draw(look);
+        self.read(poll.now_ms)?;
+        if self.is_due(poll) {
+            self.draw(poll);
         }
         let is_old = self
-            .viewed
-            .is_none_or(|viewed| look.now - viewed >= VIEW_AGE_MAX);
-        if self.accumulator.rows() == rows_before && !is_old && !look.is_last {
+            .last_view
+            .is_none_or(|last_view| poll.now - last_view >= VIEW_AGE_MAX);
+        if self.accumulator.rows() == rows_before && !is_old && !poll.is_last {
             return Ok(None);
         }
-        self.viewed = Some(look.now);
-        let distribution = self.shown(look);
+        self.last_view = Some(poll.now);
+        let distribution = self.page_snapshot(poll);
         Ok(Some(View {
             distribution,
-            ..self.accumulator.view(look.now_ms)
+            ..self.accumulator.view(poll.now_ms)
         }))
     }
 
-    /// Trouble at the very beginning ends the service: the log is not one of ours.
+    /// An error at the first read ends the service, because then the log is not one of ours; later errors are logged.
     fn read(&mut self, now_ms: UnixMs) -> Result<(), PlotError> {
         let mut read = self.accumulator.read(now_ms);
         if matches!(read, Ok(true)) {
             tracing::warn!(path = %self.log.display(), "log was cut or replaced, its picture begins anew");
-            self.accumulator = LogAccumulator::new(&self.log, &self.settings);
-            (self.tried, self.drawn, self.shown) = (None, Drawn::default(), Shown::default());
+            self.accumulator = LogAccumulator::new(&self.log, &self.settings, self.spec.clone());
+            (self.last_try, self.drawn, self.for_page) =
+                (None, Drawn::default(), PageSnapshot::default());
             read = self.accumulator.read(now_ms);
         }
         match read {
-            Err(error) if self.accumulator.is_first_look() && !error.is_passing() => {
+            Err(error) if self.accumulator.is_first_read() && !error.is_transient() => {
                 Err(error.into())
             }
             read => {
-                self.read_trouble.note(read.map_err(PlotError::from));
+                self.read_failures.note(read.map_err(PlotError::from));
                 Ok(())
             }
         }
     }
 
-    /// A picture of a last time changes when rows leave it, too.
-    fn is_due(&mut self, look: Look) -> bool {
-        if self.in_picture(look) == self.drawn {
+    /// A picture of the last so much time also changes when rows leave it.
+    fn is_due(&mut self, poll: Poll) -> bool {
+        if self.in_picture(poll) == self.drawn {
             return false;
         }
         let waited = self
-            .tried
-            .is_none_or(|tried| look.now - tried >= self.settings.refresh.0);
-        look.is_last || (waited && self.accumulator.rows() >= FIRST_PICTURE_ROWS)
+            .last_try
+            .is_none_or(|last_try| poll.now - last_try >= self.settings.refresh.0);
+        poll.is_last || (waited && self.accumulator.rows() >= FIRST_PICTURE_ROWS)
     }
 
-    fn in_picture(&mut self, look: Look) -> Drawn {
-        let (shown, is_crowded) = self.accumulator.in_picture(look.now_ms);
-        if is_crowded && !self.is_crowded && self.settings.last_rows == 0 {
+    fn in_picture(&mut self, poll: Poll) -> Drawn {
+        let (shown, is_truncated) = self.accumulator.in_picture(poll.now_ms);
+        if is_truncated && !self.is_truncated && self.settings.last_rows == 0 {
             tracing::warn!(
                 rows = WINDOW_ROWS_MAX,
                 last = %self.settings.last,
                 "more rows came in this time than a picture keeps, it shows the last of them only"
             );
         }
-        self.is_crowded = is_crowded;
+        self.is_truncated = is_truncated;
         Drawn {
             shown,
             rows: self.accumulator.rows(),
         }
     }
 
-    fn draw(&mut self, look: Look) {
-        self.tried = Some(look.now);
-        let snapshot = self.take_snapshot(look);
+    fn draw(&mut self, poll: Poll) {
+        self.last_try = Some(poll.now);
+        let snapshot = self.take_snapshot(poll);
         let drawn = draw(&snapshot, &self.style, &self.picture, self.format);
-        if self.draw_trouble.note(drawn).is_some() {
-            self.drawn = self.in_picture(look);
+        if self.draw_failures.note(drawn).is_some() {
+            self.drawn = self.in_picture(poll);
             tracing::info!(rows = self.drawn.shown, path = %self.picture.display(), "picture drawn");
         }
     }
 
     /// The snapshot for the page, a new one when it is time.
-    fn shown(&mut self, look: Look) -> Option<Arc<Snapshot>> {
-        let is_time = self.shown.next.is_none_or(|next| look.now >= next) || look.is_last;
-        if is_time && self.shown.rows != self.accumulator.rows() {
-            self.take_snapshot(look);
+    fn page_snapshot(&mut self, poll: Poll) -> Option<Arc<Snapshot>> {
+        let is_time = self.for_page.next.is_none_or(|next| poll.now >= next) || poll.is_last;
+        if is_time && self.for_page.rows != self.accumulator.rows() {
+            self.take_snapshot(poll);
         }
-        self.shown.snapshot.clone()
+        self.for_page.snapshot.clone()
     }
 
-    fn take_snapshot(&mut self, look: Look) -> Arc<Snapshot> {
+    fn take_snapshot(&mut self, poll: Poll) -> Arc<Snapshot> {
         let begun = Instant::now();
-        let snapshot = Arc::new(self.accumulator.snapshot(self.style.view, look.now_ms));
+        let snapshot = Arc::new(self.accumulator.snapshot(self.style.view, poll.now_ms));
         let pause = SNAPSHOT_EVERY.max(begun.elapsed() * SNAPSHOT_SHARE);
-        self.shown = Shown {
+        self.for_page = PageSnapshot {
             snapshot: Some(Arc::clone(&snapshot)),
             rows: self.accumulator.rows(),
-            next: Some(look.now + pause),
+            next: Some(poll.now + pause),
         };
         snapshot
     }
 }
 
-/// Says trouble once, and once that it is over.
+/// Logs a failure once while it repeats, and once that it is over.
 #[derive(Default)]
-struct Trouble {
-    said: Option<String>,
+struct FailureLog {
+    logged: Option<String>,
 }
 
-impl Trouble {
+impl FailureLog {
     fn note<T>(&mut self, outcome: Result<T, PlotError>) -> Option<T> {
         match outcome {
             Ok(value) => {
-                if self.said.take().is_some() {
+                if self.logged.take().is_some() {
                     tracing::info!("the trouble with the picture is over");
                 }
                 Some(value)
             }
             Err(error) => {
                 let text = crate::telemetry::with_causes(&error);
-                if self.said.as_ref() != Some(&text) {
+                if self.logged.as_ref() != Some(&text) {
                     tracing::error!(error = %text, "no new picture; it is tried again");
-                    self.said = Some(text);
+                    self.logged = Some(text);
                 }
                 None
             }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::as_f64;
+use crate::stats::moments::as_f64;
 
 /// Over how long the rate is taken.
 const WINDOW_MS: u64 = 10_000;
@@ -23,7 +23,7 @@ impl Rate {
         self.first_ms = Some(self.first_ms.map_or(at_ms, |first| first.min(at_ms)));
         let step = at_ms / STEP_MS;
         match self.steps.back_mut() {
-            // A row that is out of order counts as of now.
+            // A row that is out of order counts in the newest step.
             Some((newest, rows)) if *newest >= step => *rows += 1,
             _ => self.steps.push_back((step, 1)),
         }
@@ -32,7 +32,7 @@ impl Rate {
         }
     }
 
-    /// Over the window, or since the first row where that is less; at least over a second.
+    /// Over the window, or since the first row if that is less, but at least over a second.
     pub(super) fn rows_per_second(&self, now_ms: u64) -> f64 {
         let Some(first_ms) = self.first_ms else {
             return 0.0;

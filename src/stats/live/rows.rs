@@ -1,17 +1,17 @@
-//! Rows that are kept as they are: the last ones, a sample of all, the worst.
+//! Rows that are stored: the last ones, a sample of all, and the worst.
 
 use std::collections::VecDeque;
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde::Serialize;
 
-use super::{Judged, Mean, shortened};
+use super::{Observation, RunningMean, shortened};
 use crate::{
     stats::{ClassCounts, Report, Score, Summary},
     task::{Task, TaskSpec},
 };
 
-/// A row that a person should look at.
+/// A row with a large error.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WorstRow {
     /// Its id.
@@ -20,12 +20,12 @@ pub struct WorstRow {
     pub y_true: f64,
     /// The model's answer.
     pub y_pred: f64,
-    /// How far they are apart.
+    /// Their distance; for labels 1.
     pub absolute_error: f64,
 }
 
-/// The largest absolute errors, worst first, of equal ones the earlier. Of labels, whose errors are all alike, the newest
-/// wrong ones, newest first.
+/// The rows with the largest absolute errors, worst first; of equal ones the earlier row stays. For labels, whose errors
+/// are all alike, the newest wrong ones, newest first.
 #[derive(Debug)]
 pub(super) struct Worst {
     rows_max: usize,
@@ -42,7 +42,7 @@ impl Worst {
         }
     }
 
-    pub(super) fn push(&mut self, row: &Judged<'_>) {
+    pub(super) fn push(&mut self, row: &Observation<'_>) {
         let absolute_error = row.absolute_error(self.task);
         if self.task == Task::Classification {
             if absolute_error > 0.0 {
@@ -65,7 +65,7 @@ impl Worst {
         self.insert(place, row, absolute_error);
     }
 
-    fn insert(&mut self, place: usize, row: &Judged<'_>, absolute_error: f64) {
+    fn insert(&mut self, place: usize, row: &Observation<'_>, absolute_error: f64) {
         let worst = WorstRow {
             id: shortened(row.id).into_owned(),
             y_true: row.y_true,
@@ -82,16 +82,16 @@ impl Worst {
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct StoredRow {
     id: String,
     y_true: f64,
     y_pred: f64,
     naive: Option<f64>,
 }
 
-impl Kept {
-    fn judged(&self) -> Judged<'_> {
-        Judged {
+impl StoredRow {
+    fn observation(&self) -> Observation<'_> {
+        Observation {
             id: &self.id,
             y_true: self.y_true,
             y_pred: self.y_pred,
@@ -100,11 +100,11 @@ impl Kept {
     }
 }
 
-/// The last rows, whole.
+/// The last rows.
 #[derive(Debug)]
 pub(super) struct LastRows {
     rows_max: usize,
-    rows: VecDeque<Kept>,
+    rows: VecDeque<StoredRow>,
 }
 
 impl LastRows {
@@ -115,25 +115,25 @@ impl LastRows {
         }
     }
 
-    pub(super) fn push(&mut self, row: &Judged<'_>, naive: Option<f64>) {
-        // The row that leaves lends its buffer to the one that comes.
-        let mut kept = if self.rows.len() < self.rows_max {
-            Kept::default()
+    pub(super) fn push(&mut self, row: &Observation<'_>, naive: Option<f64>) {
+        // The new row reuses the buffer of the one that leaves.
+        let mut stored = if self.rows.len() < self.rows_max {
+            StoredRow::default()
         } else {
             self.rows.pop_front().unwrap_or_default()
         };
-        kept.id.clear();
-        kept.id.push_str(&shortened(row.id));
-        (kept.y_true, kept.y_pred, kept.naive) = (row.y_true, row.y_pred, naive);
-        self.rows.push_back(kept);
+        stored.id.clear();
+        stored.id.push_str(&shortened(row.id));
+        (stored.y_true, stored.y_pred, stored.naive) = (row.y_true, row.y_pred, naive);
+        self.rows.push_back(stored);
     }
 
     pub(super) fn report(&self, task: Task) -> Report {
-        let (mut all, mut naive) = (Summary::new(), Mean::default());
-        for kept in &self.rows {
-            let (y_true, y_pred) = kept.judged().pair(task);
+        let (mut all, mut naive) = (Summary::new(), RunningMean::default());
+        for stored in &self.rows {
+            let (y_true, y_pred) = stored.observation().pair(task);
             all.push(y_true, y_pred);
-            naive.push(kept.naive);
+            naive.push(stored.naive);
         }
         Report {
             baseline_mae: naive.get(),
@@ -146,24 +146,26 @@ impl LastRows {
         self.rows
             .iter()
             .skip(skipped)
-            .map(|kept| [kept.y_true, kept.y_pred])
+            .map(|stored| [stored.y_true, stored.y_pred])
             .collect()
     }
 
-    /// How right labels are.
-    pub(super) fn tally(&self, spec: &TaskSpec) -> Score {
+    /// How often labels are right.
+    pub(super) fn score(&self, spec: &TaskSpec) -> Score {
         let Some(mut counts) = ClassCounts::new(spec) else {
             return Score::default();
         };
-        for kept in &self.rows {
-            counts.push(kept.y_true, kept.y_pred);
+        for stored in &self.rows {
+            counts.push(stored.y_true, stored.y_pred);
         }
         counts.shape().score
     }
 
     pub(super) fn worst(&self, count: usize, task: Task) -> Vec<WorstRow> {
         let mut worst = Worst::new(count, task);
-        self.rows.iter().for_each(|kept| worst.push(&kept.judged()));
+        self.rows
+            .iter()
+            .for_each(|stored| worst.push(&stored.observation()));
         worst.rows
     }
 }

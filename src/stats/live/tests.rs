@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn judged(y_true: f64, y_pred: f64, at_ms: u64) -> Judged<'static> {
-    Judged {
+fn observation(y_true: f64, y_pred: f64, at_ms: u64) -> Observation<'static> {
+    Observation {
         id: "a",
         y_true,
         y_pred,
@@ -16,7 +16,7 @@ fn judged(y_true: f64, y_pred: f64, at_ms: u64) -> Judged<'static> {
 fn live_of(pairs: &[(f64, f64)]) -> Live {
     let mut live = Live::new(Limits::default());
     for (y_true, y_pred) in pairs {
-        live.push(&judged(*y_true, *y_pred, 1_000_000));
+        live.push(&observation(*y_true, *y_pred, 1_000_000));
     }
     live
 }
@@ -81,7 +81,7 @@ fn the_row_window_forgets_what_left_it() {
         ..Limits::default()
     });
     for error in [100.0, 1.0, 2.0, 3.0] {
-        live.push(&judged(error, 0.0, 1));
+        live.push(&observation(error, 0.0, 1));
     }
     let view = live.view(1);
     assert_eq!(
@@ -99,15 +99,15 @@ fn the_time_window_forgets_by_time_alone() {
         window_ms: 60_000,
         ..Limits::default()
     });
-    live.push(&judged(8.0, 0.0, 1_000_000));
-    live.push(&judged(2.0, 0.0, 1_050_000));
+    live.push(&observation(8.0, 0.0, 1_000_000));
+    live.push(&observation(2.0, 0.0, 1_050_000));
     assert_eq!(live.view(1_050_000).recent.report.mae, Some(5.0));
     assert_eq!(live.view(1_070_000).recent.report.mae, Some(2.0));
     let later = live.view(1_200_000);
     assert_eq!(
         (
             later.recent.report.n,
-            later.timeline.stretches.len(),
+            later.timeline.buckets.len(),
             later.rows_per_second
         ),
         (0, 0, 0.0)
@@ -118,9 +118,9 @@ fn the_time_window_forgets_by_time_alone() {
 #[test]
 fn rows_without_a_time_count_everywhere_but_by_time() {
     let mut live = Live::new(Limits::default());
-    live.push(&Judged {
+    live.push(&Observation {
         at_ms: None,
-        ..judged(1.0, 0.0, 0)
+        ..observation(1.0, 0.0, 0)
     });
     let view = live.view(9_000_000);
     assert_eq!(
@@ -133,9 +133,9 @@ fn rows_without_a_time_count_everywhere_but_by_time() {
 #[test]
 fn the_rate_is_over_ten_seconds_or_since_the_first_row() {
     let mut live = Live::new(Limits::default());
-    (0..100_u64).for_each(|row| live.push(&judged(1.0, 0.0, 1_000_000 + row * 20)));
+    (0..100_u64).for_each(|row| live.push(&observation(1.0, 0.0, 1_000_000 + row * 20)));
     assert_eq!(live.view(1_002_000).rows_per_second, 50.0);
-    (100..1_000_u64).for_each(|row| live.push(&judged(1.0, 0.0, 1_000_000 + row * 20)));
+    (100..1_000_u64).for_each(|row| live.push(&observation(1.0, 0.0, 1_000_000 + row * 20)));
     let rate = live.view(1_020_000).rows_per_second;
     assert!((rate - 50.0).abs() < 2.0, "{rate}");
 }
@@ -144,20 +144,20 @@ fn the_rate_is_over_ten_seconds_or_since_the_first_row() {
 fn the_history_coarsens_and_keeps_every_row() {
     let mut live = Live::new(Limits::default());
     for row in 0..100_000_u32 {
-        live.push(&judged(f64::from(row), 0.0, 1));
+        live.push(&observation(f64::from(row), 0.0, 1));
     }
     let history = live.view(1).history;
-    assert!(history.stretches.len() <= 128);
+    assert!(history.buckets.len() <= 128);
     assert_eq!(
         (history.from, history.to, history.step),
         (1, 100_000, 1_024)
     );
     assert_eq!(
-        history.stretches.iter().map(|bucket| bucket.n).sum::<u64>(),
+        history.buckets.iter().map(|bucket| bucket.n).sum::<u64>(),
         100_000
     );
-    assert_eq!(history.stretches[1].from, 1_025);
-    assert_eq!(history.stretches[0].mae, 511.5);
+    assert_eq!(history.buckets[1].from, 1_025);
+    assert_eq!(history.buckets[0].mae, 511.5);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn the_sample_is_uniform_bounded_and_the_same_for_the_same_seed() {
             seed,
             ..Limits::default()
         });
-        (0..50_000_u32).for_each(|row| live.push(&judged(f64::from(row), 0.0, 1)));
+        (0..50_000_u32).for_each(|row| live.push(&observation(f64::from(row), 0.0, 1)));
         live.view(1).sample
     };
     let pairs = sample(1);
@@ -186,7 +186,7 @@ fn the_worst_come_first_and_the_earlier_of_equals_stays() {
         ..Limits::default()
     });
     for (id, y_true) in [("a", 1.0), ("b", 7.0), ("c", 7.0), ("d", 9.0)] {
-        live.push(&Judged {
+        live.push(&Observation {
             id,
             y_true,
             y_pred: 0.0,
@@ -209,7 +209,7 @@ fn a_window_is_compared_with_a_mean_learned_from_the_whole_log() {
         (9.0, 9_000_000),
         (9.0, 9_000_000),
     ] {
-        live.push(&judged(y_true, 0.0, at_ms));
+        live.push(&observation(y_true, 0.0, at_ms));
     }
     let view = live.view(9_000_000);
     // The mean is 0 before the third row and 3 before the fourth.

@@ -1,32 +1,33 @@
-//! The absolute error along time and along the log, in a bounded number of stretches.
+//! The absolute error over time and along the log, in a bounded number of buckets.
 
 use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use super::Mean;
-use crate::stats::{Moments, Pair, Report, Summary, Tally, mean_interval};
+use super::RunningMean;
+use crate::stats::{ClassPair, Moments, Report, ScoreCounts, Summary, mean_interval};
 
-/// Stretches of a time window.
-const TIME_STRETCHES: u64 = 60;
+/// Buckets of a time window.
+const TIME_BUCKETS: u64 = 60;
 
-/// Most stretches of a log; when they are full, neighbours unite and stretches get twice as long.
-const ROW_STRETCHES_MAX: usize = 128;
+/// Most buckets of a log; when there are more, neighbours are merged and buckets get twice as long.
+const ROW_BUCKETS_MAX: usize = 128;
 
-/// How an error went along time (milliseconds since the Unix epoch) or along the log (row numbers from 1).
+/// The error over time (in milliseconds since the Unix epoch) or along the log (in row numbers from 1).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Timeline {
-    /// Where the first stretch could begin.
+    /// Where the first bucket could begin.
     pub from: u64,
-    /// Where the last stretch could end.
+    /// Where the last bucket could end.
     pub to: u64,
-    /// Length of a stretch, in the unit of the course.
+    /// Length of a bucket, in the same unit.
     pub step: u64,
-    /// Oldest first; stretches without rows are absent.
-    pub stretches: Vec<Bucket>,
+    /// Oldest first; buckets without rows are absent.
+    #[serde(rename = "stretches")]
+    pub buckets: Vec<Bucket>,
 }
 
-/// Rows of one stretch.
+/// Rows of one bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bucket {
     /// Where it begins.
@@ -54,77 +55,75 @@ impl Bucket {
 
 /// Rows of the last so many milliseconds.
 #[derive(Debug)]
-pub(super) struct ByTime {
+pub(super) struct TimeBuckets {
     step_ms: u64,
-    /// By number of the step since the epoch, ascending; at most [`TIME_STRETCHES`] + 1.
-    stretches: VecDeque<(u64, Rows)>,
+    /// By number of the step since the epoch, ascending; at most [`TIME_BUCKETS`] + 1.
+    buckets: VecDeque<(u64, Rows)>,
 }
 
 #[derive(Debug, Default)]
 struct Rows {
     summary: Summary,
-    naive: Mean,
-    tally: Tally,
+    naive: RunningMean,
+    score_counts: ScoreCounts,
 }
 
-impl ByTime {
+impl TimeBuckets {
     pub(super) fn new(window_ms: u64) -> Self {
-        let step_ms = (window_ms / TIME_STRETCHES).max(1);
+        let step_ms = (window_ms / TIME_BUCKETS).max(1);
         Self {
             step_ms,
-            stretches: VecDeque::new(),
+            buckets: VecDeque::new(),
         }
     }
 
-    /// Rows may come a little out of order; older ones than the window are forgotten.
+    /// Rows may be slightly out of order; those older than the window are ignored.
     pub(super) fn push(
         &mut self,
         at_ms: u64,
         (y_true, y_pred): (f64, f64),
         naive: Option<f64>,
-        classes: Option<Pair>,
+        classes: Option<ClassPair>,
     ) {
         let step = at_ms / self.step_ms;
         let newest = self
-            .stretches
+            .buckets
             .back()
             .map_or(step, |(newest, _)| step.max(*newest));
         while self
-            .stretches
+            .buckets
             .front()
-            .is_some_and(|(oldest, _)| oldest + TIME_STRETCHES < newest)
+            .is_some_and(|(oldest, _)| oldest + TIME_BUCKETS < newest)
         {
-            self.stretches.pop_front();
+            self.buckets.pop_front();
         }
-        if step + TIME_STRETCHES < newest {
+        if step + TIME_BUCKETS < newest {
             return;
         }
-        let place = self.stretches.partition_point(|(other, _)| *other < step);
+        let place = self.buckets.partition_point(|(other, _)| *other < step);
         if self
-            .stretches
+            .buckets
             .get(place)
             .is_none_or(|(other, _)| *other != step)
         {
-            self.stretches.insert(place, (step, Rows::default()));
+            self.buckets.insert(place, (step, Rows::default()));
         }
-        if let Some((_, rows)) = self.stretches.get_mut(place) {
+        if let Some((_, rows)) = self.buckets.get_mut(place) {
             rows.summary.push(y_true, y_pred);
             rows.naive.push(naive);
             if let Some(classes) = classes {
-                rows.tally.push(classes);
+                rows.score_counts.push(classes);
             }
         }
     }
 
     fn within(&self, now_ms: u64) -> impl Iterator<Item = &(u64, Rows)> {
-        let oldest = (now_ms / self.step_ms).saturating_sub(TIME_STRETCHES - 1);
-        self.stretches
-            .iter()
-            .filter(move |(step, _)| *step >= oldest)
+        let oldest = (now_ms / self.step_ms).saturating_sub(TIME_BUCKETS - 1);
+        self.buckets.iter().filter(move |(step, _)| *step >= oldest)
     }
 
     pub(super) fn report(&self, now_ms: u64) -> Report {
-        let (mut all, mut naive) = (Summary::new(), Mean::default());
+        let (mut all, mut naive) = (Summary::new(), RunningMean::default());
         for (_, rows) in self.within(now_ms) {
             all.merge(&rows.summary);
             naive.add(rows.naive);
@@ -135,11 +134,11 @@ impl ByTime {
         }
     }
 
-    /// How right labels are.
-    pub(super) fn tally(&self, now_ms: u64) -> Tally {
-        let mut all = Tally::default();
+    /// Counts of right and wrong labels.
+    pub(super) fn score_counts(&self, now_ms: u64) -> ScoreCounts {
+        let mut all = ScoreCounts::default();
         for (_, rows) in self.within(now_ms) {
-            all.merge(&rows.tally);
+            all.merge(&rows.score_counts);
         }
         all
     }
@@ -154,10 +153,10 @@ impl ByTime {
             )
         };
         Timeline {
-            from: newest.saturating_sub(TIME_STRETCHES - 1) * self.step_ms,
+            from: newest.saturating_sub(TIME_BUCKETS - 1) * self.step_ms,
             to: (newest + 1) * self.step_ms,
             step: self.step_ms,
-            stretches: self
+            buckets: self
                 .within(now_ms)
                 .filter(|(_, rows)| rows.summary.n() > 0)
                 .map(bucket)
@@ -166,59 +165,59 @@ impl ByTime {
     }
 }
 
-/// The whole log, coarser the longer it gets.
+/// The error along the whole log; the longer the log, the coarser the buckets.
 #[derive(Debug)]
-pub(super) struct ByRows {
+pub(super) struct RowBuckets {
     rows_each: u64,
     rows: u64,
-    stretches: Vec<Moments>,
+    buckets: Vec<Moments>,
 }
 
-impl Default for ByRows {
+impl Default for RowBuckets {
     fn default() -> Self {
         Self {
             rows_each: 1,
             rows: 0,
-            stretches: Vec::new(),
+            buckets: Vec::new(),
         }
     }
 }
 
-impl ByRows {
+impl RowBuckets {
     pub(super) fn push(&mut self, absolute_error: f64) {
         if self.rows.is_multiple_of(self.rows_each) {
-            if self.stretches.len() == ROW_STRETCHES_MAX {
+            if self.buckets.len() == ROW_BUCKETS_MAX {
                 self.coarsen();
             }
-            self.stretches.push(Moments::default());
+            self.buckets.push(Moments::default());
         }
         self.rows += 1;
-        if let Some(moments) = self.stretches.last_mut() {
+        if let Some(moments) = self.buckets.last_mut() {
             moments.push(absolute_error);
         }
     }
 
     fn coarsen(&mut self) {
         self.rows_each *= 2;
-        let pairs = self.stretches.chunks(2).map(|pair| {
-            pair.iter().fold(Moments::default(), |mut united, other| {
-                united.merge(other);
-                united
+        let pairs = self.buckets.chunks(2).map(|pair| {
+            pair.iter().fold(Moments::default(), |mut merged, other| {
+                merged.merge(other);
+                merged
             })
         });
-        self.stretches = pairs.collect();
+        self.buckets = pairs.collect();
     }
 
     pub(super) fn timeline(&self) -> Timeline {
         let firsts = (1..).step_by(usize::try_from(self.rows_each).unwrap_or(usize::MAX));
-        let stretches = firsts
-            .zip(&self.stretches)
+        let buckets = firsts
+            .zip(&self.buckets)
             .map(|(from, rows)| Bucket::new(from, rows.n(), rows));
         Timeline {
             from: 1,
             to: self.rows.max(1),
             step: self.rows_each,
-            stretches: stretches.collect(),
+            buckets: buckets.collect(),
         }
     }
 }

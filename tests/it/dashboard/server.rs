@@ -17,9 +17,9 @@ use residual::{
     },
     chart,
     clock::{Clock, Period},
-    dashboard::{self, BusPort, Config, Ingest, Ledger, Service, State},
+    dashboard::{self, BusPort, Config, Ingest, Service},
     services::{metric, plot, predictor},
-    stats::live::View,
+    stats::{LedgerSnapshot, live::View},
 };
 use residual_model::Model;
 use tempfile::TempDir;
@@ -50,7 +50,7 @@ pub(super) struct TestServer {
 pub(super) struct Plan {
     pub(super) config: Config,
     pub(super) log: String,
-    pub(super) ledger: Option<Ledger>,
+    pub(super) ledger: Option<LedgerSnapshot>,
     pub(super) bus: Option<Arc<dyn Bus>>,
     pub(super) publisher: fn() -> Box<dyn Publisher>,
     pub(super) link: watch::Receiver<Link>,
@@ -143,16 +143,17 @@ impl Plan {
             predictions: (self.publisher)(),
             link: self.link,
         };
-        let ledger = self
-            .ledger
-            .map(|ledger| -> dashboard::Provider<Ledger> { Arc::new(move || ledger.clone()) });
         let model = self
             .model
             .then(|| watch::channel(Arc::new(residual::bundled::model().unwrap())).1);
         Ports {
             ingest,
             model,
-            ledger,
+            ledger: self
+                .ledger
+                .map(|ledger| -> dashboard::Provider<LedgerSnapshot> {
+                    Arc::new(move || ledger.clone())
+                }),
             bus: self.bus,
         }
     }
@@ -161,7 +162,7 @@ impl Plan {
 struct Ports {
     ingest: Ingest,
     model: Option<watch::Receiver<Arc<Model>>>,
-    ledger: Option<dashboard::Provider<Ledger>>,
+    ledger: Option<dashboard::Provider<LedgerSnapshot>>,
     bus: Option<Arc<dyn Bus>>,
 }
 
@@ -195,7 +196,7 @@ impl TestServer {
             predictions: bus.consumer("y_pred", "metric", 64).await.unwrap(),
             progress: progress_sender,
         };
-        let place = metric::Place::real(folder.path());
+        let place = metric::Storage::real(folder.path());
         let until = stop.clone();
         let predicting = tokio::spawn(async move {
             predictor::run(predictor, &predictor::Config::default(), until)
@@ -207,7 +208,7 @@ impl TestServer {
             metric,
             metric::Config::default(),
             place,
-            None,
+            metric::RunContext::default(),
             clock,
             stop.clone(),
         );
@@ -218,19 +219,10 @@ impl TestServer {
             predictions: bus.publisher("y_pred").await.unwrap(),
             link: bus.link(),
         };
-        let ledger: dashboard::Provider<Ledger> = Arc::new(move || {
-            let progress = progress.borrow();
-            Ledger {
-                received: progress.counters.received,
-                matched: progress.counters.matched,
-                pending: progress.pending,
-                ..Ledger::default()
-            }
-        });
         let ports = Ports {
             ingest,
             model: Some(model),
-            ledger: Some(ledger),
+            ledger: Some(Arc::new(move || progress.borrow().snapshot(clock.now_ms()))),
             bus: Some(bus),
         };
         let config = Config {
@@ -252,6 +244,7 @@ impl TestServer {
         let plot = plot::Ports {
             log: folder.path().join("metric_log.csv"),
             picture: folder.path().join("error_distribution.png"),
+            spec: None,
             view: sender,
             clock,
         };
@@ -271,7 +264,7 @@ impl TestServer {
             "127.0.0.1"
         };
         let state = state(folder.path(), config, ports, view.clone(), draining.clone());
-        let taken = state.taken.clone();
+        let taken = state.flushed.clone();
         let listener = TcpListener::bind((host, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let client = Client(SocketAddr::from(([127, 0, 0, 1], port)));
@@ -342,7 +335,7 @@ fn state(
     ports: Ports,
     view: watch::Receiver<Arc<View>>,
     draining: CancellationToken,
-) -> State {
+) -> dashboard::Ports {
     let service = Service {
         name: "plot".to_owned(),
         state: "running".to_owned(),
@@ -353,7 +346,7 @@ fn state(
         topology: topology(),
         url: "embedded:".to_owned(),
     });
-    State {
+    dashboard::Ports {
         config,
         clock: Clock::system(),
         view,
@@ -361,12 +354,12 @@ fn state(
         style: chart::Config::default(),
         metrics: Arc::new(|| "residual_log_rows 1\n".to_owned()),
         ledger: ports.ledger,
-        services: Arc::new(move || vec![service.clone()]),
+        services: watch::channel(vec![service]).1,
         bus,
         ingest: Some(ports.ingest),
         model: ports.model,
         draining,
-        taken: CancellationToken::new(),
+        flushed: CancellationToken::new(),
     }
 }
 

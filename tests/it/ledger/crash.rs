@@ -11,7 +11,7 @@ use residual::{
     message::RecordId,
     metric_log::{Disk, Series},
     services::metric::{
-        Config, Kind,
+        Config, Kind, RunContext,
         ledger::{Committed, Flush, Ledger},
     },
 };
@@ -92,9 +92,15 @@ impl Drill {
     fn open(&mut self) -> Option<Ledger> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let config = self.config.clone();
-        Ledger::open(disk, Path::new(LOGS), config, None, self.now_ms)
-            .map_err(|error| self.last_error = format!("{error:?}"))
-            .ok()
+        Ledger::open(
+            disk,
+            Path::new(LOGS),
+            config,
+            RunContext::default(),
+            self.now_ms,
+        )
+        .map_err(|error| self.last_error = format!("{error:?}"))
+        .ok()
     }
 
     /// Until everything is settled and the lonely halves have expired.

@@ -14,7 +14,7 @@ use residual::{
     clock::Clock,
     message::{Body, Encoding, IdSource, Prediction, Record, RunTag, Truth, encode},
     metric_log::Row,
-    services::metric::{self, Config, Place, Ports, Progress, verify},
+    services::metric::{self, Config, Ports, Progress, RunContext, Storage, verify},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -120,8 +120,15 @@ async fn serve(folder: &Path) {
         ..Config::default()
     };
     let stop = CancellationToken::new();
-    let place = Place::real(folder.join("logs"));
-    let service = metric::run(ports, config, place, None, Clock::system(), stop.clone());
+    let storage = Storage::real(folder.join("logs"));
+    let service = metric::run(
+        ports,
+        config,
+        storage,
+        RunContext::default(),
+        Clock::system(),
+        stop.clone(),
+    );
     let service = tokio::spawn(service);
     progress
         .wait_for(|progress| progress.rows == u64::from(ROWS))

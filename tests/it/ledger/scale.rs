@@ -13,7 +13,7 @@ use residual::{
     message::{Body, Encoding, IdSource, Prediction, Record, RecordId, RunTag, Truth, encode},
     metric_log::RealDisk,
     services::metric::{
-        self, Config, Kind, Place, Ports, Progress,
+        self, Config, Kind, Ports, Progress, RunContext, Storage,
         ledger::{Flush, Ledger},
     },
 };
@@ -24,7 +24,14 @@ use uuid::Uuid;
 const START_MS: u64 = 1_700_000_000_000;
 
 fn open(folder: &Path, config: &Config, now_ms: u64) -> Ledger {
-    Ledger::open(Arc::new(RealDisk), folder, config.clone(), None, now_ms).unwrap()
+    Ledger::open(
+        Arc::new(RealDisk),
+        folder,
+        config.clone(),
+        RunContext::default(),
+        now_ms,
+    )
+    .unwrap()
 }
 
 /// Resident memory now and at its highest, in MiB.
@@ -108,7 +115,7 @@ fn a_million_pending_halves() {
         "restart after a kill in {:?} with {} pending and {} remembered",
         begun.elapsed(),
         ledger.progress().pending,
-        ledger.remembered()
+        ledger.seen_ids()
     );
 }
 
@@ -182,8 +189,15 @@ async fn measure_service() {
         progress: sender,
     };
     let stop = CancellationToken::new();
-    let place = Place::real(folder.path());
-    let service = metric::run(ports, Config::default(), place, None, clock, stop.clone());
+    let storage = Storage::real(folder.path());
+    let service = metric::run(
+        ports,
+        Config::default(),
+        storage,
+        RunContext::default(),
+        clock,
+        stop.clone(),
+    );
     let service = tokio::spawn(service);
     let (truths, predictions) = frames(FRAMES, RECORDS, clock);
     let begun = Instant::now();

@@ -6,7 +6,9 @@ use residual::{
     bus::{self, Bus, Message, Topic, Topology},
     clock::Clock,
     message::{Body, Encoding, IdSource, Prediction, Record, RecordId, RunTag, Truth, encode},
-    services::metric::{self, Config, LabelPolicy, MetricError, Offload, Place, Ports, Progress},
+    services::metric::{
+        self, BlockingWork, Config, LabelPolicy, MetricError, Ports, Progress, RunContext, Storage,
+    },
 };
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +22,7 @@ pub(super) struct Bench {
     bus: Arc<dyn Bus>,
     clock: Clock,
     config: Config,
-    place: Place,
+    storage: Storage,
     run: Option<RunTag>,
     next_message: u128,
 }
@@ -32,7 +34,7 @@ struct Running {
 }
 
 impl Bench {
-    async fn new(place: Place) -> Self {
+    async fn new(storage: Storage) -> Self {
         let clock = Clock::anchored(START_MS);
         let config = bus::Config::default();
         let bus = bus::connect(&config, clock, 0).await.unwrap();
@@ -45,17 +47,17 @@ impl Bench {
             bus,
             clock,
             config: Config::default(),
-            place,
+            storage,
             run: None,
             next_message: 1,
         }
     }
 
     async fn on(disk: &SimDisk) -> Self {
-        Self::new(Place {
+        Self::new(Storage {
             logs: "logs".into(),
             disk: Arc::new(disk.clone()),
-            offload: Offload::Inline,
+            blocking_work: BlockingWork::Inline,
         })
         .await
     }
@@ -72,8 +74,11 @@ impl Bench {
         let task = tokio::spawn(metric::run(
             ports,
             self.config.clone(),
-            self.place.clone(),
-            self.run,
+            self.storage.clone(),
+            RunContext {
+                run: self.run,
+                ..RunContext::default()
+            },
             self.clock,
             stop.clone(),
         ));
@@ -226,7 +231,7 @@ async fn a_lone_half_is_settled_soon_and_found_again_after_a_restart() {
 #[tokio::test]
 async fn a_topic_that_is_ahead_waits_in_the_broker_until_the_other_has_caught_up() {
     let logs = tempfile::tempdir().unwrap();
-    let mut bench = Bench::new(Place::real(logs.path())).await;
+    let mut bench = Bench::new(Storage::real(logs.path())).await;
     (bench.config.group_max, bench.config.hold_max) = (4, 16);
     bench.config.hold_ms = 500;
     let lead = 100;
@@ -500,7 +505,7 @@ async fn two_partitions_share_the_ids_and_keep_none_twice() {
 #[tokio::test]
 async fn two_services_in_one_folder_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = Bench::new(Place::real(folder.path())).await;
+    let bench = Bench::new(Storage::real(folder.path())).await;
     let first = bench.start().await;
     let mut progress = first.progress.clone();
     timeout(Duration::from_secs(60), progress.changed())
@@ -536,7 +541,7 @@ async fn a_folder_that_cannot_be_made_is_an_error_with_its_mend() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("logs");
     std::fs::write(&file, "a file").unwrap();
-    let bench = Bench::new(Place::real(&file)).await;
+    let bench = Bench::new(Storage::real(&file)).await;
     let error = bench.start().await.task.await.unwrap().unwrap_err();
     let text = error.to_string();
     assert!(
@@ -550,7 +555,7 @@ async fn a_folder_that_cannot_be_made_is_an_error_with_its_mend() {
 #[ignore = "needs a small file system of its own"]
 async fn a_real_full_disk_is_waited_out() {
     let mount = std::path::PathBuf::from(std::env::var("RESIDUAL_TEST_TINY").unwrap());
-    let mut bench = Bench::new(Place::real(mount.join("logs"))).await;
+    let mut bench = Bench::new(Storage::real(mount.join("logs"))).await;
     let running = bench.start().await;
     bench.send_truth("first", 1.0).await;
     bench.send_prediction("first", 1.0).await;

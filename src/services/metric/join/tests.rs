@@ -40,8 +40,8 @@ fn halves_match_in_either_order_and_once() {
 fn a_half_that_expired_makes_its_partner_late_and_not_pending() {
     let mut join = join(LabelPolicy::First);
     join.accept(&id(1), Kind::Prediction, 1.0, 0);
-    assert_eq!(join.pop_left(99), None);
-    let left = join.pop_left(100).unwrap();
+    assert_eq!(join.pop_unmatched(99), None);
+    let left = join.pop_unmatched(100).unwrap();
     assert_eq!((left.reason, left.value), (Reason::Expired, 1.0));
     assert_eq!(join.accept(&id(1), Kind::Truth, 2.0, 101), Outcome::Late);
     assert_eq!(
@@ -60,7 +60,7 @@ fn beyond_the_count_the_oldest_is_evicted() {
     for n in 0..6 {
         join.accept(&id(n), Kind::Truth, f64::from(n), 0);
     }
-    let left: Vec<_> = std::iter::from_fn(|| join.pop_left(0)).collect();
+    let left: Vec<_> = std::iter::from_fn(|| join.pop_unmatched(0)).collect();
     assert_eq!(
         left.iter().map(|left| left.value).collect::<Vec<_>>(),
         [0.0, 1.0]
@@ -79,7 +79,7 @@ fn a_corrected_label_follows_the_policy() {
     };
     assert_eq!(
         corrected(LabelPolicy::First),
-        (Outcome::Kept, Outcome::Kept)
+        (Outcome::Conflicting, Outcome::Conflicting)
     );
     assert_eq!(
         corrected(LabelPolicy::Reject),
@@ -166,7 +166,7 @@ impl Model {
         }
     }
 
-    fn pop_left(&mut self, now: u64) -> Option<(f64, Reason)> {
+    fn pop_unmatched(&mut self, now: u64) -> Option<(f64, Reason)> {
         let (n, kind, value, at) = *self.waiting.first()?;
         let reason = if self.waiting.len() > 4 {
             Reason::Evicted
@@ -188,7 +188,7 @@ fn told(outcome: Outcome) -> String {
         Outcome::Pending(_) => "pending".to_owned(),
         Outcome::Matched { y_true, y_pred, .. } => format!("matched {:?}", [y_true, y_pred]),
         Outcome::Duplicate(_) => "duplicate".to_owned(),
-        Outcome::Kept => "kept".to_owned(),
+        Outcome::Conflicting => "kept".to_owned(),
         Outcome::Refused => "refused".to_owned(),
         Outcome::Replaced(_) => "replaced".to_owned(),
         Outcome::Corrected { y_true, y_pred } => format!("corrected {:?}", [y_true, y_pred]),
@@ -220,8 +220,8 @@ proptest! {
             prop_assert_eq!(told(outcome), model.accept(policy, n, kind, value, now));
             prop_assert!(join.counters.is_balanced(join.pending() as u64));
             loop {
-                let left = join.pop_left(now);
-                prop_assert_eq!(left.map(|left| (left.value, left.reason)), model.pop_left(now));
+                let left = join.pop_unmatched(now);
+                prop_assert_eq!(left.map(|left| (left.value, left.reason)), model.pop_unmatched(now));
                 prop_assert!(join.counters.is_balanced(join.pending() as u64));
                 if left.is_none() {
                     break;

@@ -3,11 +3,12 @@
 use std::fs;
 
 use super::*;
-use crate::message::RecordId;
+use crate::{message::RecordId, services::metric::RunContext};
 
 struct Bench {
     folder: tempfile::TempDir,
     config: Config,
+    spec: TaskSpec,
     now_ms: UnixMs,
     next: u64,
 }
@@ -17,6 +18,7 @@ impl Bench {
         Self {
             folder: tempfile::tempdir().unwrap(),
             config: Config::default(),
+            spec: TaskSpec::default(),
             now_ms: 1_700_000_000_000,
             next: 0,
         }
@@ -28,7 +30,17 @@ impl Bench {
 
     fn try_open(&self) -> Result<Ledger, MetricError> {
         let config = self.config.clone();
-        Ledger::open(real_disk(), self.folder.path(), config, None, self.now_ms)
+        let context = RunContext {
+            spec: self.spec.clone(),
+            ..RunContext::default()
+        };
+        Ledger::open(
+            real_disk(),
+            self.folder.path(),
+            config,
+            context,
+            self.now_ms,
+        )
     }
 
     /// One delivery of halves such as `t a 1.5` or `p a 2`; gives its number.
@@ -234,14 +246,14 @@ fn a_log_of_the_original_is_continued() {
 }
 
 #[test]
-fn a_foreign_header_stops_the_ledger_with_its_mend() {
+fn a_foreign_header_stops_the_ledger_with_its_remedy() {
     let bench = Bench::new();
     bench.write(
         "metric_log.csv",
         "message_id,y_true,y_pred,absolute_error\n",
     );
     let error = bench.try_open().unwrap_err();
-    assert!(!error.is_passing());
+    assert!(!error.is_transient());
     assert!(error.to_string().contains("metric_log.csv"), "{error}");
 }
 
@@ -400,15 +412,15 @@ fn parts_that_were_moved_away_are_no_longer_counted() {
     assert_eq!(bench.open().progress().rows, 2);
 }
 
-fn labelled(labels: &[&str]) -> crate::task::TaskSpec {
+fn labelled(labels: &[&str]) -> TaskSpec {
     let names = labels.iter().map(|name| (*name).to_owned()).collect();
-    crate::task::TaskSpec::of_labels(Some(crate::task::Labels::Text(names)))
+    TaskSpec::of_labels(Some(crate::task::Labels::Text(names)))
 }
 
 #[test]
 fn a_label_s_error_is_zero_or_one_also_when_it_is_corrected() {
     let mut bench = Bench::new();
-    bench.config.spec = labelled(&["low", "mid", "high"]);
+    bench.spec = labelled(&["low", "mid", "high"]);
     bench.config.label_policy = LabelPolicy::Last;
     let mut ledger = bench.open();
     bench.give(&mut ledger, &["t a 2", "p a 0", "t b 1", "p b 1"]);
@@ -434,7 +446,7 @@ fn a_log_is_not_continued_with_another_kind_of_answer() {
     bench.commit(&mut ledger);
     drop(ledger);
     let reopen = |bench: &Bench| bench.try_open().unwrap_err().to_string();
-    bench.config.spec = labelled(&["low", "high"]);
+    bench.spec = labelled(&["low", "high"]);
     let error = reopen(&bench);
     assert!(
         error.contains("`a,3.5,1.0,2.5`, which is of a regression"),
@@ -443,17 +455,20 @@ fn a_log_is_not_continued_with_another_kind_of_answer() {
     assert_eq!(bench.rows(), ["a,3.5,1.0,2.5"], "nothing is cut for it");
 
     let mut bench = Bench::new();
-    bench.config.spec = labelled(&["low", "high"]);
+    bench.spec = labelled(&["low", "high"]);
     drop(bench.open());
-    bench.config.spec = labelled(&["high", "low"]);
+    bench.spec = labelled(&["high", "low"]);
     let error = reopen(&bench);
     assert!(
         error.contains("`low`, `high`") && error.contains("`high`, `low`"),
         "{error}"
     );
-    bench.config.spec = crate::task::TaskSpec::default();
+    bench.spec = TaskSpec::default();
     let error = reopen(&bench);
-    assert!(error.contains("this process judges a regression"), "{error}");
-    bench.config.spec = crate::task::TaskSpec::of_labels(None);
-    assert_eq!(bench.open().config.spec, labelled(&["low", "high"]));
+    assert!(
+        error.contains("this process expects a regression"),
+        "{error}"
+    );
+    bench.spec = TaskSpec::of_labels(None);
+    assert_eq!(bench.open().spec, labelled(&["low", "high"]));
 }

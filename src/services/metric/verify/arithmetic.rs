@@ -1,28 +1,28 @@
-//! Whether the errors of a log are those of numbers, or those of labels.
+//! Whether the errors in a log are distances of numbers, or right and wrong of labels.
 
 use std::path::Path;
 
-use super::{lines::At, report::Report};
+use super::{lines::LinePosition, report::Report};
 use crate::{metric_log::RowRef, task::Task};
 
-/// Judges row by row. Where nobody has said the task, rows show it: many add up either way, but not both kinds of those
-/// that do not may stand in one log.
+/// Checks the errors row by row. Where the task is not known, the rows show it: many add up as either task, but those that
+/// add up as only one must all be of the same.
 #[derive(Debug)]
 pub(super) struct Arithmetic {
     task: Option<Task>,
-    numbers: OnlyAs,
-    labels: OnlyAs,
+    numbers: UnambiguousRows,
+    labels: UnambiguousRows,
 }
 
-/// Rows that add up in one way only.
+/// Rows that add up as one task only.
 #[derive(Debug, Default)]
-struct OnlyAs {
+struct UnambiguousRows {
     rows: u64,
     first: Option<String>,
 }
 
-impl OnlyAs {
-    fn note(&mut self, path: &Path, at: At) {
+impl UnambiguousRows {
+    fn note(&mut self, path: &Path, at: LinePosition) {
         self.rows += 1;
         self.first
             .get_or_insert_with(|| format!("`{}` line {}", path.display(), at.line));
@@ -33,12 +33,18 @@ impl Arithmetic {
     pub(super) fn new(task: Option<Task>) -> Self {
         Self {
             task,
-            numbers: OnlyAs::default(),
-            labels: OnlyAs::default(),
+            numbers: UnambiguousRows::default(),
+            labels: UnambiguousRows::default(),
         }
     }
 
-    pub(super) fn check(&mut self, report: &mut Report, path: &Path, at: At, row: &RowRef<'_>) {
+    pub(super) fn check(
+        &mut self,
+        report: &mut Report,
+        path: &Path,
+        at: LinePosition,
+        row: &RowRef<'_>,
+    ) {
         let as_numbers = row.adds_up_as(Task::Regression);
         let as_labels = row.adds_up_as(Task::Classification);
         let is_right = match self.task {
@@ -59,7 +65,7 @@ impl Arithmetic {
         }
     }
 
-    /// Says what a log is that holds both kinds.
+    /// Reports a log that has both kinds.
     pub(super) fn conclude(&self, report: &mut Report) {
         let (Some(number), Some(label)) = (&self.numbers.first, &self.labels.first) else {
             return;
@@ -80,7 +86,7 @@ impl Arithmetic {
     }
 }
 
-fn wrong(task: Task, path: &Path, at: At, row: &RowRef<'_>) -> String {
+fn wrong(task: Task, path: &Path, at: LinePosition, row: &RowRef<'_>) -> String {
     let right = task.error(row.y_true, row.y_pred);
     let rule = match task {
         Task::Regression => "|y_true - y_pred| is",

@@ -9,12 +9,12 @@ use std::{
 use super::report::Report;
 use crate::{metric_log::LogError, services::metric::MetricError};
 
-/// A longer line is not read on.
+/// Reading ends at a longer line.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
-/// Where a line stands.
+/// Where a line is in its file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct At {
+pub(super) struct LinePosition {
     pub(super) offset: u64,
     pub(super) line: u64,
 }
@@ -24,11 +24,11 @@ pub(super) fn each_line(
     path: &Path,
     header: &str,
     report: &mut Report,
-    on_line: &mut dyn FnMut(&mut Report, At, &str),
+    on_line: &mut dyn FnMut(&mut Report, LinePosition, &str),
 ) -> Result<(), MetricError> {
     let file = File::open(path).map_err(LogError::io("open", path))?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
-    let mut at = At { offset: 0, line: 1 };
+    let mut at = LinePosition { offset: 0, line: 1 };
     let mut bytes = Vec::new();
     loop {
         bytes.clear();

@@ -1,9 +1,9 @@
-//! What a check found, for people and for an exit code.
+//! What a check found: text for people, a count for the exit code.
 
 use std::fmt;
 
-/// Faults that are told in words; the rest are counted.
-pub(super) const TOLD_MAX: usize = 20;
+/// Faults that are described in words; the rest are only counted.
+pub(super) const FAULTS_LISTED_MAX: usize = 20;
 
 /// What [`super::verify`] found.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +14,7 @@ pub struct Report {
     pub unmatched: u64,
     /// Halves that wait in the store.
     pub pending: u64,
-    /// Things that are well but worth knowing.
+    /// What is no fault but worth knowing.
     pub notes: Vec<String>,
     /// The first faults, in words.
     pub faults: Vec<String>,
@@ -31,7 +31,7 @@ impl Report {
 
     pub(super) fn fault(&mut self, text: impl FnOnce() -> String) {
         self.fault_count += 1;
-        if self.faults.len() < TOLD_MAX {
+        if self.faults.len() < FAULTS_LISTED_MAX {
             self.faults.push(text());
         }
     }
@@ -50,9 +50,9 @@ impl fmt::Display for Report {
         for fault in &self.faults {
             writeln!(f, "fault: {fault}")?;
         }
-        let untold = self.fault_count - self.faults.len() as u64;
-        if untold > 0 {
-            writeln!(f, "and {untold} more faults")?;
+        let unlisted = self.fault_count - self.faults.len() as u64;
+        if unlisted > 0 {
+            writeln!(f, "and {unlisted} more faults")?;
         }
         if self.is_clean() {
             write!(f, "clean: every row adds up, every id is there once")

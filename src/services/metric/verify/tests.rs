@@ -1,10 +1,10 @@
-//! Every fault that can be told is told.
+//! Every kind of fault is reported.
 
 use std::{fs, sync::Arc};
 
 use super::*;
 use crate::services::metric::{
-    Config, Kind,
+    Config, Kind, RunContext,
     ledger::{Flush, Ledger},
 };
 
@@ -38,7 +38,14 @@ impl Folder {
             age_max_ms: 100_000,
             ..Config::default()
         };
-        Ledger::open(Arc::new(RealDisk), self.0.path(), config, None, 1_000).unwrap()
+        Ledger::open(
+            Arc::new(RealDisk),
+            self.0.path(),
+            config,
+            RunContext::default(),
+            1_000,
+        )
+        .unwrap()
     }
 
     fn edit(&self, name: &str, edit: impl FnOnce(String) -> String) {

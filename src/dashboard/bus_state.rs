@@ -1,4 +1,4 @@
-//! Watches the bus: its link at once, its depths once a second.
+//! Watches the bus: a change of the link is seen at once, the depths of the queues are asked for once a second.
 
 use std::time::Duration;
 
@@ -8,14 +8,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{BusPort, BusState, LinkState, Queue};
+use super::{
+    ports::BusPort,
+    snapshot::{BusState, LinkState, Queue},
+};
 use crate::bus::Link;
 
 /// How often depths are asked for.
-const EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the broker may take to answer; a slow answer keeps the old depths.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the broker may take to answer; when it is slower, the old depths stay.
+const DEPTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Keeps the state of the bus fresh until `stop`.
 pub(super) fn watch(
@@ -44,9 +47,9 @@ async fn keep_fresh(
     mut link: watch::Receiver<Link>,
     sender: &watch::Sender<Option<BusState>>,
 ) {
-    let mut ticks = interval(EVERY);
+    let mut ticks = interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // A broker inside this process has a link that never changes.
+    // The link of the embedded bus never changes: its sender is gone, and `changed` would return at once for ever.
     let mut can_change = true;
     loop {
         tokio::select! {
@@ -55,7 +58,7 @@ async fn keep_fresh(
         }
         let state = link_state(&link.borrow_and_update());
         let queues = match state {
-            LinkState::Up => timeout(PATIENCE, queues(port)).await.ok(),
+            LinkState::Up => timeout(DEPTH_TIMEOUT, queues(port)).await.ok(),
             LinkState::Down { .. } => None,
         };
         sender.send_modify(|bus| {

@@ -1,8 +1,8 @@
-//! Ids that are done with, so that what comes again is recognised.
+//! Ids that are finished, remembered to recognise halves that come again.
 //!
-//! Bounded by count (`seen_max`) and age (`seen_age_max_ms`): beyond that a redelivered half looks new, waits, and
-//! expires; it can never make a second row unless both halves are redelivered beyond the bound. 32 bytes an id and
-//! 5 to 10 for the index. Values are kept exactly, so a conflict is never mistaken for a duplicate.
+//! Bounded by count (`seen_max`) and age (`seen_age_max_ms`). Beyond these bounds a half that is delivered again looks
+//! new, waits, and expires; it makes a second row only if both halves are delivered again beyond the bounds. Each id takes
+//! 32 bytes, and 5 to 10 for the index. Values are kept exactly, so a conflict is never mistaken for a duplicate.
 
 use std::collections::VecDeque;
 
@@ -20,17 +20,17 @@ struct Entry {
 
 /// How a half compares to what is known of its id.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Known {
+pub(super) enum Comparison {
     /// This value was there before.
     Same,
-    /// There is another value; the partner's is given where it is known.
-    Other { partner: Option<f64> },
-    /// Only the partner is known: it left alone.
+    /// Another value was there before; the partner's value is given where it is known.
+    Different { partner: Option<f64> },
+    /// Only the partner's value is known: it expired or was evicted.
     Missing,
 }
 
 #[derive(Debug)]
-pub(super) struct Remembered {
+pub(super) struct SeenIds {
     max: usize,
     age_max_ms: u64,
     entries: VecDeque<Entry>,
@@ -43,18 +43,19 @@ pub(super) struct Remembered {
     replaced: HashMap<Fingerprint, Vec<f64>>,
 }
 
-/// Entries for which room is set aside at once.
+/// Entries for which memory is reserved at once.
 const RESERVED_MAX: usize = 1 << 20;
 
 /// One mark covers at least this much time, which bounds their number.
 const MARK_MS: u64 = 1_000;
 
-impl Remembered {
+impl SeenIds {
     pub(super) fn new(max: usize, age_max_ms: u64) -> Self {
         Self {
             max: max.clamp(1, 1 << 30),
             age_max_ms,
-            // Grown step by step, it would hold twice as much while it moves; what is not used yet takes no memory.
+            // Reserved at once: growing step by step would need twice the memory while it copies, and pages that were never
+            // written take none.
             entries: VecDeque::with_capacity(max.clamp(1, RESERVED_MAX)),
             first: 0,
             index: HashTable::new(),
@@ -104,7 +105,7 @@ impl Remembered {
         fingerprint: Fingerprint,
         kind: Kind,
         value: f64,
-    ) -> Option<Known> {
+    ) -> Option<Comparison> {
         let entry = &self.entries[self.find(fingerprint)?];
         let (own, partner) = match kind {
             Kind::Truth => (entry.y_true, entry.y_pred),
@@ -116,17 +117,17 @@ impl Remembered {
                 .get(&fingerprint)
                 .is_some_and(|values| values.iter().any(|known| same(*known, value)));
         Some(if own.is_nan() {
-            Known::Missing
+            Comparison::Missing
         } else if same(own, value) || was_replaced {
-            Known::Same
+            Comparison::Same
         } else {
-            Known::Other {
+            Comparison::Different {
                 partner: (!partner.is_nan()).then_some(partner),
             }
         })
     }
 
-    /// Adds the half that came too late.
+    /// Adds the value of a half that came too late.
     pub(super) fn complete(&mut self, fingerprint: Fingerprint, kind: Kind, value: f64) {
         if let Some(at) = self.find(fingerprint) {
             match kind {
@@ -141,7 +142,7 @@ impl Remembered {
         if let Some(at) = self.find(fingerprint) {
             let old = std::mem::replace(&mut self.entries[at].y_true, y_true);
             let values = self.replaced.entry(fingerprint).or_default();
-            // Beyond that, a label that flips is the sender's fault and costs only a repeated correction.
+            // The number is bounded; an id whose label changes more often only gets repeated corrections.
             if values.len() < 16 {
                 values.push(old);
             }
@@ -213,10 +214,10 @@ mod tests {
     use super::*;
     use crate::{message::RecordId, services::metric::fingerprint::Fingerprints};
 
-    fn remembered(max: usize) -> (Remembered, impl Fn(u32) -> Fingerprint) {
+    fn remembered(max: usize) -> (SeenIds, impl Fn(u32) -> Fingerprint) {
         let fingerprints = Fingerprints::default();
         let of = move |n: u32| fingerprints.of(&RecordId::from_text(&format!("id-{n}")).unwrap());
-        (Remembered::new(max, 10_000), of)
+        (SeenIds::new(max, 10_000), of)
     }
 
     #[test]
@@ -248,10 +249,10 @@ mod tests {
         ids.push(of(1), Some(1.0), Some(5.0), 0);
         assert_eq!(
             ids.compare(of(1), Kind::Truth, 2.0),
-            Some(Known::Other { partner: Some(5.0) })
+            Some(Comparison::Different { partner: Some(5.0) })
         );
         ids.correct(of(1), 2.0);
-        assert_eq!(ids.compare(of(1), Kind::Truth, 1.0), Some(Known::Same));
-        assert_eq!(ids.compare(of(1), Kind::Truth, 2.0), Some(Known::Same));
+        assert_eq!(ids.compare(of(1), Kind::Truth, 1.0), Some(Comparison::Same));
+        assert_eq!(ids.compare(of(1), Kind::Truth, 2.0), Some(Comparison::Same));
     }
 }

@@ -1,4 +1,4 @@
-//! Refusals as JSON: what is wrong, and with which record.
+//! Refusals as JSON: what is wrong, and with which records.
 
 use axum::{
     Json,
@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Serialize;
 
-/// Bad records named in one answer; the others are only counted.
+/// Most bad records that one answer names; the others are only counted.
 const NAMED_MAX: usize = 100;
 
 /// Why a request is refused.
@@ -40,7 +40,7 @@ impl Refusal {
         }
     }
 
-    /// Come back later.
+    /// The client may try again after that many seconds.
     pub(super) fn busy(status: StatusCode, error: impl Into<String>, retry_after_s: u32) -> Self {
         Self {
             retry_after_s: Some(retry_after_s),
@@ -48,7 +48,7 @@ impl Refusal {
         }
     }
 
-    /// Some records are bad, so none was used.
+    /// Some records cannot be used, so none was taken.
     pub(super) fn records(mut bad: Vec<BadRecord>, of: usize) -> Self {
         let error = format!(
             "{} of {of} records cannot be used; none was taken",

@@ -1,9 +1,9 @@
-//! Who may come in: with the token, or, where there is none, from this machine only; a page that was made public is open
-//! to everybody who only looks.
+//! Who may use the page: whoever shows the token; without a token, only requests from this machine; and where the page
+//! is public, anybody may read but nobody may post.
 //!
-//! A page of another site that runs in a browser on this machine is also "from this machine". Without a token,
-//! requests must therefore name a loopback host (no DNS rebinding), and posts must carry a content type that a browser
-//! does not send across sites without asking.
+//! A web site that is open in a browser on this machine also sends its requests "from this machine". Without a token,
+//! requests must therefore name a loopback host, which stops DNS rebinding, and posts must carry a content type that
+//! browsers do not send to other sites without a preflight request.
 
 use std::sync::Arc;
 
@@ -15,65 +15,69 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{Token, answer::Refusal, ingest::BODY_PATIENCE};
+use super::{body::BODY_TIMEOUT, refusal::Refusal, token::Token};
 
 const COOKIE: &str = "residual_page";
 
-/// Open to everybody: orchestrators ask here.
+/// Open to everybody, for the health checks of orchestrators.
 const ALWAYS_OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
-/// Largest login form.
+/// Largest login form in bytes.
 const FORM_BYTES_MAX: usize = 4_096;
 
-/// The lock of the house.
-pub(super) enum Lock {
-    /// For those who show it.
+/// Which requests are answered.
+pub(super) enum Access {
+    /// Those that show it.
     Token(Token),
-    /// Everybody looks, nobody posts.
+    /// Everybody may read, nobody may post.
     Public,
-    /// For those who ask for this machine by its own name.
-    ThisMachine,
+    /// Those that name this machine as a loopback host.
+    Loopback,
 }
 
-impl Lock {
-    /// `is_near` where only this machine reaches the address.
-    pub(super) fn new(token: Option<Token>, is_near: bool) -> Self {
+impl Access {
+    /// `is_loopback` says that only this machine can reach the address.
+    pub(super) fn new(token: Option<Token>, is_loopback: bool) -> Self {
         match token {
             Some(token) => Self::Token(token),
-            None if is_near => Self::ThisMachine,
+            None if is_loopback => Self::Loopback,
             None => Self::Public,
         }
     }
 
-    fn admits(&self, request: &Request) -> bool {
+    fn allows(&self, request: &Request) -> bool {
         let headers = request.headers();
-        let only_looks = matches!(*request.method(), Method::GET | Method::HEAD);
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         match self {
-            Self::ThisMachine => names_loopback(headers),
-            Self::Public => only_looks,
+            Self::Loopback => names_loopback(headers),
+            Self::Public => is_read,
             Self::Token(token) => {
                 bearer(headers).is_some_and(|shown| token.is(shown))
-                    || (only_looks && cookie(headers).is_some_and(|shown| token.is_cookie(shown)))
+                    || (is_read && cookie(headers).is_some_and(|shown| token.is_cookie(shown)))
             }
         }
     }
 }
 
-/// Lets a request in or tells it why not.
-pub(super) async fn guard(State(lock): State<Arc<Lock>>, request: Request, next: Next) -> Response {
-    if ALWAYS_OPEN.contains(&request.uri().path()) || lock.admits(&request) {
+/// Answers a request that is allowed, and refuses any other with the reason.
+pub(super) async fn check(
+    State(access): State<Arc<Access>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if ALWAYS_OPEN.contains(&request.uri().path()) || access.allows(&request) {
         return next.run(request).await;
     }
-    match &*lock {
-        Lock::ThisMachine => forbidden(
-            "this page is for this machine only: ask for it by 127.0.0.1 or localhost, or set `dashboard.token`",
+    match &*access {
+        Access::Loopback => forbidden(
+            "this page is for this machine only; open it as 127.0.0.1 or localhost, or set `dashboard.token`",
         ),
-        Lock::Public => forbidden("records are taken with a token only: set `dashboard.token`"),
-        Lock::Token(token) => {
+        Access::Public => forbidden("records are taken only with a token; set `dashboard.token`"),
+        Access::Token(token) => {
             if request.uri().path() == "/login" && request.method() == Method::POST {
                 return log_in(token, request).await;
             }
-            refuse_stranger(request.headers(), request.uri().path())
+            unauthorized(request.headers(), request.uri().path())
         }
     }
 }
@@ -82,7 +86,7 @@ fn forbidden(error: &str) -> Response {
     Refusal::new(StatusCode::FORBIDDEN, error).into_response()
 }
 
-fn refuse_stranger(headers: &HeaderMap, path: &str) -> Response {
+fn unauthorized(headers: &HeaderMap, path: &str) -> Response {
     let accepts = headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok());
@@ -104,10 +108,10 @@ struct Login {
     token: String,
 }
 
-/// Exchanges the token, typed into the form, for a cookie that opens the page but posts nothing.
+/// Exchanges the token, typed into the form, for a cookie that allows reading but not posting.
 async fn log_in(token: &Token, request: Request) -> Response {
     let body = axum::body::to_bytes(request.into_body(), FORM_BYTES_MAX);
-    let body = match tokio::time::timeout(BODY_PATIENCE, body).await {
+    let body = match tokio::time::timeout(BODY_TIMEOUT, body).await {
         Ok(body) => body.unwrap_or_default(),
         Err(_) => {
             return Refusal::new(StatusCode::REQUEST_TIMEOUT, "the form took too long")
@@ -128,7 +132,7 @@ async fn log_in(token: &Token, request: Request) -> Response {
     ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
 }
 
-/// For those who are in already.
+/// For a browser that is logged in already.
 pub(super) async fn login() -> Redirect {
     Redirect::to("/")
 }
@@ -170,7 +174,7 @@ fn names_loopback(headers: &HeaderMap) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// What every answer tells a browser.
+/// Security headers of every answer.
 pub(super) async fn headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

@@ -1,12 +1,12 @@
-//! What the page knows, as gauges for Prometheus, set when they are asked for. An unknown figure is `NaN` there.
+//! The numbers of the page as gauges for Prometheus, set when they are asked for. An unknown number is `NaN`.
 
 use metrics::gauge;
 
-use super::{BusState, Ledger, LinkState, snapshot::StatusSnapshot};
-use crate::stats::{Average, Report, Score};
+use super::snapshot::{BusState, LinkState, StatusSnapshot};
+use crate::stats::{Average, LedgerSnapshot, Report, Score};
 
-/// Sets every gauge to this moment.
-pub(super) fn set(snapshot: &StatusSnapshot) {
+/// Sets every gauge to the numbers of this snapshot.
+pub(super) fn set_gauges(snapshot: &StatusSnapshot) {
     let view = &snapshot.view;
     gauge!("residual_log_rows").set(as_f64(view.rows));
     gauge!("residual_rows_per_second").set(view.rows_per_second);
@@ -60,7 +60,7 @@ fn quality(window: &'static str, report: &Report) {
     }
 }
 
-/// Of labels; `residual_mae` is the share of wrong ones then.
+/// Of a classification, where `residual_mae` is the share of wrong labels.
 fn score(window: &'static str, score: &Score) {
     gauge!("residual_accuracy", "window" => window).set(or_nan(score.accuracy));
     gauge!("residual_baseline_accuracy", "window" => window).set(or_nan(score.baseline_accuracy));
@@ -69,7 +69,7 @@ fn score(window: &'static str, score: &Score) {
     }
 }
 
-fn set_ledger(ledger: &Ledger) {
+fn set_ledger(ledger: &LedgerSnapshot) {
     if let Some(loss) = &ledger.log_loss {
         for (window, figure) in [
             ("all", &loss.all_time),
@@ -80,9 +80,9 @@ fn set_ledger(ledger: &Ledger) {
             gauge!("residual_log_loss_rows", "window" => window).set(as_f64(figure.n));
         }
     }
-    gauge!("residual_ledger_received").set(as_f64(ledger.received));
+    gauge!("residual_ledger_received").set(as_f64(ledger.counters.received));
     gauge!("residual_ledger_pending").set(as_f64(ledger.pending));
-    for (state, halves) in ledger.states() {
+    for (state, halves) in ledger.counters.states() {
         gauge!("residual_ledger_state", "state" => state).set(as_f64(halves));
     }
     gauge!("residual_ledger_failing").set(if ledger.failing.is_some() { 1.0 } else { 0.0 });
@@ -134,15 +134,18 @@ mod tests {
 
     use super::*;
     use crate::{
-        dashboard::{LogLoss, Queue, snapshot::Alert},
-        stats::live::{Judged, Limits, Live},
+        dashboard::snapshot::{Alert, Queue},
+        stats::{
+            LedgerCounters, LossReport,
+            live::{Limits, Live, Observation},
+        },
         task::TaskSpec,
     };
 
-    fn full_moment() -> StatusSnapshot {
+    fn full_snapshot() -> StatusSnapshot {
         let mut live = Live::new(Limits::default());
         for (y_true, y_pred) in [(1.0, 2.0), (3.0, 5.0)] {
-            live.push(&Judged {
+            live.push(&Observation {
                 id: "secret-id",
                 y_true,
                 y_pred,
@@ -162,9 +165,12 @@ mod tests {
         };
         StatusSnapshot {
             view: Arc::new(live.view(0)),
-            ledger: Some(Ledger {
-                late: 3,
-                ..Ledger::default()
+            ledger: Some(LedgerSnapshot {
+                counters: LedgerCounters {
+                    late: 3,
+                    ..LedgerCounters::default()
+                },
+                ..LedgerSnapshot::default()
             }),
             bus: Some(bus),
             alert: Some(Alert {
@@ -176,9 +182,9 @@ mod tests {
         }
     }
 
-    fn moment_of_labels() -> StatusSnapshot {
+    fn snapshot_of_labels() -> StatusSnapshot {
         let mut live = Live::with_task(Limits::default(), &TaskSpec::of_labels(None));
-        live.push(&Judged {
+        live.push(&Observation {
             id: "secret-id",
             y_true: 1.0,
             y_pred: 1.0,
@@ -186,9 +192,9 @@ mod tests {
         });
         StatusSnapshot {
             view: Arc::new(live.view(0)),
-            ledger: Some(Ledger {
-                log_loss: Some(LogLoss::default()),
-                ..Ledger::default()
+            ledger: Some(LedgerSnapshot {
+                log_loss: Some(LossReport::default()),
+                ..LedgerSnapshot::default()
             }),
             ..StatusSnapshot::nothing_yet()
         }
@@ -197,8 +203,8 @@ mod tests {
     fn rendered() -> String {
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || {
-            set(&moment_of_labels());
-            set(&full_moment());
+            set_gauges(&snapshot_of_labels());
+            set_gauges(&full_snapshot());
         });
         recorder.handle().render()
     }
@@ -210,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn every_figure_is_told_and_no_id() {
+    fn every_figure_has_a_gauge_and_no_id_appears() {
         let text = rendered();
         for line in [
             r#"residual_mae{window="all"} 1.5"#,
@@ -228,29 +234,29 @@ mod tests {
     }
 
     #[test]
-    fn the_grafana_dashboard_asks_only_for_what_is_told() {
+    fn the_grafana_dashboard_asks_only_for_metrics_that_exist() {
         let dashboard = include_str!("../../grafana/residual.json");
         let counters = include_str!("../bus/observed.rs");
-        let told = rendered();
+        let metrics = rendered();
         let names =
             dashboard.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
         let names: Vec<_> = names.filter(|name| name.starts_with("residual_")).collect();
         assert!(names.len() > 30);
         for name in names {
             let name = name.trim_end_matches("_bucket");
-            let is_told = told.lines().any(|line| name_of(line) == Some(name));
+            let is_gauge = metrics.lines().any(|line| name_of(line) == Some(name));
             assert!(
-                is_told || counters.contains(&format!("\"{name}\"")),
+                is_gauge || counters.contains(&format!("\"{name}\"")),
                 "{name}"
             );
         }
     }
 
     #[test]
-    fn the_grafana_dashboard_shows_every_gauge_but_counts_of_rows() {
+    fn the_grafana_dashboard_shows_every_gauge_except_counts_of_rows() {
         let dashboard = include_str!("../../grafana/residual.json");
-        let told = rendered();
-        let hidden: BTreeSet<_> = told
+        let metrics = rendered();
+        let hidden: BTreeSet<_> = metrics
             .lines()
             .filter_map(name_of)
             .filter(|name| !dashboard.contains(&format!("{name}{{")))

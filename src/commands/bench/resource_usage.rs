@@ -1,23 +1,22 @@
-//! What a process costs, as the kernel tells it: processor time and the peak of its memory. Linux only; elsewhere
-//! nothing is known, and said so.
+//! What a process costs according to the kernel: CPU time and peak memory. On Linux only; elsewhere both are unknown.
 
 use std::fs;
 
 use serde::Serialize;
 
-/// The kernel counts processor time in these, whatever its own tick is.
+/// The unit of CPU time in `/proc`, whatever the kernel's own tick is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Of one process, so far.
+/// Of one process, up to now.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(super) struct Usage {
-    /// Processor time, user and system, in seconds.
+pub(super) struct ResourceUsage {
+    /// CPU time, user and system, in seconds.
     pub(super) cpu_s: Option<f64>,
     /// The most memory that was resident at once, in bytes.
     pub(super) peak_bytes: Option<u64>,
 }
 
-impl Usage {
+impl ResourceUsage {
     pub(super) fn of_this_process() -> Self {
         Self::read("self")
     }
@@ -26,7 +25,7 @@ impl Usage {
         Self::read(&pid.to_string())
     }
 
-    /// The later of two readings of one process; a process that has ended tells nothing any more.
+    /// The later of two readings of one process; the kernel reports nothing about one that has ended.
     pub(super) fn or(self, earlier: Self) -> Self {
         Self {
             cpu_s: self.cpu_s.filter(|cpu_s| *cpu_s > 0.0).or(earlier.cpu_s),
@@ -43,7 +42,7 @@ impl Usage {
     }
 }
 
-/// From `/proc/PID/stat`: fields 14 and 15, counted behind the name, which may hold anything.
+/// From `/proc/PID/stat`: fields 14 and 15, counted after the name, which may hold spaces and parentheses.
 fn cpu_s(stat: &str) -> Option<f64> {
     let (_, behind_name) = stat.rsplit_once(')')?;
     let mut fields = behind_name.split_ascii_whitespace().skip(11);
@@ -66,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_words_are_read() {
+    fn what_the_kernel_reports_is_read() {
         let stat = "42 (a ) name) S 1 2 3 4 5 6 7 8 9 10 150 25 0 0";
         assert_eq!(cpu_s(stat), Some(1.75));
         assert_eq!(
@@ -77,12 +76,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_process_no_longer_tells_stays_as_it_was() {
-        let alive = Usage {
+    fn the_last_reading_of_a_process_that_ended_is_kept() {
+        let alive = ResourceUsage {
             cpu_s: Some(2.0),
             peak_bytes: Some(7),
         };
-        let kept = Usage::default().or(alive);
+        let kept = ResourceUsage::default().or(alive);
         assert_eq!((kept.cpu_s, kept.peak_bytes), (Some(2.0), Some(7)));
     }
 }

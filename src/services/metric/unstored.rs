@@ -1,7 +1,8 @@
-//! Halves that are only in memory, and the deliveries that must not be acknowledged for their sake.
+//! Halves that are only in memory, and the deliveries that must not be acknowledged because of them.
 //!
-//! Promise: a delivery is settled only when none of its halves is here any more. Halves leave oldest first, by a
-//! partner, or into the store; so everything up to [`Held::stored_through`] is in the store and nothing beyond.
+//! Promise: a delivery is settled only when none of its halves is here any more. A half leaves when its partner comes, or
+//! else into the store, oldest first; so of the halves that still wait, exactly those up to
+//! [`UnstoredHalves::stored_through`] are in the store.
 
 use std::collections::VecDeque;
 
@@ -9,9 +10,9 @@ use super::{pending::Key, store::StoredHalf};
 use crate::message::RecordId;
 
 #[derive(Debug)]
-struct HeldHalf {
+struct UnstoredHalf {
     key: Key,
-    /// None once it has left.
+    /// None once it has left; its entry stays until those before it have gone.
     id: Option<RecordId>,
     value: f64,
     delivery: u64,
@@ -21,8 +22,8 @@ struct HeldHalf {
 const SETTLED: u32 = u32::MAX;
 
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    halves: VecDeque<HeldHalf>,
+pub(super) struct UnstoredHalves {
+    halves: VecDeque<UnstoredHalf>,
     /// Halves of each delivery that are still here, by number from `first`.
     deliveries: VecDeque<u32>,
     first: u64,
@@ -33,8 +34,16 @@ pub(super) struct Held {
     stored_through: Key,
 }
 
-impl Held {
-    /// The next delivery; numbers rise, gaps are allowed.
+impl UnstoredHalves {
+    /// None yet; everything up to this key is in the store.
+    pub(super) fn restored(stored_through: Key) -> Self {
+        Self {
+            stored_through,
+            ..Self::default()
+        }
+    }
+
+    /// Begins the next delivery; numbers increase, gaps are allowed.
     pub(super) fn begin(&mut self, delivery: u64) {
         if self.deliveries.is_empty() {
             self.first = delivery;
@@ -45,9 +54,9 @@ impl Held {
         self.deliveries.push_back(0);
     }
 
-    pub(super) fn hold(&mut self, key: Key, id: RecordId, value: f64, delivery: u64) {
+    pub(super) fn push(&mut self, key: Key, id: RecordId, value: f64, delivery: u64) {
         self.len += 1;
-        self.halves.push_back(HeldHalf {
+        self.halves.push_back(UnstoredHalf {
             key,
             id: Some(id),
             value,
@@ -68,17 +77,12 @@ impl Held {
         self.stored_through
     }
 
-    /// Everything up to this key is in the store already.
-    pub(super) fn restore(&mut self, stored_through: Key) {
-        self.stored_through = stored_through;
-    }
-
     /// When the oldest half came.
     pub(super) fn oldest_ms(&self) -> Option<u64> {
         self.halves.front().map(|half| half.key.received_ms())
     }
 
-    /// Takes a half out; none when it is in the store instead.
+    /// Takes a half out; none if it is in the store.
     pub(super) fn take(&mut self, key: Key) -> Option<RecordId> {
         let at = self.place(key)?;
         let id = self.halves[at].id.take()?;
@@ -87,7 +91,7 @@ impl Held {
         Some(id)
     }
 
-    /// Changes a value; false when the half is in the store instead.
+    /// Changes a value; false if the half is in the store.
     pub(super) fn set_value(&mut self, key: Key, value: f64) -> bool {
         let place = self.place(key);
         if let Some(at) = place {
@@ -96,8 +100,8 @@ impl Held {
         place.is_some()
     }
 
-    /// Takes out what must go to the store: up to `key`, what came before `before_ms`, and as much as keeps open
-    /// deliveries to `open_max`.
+    /// Takes out the halves that must go to the store: those up to `key`, those that came before `before_ms`, and as many
+    /// as it takes to have no more than `open_max` open deliveries.
     pub(super) fn take_due(
         &mut self,
         key: Key,
@@ -130,22 +134,22 @@ impl Held {
 
     /// Deliveries that became settled since the last call.
     pub(super) fn settled(&mut self) -> Vec<u64> {
-        let mut done = Vec::new();
+        let mut settled = Vec::new();
         for (number, count) in (self.first..).zip(&mut self.deliveries) {
             if *count == 0 {
                 *count = SETTLED;
-                done.push(number);
+                settled.push(number);
             }
         }
         while self.deliveries.front() == Some(&SETTLED) {
             self.deliveries.pop_front();
             self.first += 1;
         }
-        done
+        settled
     }
 
-    /// Where the half of that key is. Partners mostly come in the order of the halves, so it is looked for from the
-    /// front, in steps that double, and then between the last two.
+    /// Where the half of that key is. Partners mostly come in the same order as the halves, so this is a galloping search:
+    /// from the front in steps that double, then by bisection between the last two steps.
     fn place(&self, key: Key) -> Option<usize> {
         let is_before = |at: usize| self.halves.get(at).is_some_and(|half| half.key < key);
         let mut end = 1;
