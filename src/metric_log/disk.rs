@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A place for files. [`RealDisk`] is the only one outside tests.
+/// A file system. [`RealDisk`] is the only one outside tests.
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// Opens for reading and writing; an absent file is created empty.
     ///
@@ -83,7 +83,7 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// As the file system says; part of the bytes may have been written.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Cuts or extends with zeros.
+    /// Cuts the file off, or extends it with zeros.
     ///
     /// # Errors
     /// As the file system says.
