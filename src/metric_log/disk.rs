@@ -2,6 +2,7 @@
 
 use std::{
     fmt, fs, io,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -147,15 +148,8 @@ impl Disk for RealDisk {
         fs::create_dir_all(path)
     }
 
-    #[cfg(unix)]
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         fs::File::open(path)?.sync_all()
-    }
-
-    /// Windows has no handle for this and journals names on its own.
-    #[cfg(not(unix))]
-    fn sync_dir(&self, _path: &Path) -> io::Result<()> {
-        Ok(())
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
@@ -188,29 +182,12 @@ impl DiskFile for RealFile {
         self.0.metadata().map(|metadata| metadata.len())
     }
 
-    #[cfg(unix)]
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::read_at(&self.0, buffer, offset)
+        FileExt::read_at(&self.0, buffer, offset)
     }
 
-    #[cfg(windows)]
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        std::os::windows::fs::FileExt::seek_read(&self.0, buffer, offset)
-    }
-
-    #[cfg(unix)]
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        std::os::unix::fs::FileExt::write_all_at(&self.0, bytes, offset)
-    }
-
-    #[cfg(windows)]
-    fn write_at(&self, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let written = std::os::windows::fs::FileExt::seek_write(&self.0, bytes, offset)?;
-            offset += written as u64;
-            bytes = &bytes[written..];
-        }
-        Ok(())
+        FileExt::write_all_at(&self.0, bytes, offset)
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {

@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     str::Utf8Error,
     sync::LazyLock,
@@ -175,19 +176,11 @@ impl OpenFile {
     }
 
     /// Whether that path is this very file.
-    #[cfg(unix)]
     fn is_at(&self, path: &Path) -> bool {
-        use std::os::unix::fs::MetadataExt;
         let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
         let mine = self.file.metadata().map(identity);
         let named = std::fs::metadata(path).map(identity);
         matches!((mine, named), (Ok(mine), Ok(named)) if mine == named)
-    }
-
-    /// Without file identities: same name and not shorter.
-    #[cfg(not(unix))]
-    fn is_at(&self, path: &Path) -> bool {
-        path == self.path && path.exists()
     }
 
     fn read_new(&mut self, on_row: &mut dyn FnMut(&RowRef<'_>)) -> Result<u64, LogError> {
