@@ -19,7 +19,7 @@ use super::{
     font::{FAMILY, Typeface},
 };
 
-/// plotters' coordinates are whole numbers, so it is told that the picture is so many times as large in each direction: a
+/// plotters' coordinates are whole numbers, so for it the picture is so many times as large in each direction: a
 /// coordinate is then exact to a sixteenth of a pixel. The SVG scales back by its `viewBox`, the raster by dividing.
 pub(super) const UNITS_PER_PIXEL: f64 = 16.0;
 

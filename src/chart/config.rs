@@ -1,4 +1,4 @@
-//! How the picture looks.
+//! What the picture looks like.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub const SIDE_MAX: u32 = 10_000;
 /// The most pixels; 3 bytes each.
 pub const AREA_MAX: u32 = 32_000_000;
 
-/// How the picture looks.
+/// What the picture looks like.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {

@@ -1,8 +1,8 @@
 //! A plotters backend that draws pixels with exact coverage, so that no edge is jagged.
 //!
-//! plotters' own bitmap backend rounds everything to whole pixels, even the positions of letters. Here a coordinate is a
-//! [`UNITS_PER_PIXEL`](super::canvas::UNITS_PER_PIXEL)th of a pixel, a rectangle covers what it covers, a line is all points nearer than half its
-//! width, and letters are placed exactly. Colours are blended as bytes, as matplotlib's renderer does.
+//! plotters' own bitmap backend rounds everything to whole pixels, even the positions of letters. Here a pixel has
+//! [`UNITS_PER_PIXEL`] units in each direction, a rectangle covers exactly its part of a pixel, a line is all points nearer
+//! than half its width, and letters are placed exactly. Colours are blended as bytes, as matplotlib's renderer does.
 
 use std::convert::Infallible;
 

@@ -23,8 +23,8 @@ pub struct Config {
     pub source: String,
     /// The column that holds the true answer.
     pub target: String,
-    /// The feature columns in the model's order; empty: the model's own feature names where it has them, else every
-    /// column but the target, in the file's order.
+    /// The feature columns in the model's order. If empty: the model's own feature names if it has any, else all columns
+    /// but the target, in the file's order.
     pub columns: Vec<String>,
     /// `random` draws rows with replacement; `sequential` reads them in order and starts again at the end. Standard input
     /// is always read in order, and once.
@@ -48,7 +48,7 @@ impl Default for Config {
     }
 }
 
-/// The name of the rows that the binary carries: scikit-learn's diabetes data, 442 rows of 10 features.
+/// The name of the rows in the binary: scikit-learn's diabetes data, 442 rows of 10 features.
 pub const BUNDLED: &str = "diabetes";
 
 /// The order of the rows.

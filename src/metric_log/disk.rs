@@ -2,10 +2,11 @@
 
 use std::{
     fmt, fs, io,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
-/// A place for files. [`RealDisk`] is the only one outside tests.
+/// A file system. [`RealDisk`] is the only one outside tests.
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// Opens for reading and writing; an absent file is created empty.
     ///
@@ -83,7 +84,7 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// As the file system says; part of the bytes may have been written.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Cuts or extends with zeros.
+    /// Cuts the file off, or extends it with zeros.
     ///
     /// # Errors
     /// As the file system says.
@@ -182,11 +183,11 @@ impl DiskFile for RealFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::read_at(&self.0, buffer, offset)
+        FileExt::read_at(&self.0, buffer, offset)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        std::os::unix::fs::FileExt::write_all_at(&self.0, bytes, offset)
+        FileExt::write_all_at(&self.0, bytes, offset)
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {

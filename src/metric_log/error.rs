@@ -116,7 +116,7 @@ pub enum LineError {
 }
 
 impl LogError {
-    /// Says what was being done to which file.
+    /// Makes an error of the file system into one that says what was being done to which file.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io {

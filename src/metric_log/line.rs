@@ -8,7 +8,7 @@ use crate::{message::RecordId, task::Task};
 /// The first line of every log and of `corrections.csv`.
 pub const HEADER: &str = "id,y_true,y_pred,absolute_error";
 
-/// A matched id.
+/// A row of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// Joins truth and prediction; unique in the log.
@@ -17,7 +17,7 @@ pub struct Row {
     pub y_true: f64,
     /// The model's answer.
     pub y_pred: f64,
-    /// `|y_true - y_pred|`; of labels 0 or 1.
+    /// `|y_true - y_pred|`; for labels 0 or 1.
     pub absolute_error: f64,
 }
 
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(text, "a,2.0,0.0,1.0\n");
         let row = RowRef::parse(text.trim_end()).unwrap();
         assert!(row.adds_up_as(Task::Classification) && !row.adds_up_as(Task::Regression));
-        // A regression's last line that is torn inside its error must not pass for a label.
+        // The last line of a regression, cut off inside its error, must not count as a complete row of labels.
         let torn = "a,3.05,2.0,1.0";
         assert!(RowRef::is_complete_label(torn) && !RowRef::is_complete(torn));
     }

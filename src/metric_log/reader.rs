@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     str::Utf8Error,
     sync::LazyLock,
@@ -31,7 +32,7 @@ static HAS_TWO_CORES: LazyLock<bool> =
 pub struct Batch {
     /// Rows passed on.
     pub rows: u64,
-    /// The log was cut or replaced: these rows are its first, forget the earlier ones.
+    /// The log was cut or replaced: these rows are its first, so the earlier ones must be forgotten.
     pub restarted: bool,
 }
 
@@ -128,7 +129,7 @@ impl Cursor {
             };
             let open = self.open.insert(open);
             rows += open.read_new(on_row)?;
-            // Renamed since it was opened: it is complete now, its successor is next.
+            // It was renamed since it was opened, so it is complete, and the next file follows.
             let number = self.parts_done + 1;
             if !open.is_at(&series.part(number)) {
                 return Ok(rows);
@@ -174,9 +175,8 @@ impl OpenFile {
             .map_err(LogError::io("size", &self.path))
     }
 
-    /// Whether that path names this very file.
+    /// Whether that path is this very file.
     fn is_at(&self, path: &Path) -> bool {
-        use std::os::unix::fs::MetadataExt;
         let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
         let mine = self.file.metadata().map(identity);
         let named = std::fs::metadata(path).map(identity);
@@ -198,47 +198,47 @@ impl OpenFile {
             let Some(end) = chunk.iter().rposition(|byte| *byte == b'\n') else {
                 return self.unfinished(&chunk, rows);
             };
-            rows += self.show_all(&chunk[..end], on_row)?;
+            rows += self.parse_lines(&chunk[..end], on_row)?;
         }
     }
 
     /// Passes on the rows of complete lines; `lines` ends before the last line feed.
-    fn show_all(
+    fn parse_lines(
         &mut self,
         lines: &[u8],
         on_row: &mut dyn FnMut(&RowRef<'_>),
     ) -> Result<u64, LogError> {
         let Some((first, second)) = halves(lines) else {
-            return self.show_each(lines, on_row);
+            return self.parse_in_order(lines, on_row);
         };
         thread::scope(|scope| {
             let ahead = scope.spawn(|| parse_all(second));
-            let shown = self.show_each(first, on_row)?;
+            let passed = self.parse_in_order(first, on_row)?;
             let Some(rows) = ahead.join().ok().flatten() else {
                 // One of its lines is bad: reading line by line finds it.
-                return Ok(shown + self.show_each(second, on_row)?);
+                return Ok(passed + self.parse_in_order(second, on_row)?);
             };
             rows.iter().for_each(on_row);
             self.offset += second.len() as u64 + 1;
             self.lines += rows.len() as u64;
-            Ok(shown + rows.len() as u64)
+            Ok(passed + rows.len() as u64)
         })
     }
 
-    fn show_each(
+    fn parse_in_order(
         &mut self,
         lines: &[u8],
         on_row: &mut dyn FnMut(&RowRef<'_>),
     ) -> Result<u64, LogError> {
         // Checking UTF-8 for all lines at once is cheaper; checking line by line finds the bad one.
         if let Ok(text) = std::str::from_utf8(lines) {
-            return self.show_lines(text.split('\n').map(Ok), on_row);
+            return self.pass_lines(text.split('\n').map(Ok), on_row);
         }
         let lines = lines.split(|byte| *byte == b'\n');
-        self.show_lines(lines.map(std::str::from_utf8), on_row)
+        self.pass_lines(lines.map(std::str::from_utf8), on_row)
     }
 
-    fn show_lines<'a>(
+    fn pass_lines<'a>(
         &mut self,
         lines: impl Iterator<Item = Result<&'a str, Utf8Error>>,
         on_row: &mut dyn FnMut(&RowRef<'_>),
@@ -246,7 +246,7 @@ impl OpenFile {
         let mut rows = 0;
         for line in lines {
             let line = line.map_err(|_| self.bad_line(LineError::NotUtf8))?;
-            rows += u64::from(self.show(line, on_row)?);
+            rows += u64::from(self.pass_line(line, on_row)?);
             self.offset += line.len() as u64 + 1;
             self.lines += 1;
         }
@@ -262,7 +262,7 @@ impl OpenFile {
     }
 
     /// False for the header.
-    fn show(&self, line: &str, on_row: &mut dyn FnMut(&RowRef<'_>)) -> Result<bool, LogError> {
+    fn pass_line(&self, line: &str, on_row: &mut dyn FnMut(&RowRef<'_>)) -> Result<bool, LogError> {
         if self.offset == 0 {
             return self.check_header(line).map(|()| false);
         }

@@ -137,7 +137,7 @@ impl Writer {
         self.file.sync().map_err(LogError::io("sync", &self.path))
     }
 
-    /// Checks the header, or writes it where the file has none yet. True when there was one.
+    /// Checks the header, or writes it if the file has none yet. Returns whether there was one.
     fn begin(&mut self, header: &'static str) -> Result<bool, LogError> {
         let size = self.size()?;
         let first = self.read(0, 4096)?;
@@ -228,10 +228,10 @@ impl Writer {
             let mut used = 0;
             while let Some(length) = chunk[used..].iter().position(|byte| *byte == b'\n') {
                 let offset = at + used as u64;
-                let shown = std::str::from_utf8(&chunk[used..used + length])
+                let passed = std::str::from_utf8(&chunk[used..used + length])
                     .map_err(|_| LineError::NotUtf8)
                     .and_then(|line| on_line(offset, line));
-                match shown {
+                match passed {
                     Ok(()) => used += length + 1,
                     Err(_) if offset >= cut_from => return Ok(offset),
                     Err(source) => return Err(self.bad_line(offset, source)),
@@ -370,7 +370,7 @@ mod tests {
         }
     }
 
-    /// Opens a file of that content; gives the ids it showed and what the file is afterwards.
+    /// Opens a file of that content; returns the ids in it and its content afterwards.
     fn open(content: &str, recorded: Option<u64>) -> Result<(Vec<String>, String), LogError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metric_log.csv");

@@ -1,8 +1,7 @@
 //! What the join has done with the halves that came, in numbers.
 //!
 //! The metric service counts, the page and the metrics endpoint show; neither knows the other, so the numbers that they
-//! share are described here. Promise: [`LedgerCounters::is_balanced`] holds at every moment, so no half is lost from
-//! sight. Deliberately absent: the join itself.
+//! share are described here. Promise: [`LedgerCounters::is_balanced`] always holds, so every half is accounted for. Deliberately absent: the join itself.
 
 use serde::{Deserialize, Serialize};
 
@@ -90,7 +89,7 @@ impl LedgerCounters {
     }
 }
 
-/// The ledger at one moment, as the page and `/api/summary` show it.
+/// The state of the ledger, as the page and `/api/summary` show it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LedgerSnapshot {
     /// Halves by state.
@@ -106,6 +105,6 @@ pub struct LedgerSnapshot {
     pub label_delay_p95_ms: Option<u64>,
     /// Of a classification.
     pub log_loss: Option<LossReport>,
-    /// Why nothing can be recorded at the moment, if so.
+    /// Why nothing can be recorded now; none if it can.
     pub failing: Option<String>,
 }

@@ -24,7 +24,7 @@ use rate::Rate;
 use rows::{LastRows, Reservoir, Worst};
 use timeline::{RowBuckets, TimeBuckets};
 
-/// Bounds of what is stored.
+/// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Length of the window by rows.

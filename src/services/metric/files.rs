@@ -61,15 +61,15 @@ pub(super) struct SideFile {
 }
 
 impl SideFile {
-    /// Opens it when it is there, as [`Writer::open`] does.
+    /// Opens it if it exists, as [`Writer::open`] does.
     pub(super) fn open(
         disk: &dyn Disk,
         path: &Path,
         scan: Scan,
         on_line: &mut dyn FnMut(u64, &str) -> Result<(), LineError>,
     ) -> Result<Self, LogError> {
-        let is_there = disk.exists(path).map_err(LogError::io("look for", path))?;
-        let writer = is_there
+        let exists = disk.exists(path).map_err(LogError::io("look for", path))?;
+        let writer = exists
             .then(|| Writer::open(disk, path, scan, on_line))
             .transpose()?;
         Ok(Self {

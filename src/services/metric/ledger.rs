@@ -27,7 +27,7 @@ use super::{
     config::{Config, LabelPolicy},
     error::MetricError,
     files::{Layout, SideFile, UnmatchedLine},
-    join::{Join, Outcome},
+    join::{Join, Outcome, UnmatchedHalf},
     loss_tracker::LossTracker,
     partition,
     pending::{Key, Kind},
@@ -49,7 +49,7 @@ pub const ROWS_LOGGED_MAX: usize = 16;
 /// Matched halves that may wait for their removal from the store.
 const REMOVED_MAX: usize = 50_000;
 /// Unmatched halves that leave in one commit at most, so that a mass expiry does not stall the stream.
-const LEAVE_MAX: usize = 20_000;
+const UNMATCHED_MAX: usize = 20_000;
 const DAY_MS: u64 = 86_400_000;
 
 /// What a commit made durable.
@@ -61,14 +61,14 @@ pub struct Committed {
     pub recorded: usize,
     /// The rows, as far as they are to be logged one by one.
     pub rows: Vec<Row>,
-    /// When the rows of this run were minted, in microseconds since the Unix epoch.
+    /// When the ids of the rows of this run were created, in microseconds since the Unix epoch.
     pub minted_us: Vec<u64>,
 }
 
-/// How much of what is only in memory a commit brings to the store.
+/// How much of what is only in memory a commit writes to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flush {
-    /// What was held long enough, and counters when they are due.
+    /// Halves that have waited in memory for long enough, and counters if it is time.
     Due,
     /// Everything: before a stop.
     All,
@@ -314,28 +314,33 @@ impl Ledger {
     /// Writes halves that expire or are evicted to `unmatched.csv`.
     fn release_unmatched(&mut self, now_ms: UnixMs) -> Result<(), MetricError> {
         let mut stored = Vec::new();
-        for _ in 0..LEAVE_MAX {
-            let Some(left) = self.join.pop_unmatched(now_ms) else {
+        for _ in 0..UNMATCHED_MAX {
+            let Some(unmatched) = self.join.pop_unmatched(now_ms) else {
                 break;
             };
-            match self.unstored.take(left.key) {
-                Some(id) => self.push_unmatched(id, left.key, left.value, left.reason),
-                None => stored.push(left),
+            match self.unstored.take(unmatched.key) {
+                Some(id) => self.push_unmatched(id, unmatched),
+                None => stored.push(unmatched),
             }
         }
         if stored.is_empty() {
             return Ok(());
         }
-        let keys: Vec<Key> = stored.iter().map(|left| left.key).collect();
-        let ids = self.store.halves(&keys)?;
-        for (left, half) in stored.into_iter().zip(ids) {
-            self.push_unmatched(half.id, left.key, left.value, left.reason);
-            self.removed.push(left.key);
+        // The ids of these are in the store only.
+        let keys: Vec<Key> = stored.iter().map(|unmatched| unmatched.key).collect();
+        let halves = self.store.halves(&keys)?;
+        for (unmatched, half) in stored.into_iter().zip(halves) {
+            self.push_unmatched(half.id, unmatched);
+            self.removed.push(unmatched.key);
         }
         Ok(())
     }
 
-    fn push_unmatched(&mut self, id: RecordId, key: Key, value: f64, reason: Reason) {
+    fn push_unmatched(
+        &mut self,
+        id: RecordId,
+        UnmatchedHalf { key, value, reason }: UnmatchedHalf,
+    ) {
         UnmatchedLine {
             id,
             kind: key.kind(),
@@ -425,7 +430,7 @@ impl Ledger {
     }
 }
 
-/// The ordinary disk.
+/// The disk of the operating system.
 #[must_use]
 pub fn real_disk() -> Arc<dyn Disk> {
     Arc::new(RealDisk)

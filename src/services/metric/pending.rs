@@ -28,7 +28,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As it stands in `unmatched.csv`.
+    /// As in `unmatched.csv`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -20,19 +20,19 @@ pub(super) fn count_unmatched(counters: &mut LedgerCounters, kind: Kind, reason:
     *counter += 1;
 }
 
-/// Why a half stands in `unmatched.csv`.
+/// Why a half is in `unmatched.csv`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// It waited longer than `age_max_ms`.
     Expired,
     /// More than `pending_max` halves waited and it was the oldest.
     Evicted,
-    /// Its partner had already left.
+    /// Its partner had expired or been evicted before.
     Late,
 }
 
 impl Reason {
-    /// As it stands in `unmatched.csv`.
+    /// As in `unmatched.csv`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -68,7 +68,7 @@ pub struct Progress {
     pub span_us: Option<[u64; 2]>,
     /// Of a classification; over the rows whose predictions incoming probabilities.
     pub log_loss: Option<LossSnapshot>,
-    /// Why nothing can be recorded at the moment, if so.
+    /// Why nothing can be recorded now; none if it can.
     pub failing: Option<Arc<str>>,
 }
 

@@ -209,7 +209,7 @@ fn refuse_other_partitions(
         if partitions_in_name(&path) == Some(config.partitions) {
             continue;
         }
-        // A process of the old number may still be running.
+        // A process with the old number of partitions may still be running.
         let lock_path = path.with_extension("lock");
         let lock = disk
             .lock(&lock_path)
@@ -410,7 +410,7 @@ impl Recovery<'_> {
         } else {
             rotated
         };
-        let size = if self.is_there(&path)? {
+        let size = if self.exists(&path)? {
             self.size_of(&path)?
         } else {
             0
@@ -448,17 +448,17 @@ impl Recovery<'_> {
         let is_cut = saved.is_none_or(|saved| file.durable() < saved.unmatched_bytes);
         if is_cut {
             let mut lines = 0;
-            if self.is_there(&layout.unmatched)? {
+            if self.exists(&layout.unmatched)? {
                 each_line(self.disk, &layout.unmatched, 0, &mut |_| lines += 1)?;
             }
             let counters = &self.join.counters;
-            let left = counters.expired() + counters.evicted() + counters.late;
-            self.adopted.unmatched = difference(lines, left);
+            let counted = counters.expired() + counters.evicted() + counters.late;
+            self.adopted.unmatched = difference(lines, counted);
         }
         Ok(())
     }
 
-    fn is_there(&self, path: &Path) -> Result<bool, MetricError> {
+    fn exists(&self, path: &Path) -> Result<bool, MetricError> {
         Ok(self
             .disk
             .exists(path)
@@ -566,7 +566,7 @@ impl Recovery<'_> {
         let Some(recorded) = recorded else {
             return Ok(0);
         };
-        if !self.is_there(path)? {
+        if !self.exists(path)? {
             return Ok(0);
         }
         let size = self.size_of(path)?;

@@ -2,7 +2,7 @@
 //!
 //! Groups form by themselves: while one is being committed, the next is received; how the two topics keep one pace is
 //! up to [`Pacing`]. The ledger works on a blocking thread (or inline, in a simulation); nothing else blocks. When the
-//! disk fails, nothing is acknowledged and nothing more received; the ledger is opened anew until it can record again,
+//! disk fails, nothing is acknowledged and nothing more received; the ledger is opened again and again until it can record,
 //! and takes in again what was not settled.
 
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
@@ -52,7 +52,7 @@ pub struct Ports {
 pub struct Storage {
     /// The logs folder.
     pub logs: PathBuf,
-    /// The disk that has it.
+    /// The disk with that folder.
     pub disk: Arc<dyn Disk>,
     /// Where blocking work is done.
     pub blocking_work: BlockingWork,
@@ -445,7 +445,7 @@ fn log_rows(committed: &Committed) {
     }
 }
 
-/// The running job; without one it never ends.
+/// Waits for the running job; without one, for ever.
 async fn finished(job: &mut Option<Job>) -> (Option<Ledger>, Result<CommitOutcome, MetricError>) {
     let output = match job {
         Some(job) => job.await,

@@ -56,7 +56,7 @@ pub(super) struct Checkpoint {
     pub(super) partition: u32,
 }
 
-/// A half on its way into the store.
+/// A half as the store has it.
 #[derive(Clone, Debug)]
 pub(super) struct StoredHalf {
     pub(super) key: Key,
@@ -143,7 +143,7 @@ impl Store {
         .map_err(failure("read", &self.path))
     }
 
-    /// Shows every half in the order of arrival.
+    /// Passes every half to `on_half`, in the order of arrival.
     pub(super) fn each_half(&self, on_half: &mut dyn FnMut(StoredHalf)) -> Result<(), MetricError> {
         let damaged = self
             .read(|transaction| {
@@ -182,7 +182,7 @@ impl Store {
         .map_err(failure("read", &self.path))
     }
 
-    /// Inserts and removes halves and moves the checkpoint, all or nothing.
+    /// Inserts and removes halves and replaces the checkpoint, all or nothing.
     pub(super) fn commit(
         &self,
         inserted: &[StoredHalf],
@@ -254,9 +254,9 @@ impl Store {
 
     fn read<T>(
         &self,
-        look: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>,
+        query: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, redb::Error> {
-        look(&self.database.begin_read()?)
+        query(&self.database.begin_read()?)
     }
 
     fn damaged(&self, source: StoreContentError) -> MetricError {
@@ -342,7 +342,7 @@ fn decode(key: Key, bytes: &[u8]) -> Option<StoredHalf> {
     Some(StoredHalf { key, id, value })
 }
 
-/// Lets redb write through the [`Disk`] seam.
+/// Lets redb read and write through [`Disk`].
 struct Backend(Box<dyn DiskFile>);
 
 impl fmt::Debug for Backend {

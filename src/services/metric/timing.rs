@@ -2,7 +2,7 @@
 
 use super::{delay::DelaySketch, progress::Progress};
 
-/// Of the rows of a run, in bounded memory.
+/// The times of a run, in bounded memory.
 #[derive(Debug)]
 pub(super) struct Timing {
     latencies_us: DelaySketch,

@@ -196,7 +196,7 @@ trait HalfBody: Body {
     const KIND: Kind;
     fn value(&self) -> f64;
 
-    /// Moves the probabilities out.
+    /// Takes the probabilities out of the body.
     fn take_probabilities(&mut self) -> Option<Box<Probabilities>> {
         None
     }

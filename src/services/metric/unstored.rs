@@ -18,7 +18,7 @@ struct UnstoredHalf {
     delivery: u64,
 }
 
-/// A delivery that is settled already.
+/// In place of a count: the delivery is settled already.
 const SETTLED: u32 = u32::MAX;
 
 #[derive(Debug, Default)]

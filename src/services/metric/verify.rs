@@ -36,7 +36,7 @@ const IDS_MAX: u64 = 2_000_000;
 /// Reads log, store and unmatched of a folder and checks them against each other.
 ///
 /// # Errors
-/// When a file cannot be read at all, or a metric process is running there. What is wrong in the files is in the
+/// When a file cannot be read at all, or a metric process is running there. What is wrong in the files goes to the
 /// report.
 pub fn verify(logs: &Path) -> Result<Report, MetricError> {
     verify_as(logs, TaskChoice::Auto)
@@ -122,9 +122,9 @@ impl Check {
             recorded += self.rows(&path, end)?;
             files.push(path);
         }
-        let left = self.unmatched(&layout.unmatched, saved.as_ref())?;
+        let unmatched = self.unmatched(&layout.unmatched, saved.as_ref())?;
         if let (Some(store), Some(saved)) = (&store, &saved) {
-            self.accounts(&layout.store, saved, recorded, left, store.len()?);
+            self.accounts(&layout.store, saved, recorded, unmatched, store.len()?);
         }
         self.parts.push(Part {
             files,
@@ -188,12 +188,19 @@ impl Check {
     }
 
     /// Compares what the store has counted with what is there.
-    fn accounts(&mut self, store: &Path, saved: &Checkpoint, rows: u64, left: u64, pending: u64) {
+    fn accounts(
+        &mut self,
+        store: &Path,
+        saved: &Checkpoint,
+        rows: u64,
+        unmatched: u64,
+        pending: u64,
+    ) {
         let report = &mut self.report;
         report.pending += pending;
         let counters = &saved.counters;
         let counted = counters.matched.saturating_add_signed(saved.adopted);
-        let left_counted = (counters.expired() + counters.evicted() + counters.late)
+        let unmatched_counted = (counters.expired() + counters.evicted() + counters.late)
             .saturating_add_signed(saved.unmatched_adopted);
         let store = store.display();
         if counted != rows {
@@ -201,10 +208,10 @@ impl Check {
                 format!("`{store}` counts {counted} rows, the log has {rows}: were parts moved away or lines edited?")
             });
         }
-        if left_counted != left {
+        if unmatched_counted != unmatched {
             report.fault(|| {
                 format!(
-                    "`{store}` counts {left_counted} unmatched halves, `unmatched.csv` has {left}"
+                    "`{store}` counts {unmatched_counted} unmatched halves, `unmatched.csv` has {unmatched}"
                 )
             });
         }

@@ -1,4 +1,4 @@
-//! Reads a CSV file line by line with its offsets, trusting nothing.
+//! Reads a CSV file line by line with its offsets, whatever the file contains.
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ pub(super) struct LinePosition {
     pub(super) line: u64,
 }
 
-/// Shows every finished line after the header; what is wrong with header and ending goes to the report.
+/// Passes on every complete line after the header; what is wrong with the header and the end goes to the report.
 pub(super) fn each_line(
     path: &Path,
     header: &str,
