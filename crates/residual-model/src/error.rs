@@ -156,7 +156,7 @@ impl ModelError {
     }
 
     /// Of a part of a batch that began at `start`: counts the row from the beginning of the batch.
-    pub(super) fn in_rows_from(self, start: usize) -> Self {
+    pub(crate) fn in_rows_from(self, start: usize) -> Self {
         match self {
             Self::Value {
                 row,

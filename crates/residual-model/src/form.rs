@@ -1,21 +1,21 @@
 //! The intermediate form: what a model computes, free of any library version.
 //!
 //! The extractors write it from a pickle, the safetensors file keeps it as JSON beside the tensors, and the estimators are
-//! built from it, so a pickle and its converted file run the very same arithmetic. Numbers stand in [`Tensors`](super::tensors::Tensors); here are
+//! built from it, so a pickle and its converted file run the very same arithmetic. Numbers stand in [`Tensors`](crate::tensors::Tensors); here are
 //! only names and small integers. A change of meaning raises [`FORMAT`].
 
 use serde::{Deserialize, Serialize};
 
-use super::labels::Labels;
-use super::tensors::Key;
+use crate::labels::Labels;
+use crate::tensors::Key;
 
 /// Format number of the form below.
-pub(super) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// An estimator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// `link(X @ coef.T + intercept)` with one target.
     Linear {
         coef: Key,
@@ -140,42 +140,42 @@ pub(super) enum Form {
 /// Binary trees, one after the other; node numbers count from the first node of their tree.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Trees {
+pub(crate) struct Trees {
     /// Number of nodes of each tree.
-    pub(super) sizes: Key,
+    pub(crate) sizes: Key,
     /// Left child, -1 for a leaf.
-    pub(super) left: Key,
-    pub(super) right: Key,
-    pub(super) feature: Key,
+    pub(crate) left: Key,
+    pub(crate) right: Key,
+    pub(crate) feature: Key,
     /// A value at or below goes left.
-    pub(super) threshold: Key,
+    pub(crate) threshold: Key,
     /// Bit 0: a missing value goes left. Bit 1: the node tests categories.
-    pub(super) flags: Key,
+    pub(crate) flags: Key,
     /// `[nodes, outputs]`.
-    pub(super) values: Key,
+    pub(crate) values: Key,
     /// Whether inputs are rounded to f32 first, as when the trees were fitted.
-    pub(super) single: bool,
+    pub(crate) single: bool,
     /// Whether NaN is a missing value and not an error.
-    pub(super) missing: bool,
-    pub(super) categories: Option<Categories>,
+    pub(crate) missing: bool,
+    pub(crate) categories: Option<Categories>,
 }
 
 /// Sets of categories 0 to 255, eight words of 32 bits each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Categories {
+pub(crate) struct Categories {
     /// Row of `left` for each node, -1 for none.
-    pub(super) row: Key,
+    pub(crate) row: Key,
     /// Categories that go left.
-    pub(super) left: Key,
+    pub(crate) left: Key,
     /// Categories known, a row a feature; others count as missing.
-    pub(super) known: Key,
+    pub(crate) known: Key,
 }
 
 /// Where boosting starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Start {
+pub(crate) enum Start {
     /// The same for every row: a number an output.
     Constant(Key),
     /// What another estimator predicts.
@@ -191,7 +191,7 @@ pub(super) enum Start {
 /// From a probability to a raw score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum StartLink {
+pub(crate) enum StartLink {
     /// `log(p / (1 - p))`, of the second class.
     Logit,
     /// Half of it.
@@ -205,15 +205,15 @@ pub(super) enum StartLink {
 /// One of several estimators; no list of columns means all of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Member {
-    pub(super) columns: Option<Vec<usize>>,
-    pub(super) form: Form,
+pub(crate) struct Member {
+    pub(crate) columns: Option<Vec<usize>>,
+    pub(crate) form: Form,
 }
 
 /// How members are averaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Average {
+pub(crate) enum Average {
     /// Of the targets.
     Mean,
     /// Of the probabilities; a member without them gives 1 to its label.
@@ -225,7 +225,7 @@ pub(super) enum Average {
 /// What a stacked member is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Method {
+pub(crate) enum Method {
     Predict,
     PredictProba,
     DecisionFunction,
@@ -234,15 +234,15 @@ pub(super) enum Method {
 /// A classifier and its calibrators.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CalibratedMember {
-    pub(super) form: Form,
-    pub(super) calibrators: Vec<Calibrator>,
+pub(crate) struct CalibratedMember {
+    pub(crate) form: Form,
+    pub(crate) calibrators: Vec<Calibrator>,
 }
 
 /// From a score to a probability.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Calibrator {
+pub(crate) enum Calibrator {
     /// `1 / (1 + exp(a * score + b))`.
     Sigmoid {
         ab: Key,
@@ -257,7 +257,7 @@ pub(super) enum Calibrator {
 /// What a value outside the known range gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outside {
+pub(crate) enum Outside {
     Clip,
     Nan,
     Refuse,
@@ -266,7 +266,7 @@ pub(super) enum Outside {
 /// Function of a neuron, or of the layer for softmax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Activation {
+pub(crate) enum Activation {
     Identity,
     Relu,
     Tanh,
@@ -278,7 +278,7 @@ pub(super) enum Activation {
 /// Similarity of two rows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Kernel {
+pub(crate) enum Kernel {
     Linear {},
     Rbf { gamma: f64 },
     Poly { gamma: f64, coef0: f64, degree: f64 },
@@ -288,7 +288,7 @@ pub(super) enum Kernel {
 /// Distance of two rows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Metric {
+pub(crate) enum Metric {
     Euclidean {},
     Manhattan {},
     Chebyshev {},
@@ -298,7 +298,7 @@ pub(super) enum Metric {
 /// From raw scores to the prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Output {
+pub(crate) enum Output {
     Identity,
     Exp,
     Sigmoid,
@@ -310,7 +310,7 @@ pub(super) enum Output {
 /// A step that turns rows into rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Passthrough {},
     /// `(x - center) / scale`: a division, because `x * (1 / scale)` may end one bit off and flip a branch of a tree.
     Scale {
@@ -402,16 +402,16 @@ pub(super) enum Step {
 /// One part of [`Step::Columns`]; no list of columns means all of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Part {
-    pub(super) columns: Option<Vec<usize>>,
-    pub(super) step: Step,
-    pub(super) weight: Option<f64>,
+pub(crate) struct Part {
+    pub(crate) columns: Option<Vec<usize>>,
+    pub(crate) step: Step,
+    pub(crate) weight: Option<f64>,
 }
 
 /// How the length of a row is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Norm {
+pub(crate) enum Norm {
     L1,
     L2,
     Max,
@@ -420,7 +420,7 @@ pub(super) enum Norm {
 /// numpy's name of an elementwise function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Function {
+pub(crate) enum Function {
     Absolute,
     Cbrt,
     Cos,
@@ -442,7 +442,7 @@ pub(super) enum Function {
 /// From the linear predictor to the mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Link {
+pub(crate) enum Link {
     Identity,
     Exp,
 }
@@ -450,7 +450,7 @@ pub(super) enum Link {
 /// From scores to probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Proba {
+pub(crate) enum Proba {
     /// The estimator has none.
     None,
     /// A sigmoid each, divided by their sum when there are more than two classes.

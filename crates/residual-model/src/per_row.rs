@@ -1,6 +1,8 @@
 //! Answers row by row: one bad row does not take its batch with it.
 
-use super::{Model, ModelError, Rows};
+use crate::error::ModelError;
+use crate::model::Model;
+use crate::rows::Rows;
 
 /// Bad rows that are taken out of a batch one by one; beyond, every row is asked alone, so that the cost stays in
 /// proportion to the rows.
@@ -144,10 +146,11 @@ fn finite(answer: f64) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     /// Five features, no names.
     fn linear() -> Model {
         let bytes = include_bytes!("../tests/fixtures/1.9.1/LinearRegression.p4.pkl");
-        super::super::open_bytes("a fixture", bytes).unwrap()
+        crate::open::open_bytes("a fixture", bytes).unwrap()
     }
 
     /// Rows for it; those at these places lack a value.

@@ -1,6 +1,6 @@
 //! A dense batch of rows: what goes into every estimator and what comes out of every transformer.
 
-use super::ModelError;
+use crate::error::ModelError;
 
 /// Row-major `[n_rows, n_features]` matrix of f64.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,7 +59,7 @@ impl Rows {
     }
 
     /// All zero, to be filled.
-    pub(super) fn zeros(n_rows: usize, n_features: usize) -> Self {
+    pub(crate) fn zeros(n_rows: usize, n_features: usize) -> Self {
         Self {
             count: n_rows,
             width: n_features,
@@ -86,7 +86,7 @@ impl Rows {
     }
 
     /// All values, row by row, to be changed.
-    pub(super) fn as_mut_slice(&mut self) -> &mut [f64] {
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [f64] {
         &mut self.values
     }
 
@@ -100,7 +100,7 @@ impl Rows {
     }
 
     /// Row `index`, to be changed.
-    pub(super) fn row_mut(&mut self, index: usize) -> &mut [f64] {
+    pub(crate) fn row_mut(&mut self, index: usize) -> &mut [f64] {
         &mut self.values[index * self.width..(index + 1) * self.width]
     }
 
@@ -116,7 +116,7 @@ impl Rows {
     }
 
     /// Rows `start` to before `end`.
-    pub(super) fn slice(&self, start: usize, end: usize) -> Self {
+    pub(crate) fn slice(&self, start: usize, end: usize) -> Self {
         Self {
             count: end - start,
             width: self.width,
@@ -125,7 +125,7 @@ impl Rows {
     }
 
     /// One part below the other, `n_rows` in all; the first part that failed is the answer.
-    pub(super) fn stack(
+    pub(crate) fn stack(
         n_rows: usize,
         parts: impl Iterator<Item = Result<Self, ModelError>>,
     ) -> Result<Self, ModelError> {
@@ -143,7 +143,7 @@ impl Rows {
     }
 
     /// The same rows with only these columns, in this order.
-    pub(super) fn select(&self, columns: &[usize]) -> Self {
+    pub(crate) fn select(&self, columns: &[usize]) -> Self {
         let values = self
             .iter()
             .flat_map(|row| columns.iter().map(|&column| row[column]));
@@ -155,7 +155,7 @@ impl Rows {
     }
 
     /// These rows only, in this order.
-    pub(super) fn only(&self, rows: &[usize]) -> Self {
+    pub(crate) fn only(&self, rows: &[usize]) -> Self {
         let values = rows.iter().flat_map(|&row| self.row(row)).copied();
         Self {
             count: rows.len(),
@@ -165,7 +165,7 @@ impl Rows {
     }
 
     /// Side by side; all parts have the same number of rows.
-    pub(super) fn beside(n_rows: usize, parts: &[Self]) -> Self {
+    pub(crate) fn beside(n_rows: usize, parts: &[Self]) -> Self {
         let n_features = parts.iter().map(Self::n_features).sum();
         let mut values = Vec::with_capacity(n_rows * n_features);
         for index in 0..n_rows {
@@ -181,7 +181,7 @@ impl Rows {
     }
 
     /// Fails unless there are `wanted` values a row.
-    pub(super) fn require_width(&self, wanted: usize) -> Result<(), ModelError> {
+    pub(crate) fn require_width(&self, wanted: usize) -> Result<(), ModelError> {
         if self.width == wanted || self.count == 0 {
             return Ok(());
         }
@@ -192,7 +192,7 @@ impl Rows {
     }
 
     /// Fails on the first value that `accept` refuses.
-    pub(super) fn require(
+    pub(crate) fn require(
         &self,
         problem: &str,
         accept: impl Fn(f64) -> bool,
@@ -214,12 +214,12 @@ impl Rows {
     }
 
     /// Fails on the first NaN or infinity: most estimators were fitted without and have no answer for them.
-    pub(super) fn require_finite(&self) -> Result<(), ModelError> {
+    pub(crate) fn require_finite(&self) -> Result<(), ModelError> {
         self.require("is not a finite number", f64::is_finite)
     }
 
     /// Fails on the first infinity; NaN stands for a missing value and passes.
-    pub(super) fn require_not_infinite(&self) -> Result<(), ModelError> {
+    pub(crate) fn require_not_infinite(&self) -> Result<(), ModelError> {
         self.require("is not a finite number", |value| !value.is_infinite())
     }
 }

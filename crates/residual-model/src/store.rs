@@ -8,10 +8,11 @@ use safetensors::Dtype;
 use safetensors::tensor::{SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::ModelError;
-use super::form::{FORMAT, Form};
-use super::info::{ModelInfo, Task};
-use super::tensors::{Data, Tensor, Tensors};
+use crate::error::ModelError;
+use crate::form::{FORMAT, Form};
+use crate::info::{ModelInfo, Task};
+use crate::labels::Labels;
+use crate::tensors::{Data, Tensor, Tensors};
 
 /// Metadata key of the format number; read before anything else.
 const FORMAT_KEY: &str = "residual.format";
@@ -20,27 +21,27 @@ const MODEL_KEY: &str = "residual.model";
 
 /// A model between pickle, file and estimator.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Stored {
-    pub(super) facts: Facts,
-    pub(super) tensors: Tensors,
+pub(crate) struct Stored {
+    pub(crate) facts: Facts,
+    pub(crate) tensors: Tensors,
 }
 
 /// What stands in the metadata.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Facts {
-    pub(super) class: String,
-    pub(super) library_version: String,
-    pub(super) feature_names: Option<Vec<String>>,
-    pub(super) n_features: usize,
-    pub(super) shapes: BTreeMap<String, Vec<usize>>,
-    pub(super) source_sha256: String,
-    pub(super) form: Form,
+pub(crate) struct Facts {
+    pub(crate) class: String,
+    pub(crate) library_version: String,
+    pub(crate) feature_names: Option<Vec<String>>,
+    pub(crate) n_features: usize,
+    pub(crate) shapes: BTreeMap<String, Vec<usize>>,
+    pub(crate) source_sha256: String,
+    pub(crate) form: Form,
 }
 
 impl Stored {
     /// What the public sees, once the estimator has been built.
-    pub(super) fn info(&self, task: Task, classes: Option<super::Labels>) -> ModelInfo {
+    pub(crate) fn info(&self, task: Task, classes: Option<Labels>) -> ModelInfo {
         let facts = self.facts.clone();
         ModelInfo {
             class: facts.class,
@@ -56,7 +57,7 @@ impl Stored {
     }
 
     /// The file's bytes.
-    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
         let json = serde_json::to_string(&self.facts)
             .map_err(|error| ModelError::store(error.to_string()))?;
         let raw: BTreeMap<&String, (Dtype, Vec<u8>)> = self
@@ -80,7 +81,7 @@ impl Stored {
     }
 
     /// Reads the file's bytes.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
         let damaged = |error: safetensors::SafeTensorError| {
             ModelError::store(format!("the safetensors file is damaged ({error})"))
         };

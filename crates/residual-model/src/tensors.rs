@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ModelError;
+use crate::error::ModelError;
 
 /// Name of a tensor in [`Tensors`]: the path inside the pickle, like `steps[1].coef_`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Key(pub(super) String);
+pub(crate) struct Key(pub(crate) String);
 
 /// One dense array in C order.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Tensor {
-    pub(super) shape: Vec<usize>,
-    pub(super) data: Data,
+pub(crate) struct Tensor {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: Data,
 }
 
 impl Tensor {
@@ -32,7 +32,7 @@ impl Tensor {
 
 /// Elements of a [`Tensor`].
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Data {
+pub(crate) enum Data {
     F64(Vec<f64>),
     I32(Vec<i32>),
     U32(Vec<u32>),
@@ -41,10 +41,10 @@ pub(super) enum Data {
 
 /// A borrowed matrix of `rows` by `columns`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Matrix<'t> {
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    pub(super) values: &'t [f64],
+pub(crate) struct Matrix<'t> {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) values: &'t [f64],
 }
 
 /// What estimators may copy, beyond [`COPIES_MAX`] times all there is.
@@ -54,19 +54,19 @@ const COPIES_MAX: usize = 8;
 
 /// All tensors of a model, sorted by name.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Tensors {
-    pub(super) all: BTreeMap<String, Tensor>,
+pub(crate) struct Tensors {
+    pub(crate) all: BTreeMap<String, Tensor>,
     /// Bytes handed out so far.
     handed: Cell<usize>,
 }
 
 impl Tensors {
-    pub(super) fn put(&mut self, name: String, shape: Vec<usize>, data: Data) -> Key {
+    pub(crate) fn put(&mut self, name: String, shape: Vec<usize>, data: Data) -> Key {
         self.all.insert(name.clone(), Tensor { shape, data });
         Key(name)
     }
 
-    pub(super) fn put_vector(&mut self, name: String, values: Vec<f64>) -> Key {
+    pub(crate) fn put_vector(&mut self, name: String, values: Vec<f64>) -> Key {
         self.put(name, vec![values.len()], Data::F64(values))
     }
 
@@ -89,7 +89,7 @@ impl Tensors {
     }
 
     /// Elements of an f64 tensor of any shape.
-    pub(super) fn f64s(&self, key: &Key) -> Result<&[f64], ModelError> {
+    pub(crate) fn f64s(&self, key: &Key) -> Result<&[f64], ModelError> {
         match &self.tensor(key)?.data {
             Data::F64(values) => Ok(values),
             _ => Err(ModelError::store(format!("tensor {} is not of f64", key.0))),
@@ -97,7 +97,7 @@ impl Tensors {
     }
 
     /// An f64 vector of `len` elements.
-    pub(super) fn vector(&self, key: &Key, len: usize) -> Result<&[f64], ModelError> {
+    pub(crate) fn vector(&self, key: &Key, len: usize) -> Result<&[f64], ModelError> {
         let values = self.f64s(key)?;
         if values.len() == len {
             return Ok(values);
@@ -110,7 +110,7 @@ impl Tensors {
     }
 
     /// An f64 matrix.
-    pub(super) fn matrix(&self, key: &Key) -> Result<Matrix<'_>, ModelError> {
+    pub(crate) fn matrix(&self, key: &Key) -> Result<Matrix<'_>, ModelError> {
         let values = self.f64s(key)?;
         match self
             .all
@@ -130,21 +130,21 @@ impl Tensors {
         }
     }
 
-    pub(super) fn i32s(&self, key: &Key) -> Result<&[i32], ModelError> {
+    pub(crate) fn i32s(&self, key: &Key) -> Result<&[i32], ModelError> {
         match &self.tensor(key)?.data {
             Data::I32(values) => Ok(values),
             _ => Err(ModelError::store(format!("tensor {} is not of i32", key.0))),
         }
     }
 
-    pub(super) fn u32s(&self, key: &Key) -> Result<&[u32], ModelError> {
+    pub(crate) fn u32s(&self, key: &Key) -> Result<&[u32], ModelError> {
         match &self.tensor(key)?.data {
             Data::U32(values) => Ok(values),
             _ => Err(ModelError::store(format!("tensor {} is not of u32", key.0))),
         }
     }
 
-    pub(super) fn u8s(&self, key: &Key) -> Result<&[u8], ModelError> {
+    pub(crate) fn u8s(&self, key: &Key) -> Result<&[u8], ModelError> {
         match &self.tensor(key)?.data {
             Data::U8(values) => Ok(values),
             _ => Err(ModelError::store(format!("tensor {} is not of u8", key.0))),
@@ -152,7 +152,7 @@ impl Tensors {
     }
 
     /// Shape of every tensor.
-    pub(super) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+    pub(crate) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         self.all
             .iter()
             .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))

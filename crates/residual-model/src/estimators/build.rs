@@ -1,19 +1,22 @@
 //! From a form to the estimator that computes it.
 
-use super::super::form::{self, Form, Output, StartLink};
-use super::super::labels::Labels;
-use super::super::tensors::{Key, Tensors};
-use super::super::{Estimator, ModelError, Rows, transformers};
 use super::build_many::{averages, boosts, curves};
 use super::compose::{Pipeline, TransformedTarget};
 use super::constant::Constant;
-use super::dense::Dense;
+use super::estimator::Estimator;
 use super::forest::{Boosting, Forest, Isolation, Start};
 use super::kernel::{KernelClassifier, KernelRegressor, Support};
 use super::linear::{LinearClassifier, LinearRegressor};
 use super::neighbors::Neighbors;
 use super::network::Network;
 use super::trees::Trees;
+use crate::dense::Dense;
+use crate::error::ModelError;
+use crate::form::{self, Form, Output, StartLink};
+use crate::labels::Labels;
+use crate::rows::Rows;
+use crate::tensors::{Key, Tensors};
+use crate::transformers;
 
 /// One family of forms; `None` when the form is of another.
 type Family = fn(&Form, &Tensors, usize) -> Result<Option<Box<dyn Estimator>>, ModelError>;

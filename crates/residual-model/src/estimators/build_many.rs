@@ -1,13 +1,15 @@
 //! From the form of an estimator made of estimators to what computes it.
 
-use super::super::form::{self, Average as By, Form};
-use super::super::labels::Labels;
-use super::super::tensors::{Key, Tensors};
-use super::super::{Estimator, ModelError, Rows};
 use super::build::{build, require_outputs};
 use super::calibrated::{Calibrated, Calibrator, Curve, Isotonic, OneVsRest};
 use super::ensemble::{AdaBoost, Average, Median, Part, Stacking, stacked_width};
+use super::estimator::Estimator;
 use super::quadratic::Quadratic;
+use crate::error::ModelError;
+use crate::form::{self, Average as By, Form};
+use crate::labels::Labels;
+use crate::rows::Rows;
+use crate::tensors::{Key, Tensors};
 
 /// Averages and stacks of estimators.
 pub(super) fn averages(

@@ -1,10 +1,12 @@
 //! Classifiers behind other classifiers' scores: calibration and one-vs-rest; and the isotonic curve.
 
-use super::super::form::Outside;
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
 use super::ensemble::match_classes;
+use super::estimator::Estimator;
 use super::proba::{argmax, normalise, sigmoid};
+use crate::error::ModelError;
+use crate::form::Outside;
+use crate::labels::Labels;
+use crate::rows::Rows;
 
 /// A rising or falling curve through points, straight between them.
 #[derive(Debug)]

@@ -1,9 +1,11 @@
 //! Estimators behind steps: pipelines and transformed targets.
 
-use super::super::info::Task;
-use super::super::labels::Labels;
-use super::super::transformers::Transformer;
-use super::super::{Estimator, ModelError, Rows};
+use super::estimator::Estimator;
+use crate::error::ModelError;
+use crate::info::Task;
+use crate::labels::Labels;
+use crate::rows::Rows;
+use crate::transformers::Transformer;
 
 /// Steps, then an estimator.
 #[derive(Debug)]

@@ -1,8 +1,10 @@
 //! The same answer for every row.
 
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
+use super::estimator::Estimator;
 use super::proba::argmax;
+use crate::error::ModelError;
+use crate::labels::Labels;
+use crate::rows::Rows;
 
 /// `DummyRegressor` and `DummyClassifier`.
 #[derive(Debug)]

@@ -1,9 +1,11 @@
 //! Estimators made of other estimators: averages, votes, stacks, boosted votes.
 
-use super::super::form::{Average as By, Method};
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
+use super::estimator::Estimator;
 use super::proba::{argmax, argmax_labels, softmax};
+use crate::error::ModelError;
+use crate::form::{Average as By, Method};
+use crate::labels::Labels;
+use crate::rows::Rows;
 
 /// Place of each of `part`'s classes among `whole`.
 pub(super) fn match_classes(part: &Labels, whole: &Labels) -> Result<Vec<usize>, ModelError> {

@@ -1,12 +1,14 @@
 //! Estimators made of trees: forests, boosting, isolation.
 
-use super::super::form::{Output, StartLink};
-use super::super::info::Task;
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
-use super::blocks::in_blocks;
+use super::estimator::Estimator;
 use super::proba::{argmax_labels, sigmoid, softmax};
 use super::trees::Trees;
+use crate::error::ModelError;
+use crate::form::{Output, StartLink};
+use crate::info::Task;
+use crate::labels::Labels;
+use crate::parallel::in_blocks;
+use crate::rows::Rows;
 
 /// The mean of the trees.
 #[derive(Debug)]

@@ -1,13 +1,15 @@
 //! Support vector machines and kernel ridge regression.
 
-use super::super::form::Kernel;
-use super::super::info::Task;
-use super::super::labels::Labels;
-use super::super::tensors::Matrix;
-use super::super::{Estimator, ModelError, Rows};
-use super::blocks::in_blocks;
-use super::dense::Dense;
+use super::estimator::Estimator;
 use super::proba::argmax;
+use crate::dense::Dense;
+use crate::error::ModelError;
+use crate::form::Kernel;
+use crate::info::Task;
+use crate::labels::Labels;
+use crate::parallel::in_blocks;
+use crate::rows::Rows;
+use crate::tensors::Matrix;
 
 /// Rows compared with all support vectors.
 #[derive(Debug)]

@@ -1,10 +1,12 @@
 //! Linear regressors and classifiers.
 
-use super::super::form::{Link, Proba};
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
-use super::dense::Dense;
+use super::estimator::Estimator;
 use super::proba::{argmax_labels, probabilities};
+use crate::dense::Dense;
+use crate::error::ModelError;
+use crate::form::{Link, Proba};
+use crate::labels::Labels;
+use crate::rows::Rows;
 
 /// One target.
 #[derive(Debug)]

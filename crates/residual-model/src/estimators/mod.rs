@@ -2,14 +2,13 @@
 //!
 //! Everything about a form is validated here, because it may come from a file anyone could have written.
 
-mod blocks;
 mod build;
 mod build_many;
 mod calibrated;
 mod compose;
 mod constant;
-mod dense;
 mod ensemble;
+mod estimator;
 mod forest;
 mod kernel;
 mod linear;
@@ -19,5 +18,5 @@ mod proba;
 mod quadratic;
 mod trees;
 
-pub(super) use build::build;
-pub(super) use dense::Dense;
+pub(crate) use build::build;
+pub(crate) use estimator::Estimator;

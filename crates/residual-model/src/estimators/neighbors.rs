@@ -1,10 +1,12 @@
 //! Nearest neighbours, by comparing with every point.
 
-use super::super::form::Metric;
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
-use super::blocks::in_blocks;
+use super::estimator::Estimator;
 use super::proba::{argmax, normalise};
+use crate::error::ModelError;
+use crate::form::Metric;
+use crate::labels::Labels;
+use crate::parallel::in_blocks;
+use crate::rows::Rows;
 
 /// `KNeighborsRegressor` and `KNeighborsClassifier`.
 #[derive(Debug)]

@@ -1,11 +1,13 @@
 //! Multilayer perceptrons.
 
-use super::super::form::Activation;
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
-use super::blocks::in_blocks;
-use super::dense::Dense;
+use super::estimator::Estimator;
 use super::proba::{argmax, sigmoid, softmax};
+use crate::dense::Dense;
+use crate::error::ModelError;
+use crate::form::Activation;
+use crate::labels::Labels;
+use crate::parallel::in_blocks;
+use crate::rows::Rows;
 
 /// Layers, one after the other.
 #[derive(Debug)]

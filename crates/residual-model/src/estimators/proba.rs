@@ -1,8 +1,8 @@
 //! From scores to labels and probabilities.
 
-use super::super::Rows;
-use super::super::form::Proba;
-use super::super::labels::Labels;
+use crate::form::Proba;
+use crate::labels::Labels;
+use crate::rows::Rows;
 
 /// The label of the highest score, the first of equals; a single score decides between two classes by its sign.
 pub(super) fn argmax_labels(scores: &Rows, classes: &Labels) -> Vec<f64> {

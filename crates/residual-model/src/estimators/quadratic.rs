@@ -1,8 +1,10 @@
 //! Classifiers by distance from each class: Gaussian naive Bayes and quadratic discriminants.
 
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
+use super::estimator::Estimator;
 use super::proba::{argmax, softmax};
+use crate::error::ModelError;
+use crate::labels::Labels;
+use crate::rows::Rows;
 
 /// Log-likelihoods, quadratic in the row.
 #[derive(Debug)]

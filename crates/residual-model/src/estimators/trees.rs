@@ -5,9 +5,10 @@
 //! down a tree at once, or one row down several trees, so that one goes on while another waits for memory. Measured against gather operations in candle, the
 //! walker is more than ten times as fast on a CPU.
 
-use super::super::form::{Categories, Trees as Form};
-use super::super::tensors::Tensors;
-use super::super::{ModelError, Rows};
+use crate::error::ModelError;
+use crate::form::{Categories, Trees as Form};
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
 /// In the flags of a form: a missing value goes left.
 const MISSING_LEFT: u8 = 1;
@@ -449,8 +450,8 @@ impl Sets {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::super::tensors::Data;
     use super::*;
+    use crate::tensors::Data;
 
     /// One tree over two columns, with the same threshold everywhere.
     fn tree(

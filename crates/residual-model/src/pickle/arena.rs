@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::super::ModelError;
+use crate::error::ModelError;
 
 /// Index of a node in a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! Reads opcode arguments from a byte slice; a length is believed only when that many bytes are really there.
 
-use super::super::ModelError;
 use super::arena::Span;
+use crate::error::ModelError;
 
 /// A place in the input.
 #[derive(Debug)]

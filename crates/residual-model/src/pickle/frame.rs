@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::super::ModelError;
 use super::arena::Id;
 use super::cursor::Cursor;
+use crate::error::ModelError;
 
 /// What belongs to one stream; a nested stream has its own.
 #[derive(Default)]

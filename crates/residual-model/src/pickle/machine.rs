@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 
-use super::super::ModelError;
 use super::arena::{Extra, FALSE, Global, Graph, Id, NONE, Node, Object, Span, TRUE};
 use super::cursor::Cursor;
 use super::frame::Frame;
 use super::{allowed, joblib, text};
+use crate::error::ModelError;
 
 /// Open marks at one time; real pickles nest a few dozen deep.
 const MARKS_MAX: usize = 10_000;

@@ -20,7 +20,7 @@ mod tests;
 pub(crate) use allowed::is_allowed;
 pub(crate) use arena::{Global, Graph, Id, Node};
 
-use super::ModelError;
+use crate::error::ModelError;
 
 /// Runs the pickle in `input`, already uncompressed. Building the graph is safe for any bytes; who goes on to read a model
 /// from it calls [`screen`] first.

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-use super::super::ModelError;
+use crate::error::ModelError;
 
 /// Most bytes a compressed file may become.
 const OUTPUT_MAX: u64 = 1 << 30;

@@ -1,9 +1,9 @@
 //! Naive Bayes, quadratic discriminants and partial least squares.
 
-use super::super::ModelError;
-use super::super::form::{Form, Link, Proba, Step};
-use super::super::tensors::Data;
 use super::fitted::{Extraction, Fitted, Version};
+use crate::error::ModelError;
+use crate::form::{Form, Link, Proba, Step};
+use crate::tensors::Data;
 
 /// `GaussianNB`.
 pub(super) fn gaussian(

@@ -1,12 +1,12 @@
 //! Gradient boosting and histogram gradient boosting.
 
-use super::super::ModelError;
-use super::super::form::{Categories, Form, Output, Start, StartLink, Step};
-use super::super::tensors::Data;
 use super::dispatch::estimator;
 use super::fitted::{Extraction, Fitted, Version, whole};
 use super::preprocess::step;
 use super::tree_arrays::TreeArrays;
+use crate::error::ModelError;
+use crate::form::{Categories, Form, Output, Start, StartLink, Step};
+use crate::tensors::Data;
 
 /// `GradientBoostingRegressor` and `GradientBoostingClassifier`.
 pub(super) fn gradient_boosting(

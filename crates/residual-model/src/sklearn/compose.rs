@@ -1,12 +1,12 @@
 //! Estimators made of estimators, where data flows through: pipelines, column transformers, unions, transformed targets.
 
-use super::super::ModelError;
-use super::super::form::{Form, Part, Step};
-use super::super::pickle::numpy;
-use super::super::pickle::{Id, Node};
 use super::dispatch::estimator;
 use super::fitted::{Extraction, Fitted, whole};
 use super::preprocess::step;
+use crate::error::ModelError;
+use crate::form::{Form, Part, Step};
+use crate::pickle::numpy;
+use crate::pickle::{Id, Node};
 
 /// A pipeline that ends in an estimator.
 pub(super) fn pipeline(

@@ -1,10 +1,10 @@
 //! Networks, kernel machines and neighbours: models that are a few matrices.
 
-use super::super::ModelError;
-use super::super::form::{Activation, Form, Kernel, Metric};
-use super::super::pickle::numpy;
-use super::super::tensors::{Data, Key};
 use super::fitted::{Extraction, Fitted};
+use crate::error::ModelError;
+use crate::form::{Activation, Form, Kernel, Metric};
+use crate::pickle::numpy;
+use crate::tensors::{Data, Key};
 
 /// `MLPRegressor` and `MLPClassifier`.
 pub(super) fn network(

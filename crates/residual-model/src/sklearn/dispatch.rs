@@ -1,11 +1,11 @@
 //! Which extractor reads which class, and what can be said of the whole model.
 
-use super::super::ModelError;
-use super::super::form::{Form, Link, Proba};
-use super::super::pickle::{Graph, screen};
-use super::super::store::{Facts, Stored};
 use super::fitted::{Extraction, Fitted};
 use super::{bayes, boosting, compose, dense, ensemble, linear, supported, trees};
+use crate::error::ModelError;
+use crate::form::{Form, Link, Proba};
+use crate::pickle::{Graph, screen};
+use crate::store::{Facts, Stored};
 
 /// Reads the model a pickle holds. `sha256` is the file's, in hexadecimal.
 pub(crate) fn extract(graph: &Graph<'_>, sha256: String) -> Result<Stored, ModelError> {

@@ -1,11 +1,11 @@
 //! Encoders of categories.
 
-use super::super::ModelError;
-use super::super::form::Step;
-use super::super::pickle::numpy;
-use super::super::pickle::{Id, Node};
-use super::super::tensors::Key;
 use super::fitted::{Extraction, Fitted, whole};
+use crate::error::ModelError;
+use crate::form::Step;
+use crate::pickle::numpy;
+use crate::pickle::{Id, Node};
+use crate::tensors::Key;
 
 /// `categories_` as one tensor a column; text is refused, because rows are numbers.
 fn categories(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Vec<Key>, ModelError> {

@@ -1,11 +1,11 @@
 //! Estimators made of other estimators: voting, bagging, stacking, `AdaBoost`, calibration, one-vs-rest.
 
-use super::super::ModelError;
-use super::super::form::{Average, CalibratedMember, Calibrator, Form, Member, Method, Outside};
-use super::super::pickle::numpy;
-use super::super::tensors::Key;
 use super::dispatch::estimator;
 use super::fitted::{Extraction, Fitted, Version, whole};
+use crate::error::ModelError;
+use crate::form::{Average, CalibratedMember, Calibrator, Form, Member, Method, Outside};
+use crate::pickle::numpy;
+use crate::tensors::Key;
 
 fn forms(extraction: &mut Extraction, members: &[Fitted<'_>]) -> Result<Vec<Form>, ModelError> {
     members

@@ -3,12 +3,12 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::super::ModelError;
-use super::super::labels::Labels;
-use super::super::pickle::numpy::{self, Array};
-use super::super::pickle::{Global, Graph, Id, Node};
-use super::super::tensors::{Data, Key, Tensors};
 use super::supported;
+use crate::error::ModelError;
+use crate::labels::Labels;
+use crate::pickle::numpy::{self, Array};
+use crate::pickle::{Global, Graph, Id, Node};
+use crate::tensors::{Data, Key, Tensors};
 
 /// Version of scikit-learn, major and minor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

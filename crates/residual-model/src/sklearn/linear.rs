@@ -1,10 +1,10 @@
 //! Linear models: a coefficient a feature, an intercept, sometimes a link.
 
-use super::super::ModelError;
-use super::super::form::{Form, Link, Proba};
-use super::super::labels::Labels;
-use super::super::tensors::{Data, Key};
 use super::fitted::{Extraction, Fitted, Version};
+use crate::error::ModelError;
+use crate::form::{Form, Link, Proba};
+use crate::labels::Labels;
+use crate::tensors::{Data, Key};
 
 /// `coef_` and `intercept_` of one target, as tensors `[1, n]` and `[1]`.
 pub(super) fn regressor(

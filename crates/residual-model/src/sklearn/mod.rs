@@ -18,4 +18,4 @@ mod supported;
 mod tree_arrays;
 mod trees;
 
-pub(super) use dispatch::extract;
+pub(crate) use dispatch::extract;

@@ -1,12 +1,12 @@
 //! Scalers, encoders, imputers, projections: one fitted transformer to one step.
 
-use super::super::ModelError;
-use super::super::form::{Function, Norm, Step};
-use super::super::pickle::numpy;
-use super::super::pickle::{Graph, Id};
-use super::super::tensors::Data;
 use super::fitted::{Extraction, Fitted, Version, whole};
 use super::{compose, encode, select};
+use crate::error::ModelError;
+use crate::form::{Function, Norm, Step};
+use crate::pickle::numpy;
+use crate::pickle::{Graph, Id};
+use crate::tensors::Data;
 
 /// The step of any transformer.
 pub(super) fn step(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {

@@ -1,7 +1,7 @@
 //! Feature selection: which columns remain.
 
-use super::super::ModelError;
 use super::fitted::{Extraction, Fitted, whole};
+use crate::error::ModelError;
 
 /// The columns a fitted selector keeps; any other class is refused.
 pub(super) fn columns(

@@ -1,10 +1,10 @@
 //! Puts the node arrays of fitted trees together into one flat layout.
 
-use super::super::ModelError;
-use super::super::form::{Categories, Trees};
-use super::super::pickle::numpy::Array;
-use super::super::tensors::Data;
 use super::fitted::{Extraction, Fitted};
+use crate::error::ModelError;
+use crate::form::{Categories, Trees};
+use crate::pickle::numpy::Array;
+use crate::tensors::Data;
 
 /// Most classes or targets a leaf.
 const OUTPUTS_MAX: usize = 100_000;

@@ -1,10 +1,10 @@
 //! Decision trees and their averages: forests, isolation forests; and the dummies that stand beside them.
 
-use super::super::ModelError;
-use super::super::form::Form;
-use super::super::labels::Labels;
 use super::fitted::{Extraction, Fitted, Version, whole};
 use super::tree_arrays::{TreeArrays, real};
+use crate::error::ModelError;
+use crate::form::Form;
+use crate::labels::Labels;
 
 /// Whether this version of this class takes NaN for a missing value.
 fn takes_missing(fitted: &Fitted<'_>, tree: &Fitted<'_>) -> bool {

@@ -1,9 +1,5 @@
 //! From the form of a step to the transformer that computes it.
 
-use super::super::ModelError;
-use super::super::form::Step;
-use super::super::tensors::{Key, Tensors};
-use super::Transformer;
 use super::columns::{Chain, Columns, Select};
 use super::encode::{Bins, OneHot, Ordinal};
 use super::impute::Impute;
@@ -11,6 +7,10 @@ use super::power::{Elementwise, Power};
 use super::project::{Polynomial, Project};
 use super::quantile::Quantile;
 use super::scale::{Binarize, Normalize, Passthrough, Scale, Stretch};
+use super::transformer::Transformer;
+use crate::error::ModelError;
+use crate::form::Step;
+use crate::tensors::{Key, Tensors};
 
 /// Builds a step for rows of `width` columns.
 pub(crate) fn build(

@@ -1,9 +1,11 @@
 //! Which columns go where: selections, column transformers, unions and chains.
 
-use super::super::form::{Part, Step};
-use super::super::tensors::Tensors;
-use super::super::{ModelError, Rows};
-use super::{Transformer, build};
+use super::build::build;
+use super::transformer::Transformer;
+use crate::error::ModelError;
+use crate::form::{Part, Step};
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
 /// A feature selection.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! Categories that are numbers: one-hot, ordinal, and bins. Text never reaches a model here, because rows are numbers.
 
-use super::super::{ModelError, Rows};
-use super::Transformer;
+use super::transformer::Transformer;
+use crate::error::ModelError;
+use crate::rows::Rows;
 
 /// Where `value` stands among the categories; NaN equals NaN.
 #[expect(clippy::float_cmp, reason = "a category is met exactly or not at all")]

@@ -1,7 +1,8 @@
 //! `SimpleImputer`: missing values replaced by what the column usually holds.
 
-use super::super::{ModelError, Rows};
-use super::Transformer;
+use super::transformer::Transformer;
+use crate::error::ModelError;
+use crate::rows::Rows;
 
 /// Replaces, drops columns that never had a value, and may add a flag for each column that can be missing.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! `PowerTransformer` and `FunctionTransformer`: nonlinear functions of one value.
 
-use super::super::form::Function;
-use super::super::{ModelError, Rows};
-use super::Transformer;
+use super::transformer::Transformer;
+use crate::error::ModelError;
+use crate::form::Function;
+use crate::rows::Rows;
 
 /// Exponents nearer to 0 (or 2) than this take the logarithm.
 const NEAR: f64 = f64::EPSILON;

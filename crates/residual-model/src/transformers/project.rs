@@ -1,9 +1,10 @@
 //! New columns out of all columns: projections and products.
 
-use super::super::estimators::Dense;
-use super::super::tensors::Matrix;
-use super::super::{ModelError, Rows};
-use super::Transformer;
+use super::transformer::Transformer;
+use crate::dense::Dense;
+use crate::error::ModelError;
+use crate::rows::Rows;
+use crate::tensors::Matrix;
 
 /// `PCA` and `TruncatedSVD`.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
 //! `QuantileTransformer`: ranks among the quantiles seen when fitting, uniform or normal.
 
-use super::super::tensors::Matrix;
-use super::super::{ModelError, Rows};
-use super::Transformer;
 use super::normal::{cumulative, quantile};
+use super::transformer::Transformer;
+use crate::error::ModelError;
+use crate::rows::Rows;
+use crate::tensors::Matrix;
 
 /// Values this near to the edge are at the edge.
 const EDGE: f64 = 1e-7;

@@ -1,8 +1,9 @@
 //! Scalers: one operation a value.
 
-use super::super::form::Norm;
-use super::super::{ModelError, Rows};
-use super::Transformer;
+use super::transformer::Transformer;
+use crate::error::ModelError;
+use crate::form::Norm;
+use crate::rows::Rows;
 
 /// Nothing.
 #[derive(Debug)]

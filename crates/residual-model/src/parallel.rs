@@ -8,10 +8,11 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::super::{ModelError, Rows};
+use crate::error::ModelError;
+use crate::rows::Rows;
 
 /// Rows of a block: with its way through a network or a forest it stays in the cache of a core.
-pub(super) const BLOCK_ROWS: usize = 256;
+pub(crate) const BLOCK_ROWS: usize = 256;
 
 /// Steps (a multiplication, a node of a tree) that pay for a thread: about a tenth of a millisecond, three times what starting
 /// one costs.
@@ -21,7 +22,7 @@ static CORES: LazyLock<usize> =
     LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
 
 /// Answers block by block, in the order of the rows; `row_work` is about how many steps one row takes.
-pub(super) fn in_blocks(
+pub(crate) fn in_blocks(
     rows: &Rows,
     row_work: usize,
     answer: impl Fn(&Rows) -> Result<Rows, ModelError> + Sync,

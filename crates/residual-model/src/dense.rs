@@ -5,9 +5,10 @@
 
 use candle_core::{Device, Storage, Tensor};
 
-use super::super::tensors::{Key, Tensors};
-use super::super::{ModelError, Rows};
-use super::blocks::BLOCK_ROWS;
+use crate::error::ModelError;
+use crate::parallel::BLOCK_ROWS;
+use crate::rows::Rows;
+use crate::tensors::{Key, Tensors};
 
 /// A layer of at most so many outputs is summed by the plain loop, any other by candle.
 ///

@@ -1,0 +1,44 @@
+//! What every estimator can be asked.
+
+use std::fmt::Debug;
+
+use crate::error::ModelError;
+use crate::info::Task;
+use crate::labels::Labels;
+use crate::rows::Rows;
+
+/// Anything that predicts. Rows come as they would to scikit-learn's `predict`.
+pub(crate) trait Estimator: Send + Sync + Debug {
+    /// Columns it wants.
+    fn n_features(&self) -> usize;
+
+    /// One number a row: the target's value or the label (for text labels its index).
+    ///
+    /// # Errors
+    /// When the rows are of another width, or hold a value it has no answer for.
+    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError>;
+
+    /// A classifier's labels.
+    fn classes(&self) -> Option<&Labels> {
+        None
+    }
+
+    /// A probability for each class of each row, where it has any.
+    fn predict_proba(&self, _rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        None
+    }
+
+    /// A score for each class of each row, or one score for two classes, where it has any.
+    fn decision_function(&self, _rows: &Rows) -> Option<Result<Rows, ModelError>> {
+        None
+    }
+
+    /// What a prediction is.
+    fn task(&self) -> Task {
+        if self.classes().is_some() {
+            Task::Classification
+        } else {
+            Task::Regression
+        }
+    }
+}

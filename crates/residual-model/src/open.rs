@@ -1,0 +1,126 @@
+//! Opens and converts model files; what a file is, its content says and not its extension.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::ModelError;
+use crate::model::Model;
+use crate::pickle::{self, unpack};
+use crate::sklearn;
+use crate::store::Stored;
+
+/// Largest model file: places in a pickle are kept in 32 bits.
+const FILE_MAX: u64 = u32::MAX as u64;
+
+/// Opens a model file: a pickle, a joblib dump or a converted file.
+///
+/// # Errors
+/// Names the file, and what in it cannot be used.
+pub fn open(path: &Path) -> Result<Model, ModelError> {
+    let name = path.display().to_string();
+    let bytes = read_file(path).map_err(|error| error.in_file(&name))?;
+    open_bytes(&name, &bytes)
+}
+
+/// The whole file, if it is not larger than the machine can address.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ModelError> {
+    let mut bytes = vec![];
+    fs::File::open(path)?
+        .take(FILE_MAX + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_MAX {
+        return Err(ModelError::Limit {
+            what: "bytes",
+            max: FILE_MAX,
+        });
+    }
+    Ok(bytes)
+}
+
+/// Opens a model from memory; `name` is for messages.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_bytes(name: &str, bytes: &[u8]) -> Result<Model, ModelError> {
+    read(bytes)
+        .and_then(|stored| Model::new(&stored))
+        .map_err(|error| error.in_file(name))
+}
+
+/// Converts a pickle or joblib dump into the bytes of a safetensors file. The same input gives the same output.
+///
+/// # Errors
+/// As [`open`]; `name` is for messages.
+pub fn convert(bytes: &[u8], name: &str) -> Result<Vec<u8>, ModelError> {
+    let convert = || {
+        let stored = read(bytes)?;
+        Model::new(&stored)?;
+        stored.to_bytes()
+    };
+    convert().map_err(|error| error.in_file(name))
+}
+
+/// Any of the file kinds, as far as the intermediate form.
+pub(crate) fn read(bytes: &[u8]) -> Result<Stored, ModelError> {
+    if is_safetensors(bytes) {
+        return Stored::from_bytes(bytes);
+    }
+    if let Some(found) = foreign(bytes) {
+        return Err(ModelError::NotAModel { found });
+    }
+    let unpacked = unpack::unpack(bytes)?;
+    let graph = pickle::read(&unpacked)?;
+    sklearn::extract(&graph, sha256(bytes))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|nibble| char::from_digit(nibble.into(), 16))
+        .collect()
+}
+
+/// A header length, then a JSON object.
+pub(crate) fn is_safetensors(bytes: &[u8]) -> bool {
+    let Some((len, rest)) = bytes.split_first_chunk::<8>() else {
+        return false;
+    };
+    rest.first() == Some(&b'{') && u64::from_le_bytes(*len) <= rest.len() as u64
+}
+
+/// What the bytes are, when they are something well known that is not a model.
+fn foreign(bytes: &[u8]) -> Option<String> {
+    let head = &bytes[..bytes.len().min(512)];
+    let text = String::from_utf8_lossy(head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head))
+        .trim_start()
+        .to_ascii_lowercase();
+    let found = match head {
+        [] => "the file is empty",
+        _ if text.starts_with("version https://git-lfs") => {
+            "this is a Git LFS pointer, not the file it points to: run `git lfs pull`"
+        }
+        _ if text.starts_with("<!doctype")
+            || text.starts_with("<html")
+            || text.starts_with("<?xml") =>
+        {
+            "this is a web page: the download saved a page instead of the file"
+        }
+        [b'P', b'K', 3, 4, ..] => "this is a zip archive (PyTorch, Keras and skops write those)",
+        [0x89, b'H', b'D', b'F', ..] => "this is an HDF5 file (Keras writes those)",
+        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => "this is a bare numpy array",
+        [b'Z', b'F', ..] => "this was written by joblib before 0.9.3; dump it again",
+        [0x08, ..] if text.contains("onnx") || text.contains("skl2onnx") => "this is an ONNX file",
+        [b'{' | b'[', ..]
+            if text.trim_end().ends_with(['}', ']'])
+                && serde_json::from_slice::<serde_json::Value>(bytes).is_ok() =>
+        {
+            "this is JSON"
+        }
+        _ => return None,
+    };
+    Some(found.to_owned())
+}
