@@ -34,6 +34,20 @@ impl Dense {
         Self::from_parts(matrix.columns, matrix.values.to_vec(), bias.to_vec())
     }
 
+    /// The same, of exactly one output.
+    pub(crate) fn with_one_output(
+        tensors: &Tensors,
+        weight: &Key,
+        bias: &Key,
+    ) -> Result<Self, ModelError> {
+        let dense = Self::new(tensors, weight, bias)?;
+        if dense.outputs() == 1 {
+            Ok(dense)
+        } else {
+            Err(ModelError::store("a regressor has one target"))
+        }
+    }
+
     /// From `weight` `[outputs, inputs]` and one bias an output.
     pub(crate) fn from_parts(
         inputs: usize,

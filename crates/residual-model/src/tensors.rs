@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ModelError;
+use crate::rows::Rows;
 
 /// Name of a tensor in [`Tensors`]: the path inside the pickle, like `steps[1].coef_`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,6 +46,13 @@ pub(crate) struct Matrix<'t> {
     pub(crate) rows: usize,
     pub(crate) columns: usize,
     pub(crate) values: &'t [f64],
+}
+
+impl Matrix<'_> {
+    /// A copy of it.
+    pub(crate) fn to_rows(self) -> Result<Rows, ModelError> {
+        Rows::new(self.columns, self.values.to_vec())
+    }
 }
 
 /// What estimators may copy, beyond [`COPIES_MAX`] times all there is.
@@ -107,6 +115,16 @@ impl Tensors {
             key.0,
             values.len()
         )))
+    }
+
+    /// A copy of an f64 vector of `len` elements, if there is one.
+    pub(crate) fn optional_vector(
+        &self,
+        key: Option<&Key>,
+        len: usize,
+    ) -> Result<Option<Vec<f64>>, ModelError> {
+        key.map(|key| self.vector(key, len).map(<[f64]>::to_vec))
+            .transpose()
     }
 
     /// An f64 matrix.

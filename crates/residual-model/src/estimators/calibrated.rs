@@ -4,37 +4,39 @@ use super::ensemble::match_classes;
 use super::estimator::Estimator;
 use super::proba::{argmax, normalise, sigmoid};
 use crate::error::ModelError;
-use crate::form::Outside;
+use crate::form::{self, OutOfBounds};
 use crate::labels::Labels;
 use crate::rows::Rows;
+use crate::tensors::Tensors;
 
 /// A rising or falling curve through points, straight between them.
 #[derive(Debug)]
-pub(super) struct Curve {
+struct Curve {
     x: Vec<f64>,
     y: Vec<f64>,
-    outside: Outside,
+    out_of_bounds: OutOfBounds,
 }
 
 impl Curve {
-    pub(super) fn new(x: &[f64], y: &[f64], outside: Outside) -> Result<Self, ModelError> {
+    fn new(form: &form::Isotonic, tensors: &Tensors) -> Result<Self, ModelError> {
+        let (x, y) = (tensors.f64s(&form.x)?, tensors.f64s(&form.y)?);
         if x.is_empty() || x.len() != y.len() || !x.is_sorted() {
             return Err(ModelError::store("the points of a curve do not rise"));
         }
         Ok(Self {
             x: x.to_vec(),
             y: y.to_vec(),
-            outside,
+            out_of_bounds: form.out_of_bounds,
         })
     }
 
     fn at(&self, x: f64) -> Option<f64> {
         let last = self.x.len() - 1;
         if x < self.x[0] || x > self.x[last] {
-            return match self.outside {
-                Outside::Clip => Some(self.y[if x < self.x[0] { 0 } else { last }]),
-                Outside::Nan => Some(f64::NAN),
-                Outside::Refuse => None,
+            return match self.out_of_bounds {
+                OutOfBounds::Clip => Some(self.y[if x < self.x[0] { 0 } else { last }]),
+                OutOfBounds::Nan => Some(f64::NAN),
+                OutOfBounds::Raise => None,
             };
         }
         let after = self
@@ -57,7 +59,14 @@ impl Curve {
 /// `IsotonicRegression`.
 #[derive(Debug)]
 pub(super) struct Isotonic {
-    pub(super) curve: Curve,
+    curve: Curve,
+}
+
+impl Isotonic {
+    pub(super) fn new(form: &form::Isotonic, tensors: &Tensors) -> Result<Self, ModelError> {
+        let curve = Curve::new(form, tensors)?;
+        Ok(Self { curve })
+    }
 }
 
 impl Estimator for Isotonic {
@@ -87,14 +96,24 @@ impl Estimator for Isotonic {
 #[derive(Debug)]
 pub(super) enum Calibrator {
     Sigmoid { a: f64, b: f64 },
-    Isotonic(Curve),
+    Isotonic(Isotonic),
 }
 
 impl Calibrator {
+    pub(super) fn new(form: &form::Calibrator, tensors: &Tensors) -> Result<Self, ModelError> {
+        Ok(match form {
+            form::Calibrator::Sigmoid { ab } => {
+                let ab = tensors.vector(ab, 2)?;
+                Self::Sigmoid { a: ab[0], b: ab[1] }
+            }
+            form::Calibrator::Isotonic(form) => Self::Isotonic(Isotonic::new(form, tensors)?),
+        })
+    }
+
     fn at(&self, score: f64) -> f64 {
         match self {
             Self::Sigmoid { a, b } => sigmoid(-(a * score + b)),
-            Self::Isotonic(curve) => curve.at(score).unwrap_or(f64::NAN),
+            Self::Isotonic(isotonic) => isotonic.curve.at(score).unwrap_or(f64::NAN),
         }
     }
 }
@@ -130,9 +149,9 @@ type CalibratedPart = (Box<dyn Estimator>, Vec<usize>, Vec<Calibrator>);
 
 impl Calibrated {
     pub(super) fn new(
-        width: usize,
         members: Vec<(Box<dyn Estimator>, Vec<Calibrator>)>,
         classes: Labels,
+        width: usize,
     ) -> Result<Self, ModelError> {
         let mut parts = vec![];
         for (estimator, calibrators) in members {
@@ -224,9 +243,9 @@ pub(super) struct OneVsRest {
 
 impl OneVsRest {
     pub(super) fn new(
-        width: usize,
         members: Vec<Box<dyn Estimator>>,
         classes: Labels,
+        width: usize,
     ) -> Result<Self, ModelError> {
         let binary = members
             .iter()

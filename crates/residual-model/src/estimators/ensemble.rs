@@ -3,9 +3,10 @@
 use super::estimator::Estimator;
 use super::proba::{argmax, argmax_labels, softmax};
 use crate::error::ModelError;
-use crate::form::{Average as By, Method};
+use crate::form::{self, Averaging, StackMethod};
 use crate::labels::Labels;
 use crate::rows::Rows;
+use crate::tensors::Tensors;
 
 /// Place of each of `part`'s classes among `whole`.
 pub(super) fn match_classes(part: &Labels, whole: &Labels) -> Result<Vec<usize>, ModelError> {
@@ -45,16 +46,16 @@ fn same(place: usize, value: f64) -> bool {
 
 /// A member, the columns it sees and where its classes stand.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) columns: Option<Vec<usize>>,
-    pub(super) estimator: Box<dyn Estimator>,
+pub(super) struct Member {
+    columns: Option<Vec<usize>>,
+    estimator: Box<dyn Estimator>,
     places: Vec<usize>,
 }
 
-impl Part {
+impl Member {
     /// A member fitted on the encoded labels, if there are any.
     pub(super) fn new(
-        columns: Option<Vec<usize>>,
+        columns: Option<&[usize]>,
         estimator: Box<dyn Estimator>,
         classes: Option<&Labels>,
     ) -> Result<Self, ModelError> {
@@ -64,7 +65,7 @@ impl Part {
             _ => return Err(ModelError::store("a regressor and a classifier are mixed")),
         };
         Ok(Self {
-            columns,
+            columns: columns.map(<[_]>::to_vec),
             estimator,
             places,
         })
@@ -96,26 +97,48 @@ impl Part {
 /// Voting and bagging.
 #[derive(Debug)]
 pub(super) struct Average {
-    pub(super) width: usize,
-    pub(super) parts: Vec<Part>,
-    pub(super) weights: Vec<f64>,
-    pub(super) by: By,
-    pub(super) classes: Option<Labels>,
+    width: usize,
+    members: Vec<Member>,
+    weights: Vec<f64>,
+    averaging: Averaging,
+    classes: Option<Labels>,
 }
 
 impl Average {
+    pub(super) fn new(
+        form: &form::Average,
+        members: Vec<Member>,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        if members.is_empty() || (form.averaging == Averaging::Mean) != form.classes.is_none() {
+            return Err(ModelError::store("the members of an average do not fit"));
+        }
+        let weights = match &form.weights {
+            Some(key) => tensors.vector(key, members.len())?.to_vec(),
+            None => vec![1.0; members.len()],
+        };
+        Ok(Self {
+            width,
+            members,
+            weights,
+            averaging: form.averaging,
+            classes: form.classes.clone(),
+        })
+    }
+
     /// Weighted sum over the members, `[n, 1]` or `[n, classes]`.
     fn sum(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let columns = self.classes.as_ref().map_or(1, Labels::len);
         let mut sum = Rows::zeros(rows.n_rows(), columns);
-        for (part, weight) in self.parts.iter().zip(&self.weights) {
-            let proba = if self.by == By::Proba {
-                part.ask(rows, |estimator, rows| estimator.predict_proba(rows))
+        for (member, weight) in self.members.iter().zip(&self.weights) {
+            let proba = if self.averaging == Averaging::Proba {
+                member.ask(rows, |estimator, rows| estimator.predict_proba(rows))
             } else {
                 None
             };
-            if self.by == By::Mean {
-                let values = part.ask(rows, |estimator, rows| estimator.predict(rows))?;
+            if self.averaging == Averaging::Mean {
+                let values = member.ask(rows, |estimator, rows| estimator.predict(rows))?;
                 sum.as_mut_slice()
                     .iter_mut()
                     .zip(values)
@@ -125,11 +148,11 @@ impl Average {
                     let row = sum.row_mut(index);
                     proba
                         .iter()
-                        .zip(&part.places)
+                        .zip(&member.places)
                         .for_each(|(p, place)| row[*place] += p * weight);
                 }
             } else {
-                for (index, place) in part.labels(rows)?.into_iter().enumerate() {
+                for (index, place) in member.labels(rows)?.into_iter().enumerate() {
                     sum.row_mut(index)[place] += weight;
                 }
             }
@@ -165,41 +188,62 @@ impl Estimator for Average {
     }
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
-        (self.by == By::Proba).then(|| self.mean(rows))
+        (self.averaging == Averaging::Proba).then(|| self.mean(rows))
     }
 }
 
 /// Stacking.
 #[derive(Debug)]
 pub(super) struct Stacking {
-    pub(super) width: usize,
-    pub(super) members: Vec<(Box<dyn Estimator>, Method)>,
-    pub(super) passthrough: bool,
-    pub(super) last: Box<dyn Estimator>,
-    pub(super) classes: Option<Labels>,
+    width: usize,
+    members: Vec<(Box<dyn Estimator>, StackMethod)>,
+    passthrough: bool,
+    final_estimator: Box<dyn Estimator>,
+    classes: Option<Labels>,
 }
 
 /// Columns a member gives to the last estimator.
-pub(super) fn stacked_width(member: &dyn Estimator, method: Method) -> usize {
+pub(super) fn stacked_width(member: &dyn Estimator, method: StackMethod) -> usize {
     let classes = member.classes().map_or(0, Labels::len);
     match method {
-        Method::Predict => 1,
-        Method::PredictProba | Method::DecisionFunction if classes == 2 => 1,
-        Method::PredictProba | Method::DecisionFunction => classes,
+        StackMethod::Predict => 1,
+        StackMethod::PredictProba | StackMethod::DecisionFunction if classes == 2 => 1,
+        StackMethod::PredictProba | StackMethod::DecisionFunction => classes,
     }
 }
 
 impl Stacking {
+    pub(super) fn new(
+        form: &form::Stacking,
+        members: Vec<(Box<dyn Estimator>, StackMethod)>,
+        final_estimator: Box<dyn Estimator>,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        let classes = form.classes.clone();
+        if final_estimator.classes().map(Labels::len) != classes.as_ref().map(Labels::len) {
+            return Err(ModelError::store(
+                "the last of the stack does not fit the classes",
+            ));
+        }
+        Ok(Self {
+            width,
+            members,
+            passthrough: form.passthrough,
+            final_estimator,
+            classes,
+        })
+    }
+
     fn stacked(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let missing = || ModelError::store("a member cannot answer as it was asked when stacked");
         let mut parts = vec![];
         for (member, method) in &self.members {
             parts.push(match method {
-                Method::Predict => Rows::new(1, member.predict(rows)?)?,
-                Method::DecisionFunction => {
+                StackMethod::Predict => Rows::new(1, member.predict(rows)?)?,
+                StackMethod::DecisionFunction => {
                     member.decision_function(rows).ok_or_else(missing)??
                 }
-                Method::PredictProba => {
+                StackMethod::PredictProba => {
                     let proba = member.predict_proba(rows).ok_or_else(missing)??;
                     // Of two probabilities one says it all.
                     if proba.n_features() == 2 {
@@ -223,8 +267,8 @@ impl Estimator for Stacking {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        let predictions = self.last.predict(&self.stacked(rows)?)?;
-        let (Some(classes), Some(own)) = (&self.classes, self.last.classes()) else {
+        let predictions = self.final_estimator.predict(&self.stacked(rows)?)?;
+        let (Some(classes), Some(own)) = (&self.classes, self.final_estimator.classes()) else {
             return Ok(predictions);
         };
         Ok(predictions
@@ -242,14 +286,14 @@ impl Estimator for Stacking {
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
         match self.stacked(rows) {
-            Ok(rows) => self.last.predict_proba(&rows),
+            Ok(rows) => self.final_estimator.predict_proba(&rows),
             Err(error) => Some(Err(error)),
         }
     }
 
     fn decision_function(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
         match self.stacked(rows) {
-            Ok(rows) => self.last.decision_function(&rows),
+            Ok(rows) => self.final_estimator.decision_function(&rows),
             Err(error) => Some(Err(error)),
         }
     }
@@ -257,13 +301,13 @@ impl Estimator for Stacking {
 
 /// `AdaBoostRegressor`.
 #[derive(Debug)]
-pub(super) struct Median {
+pub(super) struct WeightedMedian {
     pub(super) width: usize,
     pub(super) members: Vec<Box<dyn Estimator>>,
     pub(super) weights: Vec<f64>,
 }
 
-impl Estimator for Median {
+impl Estimator for WeightedMedian {
     fn n_features(&self) -> usize {
         self.width
     }
@@ -295,19 +339,20 @@ pub(super) struct AdaBoost {
     width: usize,
     members: Vec<(Box<dyn Estimator>, Vec<usize>)>,
     weights: Vec<f64>,
-    real: bool,
-    penalty: bool,
+    samme_r: bool,
+    negative_votes: bool,
     classes: Labels,
 }
 
 impl AdaBoost {
     pub(super) fn new(
-        width: usize,
+        form: &form::AdaBoost,
         members: Vec<Box<dyn Estimator>>,
-        weights: Vec<f64>,
-        (real, penalty): (bool, bool),
-        classes: Labels,
+        tensors: &Tensors,
+        width: usize,
     ) -> Result<Self, ModelError> {
+        let weights = tensors.vector(&form.weights, members.len())?.to_vec();
+        let classes = form.classes.clone();
         let mut parts = vec![];
         for member in members {
             let places = match_classes(
@@ -316,7 +361,7 @@ impl AdaBoost {
                     .ok_or_else(|| ModelError::store("a member is no classifier"))?,
                 &classes,
             )?;
-            if real && places.len() != classes.len() {
+            if form.samme_r && places.len() != classes.len() {
                 return Err(ModelError::store("a member does not know all classes"));
             }
             parts.push((member, places));
@@ -328,8 +373,8 @@ impl AdaBoost {
             width,
             members: parts,
             weights,
-            real,
-            penalty,
+            samme_r: form.samme_r,
+            negative_votes: form.negative_votes,
             classes,
         })
     }
@@ -339,12 +384,12 @@ impl AdaBoost {
         let count = self.classes.len();
         let mut sum = Rows::zeros(rows.n_rows(), count);
         for ((member, places), weight) in self.members.iter().zip(&self.weights) {
-            if self.real {
+            if self.samme_r {
                 let proba = member
                     .predict_proba(rows)
                     .ok_or_else(|| ModelError::store("a member has no probabilities"))??;
                 for (index, proba) in proba.iter().enumerate() {
-                    add_real(proba, places, sum.row_mut(index));
+                    add_samme_r(proba, places, sum.row_mut(index));
                 }
                 continue;
             }
@@ -352,7 +397,7 @@ impl AdaBoost {
                 .classes()
                 .ok_or_else(|| ModelError::store("a member is no classifier"))?;
             #[expect(clippy::cast_precision_loss, reason = "a number of classes")]
-            let against = if self.penalty {
+            let against = if self.negative_votes {
                 -1.0 / (count as f64 - 1.0) * weight
             } else {
                 0.0
@@ -380,7 +425,7 @@ impl AdaBoost {
 }
 
 /// The term of SAMME.R: log-probabilities less their mean.
-fn add_real(proba: &[f64], places: &[usize], sum: &mut [f64]) {
+fn add_samme_r(proba: &[f64], places: &[usize], sum: &mut [f64]) {
     #[expect(clippy::cast_precision_loss, reason = "a number of classes")]
     let count = sum.len() as f64;
     let logs: Vec<f64> = proba.iter().map(|p| p.max(f64::EPSILON).ln()).collect();

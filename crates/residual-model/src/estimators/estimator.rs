@@ -42,3 +42,13 @@ pub(crate) trait Estimator: Send + Sync + Debug {
         }
     }
 }
+
+/// Fails unless a part of an estimator has as many outputs as belong there, and at least one.
+pub(super) fn require_outputs(found: usize, wanted: usize) -> Result<(), ModelError> {
+    if found == wanted && wanted > 0 {
+        return Ok(());
+    }
+    Err(ModelError::store(format!(
+        "{found} outputs where {wanted} belong"
+    )))
+}

@@ -1,27 +1,27 @@
 //! Support vector machines and kernel ridge regression.
 
-use super::estimator::Estimator;
+use super::estimator::{Estimator, require_outputs};
 use super::proba::argmax;
 use crate::dense::Dense;
 use crate::error::ModelError;
-use crate::form::Kernel;
+use crate::form::{self, Kernel};
 use crate::info::Task;
 use crate::labels::Labels;
 use crate::parallel::in_blocks;
 use crate::rows::Rows;
-use crate::tensors::Matrix;
+use crate::tensors::{Matrix, Tensors};
 
 /// Rows compared with all support vectors.
 #[derive(Debug)]
-pub(super) struct Support {
+struct SupportVectors {
     kernel: Kernel,
     /// Products with the support vectors.
     dense: Dense,
     vectors: Vec<f64>,
 }
 
-impl Support {
-    pub(super) fn new(vectors: Matrix<'_>, kernel: Kernel) -> Result<Self, ModelError> {
+impl SupportVectors {
+    fn new(vectors: Matrix<'_>, kernel: Kernel) -> Result<Self, ModelError> {
         let dense = Dense::from_parts(
             vectors.columns,
             vectors.values.to_vec(),
@@ -34,7 +34,7 @@ impl Support {
         })
     }
 
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.dense.outputs()
     }
 
@@ -81,9 +81,22 @@ impl Support {
 /// One weight a support vector: regression, or outlier detection by the sign.
 #[derive(Debug)]
 pub(super) struct KernelRegressor {
-    pub(super) support: Support,
-    pub(super) dual: Dense,
-    pub(super) outliers: bool,
+    support: SupportVectors,
+    dual_coef: Dense,
+    detects_outliers: bool,
+}
+
+impl KernelRegressor {
+    pub(super) fn new(form: &form::KernelRegressor, tensors: &Tensors) -> Result<Self, ModelError> {
+        let support = SupportVectors::new(tensors.matrix(&form.support_vectors)?, form.kernel)?;
+        let dual_coef = Dense::with_one_output(tensors, &form.dual_coef, &form.intercept)?;
+        require_outputs(dual_coef.inputs(), support.len())?;
+        Ok(Self {
+            support,
+            dual_coef,
+            detects_outliers: form.detects_outliers,
+        })
+    }
 }
 
 impl Estimator for KernelRegressor {
@@ -92,8 +105,8 @@ impl Estimator for KernelRegressor {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        let scores = self.support.weighed(rows, &self.dual)?.into_values();
-        if !self.outliers {
+        let scores = self.support.weighed(rows, &self.dual_coef)?.into_values();
+        if !self.detects_outliers {
             return Ok(scores);
         }
         Ok(scores
@@ -103,7 +116,7 @@ impl Estimator for KernelRegressor {
     }
 
     fn task(&self) -> Task {
-        if self.outliers {
+        if self.detects_outliers {
             Task::OutlierDetection
         } else {
             Task::Regression
@@ -114,12 +127,12 @@ impl Estimator for KernelRegressor {
 /// One machine for each pair of classes.
 #[derive(Debug)]
 pub(super) struct KernelClassifier {
-    pub(super) support: Support,
+    support: SupportVectors,
     /// `[pairs, vectors]`: zero where a vector belongs to neither class.
-    pub(super) pairs: Dense,
-    pub(super) classes: Labels,
-    pub(super) break_ties: bool,
-    pub(super) platt: Option<(Vec<f64>, Vec<f64>)>,
+    pairs: Dense,
+    classes: Labels,
+    break_ties: bool,
+    platt: Option<(Vec<f64>, Vec<f64>)>,
 }
 
 /// Pairs of classes in the order of the machines.
@@ -128,12 +141,33 @@ fn pairs(classes: usize) -> impl Iterator<Item = (usize, usize)> {
 }
 
 impl KernelClassifier {
+    pub(super) fn new(
+        form: &form::KernelClassifier,
+        tensors: &Tensors,
+    ) -> Result<Self, ModelError> {
+        let support = SupportVectors::new(tensors.matrix(&form.support_vectors)?, form.kernel)?;
+        let n_support = tensors.u32s(&form.n_support)?;
+        require_outputs(n_support.len(), form.classes.len())?;
+        let dual_coef = tensors.matrix(&form.dual_coef)?;
+        let pairs = Self::spread(dual_coef, n_support, tensors.f64s(&form.intercept)?)?;
+        require_outputs(pairs.inputs(), support.len())?;
+        let numbers = |key| tensors.vector(key, pairs.outputs()).map(<[f64]>::to_vec);
+        let platt = form
+            .platt
+            .as_ref()
+            .map(|(a, b)| Ok::<_, ModelError>((numbers(a)?, numbers(b)?)))
+            .transpose()?;
+        Ok(Self {
+            support,
+            pairs,
+            classes: form.classes.clone(),
+            break_ties: form.break_ties,
+            platt,
+        })
+    }
+
     /// Spreads `dual` `[classes - 1, vectors]` over one row a pair.
-    pub(super) fn spread(
-        dual: Matrix<'_>,
-        counts: &[u32],
-        intercept: &[f64],
-    ) -> Result<Dense, ModelError> {
+    fn spread(dual: Matrix<'_>, counts: &[u32], intercept: &[f64]) -> Result<Dense, ModelError> {
         let classes = counts.len();
         let total = counts
             .iter()

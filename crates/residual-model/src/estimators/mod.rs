@@ -3,7 +3,6 @@
 //! Everything about a form is validated here, because it may come from a file anyone could have written.
 
 mod build;
-mod build_many;
 mod calibrated;
 mod compose;
 mod constant;

@@ -3,21 +3,22 @@
 use super::estimator::Estimator;
 use super::proba::{argmax, normalise};
 use crate::error::ModelError;
-use crate::form::Metric;
+use crate::form::{self, Metric};
 use crate::labels::Labels;
 use crate::parallel::in_blocks;
 use crate::rows::Rows;
+use crate::tensors::Tensors;
 
 /// `KNeighborsRegressor` and `KNeighborsClassifier`.
 #[derive(Debug)]
 pub(super) struct Neighbors {
-    pub(super) points: Rows,
-    /// A target a point: a number, or the index of a class.
-    pub(super) targets: Vec<f64>,
-    pub(super) count: usize,
-    pub(super) metric: Metric,
-    pub(super) by_distance: bool,
-    pub(super) classes: Option<Labels>,
+    points: Rows,
+    /// For each point a number, or the index of its class.
+    targets: Vec<f64>,
+    count: usize,
+    metric: Metric,
+    weights_by_distance: bool,
+    classes: Option<Labels>,
 }
 
 fn distance(metric: Metric, a: &[f64], b: &[f64]) -> f64 {
@@ -37,22 +38,18 @@ fn whole_below(target: f64, count: usize) -> bool {
 }
 
 impl Neighbors {
-    pub(super) fn new(
-        points: Rows,
-        targets: &[f64],
-        count: usize,
-        metric: Metric,
-        by_distance: bool,
-        classes: Option<Labels>,
-    ) -> Result<Self, ModelError> {
+    pub(super) fn new(form: &form::Neighbors, tensors: &Tensors) -> Result<Self, ModelError> {
+        let points = tensors.matrix(&form.points)?.to_rows()?;
+        let targets = tensors.f64s(&form.targets)?;
+        let classes = form.classes.clone();
         let is_index = |target: &f64| {
             classes
                 .as_ref()
                 .is_none_or(|classes| whole_below(*target, classes.len()))
         };
         if targets.len() != points.n_rows()
-            || count == 0
-            || count > targets.len()
+            || form.count == 0
+            || form.count > targets.len()
             || !targets.iter().all(is_index)
         {
             return Err(ModelError::store("the neighbours do not fit their targets"));
@@ -60,9 +57,9 @@ impl Neighbors {
         Ok(Self {
             points,
             targets: targets.to_vec(),
-            count,
-            metric,
-            by_distance,
+            count: form.count,
+            metric: form.metric,
+            weights_by_distance: form.weights_by_distance,
             classes,
         })
     }
@@ -80,7 +77,7 @@ impl Neighbors {
         all.truncate(self.count);
         all.sort_by(order);
         let at_point = all[0].0 == 0.0;
-        let weight = |distance: f64| match self.by_distance {
+        let weight = |distance: f64| match self.weights_by_distance {
             false => 1.0,
             // Exactly on a point, only the points there count.
             true if at_point => f64::from(u8::from(distance == 0.0)),

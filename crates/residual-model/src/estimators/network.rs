@@ -4,10 +4,11 @@ use super::estimator::Estimator;
 use super::proba::{argmax, sigmoid, softmax};
 use crate::dense::Dense;
 use crate::error::ModelError;
-use crate::form::Activation;
+use crate::form::{self, Activation};
 use crate::labels::Labels;
 use crate::parallel::in_blocks;
 use crate::rows::Rows;
+use crate::tensors::Tensors;
 
 /// Layers, one after the other.
 #[derive(Debug)]
@@ -19,12 +20,14 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(
-        layers: Vec<Dense>,
-        hidden: Activation,
-        output: Activation,
-        classes: Option<Labels>,
-    ) -> Result<Self, ModelError> {
+    pub(super) fn new(form: &form::Network, tensors: &Tensors) -> Result<Self, ModelError> {
+        let layers = form
+            .layers
+            .iter()
+            .map(|(weight, bias)| Dense::new(tensors, weight, bias))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (hidden, output) = (form.hidden, form.output);
+        let classes = form.classes.clone();
         let chained = layers
             .windows(2)
             .all(|pair| pair[0].outputs() == pair[1].inputs());

@@ -4,7 +4,7 @@ use super::dispatch::estimator;
 use super::fitted::{Extraction, Fitted, whole};
 use super::preprocess::step;
 use crate::error::ModelError;
-use crate::form::{Form, Part, Step};
+use crate::form::{self, Form, Part, Step};
 use crate::pickle::numpy;
 use crate::pickle::{Id, Node};
 
@@ -22,10 +22,10 @@ pub(super) fn pipeline(
         .filter_map(|(_, part)| part.as_ref())
         .map(|part| step(extraction, part))
         .collect::<Result<_, _>>()?;
-    Ok(Form::Pipeline {
+    Ok(Form::Pipeline(form::Pipeline {
         steps,
-        last: Box::new(estimator(extraction, &last)?),
-    })
+        final_estimator: Box::new(estimator(extraction, &last)?),
+    }))
 }
 
 /// A pipeline that is itself a step.
@@ -94,7 +94,7 @@ pub(super) fn feature_union(
             weight: weight(fitted, &label),
         });
     }
-    Ok(Step::Columns { parts })
+    Ok(Step::Columns(form::Columns { parts }))
 }
 
 /// Every part sees its own columns.
@@ -142,7 +142,7 @@ pub(super) fn column_transformer(
             weight: weight(fitted, label),
         });
     }
-    Ok(Step::Columns { parts })
+    Ok(Step::Columns(form::Columns { parts }))
 }
 
 /// Column numbers out of any way to say them: a number, a name, a slice, a mask or a list.
@@ -271,8 +271,8 @@ pub(super) fn transformed_target(
 ) -> Result<Form, ModelError> {
     let regressor = estimator(extraction, &fitted.attribute("regressor_")?)?;
     let target = step(extraction, &fitted.attribute("transformer_")?)?;
-    Ok(Form::TransformedTarget {
+    Ok(Form::TransformedTarget(form::TransformedTarget {
         regressor: Box::new(regressor),
-        target,
-    })
+        transformer: target,
+    }))
 }

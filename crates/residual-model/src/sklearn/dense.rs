@@ -2,7 +2,7 @@
 
 use super::fitted::{Extraction, Fitted};
 use crate::error::ModelError;
-use crate::form::{Activation, Form, Kernel, Metric};
+use crate::form::{self, Activation, Form, Kernel, Metric};
 use crate::pickle::numpy;
 use crate::tensors::{Data, Key};
 
@@ -57,12 +57,12 @@ pub(super) fn network(
         }
         None
     };
-    Ok(Form::Network {
+    Ok(Form::Network(form::Network {
         layers,
         hidden: activation("activation")?,
         output: activation("out_activation_")?,
         classes,
-    })
+    }))
 }
 
 fn transpose(values: &[f64], rows: usize, columns: usize) -> Vec<f64> {
@@ -107,14 +107,14 @@ pub(super) fn kernel_regressor(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let outliers = fitted.class.name == "OneClassSVM";
-    Ok(Form::Kernel {
-        support: fitted.put_matrix(extraction, "support_vectors_")?,
-        dual: fitted.put_matrix(extraction, "_dual_coef_")?,
+    let detects_outliers = fitted.class.name == "OneClassSVM";
+    Ok(Form::KernelRegressor(form::KernelRegressor {
+        support_vectors: fitted.put_matrix(extraction, "support_vectors_")?,
+        dual_coef: fitted.put_matrix(extraction, "_dual_coef_")?,
         intercept: fitted.put_vector(extraction, "_intercept_")?,
         kernel: kernel(fitted, None)?,
-        outliers,
-    })
+        detects_outliers,
+    }))
 }
 
 /// `SVC` and `NuSVC`, from the attributes libsvm itself uses: the public ones have flipped signs.
@@ -137,16 +137,16 @@ pub(super) fn kernel_classifier(
         )),
         _ => None,
     };
-    Ok(Form::KernelClassifier {
-        support: fitted.put_matrix(extraction, "support_vectors_")?,
-        dual: fitted.put_matrix(extraction, "_dual_coef_")?,
+    Ok(Form::KernelClassifier(form::KernelClassifier {
+        support_vectors: fitted.put_matrix(extraction, "support_vectors_")?,
+        dual_coef: fitted.put_matrix(extraction, "_dual_coef_")?,
         intercept: fitted.put_vector(extraction, "_intercept_")?,
-        counts: extraction.put(fitted, "_n_support", vec![counts.len()], Data::U32(counts)),
+        n_support: extraction.put(fitted, "_n_support", vec![counts.len()], Data::U32(counts)),
         kernel: kernel(fitted, None)?,
         classes: fitted.labels(extraction, "classes_")?,
         break_ties: fitted.bool_or("break_ties", false),
         platt,
-    })
+    }))
 }
 
 /// `KernelRidge`.
@@ -165,13 +165,13 @@ pub(super) fn kernel_ridge(
     if dual.len() != rows {
         return Err(fitted.several_targets());
     }
-    Ok(Form::Kernel {
-        support: extraction.put(fitted, "X_fit_", vec![rows, columns], Data::F64(points)),
-        dual: extraction.put(fitted, "dual_coef_", vec![1, rows], Data::F64(dual)),
+    Ok(Form::KernelRegressor(form::KernelRegressor {
+        support_vectors: extraction.put(fitted, "X_fit_", vec![rows, columns], Data::F64(points)),
+        dual_coef: extraction.put(fitted, "dual_coef_", vec![1, rows], Data::F64(dual)),
         intercept: extraction.put_vector(fitted, "intercept", vec![0.0]),
         kernel: kernel(fitted, Some(gamma))?,
-        outliers: false,
-    })
+        detects_outliers: false,
+    }))
 }
 
 /// `KNeighborsRegressor` and `KNeighborsClassifier`; the search tree in the pickle is not needed.
@@ -179,7 +179,7 @@ pub(super) fn neighbors(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let by_distance = match fitted
+    let weights_by_distance = match fitted
         .get("weights")
         .and_then(|id| numpy::text(fitted.graph, id))
         .as_deref()
@@ -224,12 +224,12 @@ pub(super) fn neighbors(
     let targets = fitted
         .vector(extraction, "_y")
         .map_err(|_| fitted.several_targets())?;
-    Ok(Form::Neighbors {
+    Ok(Form::Neighbors(form::Neighbors {
         points: fitted.put_matrix(extraction, "_fit_X")?,
         targets: extraction.put_vector(fitted, "_y", targets),
         count: fitted.usize("n_neighbors")?,
         metric,
-        by_distance,
+        weights_by_distance,
         classes,
-    })
+    }))
 }

@@ -109,7 +109,7 @@ fn composite(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, M
         "AdaBoostClassifier" => ensemble::ada_boost(extraction, fitted),
         "CalibratedClassifierCV" => ensemble::calibrated(extraction, fitted),
         "OneVsRestClassifier" => ensemble::one_vs_rest(extraction, fitted),
-        "IsotonicRegression" => ensemble::isotonic(extraction, fitted),
+        "IsotonicRegression" => ensemble::isotonic(extraction, fitted).map(Form::Isotonic),
         "GaussianNB" => bayes::gaussian(extraction, fitted),
         "MultinomialNB" | "ComplementNB" | "BernoulliNB" => bayes::discrete(extraction, fitted),
         "QuadraticDiscriminantAnalysis" => bayes::quadratic(extraction, fitted),

@@ -2,7 +2,7 @@
 
 use super::fitted::{Extraction, Fitted, whole};
 use crate::error::ModelError;
-use crate::form::Step;
+use crate::form::{self, Step};
 use crate::pickle::numpy;
 use crate::pickle::{Id, Node};
 use crate::tensors::Key;
@@ -77,11 +77,11 @@ pub(super) fn one_hot(
     };
     let handle = fitted.optional_text("handle_unknown").unwrap_or_default();
     let Some(groups) = groups else {
-        return Ok(Step::OneHot {
+        return Ok(Step::OneHot(form::OneHot {
             categories,
             dropped,
             ignore_unknown: handle != "error",
-        });
+        }));
     };
     let (mut codes, mut unknown, mut columns) = (vec![], vec![], vec![]);
     for (index, (group, size)) in groups.into_iter().zip(sizes(fitted)?).enumerate() {
@@ -109,20 +109,20 @@ pub(super) fn one_hot(
     } else {
         Some(extraction.put_vector(fitted, "unknown", unknown))
     };
-    let grouping = Step::Ordinal {
+    let grouping = Step::Ordinal(form::Ordinal {
         categories,
         codes: Some(codes),
         unknown,
         missing: None,
-    };
-    let one_hot = Step::OneHot {
+    });
+    let one_hot = Step::OneHot(form::OneHot {
         categories: columns,
         dropped,
         ignore_unknown: true,
-    };
-    Ok(Step::Chain {
+    });
+    Ok(Step::Chain(form::Chain {
         steps: vec![grouping, one_hot],
-    })
+    }))
 }
 
 /// `drop_idx_`: integers, or objects that are an integer or `None`.
@@ -181,10 +181,10 @@ pub(super) fn ordinal(
     };
     let missing = fitted.f64("encoded_missing_value").unwrap_or(f64::NAN);
     let missing = Some(extraction.put_vector(fitted, "encoded_missing_value", vec![missing]));
-    Ok(Step::Ordinal {
+    Ok(Step::Ordinal(form::Ordinal {
         categories,
         codes,
         unknown,
         missing,
-    })
+    }))
 }

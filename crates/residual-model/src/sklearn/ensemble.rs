@@ -3,7 +3,9 @@
 use super::dispatch::estimator;
 use super::fitted::{Extraction, Fitted, Version, whole};
 use crate::error::ModelError;
-use crate::form::{Average, CalibratedMember, Calibrator, Form, Member, Method, Outside};
+use crate::form::{
+    self, Averaging, CalibratedMember, Calibrator, Form, Isotonic, Member, OutOfBounds, StackMethod,
+};
 use crate::pickle::numpy;
 use crate::tensors::Key;
 
@@ -24,19 +26,19 @@ fn everything(form: Form) -> Member {
 /// `VotingRegressor` and `VotingClassifier`.
 pub(super) fn voting(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
     let classes = fitted.classes(extraction)?;
-    let by = match (classes.is_some(), fitted.optional_text("voting").as_deref()) {
-        (false, _) => Average::Mean,
-        (true, Some("soft")) => Average::Proba,
-        (true, _) => Average::Vote,
+    let averaging = match (classes.is_some(), fitted.optional_text("voting").as_deref()) {
+        (false, _) => Averaging::Mean,
+        (true, Some("soft")) => Averaging::Proba,
+        (true, _) => Averaging::Vote,
     };
     let members = forms(extraction, &fitted.children("estimators_")?)?;
     let weights = weights(extraction, fitted)?;
-    Ok(Form::Average {
+    Ok(Form::Average(form::Average {
         members: members.into_iter().map(everything).collect(),
         weights,
-        by,
+        averaging,
         classes,
-    })
+    }))
 }
 
 /// Weights of the estimators that were not dropped.
@@ -61,10 +63,10 @@ pub(super) fn bagging(
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
     let classes = fitted.classes(extraction)?;
-    let by = if classes.is_some() {
-        Average::Proba
+    let averaging = if classes.is_some() {
+        Averaging::Proba
     } else {
-        Average::Mean
+        Averaging::Mean
     };
     let (parts, features) = (
         fitted.children("estimators_")?,
@@ -86,12 +88,12 @@ pub(super) fn bagging(
             form: estimator(extraction, part)?,
         });
     }
-    Ok(Form::Average {
+    Ok(Form::Average(form::Average {
         members,
         weights: None,
-        by,
+        averaging,
         classes,
-    })
+    }))
 }
 
 /// `StackingRegressor` and `StackingClassifier`.
@@ -104,9 +106,9 @@ pub(super) fn stacking(
     let mut methods = vec![];
     for id in fitted.list("stack_method_")? {
         methods.push(match numpy::text(fitted.graph, id).as_deref() {
-            Some("predict") => Method::Predict,
-            Some("predict_proba") => Method::PredictProba,
-            Some("decision_function") => Method::DecisionFunction,
+            Some("predict") => StackMethod::Predict,
+            Some("predict_proba") => StackMethod::PredictProba,
+            Some("decision_function") => StackMethod::DecisionFunction,
             _ => return Err(fitted.fail("`stack_method_` is not known")),
         });
     }
@@ -114,13 +116,13 @@ pub(super) fn stacking(
         extraction,
         &fitted.attribute("final_estimator_")?,
     )?);
-    Ok(Form::Stacking {
+    Ok(Form::Stacking(form::Stacking {
         members,
         methods,
         passthrough: fitted.bool_or("passthrough", false),
-        last,
+        final_estimator: last,
         classes,
-    })
+    }))
 }
 
 /// Weights of the boosted estimators: boosting may have stopped early.
@@ -138,7 +140,10 @@ fn boost_weights(
 pub(super) fn median(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
     let members = forms(extraction, &fitted.children("estimators_")?)?;
     let weights = boost_weights(extraction, fitted, members.len())?;
-    Ok(Form::Median { members, weights })
+    Ok(Form::WeightedMedian(form::WeightedMedian {
+        members,
+        weights,
+    }))
 }
 
 /// `AdaBoostClassifier`.
@@ -149,16 +154,16 @@ pub(super) fn ada_boost(
     let members = forms(extraction, &fitted.children("estimators_")?)?;
     let weights = boost_weights(extraction, fitted, members.len())?;
     // The parameter is gone since 1.8, and SAMME.R since 1.6.
-    let real = fitted.version < Version(1, 6)
+    let samme_r = fitted.version < Version(1, 6)
         && fitted.optional_text("algorithm").as_deref() != Some("SAMME");
-    let penalty = fitted.version >= Version(1, 3);
-    Ok(Form::AdaBoost {
+    let negative_votes = fitted.version >= Version(1, 3);
+    Ok(Form::AdaBoost(form::AdaBoost {
         members,
         weights,
-        real,
-        penalty,
+        samme_r,
+        negative_votes,
         classes: fitted.labels(extraction, "classes_")?,
-    })
+    }))
 }
 
 /// `CalibratedClassifierCV`.
@@ -193,10 +198,10 @@ pub(super) fn calibrated(
             calibrators,
         });
     }
-    Ok(Form::Calibrated {
+    Ok(Form::Calibrated(form::Calibrated {
         members,
         classes: fitted.labels(extraction, "classes_")?,
-    })
+    }))
 }
 
 fn read_calibrator(
@@ -209,26 +214,23 @@ fn read_calibrator(
             ab: extraction.put_vector(fitted, "ab", ab),
         });
     }
-    match isotonic(extraction, fitted)? {
-        Form::Isotonic { x, y, outside } => Ok(Calibrator::Isotonic { x, y, outside }),
-        _ => Err(fitted.unsupported("it is no calibrator")),
-    }
+    isotonic(extraction, fitted).map(Calibrator::Isotonic)
 }
 
 /// `IsotonicRegression`.
 pub(super) fn isotonic(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
-) -> Result<Form, ModelError> {
-    let outside = match fitted.text("out_of_bounds")?.as_str() {
-        "clip" => Outside::Clip,
-        "nan" => Outside::Nan,
-        _ => Outside::Refuse,
+) -> Result<Isotonic, ModelError> {
+    let out_of_bounds = match fitted.text("out_of_bounds")?.as_str() {
+        "clip" => OutOfBounds::Clip,
+        "nan" => OutOfBounds::Nan,
+        _ => OutOfBounds::Raise,
     };
-    Ok(Form::Isotonic {
+    Ok(Isotonic {
         x: fitted.put_vector(extraction, "X_thresholds_")?,
         y: fitted.put_vector(extraction, "y_thresholds_")?,
-        outside,
+        out_of_bounds,
     })
 }
 
@@ -245,8 +247,8 @@ pub(super) fn one_vs_rest(
         return Err(fitted.unsupported("it gives several labels a row"));
     }
     let members = forms(extraction, &fitted.children("estimators_")?)?;
-    Ok(Form::OneVsRest {
+    Ok(Form::OneVsRest(form::OneVsRest {
         members,
         classes: binarizer.labels(extraction, "classes_")?,
-    })
+    }))
 }

@@ -2,7 +2,7 @@
 
 use super::fitted::{Extraction, Fitted, Version};
 use crate::error::ModelError;
-use crate::form::{Form, Link, Proba};
+use crate::form::{self, Form, Link, Proba};
 use crate::labels::Labels;
 use crate::tensors::{Data, Key};
 
@@ -17,11 +17,11 @@ pub(super) fn regressor(
         return Err(fitted.several_targets());
     }
     let coef = extraction.put(fitted, "coef_", vec![1, columns], Data::F64(values));
-    Ok(Form::Linear {
+    Ok(Form::Linear(form::Linear {
         coef,
         intercept: intercept(extraction, fitted, 1)?,
         link,
-    })
+    }))
 }
 
 /// Generalised linear models before 1.1 chose their link by name, after it by power.
@@ -76,12 +76,12 @@ fn with_classes(
     let (rows, columns, values) = fitted.matrix(extraction, "coef_")?;
     let coef = extraction.put(fitted, "coef_", vec![rows, columns], Data::F64(values));
     let intercept = intercept(extraction, fitted, rows)?;
-    Ok(Form::LinearClassifier {
+    Ok(Form::LinearClassifier(form::LinearClassifier {
         coef,
         intercept,
         classes,
         proba,
-    })
+    }))
 }
 
 /// Ridge keeps its classes in a label binarizer.

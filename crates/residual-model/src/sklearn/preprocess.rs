@@ -3,7 +3,7 @@
 use super::fitted::{Extraction, Fitted, Version, whole};
 use super::{compose, encode, select};
 use crate::error::ModelError;
-use crate::form::{Function, Norm, Step};
+use crate::form::{self, Function, Norm, Step};
 use crate::pickle::numpy;
 use crate::pickle::{Graph, Id};
 use crate::tensors::Data;
@@ -19,60 +19,60 @@ pub(super) fn step(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<S
         }
     };
     Ok(match fitted.class.name.as_str() {
-        "StandardScaler" => Step::Scale {
+        "StandardScaler" => Step::Scale(form::Scale {
             center: optional(extraction, fitted.bool_or("with_mean", true), "mean_")?,
             scale: optional(extraction, fitted.bool_or("with_std", true), "scale_")?,
-        },
-        "RobustScaler" => Step::Scale {
+        }),
+        "RobustScaler" => Step::Scale(form::Scale {
             center: optional(
                 extraction,
                 fitted.bool_or("with_centering", true),
                 "center_",
             )?,
             scale: optional(extraction, fitted.bool_or("with_scaling", true), "scale_")?,
-        },
-        "MaxAbsScaler" => Step::Scale {
+        }),
+        "MaxAbsScaler" => Step::Scale(form::Scale {
             center: None,
             scale: Some(fitted.put_vector(extraction, "scale_")?),
-        },
+        }),
         "MinMaxScaler" => min_max(extraction, fitted)?,
-        "Normalizer" => Step::Normalize {
+        "Normalizer" => Step::Normalize(form::Normalize {
             norm: match fitted.text("norm")?.as_str() {
                 "l1" => Norm::L1,
                 "l2" => Norm::L2,
                 "max" => Norm::Max,
                 other => return Err(fitted.unsupported(format!("norm '{other}' is not known"))),
             },
-        },
-        "Binarizer" => Step::Binarize {
+        }),
+        "Binarizer" => Step::Binarize(form::Binarize {
             threshold: fitted.f64("threshold")?,
-        },
+        }),
         "PolynomialFeatures" => polynomial(extraction, fitted)?,
         "PowerTransformer" => power(extraction, fitted)?,
-        "QuantileTransformer" => Step::Quantile {
+        "QuantileTransformer" => Step::Quantile(form::Quantile {
             quantiles: fitted.put_matrix(extraction, "quantiles_")?,
             references: fitted.put_vector(extraction, "references_")?,
             normal: fitted.optional_text("output_distribution").as_deref() == Some("normal"),
-        },
+        }),
         "KBinsDiscretizer" => bins(extraction, fitted)?,
         "PCA" | "IncrementalPCA" => pca(extraction, fitted)?,
-        "TruncatedSVD" => Step::Project {
+        "TruncatedSVD" => Step::Project(form::Project {
             mean: None,
             components: fitted.put_matrix(extraction, "components_")?,
             scale: None,
-        },
+        }),
         "SimpleImputer" => imputer(extraction, fitted)?,
         "OneHotEncoder" => encode::one_hot(extraction, fitted)?,
         "OrdinalEncoder" => encode::ordinal(extraction, fitted)?,
         "FunctionTransformer" => function(fitted)?,
-        "Pipeline" => Step::Chain {
+        "Pipeline" => Step::Chain(form::Chain {
             steps: compose::chain(extraction, fitted)?,
-        },
+        }),
         "ColumnTransformer" => compose::column_transformer(extraction, fitted)?,
         "FeatureUnion" => compose::feature_union(extraction, fitted)?,
-        _ => Step::Select {
+        _ => Step::Select(form::Select {
             columns: select::columns(extraction, fitted)?,
-        },
+        }),
     })
 }
 
@@ -85,11 +85,11 @@ fn min_max(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Mod
     } else {
         None
     };
-    Ok(Step::Stretch {
+    Ok(Step::MinMax(form::MinMax {
         scale: fitted.put_vector(extraction, "scale_")?,
         offset: fitted.put_vector(extraction, "min_")?,
         clip,
-    })
+    }))
 }
 
 /// Products of columns by rising degree, each degree in the order of Python's `combinations`.
@@ -124,10 +124,10 @@ fn polynomial(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, 
         }
     }
     let shape = (vec![columns.len()], vec![lengths.len()]);
-    Ok(Step::Polynomial {
+    Ok(Step::Polynomial(form::Polynomial {
         columns: extraction.put(fitted, "columns", shape.0, Data::U32(columns)),
         lengths: extraction.put(fitted, "lengths", shape.1, Data::U32(lengths)),
-    })
+    }))
 }
 
 fn first_product(width: usize, degree: usize, only: bool) -> Option<Vec<usize>> {
@@ -168,11 +168,11 @@ fn power(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Model
         other => return Err(fitted.unsupported(format!("method '{other}' is not known"))),
     };
     let lambdas = fitted.put_vector(extraction, "lambdas_")?;
-    let mut steps = vec![Step::Power { lambdas, box_cox }];
+    let mut steps = vec![Step::Power(form::Power { lambdas, box_cox })];
     if fitted.bool_or("standardize", true) {
         steps.push(step(extraction, &fitted.attribute("_scaler")?)?);
     }
-    Ok(Step::Chain { steps })
+    Ok(Step::Chain(form::Chain { steps }))
 }
 
 fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
@@ -201,11 +201,11 @@ fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelE
         Data::U32(lengths),
     );
     let edges = extraction.put_vector(fitted, "bin_edges_", inner);
-    let bins = Step::Bins {
+    let bins = Step::Bins(form::Bins {
         edges,
         lengths,
         digitize: fitted.version < Version(1, 1),
-    };
+    });
     if fitted.optional_text("encode").as_deref() == Some("ordinal") {
         return Ok(bins);
     }
@@ -216,14 +216,14 @@ fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelE
         extraction.spend(8 * count)?;
         categories.push(extraction.put_vector(fitted, &format!("bins[{index}]"), values));
     }
-    let one_hot = Step::OneHot {
+    let one_hot = Step::OneHot(form::OneHot {
         dropped: vec![None; categories.len()],
         categories,
         ignore_unknown: true,
-    };
-    Ok(Step::Chain {
+    });
+    Ok(Step::Chain(form::Chain {
         steps: vec![bins, one_hot],
-    })
+    }))
 }
 
 fn pca(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
@@ -245,11 +245,11 @@ fn pca(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelEr
         None
     };
     let mean = fitted.put_optional(extraction, "mean_")?;
-    Ok(Step::Project {
+    Ok(Step::Project(form::Project {
         mean,
         components: fitted.put_matrix(extraction, "components_")?,
         scale,
-    })
+    }))
 }
 
 fn imputer(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
@@ -268,7 +268,7 @@ fn imputer(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Mod
     let kept = (0..statistics.len())
         .filter(|&column| keep_all || !statistics[column].is_nan())
         .collect();
-    let flagged = match fitted.get("indicator_") {
+    let indicators = match fitted.get("indicator_") {
         Some(_) if fitted.bool_or("add_indicator", false) => {
             let features = fitted
                 .attribute("indicator_")?
@@ -282,12 +282,12 @@ fn imputer(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Mod
         _ => vec![],
     };
     let statistics = extraction.put_vector(fitted, "statistics_", statistics);
-    Ok(Step::Impute {
+    Ok(Step::Impute(form::Impute {
         statistics,
-        missing: Some(missing).filter(|missing| !missing.is_nan()),
+        missing_values: Some(missing).filter(|missing| !missing.is_nan()),
         kept,
-        flagged,
-    })
+        indicators,
+    }))
 }
 
 fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
@@ -313,10 +313,10 @@ fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
             ))
         })
     };
-    Ok(Step::Function {
+    Ok(Step::Function(form::Elementwise {
         function: read("func")?,
         inverse: read("inverse_func")?,
-    })
+    }))
 }
 
 /// `partial(check_array, ...)`, which histogram boosting puts before its numbers: it changes nothing.

@@ -2,7 +2,7 @@
 
 use super::fitted::{Extraction, Fitted};
 use crate::error::ModelError;
-use crate::form::{Categories, Trees};
+use crate::form::{BITSET_WORDS, CategoryBitsets, Trees, node_flags};
 use crate::pickle::numpy::Array;
 use crate::tensors::Data;
 
@@ -20,8 +20,8 @@ pub(super) struct TreeArrays {
     pub(super) flags: Vec<u8>,
     pub(super) values: Vec<f64>,
     pub(super) outputs: usize,
-    pub(super) row: Vec<i32>,
-    pub(super) left_sets: Vec<u32>,
+    pub(super) bitset_idx: Vec<i32>,
+    pub(super) left_bitsets: Vec<u32>,
 }
 
 /// One field of a structured node array.
@@ -44,6 +44,11 @@ fn narrow(values: impl IntoIterator<Item = i64>) -> impl Iterator<Item = i32> {
     values
         .into_iter()
         .map(|value| i32::try_from(value).unwrap_or(i32::MIN))
+}
+
+/// The bit `flag` where a field of a node is not zero.
+fn flag(field: i64, flag: u8) -> u8 {
+    if field == 0 { 0 } else { flag }
 }
 
 impl TreeArrays {
@@ -101,7 +106,7 @@ impl TreeArrays {
             self.flags.extend(
                 field(&tree, &nodes, "missing_go_to_left")?
                     .into_iter()
-                    .map(|left| u8::from(left != 0)),
+                    .map(|left| flag(left, node_flags::MISSING_GO_TO_LEFT)),
             );
         } else {
             self.flags.resize(self.left.len(), 0);
@@ -151,33 +156,36 @@ impl TreeArrays {
             missing_left
                 .iter()
                 .zip(&categorical)
-                .map(|(left, categorical)| u8::from(*left != 0) | u8::from(*categorical != 0) << 1),
+                .map(|(left, categorical)| {
+                    flag(*left, node_flags::MISSING_GO_TO_LEFT)
+                        | flag(*categorical, node_flags::IS_CATEGORICAL)
+                }),
         );
         self.values.extend(real(fitted, &nodes, "value")?);
-        let base = i64::try_from(self.left_sets.len() / 8).unwrap_or(i64::MAX);
+        let base = i64::try_from(self.left_bitsets.len() / BITSET_WORDS).unwrap_or(i64::MAX);
         if categorical.iter().any(|categorical| *categorical != 0) {
-            let rows = field(fitted, &nodes, "bitset_idx")?;
-            let rows = rows
+            let indices = field(fitted, &nodes, "bitset_idx")?;
+            let indices = indices
                 .into_iter()
                 .zip(&categorical)
-                .map(|(row, categorical)| {
+                .map(|(index, categorical)| {
                     if *categorical != 0 {
-                        base.saturating_add(row)
+                        base.saturating_add(index)
                     } else {
                         -1
                     }
                 });
-            self.row.extend(narrow(rows));
-            let sets = fitted.array("raw_left_cat_bitsets")?;
-            extraction.spend(sets.len() * 4)?;
-            let words = sets.i64s().map_err(|problem| fitted.fail(problem))?;
-            self.left_sets.extend(
+            self.bitset_idx.extend(narrow(indices));
+            let bitsets = fitted.array("raw_left_cat_bitsets")?;
+            extraction.spend(bitsets.len() * 4)?;
+            let words = bitsets.i64s().map_err(|problem| fitted.fail(problem))?;
+            self.left_bitsets.extend(
                 words
                     .into_iter()
                     .map(|word| u32::try_from(word).unwrap_or(0)),
             );
         } else {
-            self.row.resize(self.left.len(), -1);
+            self.bitset_idx.resize(self.left.len(), -1);
         }
         self.outputs = 1;
         self.sizes
@@ -189,9 +197,9 @@ impl TreeArrays {
         self,
         extraction: &mut Extraction,
         fitted: &Fitted<'_>,
-        single: bool,
-        missing: bool,
-        categories: Option<Categories>,
+        f32_inputs: bool,
+        allow_nan: bool,
+        categories: Option<CategoryBitsets>,
     ) -> Trees {
         let count = vec![self.left.len()];
         let shape = vec![self.left.len(), self.outputs];
@@ -218,8 +226,8 @@ impl TreeArrays {
             ),
             flags: extraction.put(fitted, "trees.flags", count, Data::U8(self.flags)),
             values: extraction.put(fitted, "trees.values", shape, Data::F64(self.values)),
-            single,
-            missing,
+            f32_inputs,
+            allow_nan,
             categories,
         }
     }

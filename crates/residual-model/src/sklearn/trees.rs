@@ -3,7 +3,7 @@
 use super::fitted::{Extraction, Fitted, Version, whole};
 use super::tree_arrays::{TreeArrays, real};
 use crate::error::ModelError;
-use crate::form::Form;
+use crate::form::{self, Form};
 use crate::labels::Labels;
 
 /// Whether this version of this class takes NaN for a missing value.
@@ -48,10 +48,10 @@ fn forest_of(
         )?;
     }
     let missing = takes_missing(fitted, &trees[0]);
-    Ok(Form::Forest {
+    Ok(Form::Forest(form::Forest {
         trees: tree_arrays.put(extraction, fitted, true, missing, None),
         classes,
-    })
+    }))
 }
 
 /// `IsolationForest`: leaves become path lengths, features become columns of the whole.
@@ -99,15 +99,15 @@ pub(super) fn isolation(
         .f64("_max_samples")
         .or_else(|_| fitted.f64("max_samples_"))?;
     #[expect(clippy::cast_precision_loss, reason = "a number of trees")]
-    let normaliser = average_path_length(samples) * trees.len() as f64;
+    let normalizer = average_path_length(samples) * trees.len() as f64;
     let offset = fitted.put_vector(extraction, "offset_")?;
     let missing = fitted.version >= Version(1, 6);
     let trees = tree_arrays.put(extraction, fitted, true, missing, None);
-    Ok(Form::Isolation {
+    Ok(Form::IsolationForest(form::IsolationForest {
         trees,
-        normaliser: extraction.put_vector(fitted, "normaliser", vec![normaliser]),
+        normalizer: extraction.put_vector(fitted, "normaliser", vec![normalizer]),
         offset,
-    })
+    }))
 }
 
 /// For every node its depth, and the mean depth of what an unfinished leaf would still hold.
@@ -175,17 +175,17 @@ pub(super) fn dummy(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<
         if constant.len() != 1 {
             return Err(fitted.several_targets());
         }
-        return Ok(Form::Constant {
+        return Ok(Form::Constant(form::Constant {
             values: extraction.put_vector(fitted, "constant_", constant),
             classes: None,
-        });
+        }));
     }
     let classes = fitted.labels(extraction, "classes_")?;
     match fitted.text("strategy")?.as_str() {
-        "prior" => Ok(Form::Constant {
+        "prior" => Ok(Form::Constant(form::Constant {
             values: fitted.put_vector(extraction, "class_prior_")?,
             classes: Some(classes),
-        }),
+        })),
         "most_frequent" => {
             let prior = fitted.vector(extraction, "class_prior_")?;
             let best =
@@ -196,10 +196,10 @@ pub(super) fn dummy(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<
             let values = (0..prior.len())
                 .map(|index| f64::from(u8::from(index == best)))
                 .collect();
-            Ok(Form::Constant {
+            Ok(Form::Constant(form::Constant {
                 values: extraction.put_vector(fitted, "class_prior_", values),
                 classes: Some(classes),
-            })
+            }))
         }
         "constant" => {
             let Labels::Numbers(numbers) = &classes else {
@@ -210,10 +210,10 @@ pub(super) fn dummy(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<
                 .iter()
                 .map(|label| f64::from(u8::from(label.to_bits() == constant.to_bits())))
                 .collect();
-            Ok(Form::Constant {
+            Ok(Form::Constant(form::Constant {
                 values: extraction.put_vector(fitted, "constant", values),
                 classes: Some(classes),
-            })
+            }))
         }
         other => Err(fitted.unsupported(format!("strategy '{other}' gives a random answer"))),
     }

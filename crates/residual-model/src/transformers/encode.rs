@@ -2,7 +2,9 @@
 
 use super::transformer::Transformer;
 use crate::error::ModelError;
+use crate::form;
 use crate::rows::Rows;
+use crate::tensors::{Key, Tensors};
 
 /// Where `value` stands among the categories; NaN equals NaN.
 #[expect(clippy::float_cmp, reason = "a category is met exactly or not at all")]
@@ -10,6 +12,19 @@ fn index_of(categories: &[f64], value: f64) -> Option<usize> {
     categories
         .iter()
         .position(|category| *category == value || (category.is_nan() && value.is_nan()))
+}
+
+/// One list of numbers a column.
+fn lists(keys: &[Key], tensors: &Tensors, width: usize) -> Result<Vec<Vec<f64>>, ModelError> {
+    if keys.len() != width {
+        return Err(ModelError::store(format!(
+            "an encoder of {} columns is given {width}",
+            keys.len()
+        )));
+    }
+    keys.iter()
+        .map(|key| tensors.f64s(key).map(<[f64]>::to_vec))
+        .collect()
 }
 
 fn unknown(row: usize, feature: usize, value: f64) -> ModelError {
@@ -31,10 +46,12 @@ pub(super) struct OneHot {
 
 impl OneHot {
     pub(super) fn new(
-        categories: Vec<Vec<f64>>,
-        dropped: &[Option<usize>],
-        ignore_unknown: bool,
+        form: &form::OneHot,
+        tensors: &Tensors,
+        width: usize,
     ) -> Result<Self, ModelError> {
+        let categories = lists(&form.categories, tensors, width)?;
+        let dropped = &form.dropped;
         if dropped.len() != categories.len()
             || dropped
                 .iter()
@@ -52,8 +69,8 @@ impl OneHot {
             .sum();
         Ok(Self {
             categories,
-            dropped: dropped.to_vec(),
-            ignore_unknown,
+            dropped: dropped.clone(),
+            ignore_unknown: form.ignore_unknown,
             outputs,
         })
     }
@@ -102,11 +119,18 @@ pub(super) struct Ordinal {
 
 impl Ordinal {
     pub(super) fn new(
-        categories: Vec<Vec<f64>>,
-        codes: Option<Vec<Vec<f64>>>,
-        unknown: Option<Vec<f64>>,
-        missing: Option<f64>,
+        form: &form::Ordinal,
+        tensors: &Tensors,
+        width: usize,
     ) -> Result<Self, ModelError> {
+        let categories = lists(&form.categories, tensors, width)?;
+        let codes = form
+            .codes
+            .as_ref()
+            .map(|codes| lists(codes, tensors, width))
+            .transpose()?;
+        let unknown = tensors.optional_vector(form.unknown.as_ref(), width)?;
+        let missing = tensors.optional_vector(form.missing.as_ref(), 1)?;
         #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
         let indices = |list: &Vec<f64>| (0..list.len()).map(|index| index as f64).collect();
         let codes = codes.unwrap_or_else(|| categories.iter().map(indices).collect());
@@ -121,7 +145,7 @@ impl Ordinal {
             categories,
             codes,
             unknown,
-            missing,
+            missing: missing.map(|values| values[0]),
         })
     }
 
@@ -163,11 +187,11 @@ pub(super) struct Bins {
 
 impl Bins {
     pub(super) fn new(
-        edges: &[f64],
-        lengths: &[u32],
-        digitize: bool,
+        form: &form::Bins,
+        tensors: &Tensors,
         width: usize,
     ) -> Result<Self, ModelError> {
+        let (edges, lengths) = (tensors.f64s(&form.edges)?, tensors.u32s(&form.lengths)?);
         let total = lengths
             .iter()
             .try_fold(0_usize, |sum, len| sum.checked_add(*len as usize));
@@ -185,7 +209,7 @@ impl Bins {
         }
         Ok(Self {
             edges: lists,
-            digitize,
+            digitize: form.digitize,
         })
     }
 }

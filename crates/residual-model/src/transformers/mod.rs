@@ -11,5 +11,6 @@ mod quantile;
 mod scale;
 mod transformer;
 
-pub(crate) use build::build;
+pub(crate) use build::{build, build_chain};
+pub(crate) use columns::Chain;
 pub(crate) use transformer::Transformer;

@@ -2,8 +2,9 @@
 
 use super::transformer::Transformer;
 use crate::error::ModelError;
-use crate::form::Function;
+use crate::form::{self, Function};
 use crate::rows::Rows;
+use crate::tensors::Tensors;
 
 /// Exponents nearer to 0 (or 2) than this take the logarithm.
 const NEAR: f64 = f64::EPSILON;
@@ -11,8 +12,21 @@ const NEAR: f64 = f64::EPSILON;
 /// Yeo-Johnson or Box-Cox.
 #[derive(Debug)]
 pub(super) struct Power {
-    pub(super) lambdas: Vec<f64>,
-    pub(super) box_cox: bool,
+    lambdas: Vec<f64>,
+    box_cox: bool,
+}
+
+impl Power {
+    pub(super) fn new(
+        form: &form::Power,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            lambdas: tensors.vector(&form.lambdas, width)?.to_vec(),
+            box_cox: form.box_cox,
+        })
+    }
 }
 
 fn yeo_johnson(x: f64, lambda: f64) -> f64 {
@@ -114,9 +128,19 @@ impl Transformer for Power {
 /// A function of numpy on every value.
 #[derive(Debug)]
 pub(super) struct Elementwise {
-    pub(super) function: Option<Function>,
-    pub(super) inverse: Option<Function>,
-    pub(super) width: usize,
+    function: Option<Function>,
+    inverse: Option<Function>,
+    width: usize,
+}
+
+impl Elementwise {
+    pub(super) fn new(form: &form::Elementwise, width: usize) -> Self {
+        Self {
+            function: form.function,
+            inverse: form.inverse,
+            width,
+        }
+    }
 }
 
 fn compute(function: Function, x: f64) -> f64 {

@@ -3,8 +3,9 @@
 use super::transformer::Transformer;
 use crate::dense::Dense;
 use crate::error::ModelError;
+use crate::form;
 use crate::rows::Rows;
-use crate::tensors::Matrix;
+use crate::tensors::Tensors;
 
 /// `PCA` and `TruncatedSVD`.
 #[derive(Debug)]
@@ -16,11 +17,13 @@ pub(super) struct Project {
 
 impl Project {
     pub(super) fn new(
-        mean: Option<Vec<f64>>,
-        components: Matrix<'_>,
-        scale: Option<Vec<f64>>,
+        form: &form::Project,
+        tensors: &Tensors,
         width: usize,
     ) -> Result<Self, ModelError> {
+        let components = tensors.matrix(&form.components)?;
+        let mean = tensors.optional_vector(form.mean.as_ref(), width)?;
+        let scale = tensors.optional_vector(form.scale.as_ref(), components.rows)?;
         if components.columns != width {
             return Err(ModelError::store(format!(
                 "components of {} columns are given {width}",
@@ -74,7 +77,12 @@ pub(super) struct Polynomial {
 }
 
 impl Polynomial {
-    pub(super) fn new(columns: &[u32], lengths: &[u32], width: usize) -> Result<Self, ModelError> {
+    pub(super) fn new(
+        form: &form::Polynomial,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        let (columns, lengths) = (tensors.u32s(&form.columns)?, tensors.u32s(&form.lengths)?);
         let total = lengths
             .iter()
             .try_fold(0_usize, |sum, len| sum.checked_add(*len as usize));

@@ -3,8 +3,9 @@
 use super::normal::{cumulative, quantile};
 use super::transformer::Transformer;
 use crate::error::ModelError;
+use crate::form;
 use crate::rows::Rows;
-use crate::tensors::Matrix;
+use crate::tensors::Tensors;
 
 /// Values this near to the edge are at the edge.
 const EDGE: f64 = 1e-7;
@@ -20,11 +21,12 @@ pub(super) struct Quantile {
 
 impl Quantile {
     pub(super) fn new(
-        quantiles: Matrix<'_>,
-        references: &[f64],
-        normal: bool,
+        form: &form::Quantile,
+        tensors: &Tensors,
         width: usize,
     ) -> Result<Self, ModelError> {
+        let quantiles = tensors.matrix(&form.quantiles)?;
+        let references = tensors.f64s(&form.references)?;
         let rises = |list: &[f64]| list.windows(2).all(|pair| pair[0] <= pair[1]);
         let columns: Vec<Vec<f64>> = (0..quantiles.columns)
             .map(|column| {
@@ -48,7 +50,7 @@ impl Quantile {
         Ok(Self {
             columns,
             references: references.to_vec(),
-            normal,
+            normal: form.normal,
             clip: (quantile(edge), quantile(1.0 - edge)),
         })
     }

@@ -2,8 +2,9 @@
 
 use super::transformer::Transformer;
 use crate::error::ModelError;
-use crate::form::Norm;
+use crate::form::{self, Norm};
 use crate::rows::Rows;
+use crate::tensors::Tensors;
 
 /// Nothing.
 #[derive(Debug)]
@@ -32,9 +33,23 @@ impl Transformer for Passthrough {
 /// `StandardScaler`, `RobustScaler`, `MaxAbsScaler`.
 #[derive(Debug)]
 pub(super) struct Scale {
-    pub(super) center: Option<Vec<f64>>,
-    pub(super) divisor: Option<Vec<f64>>,
-    pub(super) width: usize,
+    center: Option<Vec<f64>>,
+    divisor: Option<Vec<f64>>,
+    width: usize,
+}
+
+impl Scale {
+    pub(super) fn new(
+        form: &form::Scale,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            center: tensors.optional_vector(form.center.as_ref(), width)?,
+            divisor: tensors.optional_vector(form.scale.as_ref(), width)?,
+            width,
+        })
+    }
 }
 
 /// Changes each value by its column's number.
@@ -81,13 +96,27 @@ impl Transformer for Scale {
 
 /// `MinMaxScaler`.
 #[derive(Debug)]
-pub(super) struct Stretch {
-    pub(super) scale: Vec<f64>,
-    pub(super) offset: Vec<f64>,
-    pub(super) clip: Option<(f64, f64)>,
+pub(super) struct MinMax {
+    scale: Vec<f64>,
+    offset: Vec<f64>,
+    clip: Option<(f64, f64)>,
 }
 
-impl Transformer for Stretch {
+impl MinMax {
+    pub(super) fn new(
+        form: &form::MinMax,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            scale: tensors.vector(&form.scale, width)?.to_vec(),
+            offset: tensors.vector(&form.offset, width)?.to_vec(),
+            clip: form.clip.filter(|(low, high)| low <= high),
+        })
+    }
+}
+
+impl Transformer for MinMax {
     fn outputs(&self) -> usize {
         self.scale.len()
     }
@@ -120,8 +149,17 @@ impl Transformer for Stretch {
 /// `Normalizer`.
 #[derive(Debug)]
 pub(super) struct Normalize {
-    pub(super) norm: Norm,
-    pub(super) width: usize,
+    norm: Norm,
+    width: usize,
+}
+
+impl Normalize {
+    pub(super) fn new(form: &form::Normalize, width: usize) -> Self {
+        Self {
+            norm: form.norm,
+            width,
+        }
+    }
 }
 
 impl Transformer for Normalize {
@@ -152,8 +190,17 @@ impl Transformer for Normalize {
 /// `Binarizer`.
 #[derive(Debug)]
 pub(super) struct Binarize {
-    pub(super) threshold: f64,
-    pub(super) width: usize,
+    threshold: f64,
+    width: usize,
+}
+
+impl Binarize {
+    pub(super) fn new(form: &form::Binarize, width: usize) -> Self {
+        Self {
+            threshold: form.threshold,
+            width,
+        }
+    }
 }
 
 impl Transformer for Binarize {
