@@ -7,7 +7,7 @@ use crate::error::ModelError;
 use crate::info::ModelInfo;
 use crate::model::Model;
 use crate::open::{is_safetensors, read, read_file};
-use crate::pickle::{self, unpack};
+use crate::pickle::{self, decompress};
 
 /// A model file looked at without building anything.
 #[derive(Clone, Debug)]
@@ -72,10 +72,10 @@ fn inspect_bytes(bytes: &[u8]) -> Inspection {
         inspection.container.push_str(", safetensors");
         return inspection;
     }
-    let Ok(unpacked) = unpack::unpack(bytes) else {
+    let Ok(decompressed) = decompress::decompress(bytes) else {
         return inspection;
     };
-    if let Ok(graph) = pickle::read(&unpacked) {
+    if let Ok(graph) = pickle::read(&decompressed) {
         let kind = if graph.is_joblib() {
             "joblib"
         } else {
@@ -86,8 +86,8 @@ fn inspect_bytes(bytes: &[u8]) -> Inspection {
             format!("{kind} protocol {}", graph.protocol()),
             format!("{} objects", graph.len()),
         ];
-        if let Some(compression) = unpack::compression(bytes) {
-            parts.push(format!("{compression} of {} bytes", unpacked.len()));
+        if let Some(compression) = decompress::compression(bytes) {
+            parts.push(format!("{compression} of {} bytes", decompressed.len()));
         }
         inspection.container = parts.join(", ");
         inspection.globals = graph

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::ModelError;
 use crate::model::Model;
-use crate::pickle::{self, unpack};
+use crate::pickle::{self, decompress};
 use crate::sklearn;
 use crate::store::Stored;
 
@@ -71,8 +71,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Stored, ModelError> {
     if let Some(found) = foreign(bytes) {
         return Err(ModelError::NotAModel { found });
     }
-    let unpacked = unpack::unpack(bytes)?;
-    let graph = pickle::read(&unpacked)?;
+    let decompressed = decompress::decompress(bytes)?;
+    let graph = pickle::read(&decompressed)?;
     sklearn::extract(&graph, sha256(bytes))
 }
 

@@ -1,6 +1,6 @@
 //! Reads opcode arguments from a byte slice; a length is believed only when that many bytes are really there.
 
-use super::arena::Span;
+use super::graph::Span;
 use crate::error::ModelError;
 
 /// A place in the input.

@@ -1,6 +1,6 @@
 //! numpy's element types, read out of the inert graph.
 
-use super::arena::{Graph, Id, Node};
+use super::graph::{Graph, Node, NodeId};
 
 /// Structured dtypes inside each other.
 const NESTED_MAX: usize = 3;
@@ -33,11 +33,11 @@ pub(crate) enum Kind {
 
 impl DType {
     /// Reads a `numpy.dtype` object.
-    pub(crate) fn read(graph: &Graph<'_>, id: Id) -> Result<Self, String> {
+    pub(crate) fn read(graph: &Graph<'_>, id: NodeId) -> Result<Self, String> {
         Self::read_nested(graph, id, 0)
     }
 
-    fn read_nested(graph: &Graph<'_>, id: Id, depth: usize) -> Result<Self, String> {
+    fn read_nested(graph: &Graph<'_>, id: NodeId, depth: usize) -> Result<Self, String> {
         let (class, object) = graph
             .call(id)
             .ok_or_else(|| format!("{} is not a dtype", graph.describe(id)))?;

@@ -1,6 +1,6 @@
 //! How many bytes of the stream belong to a joblib array.
 
-use super::arena::{Graph, Id, Node};
+use super::graph::{Graph, Node, NodeId};
 use super::numpy::{DType, count, read_shape};
 
 /// What follows the wrapper.
@@ -13,7 +13,7 @@ pub(super) struct Layout {
 }
 
 /// Reads the state of a `NumpyArrayWrapper`.
-pub(super) fn layout(graph: &Graph<'_>, state: Id) -> Result<Layout, String> {
+pub(super) fn layout(graph: &Graph<'_>, state: NodeId) -> Result<Layout, String> {
     let part = |name| {
         graph
             .get(state, name)

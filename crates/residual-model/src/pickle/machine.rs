@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 
-use super::arena::{Extra, FALSE, Global, Graph, Id, NONE, Node, Object, Span, TRUE};
 use super::cursor::Cursor;
-use super::frame::Frame;
-use super::{allowed, joblib, text};
+use super::graph::{Extra, FALSE, Global, Graph, NONE, Node, NodeId, Object, Span, TRUE};
+use super::stream::Stream;
+use super::{allowlist, escapes, joblib};
 use crate::error::ModelError;
 
 /// Open marks at one time; real pickles nest a few dozen deep.
@@ -44,60 +44,60 @@ struct Machine<'a> {
     cursor: Cursor<'a>,
     graph: Graph<'a>,
     nodes_max: usize,
-    interned: HashMap<(String, String), Id>,
+    interned: HashMap<(String, String), NodeId>,
 }
 
 impl Machine<'_> {
     /// One pickle from its first opcode to STOP.
-    fn stream(&mut self, depth: usize) -> Result<Id, ModelError> {
+    fn stream(&mut self, depth: usize) -> Result<NodeId, ModelError> {
         if depth > NESTED_MAX {
-            return Err(Graph::over("nested pickles", NESTED_MAX));
+            return Err(Graph::limit("nested pickles", NESTED_MAX));
         }
-        let mut frame = Frame {
+        let mut stream = Stream {
             depth,
-            ..Frame::default()
+            ..Stream::default()
         };
         loop {
             let opcode = self.cursor.u8()?;
             if opcode == b'.' {
-                return frame.pop(&self.cursor);
+                return stream.pop(&self.cursor);
             }
-            if !(self.scalar(opcode, &mut frame)? || self.container(opcode, &mut frame)?) {
-                self.object(opcode, &mut frame)?;
+            if !(self.scalar(opcode, &mut stream)? || self.container(opcode, &mut stream)?) {
+                self.object(opcode, &mut stream)?;
             }
-            if frame.stack.len() > STACK_MAX {
-                return Err(Graph::over("values on the stack", STACK_MAX));
+            if stream.stack.len() > STACK_MAX {
+                return Err(Graph::limit("values on the stack", STACK_MAX));
             }
         }
     }
 
-    fn add(&mut self, node: Node) -> Result<Id, ModelError> {
+    fn add(&mut self, node: Node) -> Result<NodeId, ModelError> {
         if self.graph.nodes.len() >= self.nodes_max {
-            return Err(Graph::over("objects", self.nodes_max));
+            return Err(Graph::limit("objects", self.nodes_max));
         }
         let id = u32::try_from(self.graph.nodes.len())
-            .map_err(|_| Graph::over("objects", self.nodes_max))?;
+            .map_err(|_| Graph::limit("objects", self.nodes_max))?;
         self.graph.nodes.push(node);
-        Ok(Id(id))
+        Ok(NodeId(id))
     }
 
-    fn push(&mut self, frame: &mut Frame, node: Node) -> Result<bool, ModelError> {
+    fn push(&mut self, stream: &mut Stream, node: Node) -> Result<bool, ModelError> {
         let id = self.add(node)?;
-        frame.stack.push(id);
+        stream.stack.push(id);
         Ok(true)
     }
 
-    fn push_text(&mut self, frame: &mut Frame, len: u64) -> Result<bool, ModelError> {
+    fn push_text(&mut self, stream: &mut Stream, len: u64) -> Result<bool, ModelError> {
         let span = self.cursor.span(len)?;
         if std::str::from_utf8(self.graph.bytes(span)).is_err() {
             return Err(self.cursor.fail("a string is not UTF-8"));
         }
-        self.push(frame, Node::Text(span))
+        self.push(stream, Node::Text(span))
     }
 
-    fn push_bytes(&mut self, frame: &mut Frame, len: u64) -> Result<bool, ModelError> {
+    fn push_bytes(&mut self, stream: &mut Stream, len: u64) -> Result<bool, ModelError> {
         let span = self.cursor.span(len)?;
-        self.push(frame, Node::Bytes(span))
+        self.push(stream, Node::Bytes(span))
     }
 
     /// Bytes that do not stand in the input as such; never more of them than the input is long.
@@ -115,11 +115,11 @@ impl Machine<'_> {
     }
 
     /// Opcodes that push one immutable value.
-    fn scalar(&mut self, opcode: u8, frame: &mut Frame) -> Result<bool, ModelError> {
+    fn scalar(&mut self, opcode: u8, stream: &mut Stream) -> Result<bool, ModelError> {
         let node = match opcode {
-            b'N' => return Ok(push_id(frame, NONE)),
-            0x88 => return Ok(push_id(frame, TRUE)),
-            0x89 => return Ok(push_id(frame, FALSE)),
+            b'N' => return Ok(push_id(stream, NONE)),
+            0x88 => return Ok(push_id(stream, TRUE)),
+            0x89 => return Ok(push_id(stream, FALSE)),
             b'J' => Node::Int(i64::from(i32::from_le_bytes(self.cursor.array()?))),
             b'K' => Node::Int(i64::from(self.cursor.u8()?)),
             b'M' => Node::Int(i64::from(self.cursor.u16()?)),
@@ -132,14 +132,14 @@ impl Machine<'_> {
                 let len = u64::from(self.cursor.u32()?);
                 long(self.cursor.take(len)?)
             }
-            b'I' | b'L' | b'F' | b'S' | b'V' => return self.text_scalar(opcode, frame),
-            _ => return self.string(opcode, frame),
+            b'I' | b'L' | b'F' | b'S' | b'V' => return self.text_scalar(opcode, stream),
+            _ => return self.string(opcode, stream),
         };
-        self.push(frame, node)
+        self.push(stream, node)
     }
 
     /// Opcodes that push text or bytes with a binary length.
-    fn string(&mut self, opcode: u8, frame: &mut Frame) -> Result<bool, ModelError> {
+    fn string(&mut self, opcode: u8, stream: &mut Stream) -> Result<bool, ModelError> {
         let len = match opcode {
             0x8c | b'C' | b'U' => u64::from(self.cursor.u8()?),
             b'X' | b'B' | b'T' => u64::from(self.cursor.u32()?),
@@ -147,13 +147,13 @@ impl Machine<'_> {
             _ => return Ok(false),
         };
         match opcode {
-            0x8c | b'X' | 0x8d => self.push_text(frame, len),
+            0x8c | b'X' | 0x8d => self.push_text(stream, len),
             // Python 2 strings: text when they can be, else bytes.
             b'U' | b'T' => {
                 let span = self.cursor.span(len)?;
                 let is_text = self.graph.bytes(span).is_ascii();
                 self.push(
-                    frame,
+                    stream,
                     if is_text {
                         Node::Text(span)
                     } else {
@@ -161,16 +161,16 @@ impl Machine<'_> {
                     },
                 )
             }
-            _ => self.push_bytes(frame, len),
+            _ => self.push_bytes(stream, len),
         }
     }
 
     /// Opcodes of protocol 0 whose argument is a line of text.
-    fn text_scalar(&mut self, opcode: u8, frame: &mut Frame) -> Result<bool, ModelError> {
+    fn text_scalar(&mut self, opcode: u8, stream: &mut Stream) -> Result<bool, ModelError> {
         let node = match opcode {
             b'I' | b'L' => match self.cursor.text_line()?.trim_end_matches('L') {
-                "00" => return Ok(push_id(frame, FALSE)),
-                "01" => return Ok(push_id(frame, TRUE)),
+                "00" => return Ok(push_id(stream, FALSE)),
+                "01" => return Ok(push_id(stream, TRUE)),
                 digits => match digits.parse() {
                     Ok(value) => Node::Int(value),
                     Err(_)
@@ -180,7 +180,7 @@ impl Machine<'_> {
                             .all(|b| b.is_ascii_digit())
                             && !digits.is_empty() =>
                     {
-                        Node::Wide
+                        Node::BigInt
                     }
                     Err(_) => {
                         return Err(self.cursor.fail(format!("'{digits}' is not an integer")));
@@ -196,7 +196,7 @@ impl Machine<'_> {
                 )
             }
             b'S' => {
-                let bytes = text::quoted(self.cursor.line()?)
+                let bytes = escapes::quoted(self.cursor.line()?)
                     .ok_or_else(|| self.cursor.fail("a string has no closing quote"))?;
                 let span = self.decoded(&bytes)?;
                 if bytes.is_ascii() {
@@ -206,63 +206,63 @@ impl Machine<'_> {
                 }
             }
             _ => {
-                let words = text::raw_unicode_escape(self.cursor.line()?)
+                let words = escapes::raw_unicode_escape(self.cursor.line()?)
                     .ok_or_else(|| self.cursor.fail("a string has a broken escape"))?;
                 Node::Text(self.decoded(words.as_bytes())?)
             }
         };
-        self.push(frame, node)
+        self.push(stream, node)
     }
 
     /// Opcodes that make or fill lists, tuples, dicts and sets, and the ones that only move the stack.
-    fn container(&mut self, opcode: u8, frame: &mut Frame) -> Result<bool, ModelError> {
+    fn container(&mut self, opcode: u8, stream: &mut Stream) -> Result<bool, ModelError> {
         match opcode {
-            b']' => return self.push(frame, Node::List(vec![])),
-            b'}' => return self.push(frame, Node::Dict(vec![])),
-            0x8f => return self.push(frame, Node::Set(vec![])),
-            b')' => return self.push(frame, Node::Tuple(Box::default())),
+            b']' => return self.push(stream, Node::List(vec![])),
+            b'}' => return self.push(stream, Node::Dict(vec![])),
+            0x8f => return self.push(stream, Node::Set(vec![])),
+            b')' => return self.push(stream, Node::Tuple(Box::default())),
             b'l' | b't' | b'd' | 0x91 => {
-                let items = frame.pop_mark(&self.cursor)?;
+                let items = stream.pop_mark(&self.cursor)?;
                 let node = match opcode {
                     b'l' => Node::List(items),
                     b't' => Node::Tuple(items.into()),
                     b'd' => Node::Dict(self.pairs(&items)?),
                     _ => Node::Set(items),
                 };
-                return self.push(frame, node);
+                return self.push(stream, node);
             }
             0x85..=0x87 => {
                 let mut items = Vec::with_capacity(3);
                 for _ in 0x85..=opcode {
-                    items.push(frame.pop(&self.cursor)?);
+                    items.push(stream.pop(&self.cursor)?);
                 }
                 items.reverse();
-                return self.push(frame, Node::Tuple(items.into()));
+                return self.push(stream, Node::Tuple(items.into()));
             }
             b'a' => {
-                let item = frame.pop(&self.cursor)?;
-                self.append(frame, vec![item])?;
+                let item = stream.pop(&self.cursor)?;
+                self.append(stream, vec![item])?;
             }
             b'e' | 0x90 => {
-                let items = frame.pop_mark(&self.cursor)?;
-                self.append(frame, items)?;
+                let items = stream.pop_mark(&self.cursor)?;
+                self.append(stream, items)?;
             }
             b's' => {
-                let value = frame.pop(&self.cursor)?;
-                let key = frame.pop(&self.cursor)?;
-                self.set_items(frame, vec![(key, value)])?;
+                let value = stream.pop(&self.cursor)?;
+                let key = stream.pop(&self.cursor)?;
+                self.set_items(stream, vec![(key, value)])?;
             }
             b'u' => {
-                let items = frame.pop_mark(&self.cursor)?;
+                let items = stream.pop_mark(&self.cursor)?;
                 let pairs = self.pairs(&items)?;
-                self.set_items(frame, pairs)?;
+                self.set_items(stream, pairs)?;
             }
-            _ => return self.stack(opcode, frame),
+            _ => return self.stack(opcode, stream),
         }
         Ok(true)
     }
 
-    fn pairs(&self, items: &[Id]) -> Result<Vec<(Id, Id)>, ModelError> {
+    fn pairs(&self, items: &[NodeId]) -> Result<Vec<(NodeId, NodeId)>, ModelError> {
         if items.len() % 2 == 1 {
             return Err(self.cursor.fail("a dict has a key without a value"));
         }
@@ -272,8 +272,8 @@ impl Machine<'_> {
             .collect())
     }
 
-    fn append(&mut self, frame: &Frame, more: Vec<Id>) -> Result<(), ModelError> {
-        let id = frame.top(&self.cursor)?;
+    fn append(&mut self, stream: &Stream, more: Vec<NodeId>) -> Result<(), ModelError> {
+        let id = stream.top(&self.cursor)?;
         match &mut self.graph.nodes[id.0 as usize] {
             Node::List(items) | Node::Set(items) => items.extend(more),
             Node::Object(object) => object.extra.get_or_insert_default().items.extend(more),
@@ -286,8 +286,12 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn set_items(&mut self, frame: &Frame, more: Vec<(Id, Id)>) -> Result<(), ModelError> {
-        let id = frame.top(&self.cursor)?;
+    fn set_items(
+        &mut self,
+        stream: &Stream,
+        more: Vec<(NodeId, NodeId)>,
+    ) -> Result<(), ModelError> {
+        let id = stream.top(&self.cursor)?;
         match &mut self.graph.nodes[id.0 as usize] {
             Node::Dict(pairs) => pairs.extend(more),
             Node::Object(object) => object.extra.get_or_insert_default().pairs.extend(more),
@@ -301,26 +305,26 @@ impl Machine<'_> {
     }
 
     /// Mark, memo and protocol opcodes.
-    fn stack(&mut self, opcode: u8, frame: &mut Frame) -> Result<bool, ModelError> {
+    fn stack(&mut self, opcode: u8, stream: &mut Stream) -> Result<bool, ModelError> {
         match opcode {
             b'(' => {
-                if frame.marks.len() >= MARKS_MAX {
-                    return Err(Graph::over("open marks", MARKS_MAX));
+                if stream.marks.len() >= MARKS_MAX {
+                    return Err(Graph::limit("open marks", MARKS_MAX));
                 }
-                frame.marks.push(frame.stack.len());
+                stream.marks.push(stream.stack.len());
             }
             b'0' => {
                 // POP takes a mark away when nothing stands above it.
-                if frame.marks.last() == Some(&frame.stack.len()) {
-                    frame.marks.pop();
+                if stream.marks.last() == Some(&stream.stack.len()) {
+                    stream.marks.pop();
                 } else {
-                    frame.pop(&self.cursor)?;
+                    stream.pop(&self.cursor)?;
                 }
             }
-            b'1' => drop(frame.pop_mark(&self.cursor)?),
+            b'1' => drop(stream.pop_mark(&self.cursor)?),
             b'2' => {
-                let top = frame.top(&self.cursor)?;
-                frame.stack.push(top);
+                let top = stream.top(&self.cursor)?;
+                stream.stack.push(top);
             }
             0x80 => {
                 let protocol = self.cursor.u8()?;
@@ -329,19 +333,19 @@ impl Machine<'_> {
                         "protocol {protocol} is not known; dump with protocol 5 or lower"
                     )));
                 }
-                if frame.depth == 0 {
+                if stream.depth == 0 {
                     self.graph.protocol = protocol;
                 }
             }
-            // A frame only helps a buffered reader; a writeable buffer made read-only is the same bytes.
+            // A stream only helps a buffered reader; a writeable buffer made read-only is the same bytes.
             0x95 => drop(self.cursor.u64()?),
             0x98 => {}
-            _ => return self.memo(opcode, frame),
+            _ => return self.memo(opcode, stream),
         }
         Ok(true)
     }
 
-    fn memo(&mut self, opcode: u8, frame: &mut Frame) -> Result<bool, ModelError> {
+    fn memo(&mut self, opcode: u8, stream: &mut Stream) -> Result<bool, ModelError> {
         let index = match opcode {
             b'q' | b'h' => u64::from(self.cursor.u8()?),
             b'r' | b'j' => u64::from(self.cursor.u32()?),
@@ -351,53 +355,53 @@ impl Machine<'_> {
                     .parse()
                     .map_err(|_| self.cursor.fail(format!("'{digits}' is not a memo index")))?
             }
-            0x94 => frame.memo.len(),
+            0x94 => stream.memo.len(),
             _ => return Ok(false),
         };
         if matches!(opcode, b'h' | b'j' | b'g') {
-            let id = frame.memo.get(index).ok_or_else(|| {
+            let id = stream.memo.get(index).ok_or_else(|| {
                 self.cursor
                     .fail(format!("memo entry {index} was never written"))
             })?;
-            frame.stack.push(id);
+            stream.stack.push(id);
         } else {
-            frame.memo.put(index, frame.top(&self.cursor)?);
+            stream.memo.put(index, stream.top(&self.cursor)?);
         }
         Ok(true)
     }
 
     /// Opcodes that in Python would look up or call something.
-    fn object(&mut self, opcode: u8, frame: &mut Frame) -> Result<(), ModelError> {
+    fn object(&mut self, opcode: u8, stream: &mut Stream) -> Result<(), ModelError> {
         match opcode {
             b'c' => {
                 let (module, name) = (self.cursor.text_line()?, self.cursor.text_line()?);
-                self.global(frame, module, name)
+                self.global(stream, module, name)
             }
             0x93 => {
-                let (name, module) = (frame.pop(&self.cursor)?, frame.pop(&self.cursor)?);
+                let (name, module) = (stream.pop(&self.cursor)?, stream.pop(&self.cursor)?);
                 match (self.graph.text(module), self.graph.text(name)) {
                     (Some(module), Some(name)) => {
                         let (module, name) = (module.to_owned(), name.to_owned());
-                        self.global(frame, &module, &name)
+                        self.global(stream, &module, &name)
                     }
                     _ => Err(self.cursor.fail("a global is not named by two strings")),
                 }
             }
             b'R' | 0x81 => {
-                let (args, callable) = (frame.pop(&self.cursor)?, frame.pop(&self.cursor)?);
-                self.push(frame, Node::Object(Object::new(callable, args)))
+                let (args, callable) = (stream.pop(&self.cursor)?, stream.pop(&self.cursor)?);
+                self.push(stream, Node::Object(Object::new(callable, args)))
                     .map(drop)
             }
             0x92 => {
                 let (_kwargs, args, callable) = (
-                    frame.pop(&self.cursor)?,
-                    frame.pop(&self.cursor)?,
-                    frame.pop(&self.cursor)?,
+                    stream.pop(&self.cursor)?,
+                    stream.pop(&self.cursor)?,
+                    stream.pop(&self.cursor)?,
                 );
-                self.push(frame, Node::Object(Object::new(callable, args)))
+                self.push(stream, Node::Object(Object::new(callable, args)))
                     .map(drop)
             }
-            b'b' => self.build(frame),
+            b'b' => self.build(stream),
             b'P' | b'Q' => Err(self.cursor.fail(
                 "it has persistent ids, as PyTorch writes them: only scikit-learn models are read",
             )),
@@ -416,46 +420,49 @@ impl Machine<'_> {
         }
     }
 
-    fn global(&mut self, frame: &mut Frame, module: &str, name: &str) -> Result<(), ModelError> {
+    fn global(&mut self, stream: &mut Stream, module: &str, name: &str) -> Result<(), ModelError> {
         let key = (module.to_owned(), name.to_owned());
         if let Some(&id) = self.interned.get(&key) {
-            frame.stack.push(id);
+            stream.stack.push(id);
             return Ok(());
         }
         let index = self.graph.globals.len();
         if index >= GLOBALS_MAX {
-            return Err(Graph::over("different classes", GLOBALS_MAX));
+            return Err(Graph::limit("different classes", GLOBALS_MAX));
         }
         self.graph.globals.push(Global::new(module, name));
         let id = self.add(Node::Global(u32::try_from(index).unwrap_or(u32::MAX)))?;
         self.interned.insert(key, id);
-        frame.stack.push(id);
+        stream.stack.push(id);
         Ok(())
     }
 
-    fn build(&mut self, frame: &mut Frame) -> Result<(), ModelError> {
-        let state = frame.pop(&self.cursor)?;
-        let id = frame.top(&self.cursor)?;
+    fn build(&mut self, stream: &mut Stream) -> Result<(), ModelError> {
+        let state = stream.pop(&self.cursor)?;
+        let id = stream.top(&self.cursor)?;
         let Node::Object(object) = &mut self.graph.nodes[id.0 as usize] else {
             return Err(self
                 .cursor
                 .fail("state is given to something that is not an object"));
         };
         object.state = state;
-        let is_wrapper = self.graph.class(id).is_some_and(allowed::is_joblib_wrapper);
+        let is_wrapper = self
+            .graph
+            .class(id)
+            .is_some_and(allowlist::is_joblib_wrapper);
         if is_wrapper {
-            self.payload(id, state, frame.depth)
+            self.array_data(id, state, stream.depth)
         } else {
             Ok(())
         }
     }
 
     /// The array that follows a joblib wrapper in the stream.
-    fn payload(&mut self, id: Id, state: Id, depth: usize) -> Result<(), ModelError> {
+    fn array_data(&mut self, id: NodeId, state: NodeId, depth: usize) -> Result<(), ModelError> {
         self.graph.joblib = true;
         let layout =
             joblib::layout(&self.graph, state).map_err(|problem| self.cursor.fail(problem))?;
-        let payload = match layout.bytes {
+        let array_data = match layout.bytes {
             None => self.stream(depth + 1)?,
             Some(len) => {
                 if layout.padded {
@@ -468,7 +475,7 @@ impl Machine<'_> {
         };
         if let Node::Object(object) = &mut self.graph.nodes[id.0 as usize] {
             object.extra = Some(Box::new(Extra {
-                payload: Some(payload),
+                array_data: Some(array_data),
                 ..Extra::default()
             }));
         }
@@ -476,15 +483,15 @@ impl Machine<'_> {
     }
 }
 
-fn push_id(frame: &mut Frame, id: Id) -> bool {
-    frame.stack.push(id);
+fn push_id(stream: &mut Stream, id: NodeId) -> bool {
+    stream.stack.push(id);
     true
 }
 
 /// A little-endian two's complement integer.
 fn long(bytes: &[u8]) -> Node {
     if bytes.len() > 8 {
-        return Node::Wide;
+        return Node::BigInt;
     }
     let negative = bytes.last().is_some_and(|&byte| byte >= 0x80);
     let mut wide = if negative { [0xff; 8] } else { [0; 8] };

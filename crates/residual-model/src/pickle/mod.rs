@@ -1,29 +1,29 @@
 //! Reads Python pickles and joblib files without Python and without trust.
 //!
-//! Layers, each knowing nothing of the next: [`unpack`] undoes compression, [`machine`] runs the opcodes over inert nodes,
+//! Layers, each knowing nothing of the next: [`decompress`] undoes compression, [`machine`] runs the opcodes over inert nodes,
 //! [`numpy`] reads arrays out of them. What a scikit-learn class means is the business of `model::sklearn`.
 
-mod allowed;
-mod arena;
+mod allowlist;
 mod cursor;
+pub(crate) mod decompress;
 mod dtype;
-mod frame;
+mod escapes;
+mod graph;
 mod joblib;
 mod machine;
 pub(crate) mod numpy;
-mod text;
-pub(crate) mod unpack;
+mod stream;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use allowed::is_allowed;
-pub(crate) use arena::{Global, Graph, Id, Node};
+pub(crate) use allowlist::is_allowed;
+pub(crate) use graph::{Global, Graph, Node, NodeId};
 
 use crate::error::ModelError;
 
 /// Runs the pickle in `input`, already uncompressed. Building the graph is safe for any bytes; who goes on to read a model
-/// from it calls [`screen`] first.
+/// from it calls [`check_globals`] first.
 pub(crate) fn read(input: &[u8]) -> Result<Graph<'_>, ModelError> {
     machine::run(input)
 }
@@ -81,7 +81,7 @@ const KNOWN: &[(&str, &str)] = &[
 ];
 
 /// Refuses a graph that names anything a model has no use for.
-pub(crate) fn screen(graph: &Graph<'_>) -> Result<(), ModelError> {
+pub(crate) fn check_globals(graph: &Graph<'_>) -> Result<(), ModelError> {
     let Some(global) = graph.globals().iter().find(|global| !is_allowed(global)) else {
         return Ok(());
     };

@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 
-use super::arena::{Graph, Id, Node};
 pub(crate) use super::dtype::{DType, Kind};
+use super::graph::{Graph, Node, NodeId};
 
 /// Axes of one array; scikit-learn stores three at most.
 const AXES_MAX: usize = 8;
@@ -29,12 +29,12 @@ pub(crate) struct Array<'g> {
 #[derive(Clone, Debug)]
 enum Data<'g> {
     Raw(Cow<'g, [u8]>),
-    Objects(&'g [Id]),
+    Objects(&'g [NodeId]),
 }
 
 impl<'g> Array<'g> {
     /// Reads any form of array or scalar; `None` when `id` is something else.
-    pub(crate) fn read(graph: &'g Graph<'g>, id: Id) -> Option<Result<Self, String>> {
+    pub(crate) fn read(graph: &'g Graph<'g>, id: NodeId) -> Option<Result<Self, String>> {
         let (class, object) = graph.call(id)?;
         let args = graph.items(object.args).unwrap_or_default();
         match (class.module.as_str(), class.name.as_str()) {
@@ -45,9 +45,9 @@ impl<'g> Array<'g> {
             ("numpy.core.multiarray", "scalar") => Some(Self::scalar(graph, args)),
             ("numpy.core.numeric", "_frombuffer") => Some(Self::frombuffer(graph, args)),
             ("joblib.numpy_pickle", "NumpyArrayWrapper") => {
-                let payload = object.extra.as_ref().and_then(|extra| extra.payload);
+                let array_data = object.extra.as_ref().and_then(|extra| extra.array_data);
                 Some(
-                    payload
+                    array_data
                         .ok_or_else(|| "a joblib array has no data".to_owned())
                         .and_then(|data| Self::joblib(graph, object.state, data)),
                 )
@@ -56,7 +56,7 @@ impl<'g> Array<'g> {
         }
     }
 
-    fn reconstruct(graph: &'g Graph<'g>, state: &[Id]) -> Result<Self, String> {
+    fn reconstruct(graph: &'g Graph<'g>, state: &[NodeId]) -> Result<Self, String> {
         let &[_, shape, dtype, fortran, data] = state else {
             return Err("an array has no state".to_owned());
         };
@@ -74,7 +74,7 @@ impl<'g> Array<'g> {
         Self::checked(graph, shape, strides, dtype, data)
     }
 
-    fn scalar(graph: &'g Graph<'g>, args: &'g [Id]) -> Result<Self, String> {
+    fn scalar(graph: &'g Graph<'g>, args: &'g [NodeId]) -> Result<Self, String> {
         let &[dtype, data] = args else {
             return Err("a numpy scalar has no value".to_owned());
         };
@@ -87,7 +87,7 @@ impl<'g> Array<'g> {
         Self::checked(graph, vec![], vec![], dtype, data)
     }
 
-    fn frombuffer(graph: &'g Graph<'g>, args: &[Id]) -> Result<Self, String> {
+    fn frombuffer(graph: &'g Graph<'g>, args: &[NodeId]) -> Result<Self, String> {
         let (&[data, dtype, shape, order], rest) = args.split_at(4.min(args.len())) else {
             return Err("a buffer array has too few arguments".to_owned());
         };
@@ -124,10 +124,10 @@ impl<'g> Array<'g> {
         )
     }
 
-    fn joblib(graph: &'g Graph<'g>, state: Id, payload: Id) -> Result<Self, String> {
-        let Node::Bytes(span) = graph.node(payload) else {
+    fn joblib(graph: &'g Graph<'g>, state: NodeId, array_data: NodeId) -> Result<Self, String> {
+        let Node::Bytes(span) = graph.node(array_data) else {
             // An object array is a whole pickle of its own, with an ordinary array at its root.
-            return match graph.call(payload) {
+            return match graph.call(array_data) {
                 Some((class, object)) if class.name == "_reconstruct" => {
                     Self::reconstruct(graph, graph.items(object.state).unwrap_or_default())
                 }
@@ -317,7 +317,7 @@ impl<'g> Array<'g> {
     }
 
     /// Elements of an object array, in C order.
-    pub(crate) fn objects(&self) -> Result<Vec<Id>, String> {
+    pub(crate) fn objects(&self) -> Result<Vec<NodeId>, String> {
         let Data::Objects(items) = &self.data else {
             return Err("an array of numbers stands where objects belong".to_owned());
         };
@@ -337,7 +337,7 @@ impl<'g> Array<'g> {
 }
 
 /// A number: Python's own or a numpy scalar.
-pub(crate) fn number<'g>(graph: &'g Graph<'g>, id: Id) -> Option<f64> {
+pub(crate) fn number<'g>(graph: &'g Graph<'g>, id: NodeId) -> Option<f64> {
     match graph.node(id) {
         Node::Bool(value) => Some(f64::from(u8::from(*value))),
         #[expect(
@@ -357,7 +357,7 @@ pub(crate) fn number<'g>(graph: &'g Graph<'g>, id: Id) -> Option<f64> {
 }
 
 /// Text: Python's own or a numpy scalar.
-pub(crate) fn text<'g>(graph: &'g Graph<'g>, id: Id) -> Option<String> {
+pub(crate) fn text<'g>(graph: &'g Graph<'g>, id: NodeId) -> Option<String> {
     if let Some(text) = graph.text(id) {
         return Some(text.to_owned());
     }
@@ -377,14 +377,17 @@ fn fixed<const N: usize>(bytes: &[u8], big_endian: bool) -> Option<[u8; N]> {
 }
 
 /// The bytes behind a bytes object, a bytearray, or the text protocol 2 hides them in.
-fn raw_bytes<'g>(graph: &'g Graph<'g>, id: Id) -> Result<Cow<'g, [u8]>, String> {
+fn raw_bytes<'g>(graph: &'g Graph<'g>, id: NodeId) -> Result<Cow<'g, [u8]>, String> {
     if let Node::Bytes(span) | Node::Text(span) = graph.node(id) {
         return Ok(Cow::Borrowed(graph.bytes(*span)));
     }
     let (class, object) = graph
         .call(id)
         .ok_or_else(|| format!("{} stands where bytes belong", graph.describe(id)))?;
-    let first = graph.items(object.args).and_then(<[Id]>::first).copied();
+    let first = graph
+        .items(object.args)
+        .and_then(<[NodeId]>::first)
+        .copied();
     match (class.module.as_str(), class.name.as_str(), first) {
         ("builtins", "bytes" | "bytearray", None) => Ok(Cow::Borrowed(&[])),
         ("builtins", "bytearray", Some(first)) if matches!(graph.node(first), Node::Bytes(_)) => {
@@ -403,8 +406,8 @@ fn raw_bytes<'g>(graph: &'g Graph<'g>, id: Id) -> Result<Cow<'g, [u8]>, String> 
 }
 
 /// A tuple of axis lengths; numpy also writes a bare number for one axis.
-pub(super) fn read_shape(graph: &Graph<'_>, id: Id) -> Result<Vec<usize>, String> {
-    let axis = |id: Id| match graph.node(id) {
+pub(super) fn read_shape(graph: &Graph<'_>, id: NodeId) -> Result<Vec<usize>, String> {
+    let axis = |id: NodeId| match graph.node(id) {
         Node::Int(len) => usize::try_from(*len).ok(),
         _ => None,
     };

@@ -6,7 +6,7 @@ use super::preprocess::step;
 use crate::error::ModelError;
 use crate::form::{self, Form, Part, Step};
 use crate::pickle::numpy;
-use crate::pickle::{Id, Node};
+use crate::pickle::{Node, NodeId};
 
 /// A pipeline that ends in an estimator.
 pub(super) fn pipeline(
@@ -149,7 +149,7 @@ pub(super) fn column_transformer(
 fn resolve(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
-    id: Id,
+    id: NodeId,
     width: usize,
     names: &[String],
 ) -> Result<Vec<usize>, ModelError> {
@@ -220,7 +220,7 @@ fn resolve(
 }
 
 /// Whether columns are given as a yes or no for each.
-fn is_mask(fitted: &Fitted<'_>, id: Id) -> bool {
+fn is_mask(fitted: &Fitted<'_>, id: NodeId) -> bool {
     let graph = fitted.graph;
     graph.items(id).is_some_and(|items| {
         items
@@ -242,12 +242,17 @@ fn absolute(value: f64, width: usize) -> Option<usize> {
 }
 
 /// Python's slice; by name it includes its end.
-fn slice(args: &[Id], fitted: &Fitted<'_>, width: usize, names: &[String]) -> Option<Vec<usize>> {
+fn slice(
+    args: &[NodeId],
+    fitted: &Fitted<'_>,
+    width: usize,
+    names: &[String],
+) -> Option<Vec<usize>> {
     let &[first, last, stride] = args else {
         return None;
     };
     let graph = fitted.graph;
-    let bound = |id: Id, default: usize, after: usize| match (graph.node(id), graph.text(id)) {
+    let bound = |id: NodeId, default: usize, after: usize| match (graph.node(id), graph.text(id)) {
         (Node::None, _) => Some(default),
         (_, Some(name)) => Some(names.iter().position(|known| known == name)? + after),
         _ => Some(absolute(numpy::number(graph, id)?, width)?.min(width)),

@@ -4,12 +4,12 @@ use super::fitted::{Extraction, Fitted};
 use super::{bayes, boosting, compose, dense, ensemble, linear, supported, trees};
 use crate::error::ModelError;
 use crate::form::{Form, Link, Proba};
-use crate::pickle::{Graph, screen};
+use crate::pickle::{Graph, check_globals};
 use crate::store::{Facts, Stored};
 
 /// Reads the model a pickle holds. `sha256` is the file's, in hexadecimal.
 pub(crate) fn extract(graph: &Graph<'_>, sha256: String) -> Result<Stored, ModelError> {
-    screen(graph)?;
+    check_globals(graph)?;
     let root = Fitted::root(graph)?;
     let mut extraction = Extraction::new(graph.input_len());
     let form = estimator(&mut extraction, &root)?;

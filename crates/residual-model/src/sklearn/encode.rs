@@ -4,7 +4,7 @@ use super::fitted::{Extraction, Fitted, whole};
 use crate::error::ModelError;
 use crate::form::{self, Step};
 use crate::pickle::numpy;
-use crate::pickle::{Id, Node};
+use crate::pickle::{Node, NodeId};
 use crate::tensors::Key;
 
 /// `categories_` as one tensor a column; text is refused, because rows are numbers.
@@ -129,12 +129,12 @@ pub(super) fn one_hot(
 fn dropped(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
-    id: Id,
+    id: NodeId,
 ) -> Result<Vec<Option<usize>>, ModelError> {
     let wrong = || fitted.fail("the dropped categories are not indices");
     let array = fitted.array_at(id, "drop_idx_")?;
     if let Ok(ids) = array.objects() {
-        let index = |id: Id| match fitted.graph.node(id) {
+        let index = |id: NodeId| match fitted.graph.node(id) {
             Node::None => Some(None),
             _ => numpy::number(fitted.graph, id).and_then(whole).map(Some),
         };

@@ -7,7 +7,7 @@ use super::supported;
 use crate::error::ModelError;
 use crate::labels::Labels;
 use crate::pickle::numpy::{self, Array};
-use crate::pickle::{Global, Graph, Id, Node};
+use crate::pickle::{Global, Graph, Node, NodeId};
 use crate::tensors::{Data, Key, Tensors};
 
 /// Version of scikit-learn, major and minor.
@@ -98,7 +98,7 @@ impl Extraction {
 #[derive(Clone, Debug)]
 pub(super) struct Fitted<'g> {
     pub(super) graph: &'g Graph<'g>,
-    pub(super) id: Id,
+    pub(super) id: NodeId,
     pub(super) class: &'g Global,
     pub(super) path: String,
     pub(super) version: Version,
@@ -142,7 +142,7 @@ impl<'g> Fitted<'g> {
     }
 
     /// The object at `id`, named `path` from here.
-    pub(super) fn child(&self, id: Id, path: &str) -> Result<Self, ModelError> {
+    pub(super) fn child(&self, id: NodeId, path: &str) -> Result<Self, ModelError> {
         let path = self.place(path);
         let Some(class) = self.graph.class(id) else {
             return Err(self.fail(format!(
@@ -238,7 +238,7 @@ impl<'g> Fitted<'g> {
     }
 
     /// The attribute, `None` also for Python's `None`.
-    pub(super) fn get(&self, name: &str) -> Option<Id> {
+    pub(super) fn get(&self, name: &str) -> Option<NodeId> {
         let attributes = self.graph.attributes(self.id)?;
         let found = attributes
             .iter()
@@ -249,7 +249,7 @@ impl<'g> Fitted<'g> {
             .filter(|value| !matches!(self.graph.node(*value), Node::None))
     }
 
-    pub(super) fn need(&self, name: &str) -> Result<Id, ModelError> {
+    pub(super) fn need(&self, name: &str) -> Result<NodeId, ModelError> {
         self.get(name).ok_or_else(|| {
             let problem = if name.ends_with('_') {
                 "is missing: was the model fitted before it was saved?"
@@ -260,7 +260,7 @@ impl<'g> Fitted<'g> {
         })
     }
 
-    fn wrong(&self, name: &str, id: Id, wanted: &str) -> ModelError {
+    fn wrong(&self, name: &str, id: NodeId, wanted: &str) -> ModelError {
         self.fail(format!(
             "attribute `{name}` is {}, not {wanted}",
             self.graph.describe(id)
@@ -294,7 +294,7 @@ impl<'g> Fitted<'g> {
     }
 
     /// The array `id` is; `name` is for messages.
-    pub(super) fn array_at(&self, id: Id, name: &str) -> Result<Array<'g>, ModelError> {
+    pub(super) fn array_at(&self, id: NodeId, name: &str) -> Result<Array<'g>, ModelError> {
         match Array::read(self.graph, id) {
             Some(array) => array.map_err(|problem| self.fail(format!("attribute `{name}`: {problem}"))),
             None if self.graph.class(id).is_some_and(|class| class.module.starts_with("scipy.sparse")) => {
@@ -312,7 +312,7 @@ impl<'g> Fitted<'g> {
     pub(super) fn numbers_at(
         &self,
         extraction: &mut Extraction,
-        id: Id,
+        id: NodeId,
         name: &str,
     ) -> Result<(Vec<usize>, Vec<f64>), ModelError> {
         if let Some(items) = self.graph.items(id) {
@@ -406,7 +406,11 @@ impl<'g> Fitted<'g> {
     }
 
     /// Items of a list, a tuple or an object array, with its shape.
-    pub(super) fn list_at(&self, id: Id, name: &str) -> Result<(Vec<usize>, Vec<Id>), ModelError> {
+    pub(super) fn list_at(
+        &self,
+        id: NodeId,
+        name: &str,
+    ) -> Result<(Vec<usize>, Vec<NodeId>), ModelError> {
         if let Some(items) = self.graph.items(id) {
             return Ok((vec![items.len()], items.to_vec()));
         }
@@ -417,7 +421,7 @@ impl<'g> Fitted<'g> {
         Ok((array.shape, items))
     }
 
-    pub(super) fn list(&self, name: &str) -> Result<Vec<Id>, ModelError> {
+    pub(super) fn list(&self, name: &str) -> Result<Vec<NodeId>, ModelError> {
         Ok(self.list_at(self.need(name)?, name)?.1)
     }
 
@@ -434,7 +438,7 @@ impl<'g> Fitted<'g> {
     pub(super) fn texts_at(
         &self,
         extraction: &mut Extraction,
-        id: Id,
+        id: NodeId,
         name: &str,
     ) -> Result<Vec<String>, ModelError> {
         let texts = if let Some(items) = self.graph.items(id) {

@@ -5,7 +5,7 @@ use super::{compose, encode, select};
 use crate::error::ModelError;
 use crate::form::{self, Function, Norm, Step};
 use crate::pickle::numpy;
-use crate::pickle::{Graph, Id};
+use crate::pickle::{Graph, NodeId};
 use crate::tensors::Data;
 
 /// The step of any transformer.
@@ -320,7 +320,7 @@ fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
 }
 
 /// `partial(check_array, ...)`, which histogram boosting puts before its numbers: it changes nothing.
-fn is_validation(graph: &Graph<'_>, id: Id) -> bool {
+fn is_validation(graph: &Graph<'_>, id: NodeId) -> bool {
     let function = graph
         .call(id)
         .filter(|(class, _)| class.is("functools", "partial"))
@@ -330,7 +330,7 @@ fn is_validation(graph: &Graph<'_>, id: Id) -> bool {
 }
 
 /// numpy's function behind a name or a `_ufunc_reconstruct`.
-fn ufunc(graph: &Graph<'_>, id: Id) -> Option<Function> {
+fn ufunc(graph: &Graph<'_>, id: NodeId) -> Option<Function> {
     let name = match graph.global(id) {
         Some(global)
             if matches!(

@@ -3,7 +3,7 @@
 //! Nothing is ever called, so the list is not what makes loading safe; it is what makes a hostile file loud. A name on it
 //! stays an inert label until an extractor knows what it means.
 
-use super::arena::Global;
+use super::graph::Global;
 
 /// Whole packages whose classes a fitted model may drag along: estimators, arrays, random states, loss functions.
 const PACKAGES: &[&str] = &[

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::arena::Id;
 use super::cursor::Cursor;
+use super::graph::NodeId;
 use crate::error::ModelError;
 
 /// What belongs to one stream; a nested stream has its own.
 #[derive(Default)]
-pub(super) struct Frame {
-    pub(super) stack: Vec<Id>,
+pub(super) struct Stream {
+    pub(super) stack: Vec<NodeId>,
     pub(super) marks: Vec<usize>,
     pub(super) memo: Memo,
     pub(super) depth: usize,
@@ -18,12 +18,12 @@ pub(super) struct Frame {
 /// Dense for the indices picklers write (0, 1, 2, ...), sparse for any other: an index never sizes anything.
 #[derive(Default)]
 pub(super) struct Memo {
-    dense: Vec<Id>,
-    sparse: HashMap<u64, Id>,
+    dense: Vec<NodeId>,
+    sparse: HashMap<u64, NodeId>,
 }
 
 impl Memo {
-    pub(super) fn put(&mut self, index: u64, id: Id) {
+    pub(super) fn put(&mut self, index: u64, id: NodeId) {
         if index == self.dense.len() as u64 {
             self.dense.push(id);
         } else if let Some(slot) = usize::try_from(index)
@@ -36,7 +36,7 @@ impl Memo {
         }
     }
 
-    pub(super) fn get(&self, index: u64) -> Option<Id> {
+    pub(super) fn get(&self, index: u64) -> Option<NodeId> {
         let dense = usize::try_from(index)
             .ok()
             .and_then(|index| self.dense.get(index));
@@ -48,8 +48,8 @@ impl Memo {
     }
 }
 
-impl Frame {
-    pub(super) fn pop(&mut self, cursor: &Cursor<'_>) -> Result<Id, ModelError> {
+impl Stream {
+    pub(super) fn pop(&mut self, cursor: &Cursor<'_>) -> Result<NodeId, ModelError> {
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
             return Err(cursor.fail("an opcode takes from an empty stack"));
@@ -59,7 +59,7 @@ impl Frame {
             .ok_or_else(|| cursor.fail("an opcode takes from an empty stack"))
     }
 
-    pub(super) fn top(&self, cursor: &Cursor<'_>) -> Result<Id, ModelError> {
+    pub(super) fn top(&self, cursor: &Cursor<'_>) -> Result<NodeId, ModelError> {
         self.stack
             .last()
             .copied()
@@ -67,7 +67,7 @@ impl Frame {
     }
 
     /// Everything above the last mark, which goes too.
-    pub(super) fn pop_mark(&mut self, cursor: &Cursor<'_>) -> Result<Vec<Id>, ModelError> {
+    pub(super) fn pop_mark(&mut self, cursor: &Cursor<'_>) -> Result<Vec<NodeId>, ModelError> {
         let mark = self
             .marks
             .pop()

@@ -9,14 +9,14 @@ use crate::error::ModelError;
 
 /// Index of a node in a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Id(pub(super) u32);
+pub(crate) struct NodeId(pub(super) u32);
 
 /// The node every graph starts with.
-pub(super) const NONE: Id = Id(0);
+pub(super) const NONE: NodeId = NodeId(0);
 /// `False`; `True` follows.
-pub(super) const FALSE: Id = Id(1);
+pub(super) const FALSE: NodeId = NodeId(1);
 /// `True`.
-pub(super) const TRUE: Id = Id(2);
+pub(super) const TRUE: NodeId = NodeId(2);
 
 /// A range of the input, or of the bytes decoded from it (escapes of protocol 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +33,14 @@ pub(crate) enum Node {
     Bool(bool),
     Int(i64),
     /// An integer wider than 64 bits, two's complement, little-endian.
-    Wide,
+    BigInt,
     Float(f64),
     Text(Span),
     Bytes(Span),
-    List(Vec<Id>),
-    Tuple(Box<[Id]>),
-    Dict(Vec<(Id, Id)>),
-    Set(Vec<Id>),
+    List(Vec<NodeId>),
+    Tuple(Box<[NodeId]>),
+    Dict(Vec<(NodeId, NodeId)>),
+    Set(Vec<NodeId>),
     /// Index into [`Graph::globals`].
     Global(u32),
     Object(Object),
@@ -49,16 +49,16 @@ pub(crate) enum Node {
 /// What REDUCE or NEWOBJ would have called, and what BUILD would have given it. Nothing was called.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
-    pub(crate) callable: Id,
-    pub(crate) args: Id,
+    pub(crate) callable: NodeId,
+    pub(crate) args: NodeId,
     /// `NONE` until BUILD.
-    pub(crate) state: Id,
+    pub(crate) state: NodeId,
     pub(crate) extra: Option<Box<Extra>>,
 }
 
 impl Object {
     /// Before BUILD.
-    pub(super) fn new(callable: Id, args: Id) -> Self {
+    pub(super) fn new(callable: NodeId, args: NodeId) -> Self {
         Self {
             callable,
             args,
@@ -72,11 +72,11 @@ impl Object {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extra {
     /// What APPENDS gave a list-like object.
-    pub(crate) items: Vec<Id>,
+    pub(crate) items: Vec<NodeId>,
     /// What SETITEMS gave a dict-like object.
-    pub(crate) pairs: Vec<(Id, Id)>,
+    pub(crate) pairs: Vec<(NodeId, NodeId)>,
     /// What follows a joblib array wrapper in the stream: its raw bytes, or a whole nested pickle.
-    pub(crate) payload: Option<Id>,
+    pub(crate) array_data: Option<NodeId>,
 }
 
 /// `module.name` as the pickle says it, and under its present-day name.
@@ -123,7 +123,7 @@ pub(crate) struct Graph<'a> {
     pub(super) decoded: Vec<u8>,
     pub(super) nodes: Vec<Node>,
     pub(super) globals: Vec<Global>,
-    pub(super) root: Id,
+    pub(super) root: NodeId,
     pub(super) protocol: u8,
     pub(super) joblib: bool,
 }
@@ -143,7 +143,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The value STOP returned.
-    pub(crate) fn root(&self) -> Id {
+    pub(crate) fn root(&self) -> NodeId {
         self.root
     }
 
@@ -172,7 +172,7 @@ impl<'a> Graph<'a> {
         self.input.len()
     }
 
-    pub(crate) fn node(&self, id: Id) -> &Node {
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
     }
 
@@ -186,7 +186,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Text of a string node.
-    pub(crate) fn text(&self, id: Id) -> Option<&str> {
+    pub(crate) fn text(&self, id: NodeId) -> Option<&str> {
         match self.node(id) {
             // The machine has checked that it is UTF-8.
             Node::Text(span) => std::str::from_utf8(self.bytes(*span)).ok(),
@@ -195,7 +195,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The global a node is.
-    pub(crate) fn global(&self, id: Id) -> Option<&Global> {
+    pub(crate) fn global(&self, id: NodeId) -> Option<&Global> {
         match self.node(id) {
             Node::Global(index) => self.globals.get(*index as usize),
             _ => None,
@@ -203,7 +203,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Items of a list, a tuple or a set, or of a list-like object.
-    pub(crate) fn items(&self, id: Id) -> Option<&[Id]> {
+    pub(crate) fn items(&self, id: NodeId) -> Option<&[NodeId]> {
         match self.node(id) {
             Node::List(items) | Node::Set(items) => Some(items),
             Node::Tuple(items) => Some(items),
@@ -215,7 +215,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Pairs of a dict or a dict-like object.
-    pub(crate) fn pairs(&self, id: Id) -> Option<&[(Id, Id)]> {
+    pub(crate) fn pairs(&self, id: NodeId) -> Option<&[(NodeId, NodeId)]> {
         match self.node(id) {
             Node::Dict(pairs) => Some(pairs),
             Node::Object(Object {
@@ -226,7 +226,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The value under a text key; the last one wins, as in Python.
-    pub(crate) fn get(&self, dict: Id, key: &str) -> Option<Id> {
+    pub(crate) fn get(&self, dict: NodeId, key: &str) -> Option<NodeId> {
         self.pairs(dict)?
             .iter()
             .rev()
@@ -235,7 +235,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The object at `id` and what it would have been made by.
-    pub(crate) fn call(&self, id: Id) -> Option<(&Global, &Object)> {
+    pub(crate) fn call(&self, id: NodeId) -> Option<(&Global, &Object)> {
         let Node::Object(object) = self.node(id) else {
             return None;
         };
@@ -243,7 +243,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The class of an instance, also when `copyreg._reconstructor` would have made it.
-    pub(crate) fn class(&self, id: Id) -> Option<&Global> {
+    pub(crate) fn class(&self, id: NodeId) -> Option<&Global> {
         let (global, object) = self.call(id)?;
         if global.is("copyreg", "_reconstructor") || global.is("copyreg", "__newobj__") {
             return self.global(*self.items(object.args)?.first()?);
@@ -252,7 +252,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The attribute dict of an instance.
-    pub(crate) fn attributes(&self, id: Id) -> Option<&[(Id, Id)]> {
+    pub(crate) fn attributes(&self, id: NodeId) -> Option<&[(NodeId, NodeId)]> {
         let Node::Object(object) = self.node(id) else {
             return None;
         };
@@ -264,12 +264,12 @@ impl<'a> Graph<'a> {
     }
 
     /// One line about a node, for messages.
-    pub(crate) fn describe(&self, id: Id) -> String {
+    pub(crate) fn describe(&self, id: NodeId) -> String {
         match self.node(id) {
             Node::None => "None".to_owned(),
             Node::Bool(value) => if *value { "True" } else { "False" }.to_owned(),
             Node::Int(value) => value.to_string(),
-            Node::Wide => "a very large integer".to_owned(),
+            Node::BigInt => "a very large integer".to_owned(),
             Node::Float(value) => value.to_string(),
             Node::Text(_) => format!(
                 "'{}'",
@@ -295,7 +295,7 @@ impl<'a> Graph<'a> {
     }
 
     /// A limit that grows with the file, so that memory stays in proportion to what was really sent.
-    pub(super) fn over(what: &'static str, max: usize) -> ModelError {
+    pub(super) fn limit(what: &'static str, max: usize) -> ModelError {
         ModelError::Limit {
             what,
             max: max as u64,

@@ -31,7 +31,7 @@ pub(crate) fn compression(bytes: &[u8]) -> Option<&'static str> {
 }
 
 /// The uncompressed bytes; borrowed when they were not compressed.
-pub(crate) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ModelError> {
+pub(crate) fn decompress(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ModelError> {
     let max = (OUTPUT_FREE + RATIO_MAX * bytes.len() as u64).min(OUTPUT_MAX);
     match compression(bytes) {
         Some("gzip") => bounded(flate2::read::MultiGzDecoder::new(bytes), max),
@@ -90,7 +90,7 @@ mod tests {
         }
         let bomb = encoder.finish().unwrap();
         assert!(bomb.len() < 100_000);
-        let error = unpack(&bomb).unwrap_err();
+        let error = decompress(&bomb).unwrap_err();
         assert!(
             matches!(
                 error,
@@ -124,7 +124,7 @@ mod tests {
         // Properties, dictionary size, unknown length.
         let greedy_lzma = b"\x5d\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0";
         for bytes in [&greedy_xz()[..], greedy_lzma] {
-            let error = unpack(bytes).unwrap_err();
+            let error = decompress(bytes).unwrap_err();
             assert!(
                 error.to_string().contains("KiB to decompress it"),
                 "{error}"
@@ -142,9 +142,12 @@ mod tests {
             b"\x5d\0\0\x80\0garbage",
             b"\x04\x22\x4d\x18garbage",
         ] {
-            let error = unpack(head).unwrap_err();
+            let error = decompress(head).unwrap_err();
             assert!(error.to_string().contains("damaged"), "{error}");
         }
-        assert_eq!(unpack(b"\x80\x04N.").unwrap(), Cow::Borrowed(b"\x80\x04N."));
+        assert_eq!(
+            decompress(b"\x80\x04N.").unwrap(),
+            Cow::Borrowed(b"\x80\x04N.")
+        );
     }
 }
