@@ -1,6 +1,10 @@
-//! What can go wrong with a model, in words that name the place and the mend.
+//! What can go wrong with a model, in words that name the place and the remedy.
 
+use std::error::Error;
 use std::io;
+
+/// A cause whose type may change with the implementation.
+type Cause = Box<dyn Error + Send + Sync>;
 
 /// Why a model cannot be read, converted or asked.
 ///
@@ -31,13 +35,19 @@ pub enum ModelError {
         /// What the bytes are.
         found: String,
     },
+    /// The file is compressed, and cannot be decompressed.
+    #[error("the compressed data is damaged")]
+    Compressed {
+        /// What the decoder says.
+        source: io::Error,
+    },
     /// The pickle breaks the format.
-    #[error("broken pickle at byte {offset}: {problem}")]
+    #[error("broken pickle at byte {offset}")]
     Pickle {
-        /// Byte offset of the opcode, in the uncompressed stream.
+        /// Byte offset in the uncompressed stream, just behind what is wrong.
         offset: usize,
         /// What is wrong there.
-        problem: String,
+        source: Cause,
     },
     /// The pickle names code that has no place in a model.
     #[error(
@@ -69,14 +79,14 @@ pub enum ModelError {
         supported: String,
     },
     /// A supported class whose attributes are not what that class has.
-    #[error("{class} at {path}: {problem}")]
+    #[error("{class} at {path}")]
     Attribute {
         /// The class.
         class: String,
         /// Where it stands inside the pickle.
         path: String,
-        /// What is missing or wrong, and the mend.
-        problem: String,
+        /// What is missing or wrong, and the remedy.
+        source: Cause,
     },
     /// Reading on would need more than an honest file of this size does.
     #[error("it needs more than {max} {what}, which no honest model of this size does")]
@@ -101,6 +111,8 @@ pub enum ModelError {
     Store {
         /// What is wrong.
         problem: String,
+        /// What the reader of the format says, where one was asked.
+        source: Option<Cause>,
     },
     /// The columns offered are not the columns the model was fitted on.
     #[error(
@@ -136,16 +148,23 @@ pub enum ModelError {
     /// The tensor library refused an operation.
     #[error("tensor arithmetic failed")]
     Tensor {
-        /// What candle says.
-        #[from]
-        source: candle_core::Error,
+        /// What the library says.
+        source: Cause,
     },
+}
+
+impl From<candle_core::Error> for ModelError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Tensor {
+            source: Box::new(error),
+        }
+    }
 }
 
 impl ModelError {
     /// Adds the file's name, once.
     #[must_use]
-    pub fn in_file(self, file: &str) -> Self {
+    pub fn with_file(self, file: &str) -> Self {
         match self {
             Self::File { .. } => self,
             other => Self::File {
@@ -156,7 +175,7 @@ impl ModelError {
     }
 
     /// Of a part of a batch that began at `start`: counts the row from the beginning of the batch.
-    pub(crate) fn in_rows_from(self, start: usize) -> Self {
+    pub(crate) fn with_row_offset(self, start: usize) -> Self {
         match self {
             Self::Value {
                 row,
@@ -175,12 +194,24 @@ impl ModelError {
     pub(crate) fn store(problem: impl Into<String>) -> Self {
         Self::Store {
             problem: problem.into(),
+            source: None,
+        }
+    }
+
+    /// The same, found by a library.
+    pub(crate) fn store_because(
+        problem: impl Into<String>,
+        source: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::Store {
+            problem: problem.into(),
+            source: Some(Box::new(source)),
         }
     }
 
     /// The whole story on one line: this error and every source below it.
     #[must_use]
-    pub fn story(&self) -> String {
+    pub fn with_causes(&self) -> String {
         let mut line = self.to_string();
         let mut next = std::error::Error::source(self);
         while let Some(error) = next {

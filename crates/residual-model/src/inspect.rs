@@ -52,7 +52,7 @@ impl fmt::Display for Inspection {
 /// Only when the file cannot be read.
 pub fn inspect(path: &Path) -> Result<Inspection, ModelError> {
     let name = path.display().to_string();
-    let bytes = read_file(path).map_err(|error| error.in_file(&name))?;
+    let bytes = read_file(path).map_err(|error| error.with_file(&name))?;
     Ok(inspect_bytes(&bytes))
 }
 
@@ -60,7 +60,7 @@ fn inspect_bytes(bytes: &[u8]) -> Inspection {
     let verdict = read(bytes).and_then(|stored| Model::new(&stored));
     let (model, refusal) = match verdict {
         Ok(model) => (Some(model.info().clone()), None),
-        Err(error) => (None, Some(error.story())),
+        Err(error) => (None, Some(error.with_causes())),
     };
     let mut inspection = Inspection {
         model,

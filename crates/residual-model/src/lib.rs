@@ -32,5 +32,5 @@ pub use inspect::{Inspection, inspect};
 pub use labels::Labels;
 pub use model::Model;
 pub use open::{convert, open, open_bytes};
-pub use per_row::Answers;
+pub use per_row::{RowError, RowPredictions};
 pub use rows::Rows;

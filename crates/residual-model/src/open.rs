@@ -21,7 +21,7 @@ const FILE_MAX: u64 = u32::MAX as u64;
 /// Names the file, and what in it cannot be used.
 pub fn open(path: &Path) -> Result<Model, ModelError> {
     let name = path.display().to_string();
-    let bytes = read_file(path).map_err(|error| error.in_file(&name))?;
+    let bytes = read_file(path).map_err(|error| error.with_file(&name))?;
     open_bytes(&name, &bytes)
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ModelError> {
 pub fn open_bytes(name: &str, bytes: &[u8]) -> Result<Model, ModelError> {
     read(bytes)
         .and_then(|stored| Model::new(&stored))
-        .map_err(|error| error.in_file(name))
+        .map_err(|error| error.with_file(name))
 }
 
 /// Converts a pickle or joblib dump into the bytes of a safetensors file. The same input gives the same output.
@@ -60,7 +60,7 @@ pub fn convert(bytes: &[u8], name: &str) -> Result<Vec<u8>, ModelError> {
         Model::new(&stored)?;
         stored.to_bytes()
     };
-    convert().map_err(|error| error.in_file(name))
+    convert().map_err(|error| error.with_file(name))
 }
 
 /// Any of the file kinds, as far as the intermediate form.

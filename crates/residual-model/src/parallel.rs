@@ -53,7 +53,7 @@ fn spread(
                 return answers;
             }
             let block = rows.slice(start, (start + BLOCK_ROWS).min(rows.n_rows()));
-            let answered = answer(&block).map_err(|error| error.in_rows_from(start));
+            let answered = answer(&block).map_err(|error| error.with_row_offset(start));
             let failed = answered.is_err();
             answers.push((start, answered));
             if failed {

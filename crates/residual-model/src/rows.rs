@@ -155,7 +155,7 @@ impl Rows {
     }
 
     /// These rows only, in this order.
-    pub(crate) fn only(&self, rows: &[usize]) -> Self {
+    pub(crate) fn take_rows(&self, rows: &[usize]) -> Self {
         let values = rows.iter().flat_map(|&row| self.row(row)).copied();
         Self {
             count: rows.len(),

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use safetensors::Dtype;
 use safetensors::tensor::{SafeTensors, TensorView};
+use safetensors::{Dtype, SafeTensorError};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ModelError;
@@ -59,32 +59,30 @@ impl Stored {
     /// The file's bytes.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
         let json = serde_json::to_string(&self.facts)
-            .map_err(|error| ModelError::store(error.to_string()))?;
+            .map_err(|error| ModelError::store_because("the metadata cannot be written", error))?;
         let raw: BTreeMap<&String, (Dtype, Vec<u8>)> = self
             .tensors
             .all
             .iter()
             .map(|(name, tensor)| (name, raw(&tensor.data)))
             .collect();
+        let unwritable = |error: SafeTensorError| {
+            ModelError::store_because("the tensors cannot be written", error)
+        };
         let mut views = BTreeMap::new();
         for (name, (dtype, bytes)) in &raw {
             let shape = self.tensors.all[*name].shape.clone();
-            let view = TensorView::new(*dtype, shape, bytes)
-                .map_err(|error| ModelError::store(error.to_string()))?;
+            let view = TensorView::new(*dtype, shape, bytes).map_err(unwritable)?;
             views.insert(*name, view);
         }
         // One key only: a map of more would be written in a different order each time.
         let metadata = [(MODEL_KEY.to_owned(), json)].into();
-        let bytes = safetensors::serialize(views, Some(metadata))
-            .map_err(|error| ModelError::store(error.to_string()))?;
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(unwritable)?;
         with_format(&bytes)
     }
 
     /// Reads the file's bytes.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
-        let damaged = |error: safetensors::SafeTensorError| {
-            ModelError::store(format!("the safetensors file is damaged ({error})"))
-        };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let foreign = || {
             ModelError::store(
@@ -104,7 +102,7 @@ impl Stored {
         }
         let json = metadata.get(MODEL_KEY).ok_or_else(foreign)?;
         let facts: Facts = serde_json::from_str(json).map_err(|error| {
-            ModelError::store(format!("the form of the model is damaged ({error})"))
+            ModelError::store_because("the form of the model is damaged", error)
         })?;
         let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
         let mut tensors = Tensors::default();
@@ -125,6 +123,20 @@ impl Stored {
             ));
         }
         Ok(Self { facts, tensors })
+    }
+}
+
+fn damaged(error: SafeTensorError) -> ModelError {
+    // The text of the first two repeats that of their cause.
+    match error {
+        SafeTensorError::InvalidHeader(cause) => ModelError::store_because(
+            "the safetensors file is damaged: its header is not UTF-8",
+            cause,
+        ),
+        SafeTensorError::InvalidHeaderDeserialization(cause) => {
+            ModelError::store_because("the safetensors file is damaged in its header", cause)
+        }
+        other => ModelError::store_because("the safetensors file is damaged", other),
     }
 }
 

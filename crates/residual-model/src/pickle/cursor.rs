@@ -1,5 +1,6 @@
 //! Reads opcode arguments from a byte slice; a length is believed only when that many bytes are really there.
 
+use super::error::StreamError;
 use super::graph::Span;
 use crate::error::ModelError;
 
@@ -19,10 +20,11 @@ impl<'a> Cursor<'a> {
         self.at == self.input.len()
     }
 
-    pub(super) fn fail(&self, problem: impl Into<String>) -> ModelError {
+    /// An error at this place.
+    pub(super) fn error(&self, error: impl Into<StreamError>) -> ModelError {
         ModelError::Pickle {
             offset: self.at,
-            problem: problem.into(),
+            source: Box::new(error.into()),
         }
     }
 
@@ -35,9 +37,10 @@ impl<'a> Cursor<'a> {
                 self.at += len;
                 Ok(bytes)
             }
-            _ => Err(self.fail(format!(
-                "the file ends early: {len} bytes are announced, {left} are left"
-            ))),
+            _ => Err(self.error(StreamError::EndsEarly {
+                announced: len,
+                left,
+            })),
         }
     }
 
@@ -51,7 +54,7 @@ impl<'a> Cursor<'a> {
                 len,
                 decoded: false,
             }),
-            _ => Err(self.fail("the file is larger than 4 GiB")),
+            _ => Err(self.error(StreamError::TooLarge)),
         }
     }
 
@@ -65,15 +68,18 @@ impl<'a> Cursor<'a> {
         Ok(self.array::<1>()?[0])
     }
 
-    pub(super) fn u16(&mut self) -> Result<u16, ModelError> {
-        self.array().map(u16::from_le_bytes)
+    /// A length of one byte.
+    pub(super) fn len1(&mut self) -> Result<u64, ModelError> {
+        self.u8().map(u64::from)
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, ModelError> {
-        self.array().map(u32::from_le_bytes)
+    /// A length of four bytes.
+    pub(super) fn len4(&mut self) -> Result<u64, ModelError> {
+        self.array().map(u32::from_le_bytes).map(u64::from)
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, ModelError> {
+    /// A length of eight bytes.
+    pub(super) fn len8(&mut self) -> Result<u64, ModelError> {
         self.array().map(u64::from_le_bytes)
     }
 
@@ -81,7 +87,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn line(&mut self) -> Result<&'a [u8], ModelError> {
         let rest = &self.input[self.at..];
         let Some(len) = rest.iter().position(|&byte| byte == b'\n') else {
-            return Err(self.fail("the file ends inside a text argument"));
+            return Err(self.error(StreamError::EndsInsideLine));
         };
         self.at += len + 1;
         Ok(&rest[..len])
@@ -90,6 +96,6 @@ impl<'a> Cursor<'a> {
     /// [`Self::line`] as ASCII or UTF-8 text.
     pub(super) fn text_line(&mut self) -> Result<&'a str, ModelError> {
         let line = self.line()?;
-        std::str::from_utf8(line).map_err(|_| self.fail("a text argument is not UTF-8"))
+        std::str::from_utf8(line).map_err(|_| self.error(StreamError::ArgumentNotUtf8))
     }
 }

@@ -43,23 +43,21 @@ pub(crate) fn decompress(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ModelError> {
         ),
         Some("lzma") => {
             let reader = lzma_rust2::LzmaReader::new_mem_limit(bytes, LZMA_KIB_MAX, None);
-            bounded(reader.map_err(|error| damaged(&error))?, max)
+            bounded(reader.map_err(damaged)?, max)
         }
         Some("lz4") => bounded(lz4_flex::frame::FrameDecoder::new(bytes), max),
         _ => Ok(Cow::Borrowed(bytes)),
     }
 }
 
-fn damaged(error: &io::Error) -> ModelError {
-    if error.kind() == io::ErrorKind::OutOfMemory {
+fn damaged(source: io::Error) -> ModelError {
+    if source.kind() == io::ErrorKind::OutOfMemory {
         return ModelError::Limit {
             what: "KiB to decompress it",
             max: LZMA_KIB_MAX.into(),
         };
     }
-    ModelError::NotAModel {
-        found: format!("the compressed data is damaged ({error})"),
-    }
+    ModelError::Compressed { source }
 }
 
 fn bounded<'a>(reader: impl Read, max: u64) -> Result<Cow<'a, [u8]>, ModelError> {
@@ -67,7 +65,7 @@ fn bounded<'a>(reader: impl Read, max: u64) -> Result<Cow<'a, [u8]>, ModelError>
     reader
         .take(max + 1)
         .read_to_end(&mut output)
-        .map_err(|error| damaged(&error))?;
+        .map_err(damaged)?;
     if output.len() as u64 > max {
         return Err(ModelError::Limit {
             what: "uncompressed bytes",

@@ -7,17 +7,21 @@ mod allowlist;
 mod cursor;
 pub(crate) mod decompress;
 mod dtype;
+mod error;
 mod escapes;
 mod graph;
 mod joblib;
 mod machine;
 pub(crate) mod numpy;
+mod opcode;
+mod shape;
 mod stream;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use allowlist::is_allowed;
+pub(crate) use error::ArrayError;
 pub(crate) use graph::{Global, Graph, Node, NodeId};
 
 use crate::error::ModelError;

@@ -7,10 +7,10 @@
 use std::borrow::Cow;
 
 pub(crate) use super::dtype::{DType, Kind};
+use super::error::ArrayError;
 use super::graph::{Graph, Node, NodeId};
-
-/// Axes of one array; scikit-learn stores three at most.
-const AXES_MAX: usize = 8;
+use super::joblib::ArrayWrapper;
+use super::shape::{element_count, read_shape, strides};
 
 /// An array, or a scalar as an array of no axes.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ enum Data<'g> {
 
 impl<'g> Array<'g> {
     /// Reads any form of array or scalar; `None` when `id` is something else.
-    pub(crate) fn read(graph: &'g Graph<'g>, id: NodeId) -> Option<Result<Self, String>> {
+    pub(crate) fn read(graph: &'g Graph<'g>, id: NodeId) -> Option<Result<Self, ArrayError>> {
         let (class, object) = graph.call(id)?;
         let args = graph.items(object.args).unwrap_or_default();
         match (class.module.as_str(), class.name.as_str()) {
@@ -48,7 +48,7 @@ impl<'g> Array<'g> {
                 let array_data = object.extra.as_ref().and_then(|extra| extra.array_data);
                 Some(
                     array_data
-                        .ok_or_else(|| "a joblib array has no data".to_owned())
+                        .ok_or(ArrayError::NoJoblibData)
                         .and_then(|data| Self::joblib(graph, object.state, data)),
                 )
             }
@@ -56,17 +56,13 @@ impl<'g> Array<'g> {
         }
     }
 
-    fn reconstruct(graph: &'g Graph<'g>, state: &[NodeId]) -> Result<Self, String> {
+    fn reconstruct(graph: &'g Graph<'g>, state: &[NodeId]) -> Result<Self, ArrayError> {
         let &[_, shape, dtype, fortran, data] = state else {
-            return Err("an array has no state".to_owned());
+            return Err(ArrayError::NoState);
         };
-        let fortran = matches!(graph.node(fortran), Node::Bool(true) | Node::Int(1));
+        let is_fortran = matches!(graph.node(fortran), Node::Bool(true) | Node::Int(1));
         let (shape, dtype) = (read_shape(graph, shape)?, DType::read(graph, dtype)?);
-        let strides = if fortran {
-            fortran_strides(&shape)?
-        } else {
-            c_strides(&shape)?
-        };
+        let strides = strides(&shape, is_fortran)?;
         let data = match graph.node(data) {
             Node::List(items) => Data::Objects(items),
             _ => Data::Raw(raw_bytes(graph, data)?),
@@ -74,9 +70,9 @@ impl<'g> Array<'g> {
         Self::checked(graph, shape, strides, dtype, data)
     }
 
-    fn scalar(graph: &'g Graph<'g>, args: &'g [NodeId]) -> Result<Self, String> {
+    fn scalar(graph: &'g Graph<'g>, args: &'g [NodeId]) -> Result<Self, ArrayError> {
         let &[dtype, data] = args else {
-            return Err("a numpy scalar has no value".to_owned());
+            return Err(ArrayError::NoScalarValue);
         };
         let dtype = DType::read(graph, dtype)?;
         let data = if dtype.kind == Kind::Object {
@@ -87,21 +83,17 @@ impl<'g> Array<'g> {
         Self::checked(graph, vec![], vec![], dtype, data)
     }
 
-    fn frombuffer(graph: &'g Graph<'g>, args: &[NodeId]) -> Result<Self, String> {
+    fn frombuffer(graph: &'g Graph<'g>, args: &[NodeId]) -> Result<Self, ArrayError> {
         let (&[data, dtype, shape, order], rest) = args.split_at(4.min(args.len())) else {
-            return Err("a buffer array has too few arguments".to_owned());
+            return Err(ArrayError::TooFewArguments);
         };
         let (mut shape, dtype) = (read_shape(graph, shape)?, DType::read(graph, dtype)?);
-        let mut strides = match graph.text(order) {
-            Some("F") => fortran_strides(&shape)?,
-            Some("C" | "A" | "K") => c_strides(&shape)?,
-            _ => {
-                return Err(format!(
-                    "array order {} is not known",
-                    graph.describe(order)
-                ));
-            }
+        let is_fortran = match graph.text(order) {
+            Some("F") => true,
+            Some("C" | "A" | "K") => false,
+            _ => return Err(ArrayError::UnknownOrder(graph.describe(order))),
         };
+        let mut strides = strides(&shape, is_fortran)?;
         if let Some(axes) = rest
             .first()
             .filter(|axes| !matches!(graph.node(**axes), Node::None))
@@ -110,7 +102,7 @@ impl<'g> Array<'g> {
             let mut sorted = axes.clone();
             sorted.sort_unstable();
             if !sorted.into_iter().eq(0..shape.len()) {
-                return Err("an axis order is not a permutation".to_owned());
+                return Err(ArrayError::NotAPermutation);
             }
             strides = axes.iter().map(|&axis| strides[axis]).collect();
             shape = axes.iter().map(|&axis| shape[axis]).collect();
@@ -124,38 +116,20 @@ impl<'g> Array<'g> {
         )
     }
 
-    fn joblib(graph: &'g Graph<'g>, state: NodeId, array_data: NodeId) -> Result<Self, String> {
+    fn joblib(graph: &'g Graph<'g>, state: NodeId, array_data: NodeId) -> Result<Self, ArrayError> {
         let Node::Bytes(span) = graph.node(array_data) else {
             // An object array is a whole pickle of its own, with an ordinary array at its root.
             return match graph.call(array_data) {
                 Some((class, object)) if class.name == "_reconstruct" => {
                     Self::reconstruct(graph, graph.items(object.state).unwrap_or_default())
                 }
-                _ => Err("a nested joblib array is not an array".to_owned()),
+                _ => Err(ArrayError::NotANestedArray),
             };
         };
-        let part = |name| {
-            graph
-                .get(state, name)
-                .ok_or_else(|| format!("a joblib array has no {name}"))
-        };
-        let (shape, dtype) = (
-            read_shape(graph, part("shape")?)?,
-            DType::read(graph, part("dtype")?)?,
-        );
-        let fortran = graph.text(part("order")?) == Some("F");
-        let strides = if fortran {
-            fortran_strides(&shape)?
-        } else {
-            c_strides(&shape)?
-        };
-        Self::checked(
-            graph,
-            shape,
-            strides,
-            dtype,
-            Data::Raw(Cow::Borrowed(graph.bytes(*span))),
-        )
+        let wrapper = ArrayWrapper::read(graph, state)?;
+        let strides = strides(&wrapper.shape, wrapper.is_fortran)?;
+        let data = Data::Raw(Cow::Borrowed(graph.bytes(*span)));
+        Self::checked(graph, wrapper.shape, strides, wrapper.dtype, data)
     }
 
     fn checked(
@@ -164,21 +138,21 @@ impl<'g> Array<'g> {
         strides: Vec<usize>,
         dtype: DType,
         data: Data<'g>,
-    ) -> Result<Self, String> {
-        let count = count(&shape)?;
-        let (need, have) = match &data {
+    ) -> Result<Self, ArrayError> {
+        let count = element_count(&shape)?;
+        let (needed, found) = match &data {
             Data::Raw(bytes) => (
-                count
-                    .checked_mul(dtype.size)
-                    .ok_or("an array is too large")?,
+                count.checked_mul(dtype.size).ok_or(ArrayError::TooLarge)?,
                 bytes.len(),
             ),
             Data::Objects(items) => (count, items.len()),
         };
-        if need != have || (matches!(data, Data::Raw(_)) && dtype.has_objects()) {
-            return Err(format!(
-                "an array of shape {shape:?} needs {need} bytes or objects, {have} are there"
-            ));
+        if needed != found || (matches!(data, Data::Raw(_)) && dtype.has_objects()) {
+            return Err(ArrayError::WrongLength {
+                shape,
+                needed,
+                found,
+            });
         }
         Ok(Self {
             graph,
@@ -197,18 +171,25 @@ impl<'g> Array<'g> {
     }
 
     /// One field of every record.
-    pub(crate) fn field(&self, name: &str) -> Result<Self, String> {
+    pub(crate) fn field(&self, name: &str) -> Result<Self, ArrayError> {
         let (_, dtype, offset) = self
             .dtype
             .fields
             .iter()
             .find(|(field, ..)| field == name)
-            .ok_or_else(|| format!("a record has no field {name}"))?;
+            .ok_or_else(|| ArrayError::NoField(name.to_owned()))?;
         Ok(Self {
             dtype: dtype.clone(),
             offset: self.offset + offset,
             ..self.clone()
         })
+    }
+
+    fn wrong_kind(&self, wanted: &'static str) -> ArrayError {
+        ArrayError::WrongKind {
+            found: self.dtype.kind,
+            wanted,
+        }
     }
 
     /// Places of the elements, in C order.
@@ -224,9 +205,9 @@ impl<'g> Array<'g> {
         })
     }
 
-    fn raw<T>(&self, read: impl Fn(&[u8]) -> Option<T>) -> Result<Vec<T>, String> {
+    fn raw<T>(&self, read: impl Fn(&[u8]) -> Option<T>) -> Result<Vec<T>, ArrayError> {
         let Data::Raw(bytes) = &self.data else {
-            return Err("an object array stands where numbers belong".to_owned());
+            return Err(ArrayError::ObjectsForNumbers);
         };
         self.places()
             .map(|place| {
@@ -234,21 +215,16 @@ impl<'g> Array<'g> {
                 bytes.get(start..start + self.dtype.size).and_then(&read)
             })
             .collect::<Option<_>>()
-            .ok_or_else(|| {
-                format!(
-                    "an array of {:?} stands where other numbers belong",
-                    self.dtype.kind
-                )
-            })
+            .ok_or_else(|| self.wrong_kind("other numbers"))
     }
 
     /// Elements as f64, in C order. Object arrays of plain numbers count too.
-    pub(crate) fn f64s(&self) -> Result<Vec<f64>, String> {
+    pub(crate) fn f64s(&self) -> Result<Vec<f64>, ArrayError> {
         if let Data::Objects(_) = &self.data {
             let numbers = self.objects()?.into_iter().map(|id| number(self.graph, id));
             return numbers
                 .collect::<Option<_>>()
-                .ok_or_else(|| "an object array holds more than numbers".to_owned());
+                .ok_or(ArrayError::MixedObjects("numbers"));
         }
         let (kind, big) = (self.dtype.kind, self.dtype.big_endian);
         match (kind, self.dtype.size) {
@@ -265,7 +241,7 @@ impl<'g> Array<'g> {
     }
 
     /// Elements of an integer or boolean array, in C order.
-    pub(crate) fn i64s(&self) -> Result<Vec<i64>, String> {
+    pub(crate) fn i64s(&self) -> Result<Vec<i64>, ArrayError> {
         let big = self.dtype.big_endian;
         match (self.dtype.kind, self.dtype.size) {
             (Kind::Bool, 1) => self.raw(|b| Some(i64::from(b[0] != 0))),
@@ -283,21 +259,18 @@ impl<'g> Array<'g> {
             (Kind::Uint, _) => {
                 self.raw(|b| fixed(b, big).and_then(|b| i64::try_from(u64::from_le_bytes(b)).ok()))
             }
-            _ => Err(format!(
-                "an array of {:?} stands where integers belong",
-                self.dtype.kind
-            )),
+            _ => Err(self.wrong_kind("integers")),
         }
     }
 
     /// Elements of an array of text, in C order.
-    pub(crate) fn texts(&self) -> Result<Vec<String>, String> {
+    pub(crate) fn texts(&self) -> Result<Vec<String>, ArrayError> {
         match self.dtype.kind {
             Kind::Object => {
                 let texts = self.objects()?.into_iter().map(|id| text(self.graph, id));
                 texts
                     .collect::<Option<_>>()
-                    .ok_or_else(|| "an object array holds more than text".to_owned())
+                    .ok_or(ArrayError::MixedObjects("text"))
             }
             Kind::Text => {
                 let big = self.dtype.big_endian;
@@ -309,17 +282,14 @@ impl<'g> Array<'g> {
                     text.map(|text| text.trim_end_matches('\0').to_owned())
                 })
             }
-            _ => Err(format!(
-                "an array of {:?} stands where text belongs",
-                self.dtype.kind
-            )),
+            _ => Err(self.wrong_kind("text")),
         }
     }
 
     /// Elements of an object array, in C order.
-    pub(crate) fn objects(&self) -> Result<Vec<NodeId>, String> {
+    pub(crate) fn objects(&self) -> Result<Vec<NodeId>, ArrayError> {
         let Data::Objects(items) = &self.data else {
-            return Err("an array of numbers stands where objects belong".to_owned());
+            return Err(ArrayError::NumbersForObjects);
         };
         Ok(self.places().map(|place| items[place]).collect())
     }
@@ -377,13 +347,13 @@ fn fixed<const N: usize>(bytes: &[u8], big_endian: bool) -> Option<[u8; N]> {
 }
 
 /// The bytes behind a bytes object, a bytearray, or the text protocol 2 hides them in.
-fn raw_bytes<'g>(graph: &'g Graph<'g>, id: NodeId) -> Result<Cow<'g, [u8]>, String> {
+fn raw_bytes<'g>(graph: &'g Graph<'g>, id: NodeId) -> Result<Cow<'g, [u8]>, ArrayError> {
     if let Node::Bytes(span) | Node::Text(span) = graph.node(id) {
         return Ok(Cow::Borrowed(graph.bytes(*span)));
     }
     let (class, object) = graph
         .call(id)
-        .ok_or_else(|| format!("{} stands where bytes belong", graph.describe(id)))?;
+        .ok_or_else(|| ArrayError::NotBytes(graph.describe(id)))?;
     let first = graph
         .items(object.args)
         .and_then(<[NodeId]>::first)
@@ -394,53 +364,13 @@ fn raw_bytes<'g>(graph: &'g Graph<'g>, id: NodeId) -> Result<Cow<'g, [u8]>, Stri
             raw_bytes(graph, first)
         }
         ("_codecs", "encode", Some(first)) | ("builtins", "bytearray", Some(first)) => {
-            let text = graph.text(first).ok_or("encoded bytes are not text")?;
+            let text = graph.text(first).ok_or(ArrayError::EncodedBytesNotText)?;
             let bytes = text.chars().map(|code| u8::try_from(u32::from(code)).ok());
             bytes
                 .collect::<Option<Vec<u8>>>()
                 .map(Cow::Owned)
-                .ok_or_else(|| "encoded bytes are not Latin-1".to_owned())
+                .ok_or(ArrayError::EncodedBytesNotLatin1)
         }
-        _ => Err(format!("{class} stands where bytes belong")),
+        _ => Err(ArrayError::NotBytes(class.to_string())),
     }
-}
-
-/// A tuple of axis lengths; numpy also writes a bare number for one axis.
-pub(super) fn read_shape(graph: &Graph<'_>, id: NodeId) -> Result<Vec<usize>, String> {
-    let axis = |id: NodeId| match graph.node(id) {
-        Node::Int(len) => usize::try_from(*len).ok(),
-        _ => None,
-    };
-    let lengths: Option<Vec<_>> = match graph.items(id) {
-        Some(items) if items.len() > AXES_MAX => {
-            return Err(format!("an array has {} axes", items.len()));
-        }
-        Some(items) => items.iter().map(|id| axis(*id)).collect(),
-        None => axis(id).map(|len| vec![len]),
-    };
-    lengths.ok_or_else(|| format!("{} is not the shape of an array", graph.describe(id)))
-}
-
-/// Number of elements, without overflow.
-pub(super) fn count(shape: &[usize]) -> Result<usize, String> {
-    let count = shape
-        .iter()
-        .try_fold(1_usize, |count, &len| count.checked_mul(len));
-    count.ok_or_else(|| format!("an array of shape {shape:?} is too large"))
-}
-
-fn c_strides(shape: &[usize]) -> Result<Vec<usize>, String> {
-    let mut strides = fortran_strides(&shape.iter().rev().copied().collect::<Vec<_>>())?;
-    strides.reverse();
-    Ok(strides)
-}
-
-fn fortran_strides(shape: &[usize]) -> Result<Vec<usize>, String> {
-    count(&shape.iter().map(|&len| len.max(1)).collect::<Vec<_>>())?;
-    let strides = shape.iter().scan(1, |next, &len| {
-        let stride = *next;
-        *next *= len.max(1);
-        Some(stride)
-    });
-    Ok(strides.collect())
 }

@@ -3,15 +3,21 @@
 use std::collections::HashMap;
 
 use super::cursor::Cursor;
-use super::graph::NodeId;
+use super::error::StreamError;
+use super::graph::{Graph, NONE, NodeId};
 use crate::error::ModelError;
+
+/// Open marks at one time; real pickles nest a few dozen deep.
+const MARKS_MAX: usize = 10_000;
 
 /// What belongs to one stream; a nested stream has its own.
 #[derive(Default)]
 pub(super) struct Stream {
     pub(super) stack: Vec<NodeId>,
-    pub(super) marks: Vec<usize>,
+    /// Length of the stack at each open MARK.
+    marks: Vec<usize>,
     pub(super) memo: Memo,
+    /// Streams that this one stands in.
     pub(super) depth: usize,
 }
 
@@ -49,21 +55,58 @@ impl Memo {
 }
 
 impl Stream {
+    pub(super) fn new(depth: usize) -> Self {
+        Self {
+            depth,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn mark(&mut self) -> Result<(), ModelError> {
+        if self.marks.len() >= MARKS_MAX {
+            return Err(Graph::limit("open marks", MARKS_MAX));
+        }
+        self.marks.push(self.stack.len());
+        Ok(())
+    }
+
     pub(super) fn pop(&mut self, cursor: &Cursor<'_>) -> Result<NodeId, ModelError> {
         let floor = self.marks.last().copied().unwrap_or(0);
-        if self.stack.len() <= floor {
-            return Err(cursor.fail("an opcode takes from an empty stack"));
+        let popped = if self.stack.len() > floor {
+            self.stack.pop()
+        } else {
+            None
+        };
+        popped.ok_or_else(|| cursor.error(StreamError::PopFromEmptyStack))
+    }
+
+    /// The `N` values on top, in the order in which they were pushed.
+    pub(super) fn pop_array<const N: usize>(
+        &mut self,
+        cursor: &Cursor<'_>,
+    ) -> Result<[NodeId; N], ModelError> {
+        let mut values = [NONE; N];
+        for value in values.iter_mut().rev() {
+            *value = self.pop(cursor)?;
         }
-        self.stack
-            .pop()
-            .ok_or_else(|| cursor.fail("an opcode takes from an empty stack"))
+        Ok(values)
+    }
+
+    /// What POP takes away: the top value, or a mark when no value stands above it.
+    pub(super) fn pop_value_or_mark(&mut self, cursor: &Cursor<'_>) -> Result<(), ModelError> {
+        if self.marks.last() == Some(&self.stack.len()) {
+            self.marks.pop();
+        } else {
+            self.pop(cursor)?;
+        }
+        Ok(())
     }
 
     pub(super) fn top(&self, cursor: &Cursor<'_>) -> Result<NodeId, ModelError> {
         self.stack
             .last()
             .copied()
-            .ok_or_else(|| cursor.fail("an opcode reads from an empty stack"))
+            .ok_or_else(|| cursor.error(StreamError::EmptyStack))
     }
 
     /// Everything above the last mark, which goes too.
@@ -71,9 +114,9 @@ impl Stream {
         let mark = self
             .marks
             .pop()
-            .ok_or_else(|| cursor.fail("no mark is open"))?;
+            .ok_or_else(|| cursor.error(StreamError::NoMark))?;
         if mark > self.stack.len() {
-            return Err(cursor.fail("a mark lies above the stack"));
+            return Err(cursor.error(StreamError::MarkAboveStack));
         }
         Ok(self.stack.split_off(mark))
     }

@@ -125,7 +125,7 @@ pub(super) fn kernel_classifier(
     let counts = fitted
         .array("_n_support")?
         .i64s()
-        .map_err(|problem| fitted.fail(problem))?;
+        .map_err(|error| fitted.array_error("_n_support", error))?;
     let counts: Vec<u32> = counts
         .into_iter()
         .map(|count| u32::try_from(count).unwrap_or(u32::MAX))

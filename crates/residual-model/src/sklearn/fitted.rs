@@ -3,11 +3,12 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::error::AttributeError;
 use super::supported;
 use crate::error::ModelError;
 use crate::labels::Labels;
 use crate::pickle::numpy::{self, Array};
-use crate::pickle::{Global, Graph, Node, NodeId};
+use crate::pickle::{ArrayError, Global, Graph, Node, NodeId};
 use crate::tensors::{Data, Key, Tensors};
 
 /// Version of scikit-learn, major and minor.
@@ -214,12 +215,20 @@ impl<'g> Fitted<'g> {
     }
 
     /// An error about an attribute here.
-    pub(super) fn fail(&self, problem: impl Into<String>) -> ModelError {
+    pub(super) fn fail(&self, error: impl Into<AttributeError>) -> ModelError {
         ModelError::Attribute {
             class: self.class.to_string(),
             path: self.shown_path(),
-            problem: problem.into(),
+            source: Box::new(error.into()),
         }
+    }
+
+    /// An error about an array in the attribute `name`.
+    pub(super) fn array_error(&self, name: &str, source: ArrayError) -> ModelError {
+        self.fail(AttributeError::Array {
+            name: name.to_owned(),
+            source,
+        })
     }
 
     /// An error about the whole object.
@@ -251,20 +260,22 @@ impl<'g> Fitted<'g> {
 
     pub(super) fn need(&self, name: &str) -> Result<NodeId, ModelError> {
         self.get(name).ok_or_else(|| {
-            let problem = if name.ends_with('_') {
-                "is missing: was the model fitted before it was saved?"
+            let name = name.to_owned();
+            // scikit-learn's name for what only a fit sets.
+            self.fail(if name.ends_with('_') {
+                AttributeError::NotFitted(name)
             } else {
-                "is missing"
-            };
-            self.fail(format!("attribute `{name}` {problem}"))
+                AttributeError::Missing(name)
+            })
         })
     }
 
-    fn wrong(&self, name: &str, id: NodeId, wanted: &str) -> ModelError {
-        self.fail(format!(
-            "attribute `{name}` is {}, not {wanted}",
-            self.graph.describe(id)
-        ))
+    fn wrong(&self, name: &str, id: NodeId, wanted: &'static str) -> ModelError {
+        self.fail(AttributeError::WrongType {
+            name: name.to_owned(),
+            found: self.graph.describe(id),
+            wanted,
+        })
     }
 
     pub(super) fn f64(&self, name: &str) -> Result<f64, ModelError> {
@@ -296,7 +307,7 @@ impl<'g> Fitted<'g> {
     /// The array `id` is; `name` is for messages.
     pub(super) fn array_at(&self, id: NodeId, name: &str) -> Result<Array<'g>, ModelError> {
         match Array::read(self.graph, id) {
-            Some(array) => array.map_err(|problem| self.fail(format!("attribute `{name}`: {problem}"))),
+            Some(array) => array.map_err(|error| self.array_error(name, error)),
             None if self.graph.class(id).is_some_and(|class| class.module.starts_with("scipy.sparse")) => {
                 Err(self.unsupported(format!("attribute `{name}` is a sparse matrix; call `densify()`, or fit on a dense array")))
             }
@@ -331,7 +342,7 @@ impl<'g> Fitted<'g> {
         extraction.spend(array.len() * 8)?;
         let values = array
             .f64s()
-            .map_err(|problem| self.fail(format!("attribute `{name}`: {problem}")))?;
+            .map_err(|error| self.array_error(name, error))?;
         Ok((array.shape, values))
     }
 
@@ -353,9 +364,11 @@ impl<'g> Fitted<'g> {
         if shape.iter().filter(|&&len| len != 1).count() <= 1 {
             return Ok(values);
         }
-        Err(self.fail(format!(
-            "attribute `{name}` has shape {shape:?}, not one axis"
-        )))
+        Err(self.fail(AttributeError::WrongShape {
+            name: name.to_owned(),
+            shape,
+            wanted: "one axis",
+        }))
     }
 
     /// Numbers in two axes; one axis counts as one row.
@@ -368,9 +381,11 @@ impl<'g> Fitted<'g> {
         match *shape.as_slice() {
             [columns] => Ok((1, columns, values)),
             [rows, columns] => Ok((rows, columns, values)),
-            _ => Err(self.fail(format!(
-                "attribute `{name}` has shape {shape:?}, not two axes"
-            ))),
+            _ => Err(self.fail(AttributeError::WrongShape {
+                name: name.to_owned(),
+                shape,
+                wanted: "two axes",
+            })),
         }
     }
 
@@ -417,7 +432,7 @@ impl<'g> Fitted<'g> {
         let array = self.array_at(id, name)?;
         let items = array
             .objects()
-            .map_err(|problem| self.fail(format!("attribute `{name}`: {problem}")))?;
+            .map_err(|error| self.array_error(name, error))?;
         Ok((array.shape, items))
     }
 
@@ -449,7 +464,7 @@ impl<'g> Fitted<'g> {
         } else {
             self.array_at(id, name)?
                 .texts()
-                .map_err(|problem| self.fail(format!("attribute `{name}`: {problem}")))?
+                .map_err(|error| self.array_error(name, error))?
         };
         extraction.spend(texts.iter().map(|text| 24 + text.len()).sum())?;
         Ok(texts)

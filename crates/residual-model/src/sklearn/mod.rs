@@ -10,6 +10,7 @@ mod dense;
 mod dispatch;
 mod encode;
 mod ensemble;
+mod error;
 mod fitted;
 mod linear;
 mod preprocess;

@@ -27,7 +27,7 @@ pub(super) struct TreeArrays {
 /// One field of a structured node array.
 fn field(fitted: &Fitted<'_>, nodes: &Array<'_>, name: &str) -> Result<Vec<i64>, ModelError> {
     let field = nodes.field(name).and_then(|field| field.i64s());
-    field.map_err(|problem| fitted.fail(format!("`nodes`: {problem}")))
+    field.map_err(|error| fitted.array_error("nodes", error))
 }
 
 pub(super) fn real(
@@ -36,7 +36,7 @@ pub(super) fn real(
     name: &str,
 ) -> Result<Vec<f64>, ModelError> {
     let field = nodes.field(name).and_then(|field| field.f64s());
-    field.map_err(|problem| fitted.fail(format!("`nodes`: {problem}")))
+    field.map_err(|error| fitted.array_error("nodes", error))
 }
 
 /// Narrowed for storage; what does not fit is caught when the trees are built.
@@ -162,37 +162,50 @@ impl TreeArrays {
                 }),
         );
         self.values.extend(real(fitted, &nodes, "value")?);
-        let base = i64::try_from(self.left_bitsets.len() / BITSET_WORDS).unwrap_or(i64::MAX);
-        if categorical.iter().any(|categorical| *categorical != 0) {
-            let indices = field(fitted, &nodes, "bitset_idx")?;
-            let indices = indices
-                .into_iter()
-                .zip(&categorical)
-                .map(|(index, categorical)| {
-                    if *categorical != 0 {
-                        base.saturating_add(index)
-                    } else {
-                        -1
-                    }
-                });
-            self.bitset_idx.extend(narrow(indices));
-            let bitsets = fitted.array("raw_left_cat_bitsets")?;
-            extraction.spend(bitsets.len() * 4)?;
-            let words = bitsets.i64s().map_err(|problem| fitted.fail(problem))?;
-            self.left_bitsets.extend(
-                words
-                    .into_iter()
-                    .map(|word| u32::try_from(word).unwrap_or(0)),
-            );
-        } else {
-            self.bitset_idx.resize(self.left.len(), -1);
-        }
+        self.add_bitsets(extraction, fitted, &nodes, &categorical)?;
         self.outputs = 1;
         self.sizes
             .push(u32::try_from(nodes.len()).unwrap_or(u32::MAX));
         Ok(())
     }
 
+    /// Adds the bitsets of one `TreePredictor`, and which of them each of its nodes tests.
+    fn add_bitsets(
+        &mut self,
+        extraction: &mut Extraction,
+        fitted: &Fitted<'_>,
+        nodes: &Array<'_>,
+        categorical: &[i64],
+    ) -> Result<(), ModelError> {
+        if categorical.iter().all(|categorical| *categorical == 0) {
+            self.bitset_idx.resize(self.left.len(), -1);
+            return Ok(());
+        }
+        // The predictor counts its own bitsets from 0; here they follow those of the trees before.
+        let base = i64::try_from(self.left_bitsets.len() / BITSET_WORDS).unwrap_or(i64::MAX);
+        let indices = field(fitted, nodes, "bitset_idx")?;
+        let indices = indices
+            .into_iter()
+            .zip(categorical)
+            .map(|(index, categorical)| match categorical {
+                0 => -1,
+                _ => base.saturating_add(index),
+            });
+        self.bitset_idx.extend(narrow(indices));
+        let bitsets = fitted.array("raw_left_cat_bitsets")?;
+        extraction.spend(bitsets.len() * 4)?;
+        let words = bitsets
+            .i64s()
+            .map_err(|error| fitted.array_error("raw_left_cat_bitsets", error))?;
+        self.left_bitsets.extend(
+            words
+                .into_iter()
+                .map(|word| u32::try_from(word).unwrap_or(0)),
+        );
+        Ok(())
+    }
+
+    /// Writes the arrays as tensors.
     pub(super) fn put(
         self,
         extraction: &mut Extraction,

@@ -44,19 +44,27 @@ pub(crate) fn check(case: &Case) -> Result<f64, String> {
     for file in &case.files {
         let bytes = fs::read(file).map_err(|error| error.to_string())?;
         let name = file.display().to_string();
-        let model = residual_model::open_bytes(&name, &bytes).map_err(|error| error.story())?;
+        let model =
+            residual_model::open_bytes(&name, &bytes).map_err(|error| error.with_causes())?;
         error = error.max(check_predictions(case, &model)?);
-        let ours = bits(&model.predict(&case.rows).map_err(|error| error.story())?);
-        let converted = residual_model::convert(&bytes, &name).map_err(|error| error.story())?;
-        if converted != residual_model::convert(&bytes, &name).map_err(|error| error.story())? {
+        let ours = bits(
+            &model
+                .predict(&case.rows)
+                .map_err(|error| error.with_causes())?,
+        );
+        let converted =
+            residual_model::convert(&bytes, &name).map_err(|error| error.with_causes())?;
+        if converted
+            != residual_model::convert(&bytes, &name).map_err(|error| error.with_causes())?
+        {
             return Err("two conversions differ".to_owned());
         }
-        let converted =
-            residual_model::open_bytes("converted", &converted).map_err(|error| error.story())?;
+        let converted = residual_model::open_bytes("converted", &converted)
+            .map_err(|error| error.with_causes())?;
         if bits(
             &converted
                 .predict(&case.rows)
-                .map_err(|error| error.story())?,
+                .map_err(|error| error.with_causes())?,
         ) != ours
             || converted.info() != model.info()
         {
@@ -70,13 +78,15 @@ pub(crate) fn check(case: &Case) -> Result<f64, String> {
 }
 
 fn check_predictions(case: &Case, model: &Model) -> Result<f64, String> {
-    let ours = model.predict(&case.rows).map_err(|error| error.story())?;
+    let ours = model
+        .predict(&case.rows)
+        .map_err(|error| error.with_causes())?;
     let mut error = worst(&ours, &case.y_pred);
     if let Some(theirs) = &case.proba {
         let proba = model
             .predict_proba(&case.rows)
             .ok_or("no probabilities")?
-            .map_err(|error| error.story())?;
+            .map_err(|error| error.with_causes())?;
         error = error.max(worst(proba.as_slice(), theirs));
     }
     if let Some(theirs) = &case.classes {
@@ -92,7 +102,7 @@ fn check_predictions(case: &Case, model: &Model) -> Result<f64, String> {
     for (index, row) in case.rows.iter().enumerate().take(3) {
         let alone = model
             .predict(&Rows::from_rows(&[row]).unwrap())
-            .map_err(|error| error.story())?;
+            .map_err(|error| error.with_causes())?;
         if alone[0].to_bits() != ours[index].to_bits() {
             return Err(format!(
                 "row {index} alone gives {} and in a batch {}",

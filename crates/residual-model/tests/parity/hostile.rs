@@ -11,7 +11,7 @@ fn refusal(bytes: &[u8]) -> String {
     residual_model::open_bytes("some.pkl", bytes)
         .map(|model| format!("{model:?}"))
         .unwrap_err()
-        .story()
+        .with_causes()
 }
 
 fn text(value: &str) -> Vec<u8> {
@@ -45,10 +45,11 @@ fn a_pickle_that_would_run_something_is_refused_by_the_name_of_what_it_would_run
         ("builtins", "exec"),
         ("subprocess", "check_call"),
     ] {
-        let story = refusal(&call(module, name, &command));
+        let message = refusal(&call(module, name, &command));
         assert!(
-            story.contains(&format!("`{module}.{name}`")) && story.contains("nothing was executed"),
-            "{story}"
+            message.contains(&format!("`{module}.{name}`"))
+                && message.contains("nothing was executed"),
+            "{message}"
         );
     }
     let protocol_0 = format!("cos\nsystem\n(S'{command}'\ntR.");
@@ -58,10 +59,10 @@ fn a_pickle_that_would_run_something_is_refused_by_the_name_of_what_it_would_run
 
 #[test]
 fn models_of_other_libraries_are_named_and_not_called_hostile() {
-    let story = refusal(&call("xgboost.sklearn", "XGBRegressor", "x"));
+    let message = refusal(&call("xgboost.sklearn", "XGBRegressor", "x"));
     assert!(
-        story.contains("`xgboost.sklearn.XGBRegressor`: XGBoost keeps its own format"),
-        "{story}"
+        message.contains("`xgboost.sklearn.XGBRegressor`: XGBoost keeps its own format"),
+        "{message}"
     );
     assert!(
         refusal(&call("__main__", "MyModel", "x"))
@@ -81,8 +82,8 @@ fn every_class_that_loads_stands_in_the_list_of_what_is_supported() {
         b"sb.",
     ]
     .concat();
-    let story = refusal(&pickle);
-    let supported: Vec<&str> = story
+    let message = refusal(&pickle);
+    let supported: Vec<&str> = message
         .split("Supported: ")
         .nth(1)
         .unwrap()
@@ -256,10 +257,10 @@ fn stack_misuse_is_an_error_and_not_a_panic() {
         b"\x80\x04\x8c\x02\xff\xfe.",
         b"\x80\x04N.trailing",
     ] {
-        let story = refusal(bytes);
+        let message = refusal(bytes);
         assert!(
-            story.contains("broken pickle") || story.contains("not a fitted model"),
-            "{bytes:?}: {story}"
+            message.contains("broken pickle") || message.contains("not a fitted model"),
+            "{bytes:?}: {message}"
         );
     }
 }
@@ -299,12 +300,15 @@ fn an_unsupported_class_is_named_with_its_place_and_what_is_supported() {
         b"sb.",
     ]
     .concat();
-    let story = refusal(&pickle);
+    let message = refusal(&pickle);
     assert!(
-        story.contains("sklearn.cluster._dbscan.DBSCAN at the top is not supported"),
-        "{story}"
+        message.contains("sklearn.cluster._dbscan.DBSCAN at the top is not supported"),
+        "{message}"
     );
-    assert!(story.contains("Supported: LinearRegression, "), "{story}");
+    assert!(
+        message.contains("Supported: LinearRegression, "),
+        "{message}"
+    );
 }
 
 #[test]
@@ -361,8 +365,8 @@ fn inspecting_names_what_is_unsafe_without_building_it() {
     }
     let error = residual_model::inspect(&dir.path().join("absent.pkl")).unwrap_err();
     assert!(
-        matches!(&error, ModelError::File { .. }) && error.story().contains("absent.pkl"),
+        matches!(&error, ModelError::File { .. }) && error.with_causes().contains("absent.pkl"),
         "{}",
-        error.story()
+        error.with_causes()
     );
 }
