@@ -181,7 +181,7 @@ mod tests {
             let (dense, rows) = layer(inputs, outputs, n_rows, seed);
             let together = dense.apply(&rows).unwrap();
             for at in [0, n_rows / 2, n_rows - 1] {
-                let alone = dense.apply(&rows.slice(at, at + 1)).unwrap();
+                let alone = dense.apply(&rows.slice_rows(at, at + 1)).unwrap();
                 prop_assert_eq!(alone.row(0), together.row(at));
             }
         }

@@ -16,6 +16,7 @@ mod info;
 mod inspect;
 mod labels;
 mod model;
+mod numeric;
 mod open;
 mod parallel;
 mod per_row;

@@ -7,7 +7,7 @@ use crate::estimators::{self, Estimator};
 use crate::info::ModelInfo;
 use crate::labels::Labels;
 use crate::rows::Rows;
-use crate::store::Stored;
+use crate::store::StoredModel;
 
 /// A model ready to predict. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -17,14 +17,17 @@ pub struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(stored: &Stored) -> Result<Self, ModelError> {
-        let estimator =
-            estimators::build(&stored.facts.form, &stored.tensors, stored.facts.n_features)?;
+    pub(crate) fn new(stored: &StoredModel) -> Result<Self, ModelError> {
+        let estimator = estimators::build(
+            &stored.metadata.form,
+            &stored.tensors,
+            stored.metadata.n_features,
+        )?;
         if stored
-            .facts
+            .metadata
             .feature_names
             .as_ref()
-            .is_some_and(|names| names.len() != stored.facts.n_features)
+            .is_some_and(|names| names.len() != stored.metadata.n_features)
         {
             return Err(ModelError::store(
                 "there are not as many feature names as features",

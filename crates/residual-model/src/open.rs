@@ -10,7 +10,7 @@ use crate::error::ModelError;
 use crate::model::Model;
 use crate::pickle::{self, decompress};
 use crate::sklearn;
-use crate::store::Stored;
+use crate::store::StoredModel;
 
 /// Largest model file: places in a pickle are kept in 32 bits.
 const FILE_MAX: u64 = u32::MAX as u64;
@@ -64,9 +64,9 @@ pub fn convert(bytes: &[u8], name: &str) -> Result<Vec<u8>, ModelError> {
 }
 
 /// Any of the file kinds, as far as the intermediate form.
-pub(crate) fn read(bytes: &[u8]) -> Result<Stored, ModelError> {
+pub(crate) fn read(bytes: &[u8]) -> Result<StoredModel, ModelError> {
     if is_safetensors(bytes) {
-        return Stored::from_bytes(bytes);
+        return StoredModel::from_bytes(bytes);
     }
     if let Some(found) = foreign(bytes) {
         return Err(ModelError::NotAModel { found });
@@ -76,10 +76,12 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Stored, ModelError> {
     sklearn::extract(&graph, sha256(bytes))
 }
 
+/// In hexadecimal.
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
+    let nibbles = Sha256::digest(bytes)
+        .into_iter()
+        .flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles
         .filter_map(|nibble| char::from_digit(nibble.into(), 16))
         .collect()
 }

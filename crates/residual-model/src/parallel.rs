@@ -52,7 +52,7 @@ fn spread(
             if start >= rows.n_rows() {
                 return answers;
             }
-            let block = rows.slice(start, (start + BLOCK_ROWS).min(rows.n_rows()));
+            let block = rows.slice_rows(start, (start + BLOCK_ROWS).min(rows.n_rows()));
             let answered = answer(&block).map_err(|error| error.with_row_offset(start));
             let failed = answered.is_err();
             answers.push((start, answered));
@@ -76,7 +76,7 @@ fn spread(
         answers
     });
     answers.sort_unstable_by_key(|(start, _)| *start);
-    Rows::stack(
+    Rows::vstack(
         rows.n_rows(),
         answers.into_iter().map(|(_, answered)| answered),
     )

@@ -5,7 +5,7 @@ use crate::error::ModelError;
 /// Row-major `[n_rows, n_features]` matrix of f64.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
-    count: usize,
+    height: usize,
     width: usize,
     values: Vec<f64>,
 }
@@ -29,7 +29,7 @@ impl Rows {
         }
         let n_rows = values.len().checked_div(n_features).unwrap_or(0);
         Ok(Self {
-            count: n_rows,
+            height: n_rows,
             width: n_features,
             values,
         })
@@ -52,7 +52,7 @@ impl Rows {
             values.extend_from_slice(row);
         }
         Ok(Self {
-            count: rows.len(),
+            height: rows.len(),
             width: n_features,
             values,
         })
@@ -61,7 +61,7 @@ impl Rows {
     /// All zero, to be filled.
     pub(crate) fn zeros(n_rows: usize, n_features: usize) -> Self {
         Self {
-            count: n_rows,
+            height: n_rows,
             width: n_features,
             values: vec![0.0; n_rows * n_features],
         }
@@ -70,7 +70,7 @@ impl Rows {
     /// Number of rows.
     #[must_use]
     pub fn n_rows(&self) -> usize {
-        self.count
+        self.height
     }
 
     /// Number of values a row.
@@ -104,9 +104,23 @@ impl Rows {
         &mut self.values[index * self.width..(index + 1) * self.width]
     }
 
+    /// Every row in order, to be changed. Rows without a single feature are left out.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut [f64]> {
+        self.values.chunks_exact_mut(self.width.max(1))
+    }
+
+    /// Changes each value by what `columns` holds for its column.
+    pub(crate) fn map_by_column<T>(&mut self, columns: &[T], change: impl Fn(f64, &T) -> f64) {
+        for row in self.iter_mut() {
+            for (value, column) in row.iter_mut().zip(columns) {
+                *value = change(*value, column);
+            }
+        }
+    }
+
     /// Every row in order; also right for rows without a single feature.
     pub fn iter(&self) -> impl Iterator<Item = &[f64]> {
-        (0..self.count).map(|index| self.row(index))
+        (0..self.height).map(|index| self.row(index))
     }
 
     /// The values moved out, row by row.
@@ -116,16 +130,16 @@ impl Rows {
     }
 
     /// Rows `start` to before `end`.
-    pub(crate) fn slice(&self, start: usize, end: usize) -> Self {
+    pub(crate) fn slice_rows(&self, start: usize, end: usize) -> Self {
         Self {
-            count: end - start,
+            height: end - start,
             width: self.width,
             values: self.values[start * self.width..end * self.width].to_vec(),
         }
     }
 
     /// One part below the other, `n_rows` in all; the first part that failed is the answer.
-    pub(crate) fn stack(
+    pub(crate) fn vstack(
         n_rows: usize,
         parts: impl Iterator<Item = Result<Self, ModelError>>,
     ) -> Result<Self, ModelError> {
@@ -135,7 +149,7 @@ impl Rows {
             if whole.width == 0 {
                 whole.values.reserve_exact(n_rows * part.width);
             }
-            whole.count += part.count;
+            whole.height += part.height;
             whole.width = part.width;
             whole.values.extend(part.values);
         }
@@ -143,12 +157,12 @@ impl Rows {
     }
 
     /// The same rows with only these columns, in this order.
-    pub(crate) fn select(&self, columns: &[usize]) -> Self {
+    pub(crate) fn select_columns(&self, columns: &[usize]) -> Self {
         let values = self
             .iter()
             .flat_map(|row| columns.iter().map(|&column| row[column]));
         Self {
-            count: self.count,
+            height: self.height,
             width: columns.len(),
             values: values.collect(),
         }
@@ -158,14 +172,14 @@ impl Rows {
     pub(crate) fn take_rows(&self, rows: &[usize]) -> Self {
         let values = rows.iter().flat_map(|&row| self.row(row)).copied();
         Self {
-            count: rows.len(),
+            height: rows.len(),
             width: self.width,
             values: values.collect(),
         }
     }
 
     /// Side by side; all parts have the same number of rows.
-    pub(crate) fn beside(n_rows: usize, parts: &[Self]) -> Self {
+    pub(crate) fn hstack(n_rows: usize, parts: &[Self]) -> Self {
         let n_features = parts.iter().map(Self::n_features).sum();
         let mut values = Vec::with_capacity(n_rows * n_features);
         for index in 0..n_rows {
@@ -174,7 +188,7 @@ impl Rows {
             }
         }
         Self {
-            count: n_rows,
+            height: n_rows,
             width: n_features,
             values,
         }
@@ -182,7 +196,7 @@ impl Rows {
 
     /// Fails unless there are `wanted` values a row.
     pub(crate) fn require_width(&self, wanted: usize) -> Result<(), ModelError> {
-        if self.width == wanted || self.count == 0 {
+        if self.width == wanted || self.height == 0 {
             return Ok(());
         }
         Err(ModelError::Width {
@@ -251,8 +265,11 @@ mod tests {
     #[test]
     fn columns_are_chosen_and_joined_in_the_order_asked_for() {
         let rows = Rows::new(3, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
-        assert_eq!(rows.select(&[2, 0]).as_slice(), &[3.0, 1.0, 6.0, 4.0]);
-        let both = Rows::beside(2, &[rows.select(&[1]), rows.select(&[0])]);
+        assert_eq!(
+            rows.select_columns(&[2, 0]).as_slice(),
+            &[3.0, 1.0, 6.0, 4.0]
+        );
+        let both = Rows::hstack(2, &[rows.select_columns(&[1]), rows.select_columns(&[0])]);
         assert_eq!(both.as_slice(), &[2.0, 1.0, 5.0, 4.0]);
     }
 }

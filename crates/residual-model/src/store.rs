@@ -1,4 +1,4 @@
-//! The converted file: safetensors, with the form and the facts about the model as JSON in its metadata.
+//! The converted file: safetensors, with the form and the metadata about the model as JSON in its metadata.
 //!
 //! Promise: the same model gives the same bytes. A file is believed only after its form has been built and validated.
 
@@ -21,15 +21,15 @@ const MODEL_KEY: &str = "residual.model";
 
 /// A model between pickle, file and estimator.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Stored {
-    pub(crate) facts: Facts,
+pub(crate) struct StoredModel {
+    pub(crate) metadata: Metadata,
     pub(crate) tensors: Tensors,
 }
 
 /// What stands in the metadata.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Facts {
+pub(crate) struct Metadata {
     pub(crate) class: String,
     pub(crate) library_version: String,
     pub(crate) feature_names: Option<Vec<String>>,
@@ -39,17 +39,17 @@ pub(crate) struct Facts {
     pub(crate) form: Form,
 }
 
-impl Stored {
+impl StoredModel {
     /// What the public sees, once the estimator has been built.
     pub(crate) fn info(&self, task: Task, classes: Option<Labels>) -> ModelInfo {
-        let facts = self.facts.clone();
+        let metadata = self.metadata.clone();
         ModelInfo {
-            class: facts.class,
-            library_version: facts.library_version,
-            feature_names: facts.feature_names,
-            n_features: facts.n_features,
-            shapes: facts.shapes,
-            source_sha256: facts.source_sha256,
+            class: metadata.class,
+            library_version: metadata.library_version,
+            feature_names: metadata.feature_names,
+            n_features: metadata.n_features,
+            shapes: metadata.shapes,
+            source_sha256: metadata.source_sha256,
             format: FORMAT,
             task,
             classes,
@@ -58,13 +58,13 @@ impl Stored {
 
     /// The file's bytes.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
-        let json = serde_json::to_string(&self.facts)
+        let json = serde_json::to_string(&self.metadata)
             .map_err(|error| ModelError::store_because("the metadata cannot be written", error))?;
         let raw: BTreeMap<&String, (Dtype, Vec<u8>)> = self
             .tensors
             .all
             .iter()
-            .map(|(name, tensor)| (name, raw(&tensor.data)))
+            .map(|(name, tensor)| (name, to_le_bytes(&tensor.data)))
             .collect();
         let unwritable = |error: SafeTensorError| {
             ModelError::store_because("the tensors cannot be written", error)
@@ -89,8 +89,8 @@ impl Stored {
                 "the safetensors file was not written by residual: it has no form of a model",
             )
         };
-        let metadata = header.metadata().as_ref().ok_or_else(foreign)?;
-        let format: u32 = metadata
+        let strings = header.metadata().as_ref().ok_or_else(foreign)?;
+        let format: u32 = strings
             .get(FORMAT_KEY)
             .and_then(|format| format.parse().ok())
             .ok_or_else(foreign)?;
@@ -100,14 +100,14 @@ impl Stored {
                 known: FORMAT,
             });
         }
-        let json = metadata.get(MODEL_KEY).ok_or_else(foreign)?;
-        let facts: Facts = serde_json::from_str(json).map_err(|error| {
+        let json = strings.get(MODEL_KEY).ok_or_else(foreign)?;
+        let metadata: Metadata = serde_json::from_str(json).map_err(|error| {
             ModelError::store_because("the form of the model is damaged", error)
         })?;
         let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
         let mut tensors = Tensors::default();
         for (name, view) in file.iter() {
-            let data = cooked(view.dtype(), view.data())
+            let data = from_le_bytes(view.dtype(), view.data())
                 .ok_or_else(|| ModelError::store(format!("tensor {name} has an unknown type")))?;
             tensors.all.insert(
                 name.to_owned(),
@@ -117,12 +117,12 @@ impl Stored {
                 },
             );
         }
-        if facts.shapes != tensors.shapes() {
+        if metadata.shapes != tensors.shapes() {
             return Err(ModelError::store(
                 "the tensors have not the shapes the metadata says",
             ));
         }
-        Ok(Self { facts, tensors })
+        Ok(Self { metadata, tensors })
     }
 }
 
@@ -163,34 +163,21 @@ fn with_format(bytes: &[u8]) -> Result<Vec<u8>, ModelError> {
     Ok(file)
 }
 
-fn raw(data: &Data) -> (Dtype, Vec<u8>) {
+fn to_le_bytes(data: &Data) -> (Dtype, Vec<u8>) {
     match data {
-        Data::F64(values) => (
-            Dtype::F64,
-            values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-        ),
-        Data::I32(values) => (
-            Dtype::I32,
-            values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-        ),
-        Data::U32(values) => (
-            Dtype::U32,
-            values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-        ),
+        Data::F64(values) => (Dtype::F64, flatten(values, f64::to_le_bytes)),
+        Data::I32(values) => (Dtype::I32, flatten(values, i32::to_le_bytes)),
+        Data::U32(values) => (Dtype::U32, flatten(values, u32::to_le_bytes)),
         Data::U8(values) => (Dtype::U8, values.clone()),
     }
 }
 
-fn cooked(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
+fn flatten<T: Copy, const N: usize>(values: &[T], to_bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    values.iter().flat_map(|value| to_bytes(*value)).collect()
+}
+
+/// `None` for a type that no tensor here has.
+fn from_le_bytes(dtype: Dtype, bytes: &[u8]) -> Option<Data> {
     Some(match dtype {
         Dtype::F64 => Data::F64(chunks(bytes).map(f64::from_le_bytes).collect()),
         Dtype::I32 => Data::I32(chunks(bytes).map(i32::from_le_bytes).collect()),

@@ -55,44 +55,45 @@ impl Matrix<'_> {
     }
 }
 
-/// What estimators may copy, beyond [`COPIES_MAX`] times all there is.
-const COPIES_FREE: usize = 64 << 20;
-/// A form may name a tensor more than once; honest ones name each once or twice.
+/// Bytes that estimators may copy of any model, however small it is.
+const COPIED_BYTES_FREE: usize = 64 << 20;
+/// Beyond that, how often they may copy everything there is. A form may name a tensor more than once; honest ones name each once
+/// or twice.
 const COPIES_MAX: usize = 8;
 
 /// All tensors of a model, sorted by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Tensors {
     pub(crate) all: BTreeMap<String, Tensor>,
-    /// Bytes handed out so far.
-    handed: Cell<usize>,
+    /// Bytes that were read so far, which is at least what estimators have copied.
+    read_bytes: Cell<usize>,
 }
 
 impl Tensors {
-    pub(crate) fn put(&mut self, name: String, shape: Vec<usize>, data: Data) -> Key {
+    pub(crate) fn insert(&mut self, name: String, shape: Vec<usize>, data: Data) -> Key {
         self.all.insert(name.clone(), Tensor { shape, data });
         Key(name)
     }
 
-    pub(crate) fn put_vector(&mut self, name: String, values: Vec<f64>) -> Key {
-        self.put(name, vec![values.len()], Data::F64(values))
+    pub(crate) fn insert_vector(&mut self, name: String, values: Vec<f64>) -> Key {
+        self.insert(name, vec![values.len()], Data::F64(values))
     }
 
     fn tensor(&self, key: &Key) -> Result<&Tensor, ModelError> {
         let missing = || ModelError::store(format!("tensor {} is missing", key.0));
         let tensor = self.all.get(&key.0).ok_or_else(missing)?;
-        let handed = self.handed.get().saturating_add(tensor.bytes());
-        let total: usize = if handed > COPIES_FREE {
+        let read_bytes = self.read_bytes.get().saturating_add(tensor.bytes());
+        let total: usize = if read_bytes > COPIED_BYTES_FREE {
             self.all.values().map(Tensor::bytes).sum()
         } else {
             0
         };
-        if handed > COPIES_FREE.saturating_add(total.saturating_mul(COPIES_MAX)) {
+        if read_bytes > COPIED_BYTES_FREE.saturating_add(total.saturating_mul(COPIES_MAX)) {
             return Err(ModelError::store(
                 "its form names the same tensors over and over",
             ));
         }
-        self.handed.set(handed);
+        self.read_bytes.set(read_bytes);
         Ok(tensor)
     }
 

@@ -2,7 +2,7 @@
 
 use super::ensemble::match_classes;
 use super::estimator::Estimator;
-use super::proba::{argmax, normalise, sigmoid};
+use super::proba::{most_likely, normalize, second_of_two, sigmoid, two_columns};
 use crate::error::ModelError;
 use crate::form::{self, OutOfBounds};
 use crate::labels::Labels;
@@ -126,14 +126,7 @@ fn scores(estimator: &dyn Estimator, rows: &Rows) -> Result<(Rows, bool), ModelE
     let proba = estimator
         .predict_proba(rows)
         .ok_or_else(|| ModelError::store("a member has neither scores nor probabilities"))??;
-    Ok((
-        if proba.n_features() == 2 {
-            proba.select(&[1])
-        } else {
-            proba
-        },
-        false,
-    ))
+    Ok((second_of_two(proba), false))
 }
 
 /// `CalibratedClassifierCV`.
@@ -190,11 +183,11 @@ impl Calibrated {
                 }
                 if count == 2 {
                     row[0] = 1.0 - row[1];
-                } else if row.iter().all(|p| *p == 0.0) {
-                    row.fill(1.0);
-                    normalise(&mut row);
                 } else {
-                    normalise(&mut row);
+                    if row.iter().all(|p| *p == 0.0) {
+                        row.fill(1.0);
+                    }
+                    normalize(&mut row);
                 }
                 mean.row_mut(index)
                     .iter_mut()
@@ -217,11 +210,7 @@ impl Estimator for Calibrated {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        Ok(self
-            .proba(rows)?
-            .iter()
-            .map(|row| self.classes.value(argmax(row)))
-            .collect())
+        Ok(most_likely(&self.proba(rows)?, &self.classes))
     }
 
     fn classes(&self) -> Option<&Labels> {
@@ -282,10 +271,10 @@ impl Estimator for OneVsRest {
                 .collect());
         }
         let columns: Vec<Rows> = answers.into_iter().map(|(scores, _)| scores).collect();
-        Ok(Rows::beside(rows.n_rows(), &columns)
-            .iter()
-            .map(|row| self.classes.value(argmax(row)))
-            .collect())
+        Ok(most_likely(
+            &Rows::hstack(rows.n_rows(), &columns),
+            &self.classes,
+        ))
     }
 
     fn classes(&self) -> Option<&Labels> {
@@ -296,22 +285,15 @@ impl Estimator for OneVsRest {
         let mut columns = vec![];
         for member in &self.members {
             match member.predict_proba(rows)? {
-                Ok(proba) => columns.push(proba.select(&[1])),
+                Ok(proba) => columns.push(proba.select_columns(&[1])),
                 Err(error) => return Some(Err(error)),
             }
         }
         if let [column] = columns.as_slice() {
-            return Some(Rows::new(
-                2,
-                column
-                    .as_slice()
-                    .iter()
-                    .flat_map(|p| [1.0 - p, *p])
-                    .collect(),
-            ));
+            return Some(two_columns(column.as_slice()));
         }
-        let mut proba = Rows::beside(rows.n_rows(), &columns);
-        (0..proba.n_rows()).for_each(|row| normalise(proba.row_mut(row)));
+        let mut proba = Rows::hstack(rows.n_rows(), &columns);
+        proba.iter_mut().for_each(normalize);
         Some(Ok(proba))
     }
 }

@@ -1,10 +1,10 @@
 //! The same answer for every row.
 
 use super::estimator::{Estimator, require_outputs};
-use super::proba::argmax;
 use crate::error::ModelError;
 use crate::form;
 use crate::labels::Labels;
+use crate::numeric::argmax;
 use crate::rows::Rows;
 use crate::tensors::Tensors;
 

@@ -1,47 +1,36 @@
 //! Estimators made of other estimators: averages, votes, stacks, boosted votes.
 
 use super::estimator::Estimator;
-use super::proba::{argmax, argmax_labels, softmax};
+use super::proba::{decide, most_likely, second_of_two, softmax};
 use crate::error::ModelError;
 use crate::form::{self, Averaging, StackMethod};
 use crate::labels::Labels;
+use crate::numeric::to_usize;
 use crate::rows::Rows;
 use crate::tensors::Tensors;
 
 /// Place of each of `part`'s classes among `whole`.
 pub(super) fn match_classes(part: &Labels, whole: &Labels) -> Result<Vec<usize>, ModelError> {
-    let place = |index: usize| match (part, whole) {
-        (Labels::Text(part), Labels::Text(whole)) => {
-            whole.iter().position(|label| *label == part[index])
-        }
-        // Members of an ensemble are often fitted on 0, 1, 2, ... instead of the text.
-        (Labels::Numbers(part), Labels::Text(whole)) => {
-            (0..whole.len()).find(|place| same(*place, part[index]))
-        }
-        _ => whole.index(part.value(index)),
+    let same_label: Option<Vec<usize>> = match (part, whole) {
+        (Labels::Text(part), Labels::Text(whole)) => part
+            .iter()
+            .map(|label| whole.iter().position(|other| other == label))
+            .collect(),
+        (Labels::Numbers(_), Labels::Text(_)) => None,
+        _ => (0..part.len())
+            .map(|index| whole.index(part.value(index)))
+            .collect(),
     };
-    let places: Option<Vec<_>> = (0..part.len()).map(place).collect();
-    // Numbers may be encoded as well: then they are indices.
-    let encoded = || {
-        (0..part.len())
-            .map(|index| (0..whole.len()).find(|place| same(*place, part.value(index))))
-            .collect::<Option<Vec<_>>>()
-    };
-    places
-        .or_else(encoded)
+    same_label
+        .or_else(|| encoded_classes(part, whole))
         .ok_or_else(|| ModelError::store("the classes of a member are not those of the whole"))
 }
 
-/// Place of each class of a member fitted on 0, 1, 2, ...
-fn encoded_places(part: &Labels, whole: &Labels) -> Result<Vec<usize>, ModelError> {
-    let place = |index: usize| (0..whole.len()).find(|place| same(*place, part.value(index)));
-    let places: Option<Vec<_>> = (0..part.len()).map(place).collect();
-    places.ok_or_else(|| ModelError::store("the classes of a member are not encoded"))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
-fn same(place: usize, value: f64) -> bool {
-    value >= 0.0 && value.fract() == 0.0 && (value - place as f64).abs() < 0.5
+/// The same for a member that was fitted on indices, 0, 1, 2, ..., as members of an ensemble often are.
+fn encoded_classes(part: &Labels, whole: &Labels) -> Option<Vec<usize>> {
+    (0..part.len())
+        .map(|index| to_usize(part.value(index)).filter(|place| *place < whole.len()))
+        .collect()
 }
 
 /// A member, the columns it sees and where its classes stand.
@@ -60,7 +49,8 @@ impl Member {
         classes: Option<&Labels>,
     ) -> Result<Self, ModelError> {
         let places = match (estimator.classes(), classes) {
-            (Some(part), Some(whole)) => encoded_places(part, whole)?,
+            (Some(part), Some(whole)) => encoded_classes(part, whole)
+                .ok_or_else(|| ModelError::store("the classes of a member are not encoded"))?,
             (None, None) => vec![],
             _ => return Err(ModelError::store("a regressor and a classifier are mixed")),
         };
@@ -73,7 +63,7 @@ impl Member {
 
     fn ask<T>(&self, rows: &Rows, ask: impl FnOnce(&dyn Estimator, &Rows) -> T) -> T {
         match &self.columns {
-            Some(columns) => ask(self.estimator.as_ref(), &rows.select(columns)),
+            Some(columns) => ask(self.estimator.as_ref(), &rows.select_columns(columns)),
             None => ask(self.estimator.as_ref(), rows),
         }
     }
@@ -178,7 +168,7 @@ impl Estimator for Average {
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
         let mean = self.mean(rows)?;
         Ok(match &self.classes {
-            Some(classes) => mean.iter().map(|row| classes.value(argmax(row))).collect(),
+            Some(classes) => most_likely(&mean, classes),
             None => mean.into_values(),
         })
     }
@@ -244,20 +234,14 @@ impl Stacking {
                     member.decision_function(rows).ok_or_else(missing)??
                 }
                 StackMethod::PredictProba => {
-                    let proba = member.predict_proba(rows).ok_or_else(missing)??;
-                    // Of two probabilities one says it all.
-                    if proba.n_features() == 2 {
-                        proba.select(&[1])
-                    } else {
-                        proba
-                    }
+                    second_of_two(member.predict_proba(rows).ok_or_else(missing)??)
                 }
             });
         }
         if self.passthrough {
             parts.push(rows.clone());
         }
-        Ok(Rows::beside(rows.n_rows(), &parts))
+        Ok(Rows::hstack(rows.n_rows(), &parts))
     }
 }
 
@@ -441,7 +425,7 @@ impl Estimator for AdaBoost {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        Ok(argmax_labels(&self.decisions(rows)?, &self.classes))
+        Ok(decide(&self.decisions(rows)?, &self.classes))
     }
 
     fn classes(&self) -> Option<&Labels> {
@@ -463,7 +447,7 @@ impl Estimator for AdaBoost {
                 decisions.as_slice().iter().map(|d| d / scale).collect()
             };
             let mut proba = Rows::new(count, scores)?;
-            (0..proba.n_rows()).for_each(|row| softmax(proba.row_mut(row)));
+            proba.iter_mut().for_each(softmax);
             Ok(proba)
         }))
     }

@@ -1,7 +1,7 @@
 //! Estimators made of trees: forests, boosting, isolation.
 
 use super::estimator::{Estimator, require_outputs};
-use super::proba::{argmax_labels, sigmoid, softmax};
+use super::proba::{decide, sigmoid, softmax, two_columns};
 use super::trees::Trees;
 use crate::error::ModelError;
 use crate::form::{self, InitLink, Output};
@@ -72,7 +72,7 @@ impl Estimator for Forest {
         Ok(match &self.classes {
             // A single column here is a forest of one class, not a score.
             Some(classes) if mean.n_features() == 1 => vec![classes.value(0); rows.n_rows()],
-            Some(classes) => argmax_labels(&mean, classes),
+            Some(classes) => decide(&mean, classes),
             None => mean.into_values(),
         })
     }
@@ -258,7 +258,7 @@ impl Estimator for Boosting {
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
         let raw = self.raw(rows)?;
         Ok(match (&self.classes, self.output) {
-            (Some(classes), _) => argmax_labels(&raw, classes),
+            (Some(classes), _) => decide(&raw, classes),
             (None, Output::Exp) => raw.as_slice().iter().map(|raw| raw.exp()).collect(),
             (None, _) => raw.into_values(),
         })
@@ -270,22 +270,20 @@ impl Estimator for Boosting {
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
         self.classes.as_ref()?;
-        Some(self.raw(rows).map(|mut raw| {
+        Some(self.raw(rows).and_then(|mut raw| {
             if self.output == Output::Softmax {
-                (0..raw.n_rows()).for_each(|row| softmax(raw.row_mut(row)));
-                return raw;
+                raw.iter_mut().for_each(softmax);
+                return Ok(raw);
             }
             let factor = if self.output == Output::DoubleSigmoid {
                 2.0
             } else {
                 1.0
             };
-            let mut proba = Rows::zeros(raw.n_rows(), 2);
-            for (row, raw) in raw.as_slice().iter().enumerate() {
-                let p = sigmoid(factor * raw);
-                proba.row_mut(row).copy_from_slice(&[1.0 - p, p]);
+            for value in raw.as_mut_slice() {
+                *value = sigmoid(factor * *value);
             }
-            proba
+            two_columns(raw.as_slice())
         }))
     }
 

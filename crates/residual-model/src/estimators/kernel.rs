@@ -1,12 +1,12 @@
 //! Support vector machines and kernel ridge regression.
 
 use super::estimator::{Estimator, require_outputs};
-use super::proba::argmax;
 use crate::dense::Dense;
 use crate::error::ModelError;
 use crate::form::{self, Kernel};
 use crate::info::Task;
 use crate::labels::Labels;
+use crate::numeric::argmax;
 use crate::parallel::in_blocks;
 use crate::rows::Rows;
 use crate::tensors::{Matrix, Tensors};

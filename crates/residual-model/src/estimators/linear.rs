@@ -1,7 +1,7 @@
 //! Linear regressors and classifiers.
 
 use super::estimator::Estimator;
-use super::proba::{argmax_labels, probabilities};
+use super::proba::{decide, probabilities};
 use crate::dense::Dense;
 use crate::error::ModelError;
 use crate::form::{self, Link, Proba};
@@ -84,7 +84,7 @@ impl Estimator for LinearClassifier {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        Ok(argmax_labels(&self.scores(rows)?, &self.classes))
+        Ok(decide(&self.scores(rows)?, &self.classes))
     }
 
     fn classes(&self) -> Option<&Labels> {

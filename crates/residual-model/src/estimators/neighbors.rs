@@ -1,10 +1,11 @@
 //! Nearest neighbours, by comparing with every point.
 
 use super::estimator::Estimator;
-use super::proba::{argmax, normalise};
+use super::proba::{most_likely, normalize};
 use crate::error::ModelError;
 use crate::form::{self, Metric};
 use crate::labels::Labels;
+use crate::numeric::to_usize;
 use crate::parallel::in_blocks;
 use crate::rows::Rows;
 use crate::tensors::Tensors;
@@ -31,12 +32,6 @@ fn distance(metric: Metric, a: &[f64], b: &[f64]) -> f64 {
     }
 }
 
-/// Whether a target is the index of one of `count` classes.
-#[expect(clippy::cast_precision_loss, reason = "a number of classes")]
-fn whole_below(target: f64, count: usize) -> bool {
-    target.fract() == 0.0 && target >= 0.0 && target < count as f64
-}
-
 impl Neighbors {
     pub(super) fn new(form: &form::Neighbors, tensors: &Tensors) -> Result<Self, ModelError> {
         let points = tensors.matrix(&form.points)?.to_rows()?;
@@ -45,7 +40,7 @@ impl Neighbors {
         let is_index = |target: &f64| {
             classes
                 .as_ref()
-                .is_none_or(|classes| whole_below(*target, classes.len()))
+                .is_none_or(|classes| to_usize(*target).is_some_and(|index| index < classes.len()))
         };
         if targets.len() != points.n_rows()
             || form.count == 0
@@ -138,10 +133,7 @@ impl Estimator for Neighbors {
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
         let answers = self.answers(rows)?;
         Ok(match &self.classes {
-            Some(classes) => answers
-                .iter()
-                .map(|shares| classes.value(argmax(shares)))
-                .collect(),
+            Some(classes) => most_likely(&answers, classes),
             None => answers.into_values(),
         })
     }
@@ -153,7 +145,7 @@ impl Estimator for Neighbors {
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
         self.classes.as_ref()?;
         Some(self.answers(rows).map(|mut shares| {
-            (0..shares.n_rows()).for_each(|row| normalise(shares.row_mut(row)));
+            shares.iter_mut().for_each(normalize);
             shares
         }))
     }

@@ -1,11 +1,12 @@
 //! Multilayer perceptrons.
 
 use super::estimator::Estimator;
-use super::proba::{argmax, sigmoid, softmax};
+use super::proba::{sigmoid, softmax, two_columns};
 use crate::dense::Dense;
 use crate::error::ModelError;
 use crate::form::{self, Activation};
 use crate::labels::Labels;
+use crate::numeric::argmax;
 use crate::parallel::in_blocks;
 use crate::rows::Rows;
 use crate::tensors::Tensors;
@@ -85,7 +86,7 @@ fn layer(dense: &Dense, rows: &Rows, activation: Activation) -> Result<Rows, Mod
         Activation::Exp => dense.apply_then(rows, f64::exp),
         Activation::Softmax => {
             let mut values = dense.apply(rows)?;
-            (0..values.n_rows()).for_each(|row| softmax(values.row_mut(row)));
+            values.iter_mut().for_each(softmax);
             Ok(values)
         }
     }
@@ -119,18 +120,12 @@ impl Estimator for Network {
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
         self.classes.as_ref()?;
-        Some(self.forward(rows).and_then(|output| {
-            match output.n_features() {
-                1 => Rows::new(
-                    2,
-                    output
-                        .as_slice()
-                        .iter()
-                        .flat_map(|p| [1.0 - p, *p])
-                        .collect(),
-                ),
-                _ => Ok(output),
-            }
-        }))
+        Some(
+            self.forward(rows)
+                .and_then(|output| match output.n_features() {
+                    1 => two_columns(output.as_slice()),
+                    _ => Ok(output),
+                }),
+        )
     }
 }

@@ -1,11 +1,32 @@
 //! From scores to labels and probabilities.
 
+use crate::error::ModelError;
 use crate::form::Proba;
 use crate::labels::Labels;
+use crate::numeric::argmax;
 use crate::rows::Rows;
 
-/// The label of the highest score, the first of equals; a single score decides between two classes by its sign.
-pub(super) fn argmax_labels(scores: &Rows, classes: &Labels) -> Vec<f64> {
+/// The label of the highest probability of each row, the first of equals.
+pub(super) fn most_likely(proba: &Rows, classes: &Labels) -> Vec<f64> {
+    proba.iter().map(|row| classes.value(argmax(row))).collect()
+}
+
+/// Probabilities of two classes from those of the second.
+pub(super) fn two_columns(second: &[f64]) -> Result<Rows, ModelError> {
+    Rows::new(2, second.iter().flat_map(|p| [1.0 - p, *p]).collect())
+}
+
+/// The other way: of the probabilities of two classes one says it all. Any other number of classes stays.
+pub(super) fn second_of_two(proba: Rows) -> Rows {
+    if proba.n_features() == 2 {
+        proba.select_columns(&[1])
+    } else {
+        proba
+    }
+}
+
+/// The label of the highest score of each row, the first of equals; a single score decides between two classes by its sign.
+pub(super) fn decide(scores: &Rows, classes: &Labels) -> Vec<f64> {
     scores
         .iter()
         .map(|row| {
@@ -16,17 +37,6 @@ pub(super) fn argmax_labels(scores: &Rows, classes: &Labels) -> Vec<f64> {
             })
         })
         .collect()
-}
-
-/// Index of the highest value, the first of equals; NaN is never the highest.
-pub(super) fn argmax(row: &[f64]) -> usize {
-    let mut best = 0;
-    for (index, value) in row.iter().enumerate() {
-        if *value > row[best] {
-            best = index;
-        }
-    }
-    best
 }
 
 /// The logistic function.
@@ -45,11 +55,11 @@ pub(super) fn softmax(row: &mut [f64]) {
     for value in row.iter_mut() {
         *value = (*value - max).exp();
     }
-    normalise(row);
+    normalize(row);
 }
 
 /// Divides by the sum.
-pub(super) fn normalise(row: &mut [f64]) {
+pub(super) fn normalize(row: &mut [f64]) {
     let sum: f64 = row.iter().sum();
     for value in row {
         *value /= sum;
@@ -77,8 +87,7 @@ pub(super) fn probabilities(scores: &Rows, proba: Proba) -> Rows {
         return output;
     }
     let mut output = scores.clone();
-    for index in 0..output.n_rows() {
-        let row = output.row_mut(index);
+    for row in output.iter_mut() {
         match proba {
             Proba::Softmax => softmax(row),
             Proba::ModifiedHuber => {
@@ -89,13 +98,13 @@ pub(super) fn probabilities(scores: &Rows, proba: Proba) -> Rows {
                 if row.iter().all(|value| *value == 0.0) {
                     row.fill(1.0);
                 }
-                normalise(row);
+                normalize(row);
             }
             Proba::Sigmoid | Proba::None => {
                 for value in row.iter_mut() {
                     *value = sigmoid(*value);
                 }
-                normalise(row);
+                normalize(row);
             }
         }
     }

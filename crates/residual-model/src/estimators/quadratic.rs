@@ -1,7 +1,7 @@
 //! Classifiers by distance from each class: Gaussian naive Bayes and quadratic discriminants.
 
 use super::estimator::Estimator;
-use super::proba::{argmax, softmax};
+use super::proba::{most_likely, softmax};
 use crate::error::ModelError;
 use crate::form;
 use crate::labels::Labels;
@@ -97,11 +97,7 @@ impl Estimator for Quadratic {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        Ok(self
-            .scores(rows)?
-            .iter()
-            .map(|row| self.classes.value(argmax(row)))
-            .collect())
+        Ok(most_likely(&self.scores(rows)?, &self.classes))
     }
 
     fn classes(&self) -> Option<&Labels> {
@@ -110,7 +106,7 @@ impl Estimator for Quadratic {
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
         Some(self.scores(rows).map(|mut scores| {
-            (0..scores.n_rows()).for_each(|row| softmax(scores.row_mut(row)));
+            scores.iter_mut().for_each(softmax);
             scores
         }))
     }

@@ -486,8 +486,9 @@ mod tests {
         let size = u32::try_from(reference.left.len()).unwrap();
         let values: Vec<f64> = (0..size).map(f64::from).collect();
         let count = COPIES * reference.left.len();
-        let mut put =
-            |name: &str, shape: Vec<usize>, data: Data| tensors.put(name.to_owned(), shape, data);
+        let mut put = |name: &str, shape: Vec<usize>, data: Data| {
+            tensors.insert(name.to_owned(), shape, data)
+        };
         let form = form::Trees {
             sizes: put("sizes", vec![COPIES], Data::U32(vec![size; COPIES])),
             left: put(

@@ -1,11 +1,11 @@
 //! Gradient boosting and histogram gradient boosting.
 
-use super::dispatch::estimator;
-use super::fitted::{Extraction, Fitted, Version, whole};
-use super::preprocess::step;
+use super::dispatch::{read_estimator, read_step};
+use super::fitted::{Extraction, Fitted, Version};
 use super::tree_arrays::TreeArrays;
 use crate::error::ModelError;
 use crate::form::{self, BITSET_WORDS, CategoryBitsets, Form, Init, InitLink, Output, Step};
+use crate::numeric::to_usize;
 use crate::tensors::Data;
 
 /// `GradientBoostingRegressor` and `GradientBoostingClassifier`.
@@ -84,7 +84,7 @@ fn init(
             "gradient boosting fits its `init` in 32 bit floats, whose rounding is not reproduced; leave `init` out, or stack the models",
         ));
     }
-    let form = Box::new(estimator(extraction, &regressor)?);
+    let form = Box::new(read_estimator(extraction, &regressor)?);
     if output == Output::Identity {
         return Ok(Init::Regressor(form));
     }
@@ -150,7 +150,7 @@ pub(super) fn histogram_boosting(
     let Some(_) = fitted.get("_preprocessor") else {
         return Ok(form);
     };
-    let steps: Vec<Step> = vec![step(extraction, &fitted.attribute("_preprocessor")?)?];
+    let steps: Vec<Step> = vec![read_step(extraction, &fitted.attribute("_preprocessor")?)?];
     Ok(Form::Pipeline(form::Pipeline {
         steps,
         final_estimator: Box::new(form),
@@ -198,7 +198,7 @@ fn categories(
             continue;
         }
         for category in mapper.numbers_at(extraction, id, "bin_thresholds_")?.1 {
-            let category = whole(category)
+            let category = to_usize(category)
                 .filter(|category| *category < 256)
                 .ok_or_else(|| mapper.fail("a category is not below 256"))?;
             known[feature * BITSET_WORDS + category / 32] |= 1 << (category % 32);

@@ -1,10 +1,10 @@
 //! Estimators made of estimators, where data flows through: pipelines, column transformers, unions, transformed targets.
 
-use super::dispatch::estimator;
-use super::fitted::{Extraction, Fitted, whole};
-use super::preprocess::step;
+use super::dispatch::{read_estimator, read_step};
+use super::fitted::{Extraction, Fitted};
 use crate::error::ModelError;
 use crate::form::{self, Form, Part, Step};
+use crate::numeric::to_usize;
 use crate::pickle::numpy;
 use crate::pickle::{Node, NodeId};
 
@@ -20,11 +20,11 @@ pub(super) fn pipeline(
     let steps = parts
         .iter()
         .filter_map(|(_, part)| part.as_ref())
-        .map(|part| step(extraction, part))
+        .map(|part| read_step(extraction, part))
         .collect::<Result<_, _>>()?;
     Ok(Form::Pipeline(form::Pipeline {
         steps,
-        final_estimator: Box::new(estimator(extraction, &last)?),
+        final_estimator: Box::new(read_estimator(extraction, &last)?),
     }))
 }
 
@@ -36,7 +36,7 @@ pub(super) fn chain(
     named(fitted, "steps")?
         .iter()
         .filter_map(|(_, part)| part.as_ref())
-        .map(|part| step(extraction, part))
+        .map(|part| read_step(extraction, part))
         .collect()
 }
 
@@ -84,7 +84,7 @@ pub(super) fn feature_union(
             _ => false,
         });
         let step = match part {
-            Some(part) => step(extraction, &part)?,
+            Some(part) => read_step(extraction, &part)?,
             None if is_none => continue,
             None => Step::Passthrough {},
         };
@@ -134,7 +134,7 @@ pub(super) fn column_transformer(
         }
         let step = match fitted.graph.text(transformer) {
             Some("passthrough") => Step::Passthrough {},
-            _ => step(extraction, &fitted.child(transformer, &place)?)?,
+            _ => read_step(extraction, &fitted.child(transformer, &place)?)?,
         };
         parts.push(Part {
             columns: Some(columns),
@@ -235,9 +235,9 @@ fn is_mask(fitted: &Fitted<'_>, id: NodeId) -> bool {
 /// A column counted from the end when negative.
 fn absolute(value: f64, width: usize) -> Option<usize> {
     if value < 0.0 {
-        width.checked_sub(whole(-value)?)
+        width.checked_sub(to_usize(-value)?)
     } else {
-        whole(value)
+        to_usize(value)
     }
 }
 
@@ -260,7 +260,7 @@ fn slice(
     let stride = if matches!(graph.node(stride), Node::None) {
         1
     } else {
-        whole(numpy::number(graph, stride)?).filter(|stride| *stride > 0)?
+        to_usize(numpy::number(graph, stride)?).filter(|stride| *stride > 0)?
     };
     Some(
         (bound(first, 0, 0)?..bound(last, width, 1)?)
@@ -274,8 +274,8 @@ pub(super) fn transformed_target(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let regressor = estimator(extraction, &fitted.attribute("regressor_")?)?;
-    let target = step(extraction, &fitted.attribute("transformer_")?)?;
+    let regressor = read_estimator(extraction, &fitted.attribute("regressor_")?)?;
+    let target = read_step(extraction, &fitted.attribute("transformer_")?)?;
     Ok(Form::TransformedTarget(form::TransformedTarget {
         regressor: Box::new(regressor),
         transformer: target,

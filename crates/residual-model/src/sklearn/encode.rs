@@ -1,8 +1,9 @@
 //! Encoders of categories.
 
-use super::fitted::{Extraction, Fitted, whole};
+use super::fitted::{Extraction, Fitted};
 use crate::error::ModelError;
 use crate::form::{self, Step};
+use crate::numeric::to_usize;
 use crate::pickle::numpy;
 use crate::pickle::{Node, NodeId};
 use crate::tensors::Key;
@@ -97,7 +98,7 @@ pub(super) fn one_hot(
         } else {
             -1.0
         });
-        let count = whole(last)
+        let count = to_usize(last)
             .filter(|last| *last < size.max(1))
             .map_or(0, |last| last + 1);
         let values = indices(extraction, count)?;
@@ -136,7 +137,7 @@ fn dropped(
     if let Ok(ids) = array.objects() {
         let index = |id: NodeId| match fitted.graph.node(id) {
             Node::None => Some(None),
-            _ => numpy::number(fitted.graph, id).and_then(whole).map(Some),
+            _ => numpy::number(fitted.graph, id).and_then(to_usize).map(Some),
         };
         return ids
             .into_iter()
@@ -147,7 +148,7 @@ fn dropped(
     let indices = fitted.numbers_at(extraction, id, "drop_idx_")?.1;
     indices
         .into_iter()
-        .map(|index| whole(index).map(Some))
+        .map(|index| to_usize(index).map(Some))
         .collect::<Option<_>>()
         .ok_or_else(wrong)
 }

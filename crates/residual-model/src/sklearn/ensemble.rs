@@ -1,18 +1,19 @@
 //! Estimators made of other estimators: voting, bagging, stacking, `AdaBoost`, calibration, one-vs-rest.
 
-use super::dispatch::estimator;
-use super::fitted::{Extraction, Fitted, Version, whole};
+use super::dispatch::read_estimator;
+use super::fitted::{Extraction, Fitted, Version};
 use crate::error::ModelError;
 use crate::form::{
     self, Averaging, CalibratedMember, Calibrator, Form, Isotonic, Member, OutOfBounds, StackMethod,
 };
+use crate::numeric::to_usize;
 use crate::pickle::numpy;
 use crate::tensors::Key;
 
 fn forms(extraction: &mut Extraction, members: &[Fitted<'_>]) -> Result<Vec<Form>, ModelError> {
     members
         .iter()
-        .map(|member| estimator(extraction, member))
+        .map(|member| read_estimator(extraction, member))
         .collect()
 }
 
@@ -80,12 +81,12 @@ pub(super) fn bagging(
         let columns = fitted
             .numbers_at(extraction, features, "estimators_features_")?
             .1;
-        let columns = columns.into_iter().map(whole).collect::<Option<_>>();
+        let columns = columns.into_iter().map(to_usize).collect::<Option<_>>();
         let columns =
             Some(columns.ok_or_else(|| fitted.fail("`estimators_features_` are not columns"))?);
         members.push(Member {
             columns,
-            form: estimator(extraction, part)?,
+            form: read_estimator(extraction, part)?,
         });
     }
     Ok(Form::Average(form::Average {
@@ -112,7 +113,7 @@ pub(super) fn stacking(
             _ => return Err(fitted.fail("`stack_method_` is not known")),
         });
     }
-    let last = Box::new(estimator(
+    let last = Box::new(read_estimator(
         extraction,
         &fitted.attribute("final_estimator_")?,
     )?);
@@ -194,7 +195,7 @@ pub(super) fn calibrated(
             .map(|calibrator| read_calibrator(extraction, calibrator))
             .collect::<Result<_, _>>()?;
         members.push(CalibratedMember {
-            form: estimator(extraction, &inner)?,
+            form: read_estimator(extraction, &inner)?,
             calibrators,
         });
     }
@@ -239,16 +240,7 @@ pub(super) fn one_vs_rest(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let binarizer = fitted.attribute("label_binarizer_")?;
-    if binarizer
-        .optional_text("y_type_")
-        .is_some_and(|kind| kind.starts_with("multilabel"))
-    {
-        return Err(fitted.unsupported("it gives several labels a row"));
-    }
+    let classes = fitted.binarizer_labels(extraction, "label_binarizer_")?;
     let members = forms(extraction, &fitted.children("estimators_")?)?;
-    Ok(Form::OneVsRest(form::OneVsRest {
-        members,
-        classes: binarizer.labels(extraction, "classes_")?,
-    }))
+    Ok(Form::OneVsRest(form::OneVsRest { members, classes }))
 }

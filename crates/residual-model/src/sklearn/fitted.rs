@@ -7,6 +7,7 @@ use super::error::AttributeError;
 use super::supported;
 use crate::error::ModelError;
 use crate::labels::Labels;
+use crate::numeric::to_usize;
 use crate::pickle::numpy::{self, Array};
 use crate::pickle::{ArrayError, Global, Graph, Node, NodeId};
 use crate::tensors::{Data, Key, Tensors};
@@ -87,11 +88,11 @@ impl Extraction {
         shape: Vec<usize>,
         data: Data,
     ) -> Key {
-        self.tensors.put(fitted.place(name), shape, data)
+        self.tensors.insert(fitted.place(name), shape, data)
     }
 
     pub(super) fn put_vector(&mut self, fitted: &Fitted<'_>, name: &str, values: Vec<f64>) -> Key {
-        self.tensors.put_vector(fitted.place(name), values)
+        self.tensors.insert_vector(fitted.place(name), values)
     }
 }
 
@@ -285,7 +286,7 @@ impl<'g> Fitted<'g> {
 
     pub(super) fn usize(&self, name: &str) -> Result<usize, ModelError> {
         let id = self.need(name)?;
-        whole(self.f64(name)?).ok_or_else(|| self.wrong(name, id, "a count"))
+        to_usize(self.f64(name)?).ok_or_else(|| self.wrong(name, id, "a count"))
     }
 
     /// A flag; absent means `default`.
@@ -481,6 +482,20 @@ impl<'g> Fitted<'g> {
             .transpose()
     }
 
+    /// The labels that a label binarizer in the attribute `name` was fitted on.
+    pub(super) fn binarizer_labels(
+        &self,
+        extraction: &mut Extraction,
+        name: &str,
+    ) -> Result<Labels, ModelError> {
+        let binarizer = self.attribute(name)?;
+        let kind = binarizer.optional_text("y_type_").unwrap_or_default();
+        if kind.starts_with("multilabel") {
+            return Err(self.unsupported("it gives several labels a row"));
+        }
+        binarizer.labels(extraction, "classes_")
+    }
+
     /// Class labels.
     pub(super) fn labels(
         &self,
@@ -507,20 +522,4 @@ impl<'g> Fitted<'g> {
         }
         Ok(Labels::Numbers(values))
     }
-}
-
-/// A whole number that is not negative.
-#[expect(clippy::float_cmp, reason = "a value is whole or it is not")]
-pub(super) fn whole(value: f64) -> Option<usize> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked on the line below"
-    )]
-    let count = value as usize;
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a value that loses precision is refused"
-    )]
-    (count as f64 == value && value < 9.0e15).then_some(count)
 }

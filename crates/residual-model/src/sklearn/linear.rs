@@ -89,14 +89,7 @@ pub(super) fn ridge_classifier(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let binarizer = fitted.attribute("_label_binarizer")?;
-    if binarizer
-        .optional_text("y_type_")
-        .is_some_and(|kind| kind.starts_with("multilabel"))
-    {
-        return Err(fitted.unsupported("it gives several labels a row"));
-    }
-    let classes = binarizer.labels(extraction, "classes_")?;
+    let classes = fitted.binarizer_labels(extraction, "_label_binarizer")?;
     with_classes(extraction, fitted, classes, Proba::None)
 }
 

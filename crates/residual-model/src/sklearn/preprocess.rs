@@ -1,82 +1,18 @@
 //! Scalers, encoders, imputers, projections: one fitted transformer to one step.
 
-use super::fitted::{Extraction, Fitted, Version, whole};
-use super::{compose, encode, select};
+use super::dispatch::read_step;
+use super::fitted::{Extraction, Fitted, Version};
 use crate::error::ModelError;
-use crate::form::{self, Function, Norm, Step};
+use crate::form::{self, Function, Step};
+use crate::numeric::to_usize;
 use crate::pickle::numpy;
 use crate::pickle::{Graph, NodeId};
 use crate::tensors::Data;
 
-/// The step of any transformer.
-pub(super) fn step(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
-    extraction.visit()?;
-    let optional = |extraction: &mut Extraction, wanted: bool, name: &str| {
-        if wanted {
-            fitted.put_optional(extraction, name)
-        } else {
-            Ok(None)
-        }
-    };
-    Ok(match fitted.class.name.as_str() {
-        "StandardScaler" => Step::Scale(form::Scale {
-            center: optional(extraction, fitted.bool_or("with_mean", true), "mean_")?,
-            scale: optional(extraction, fitted.bool_or("with_std", true), "scale_")?,
-        }),
-        "RobustScaler" => Step::Scale(form::Scale {
-            center: optional(
-                extraction,
-                fitted.bool_or("with_centering", true),
-                "center_",
-            )?,
-            scale: optional(extraction, fitted.bool_or("with_scaling", true), "scale_")?,
-        }),
-        "MaxAbsScaler" => Step::Scale(form::Scale {
-            center: None,
-            scale: Some(fitted.put_vector(extraction, "scale_")?),
-        }),
-        "MinMaxScaler" => min_max(extraction, fitted)?,
-        "Normalizer" => Step::Normalize(form::Normalize {
-            norm: match fitted.text("norm")?.as_str() {
-                "l1" => Norm::L1,
-                "l2" => Norm::L2,
-                "max" => Norm::Max,
-                other => return Err(fitted.unsupported(format!("norm '{other}' is not known"))),
-            },
-        }),
-        "Binarizer" => Step::Binarize(form::Binarize {
-            threshold: fitted.f64("threshold")?,
-        }),
-        "PolynomialFeatures" => polynomial(extraction, fitted)?,
-        "PowerTransformer" => power(extraction, fitted)?,
-        "QuantileTransformer" => Step::Quantile(form::Quantile {
-            quantiles: fitted.put_matrix(extraction, "quantiles_")?,
-            references: fitted.put_vector(extraction, "references_")?,
-            normal: fitted.optional_text("output_distribution").as_deref() == Some("normal"),
-        }),
-        "KBinsDiscretizer" => bins(extraction, fitted)?,
-        "PCA" | "IncrementalPCA" => pca(extraction, fitted)?,
-        "TruncatedSVD" => Step::Project(form::Project {
-            mean: None,
-            components: fitted.put_matrix(extraction, "components_")?,
-            scale: None,
-        }),
-        "SimpleImputer" => imputer(extraction, fitted)?,
-        "OneHotEncoder" => encode::one_hot(extraction, fitted)?,
-        "OrdinalEncoder" => encode::ordinal(extraction, fitted)?,
-        "FunctionTransformer" => function(fitted)?,
-        "Pipeline" => Step::Chain(form::Chain {
-            steps: compose::chain(extraction, fitted)?,
-        }),
-        "ColumnTransformer" => compose::column_transformer(extraction, fitted)?,
-        "FeatureUnion" => compose::feature_union(extraction, fitted)?,
-        _ => Step::Select(form::Select {
-            columns: select::columns(extraction, fitted)?,
-        }),
-    })
-}
-
-fn min_max(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn min_max(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Step, ModelError> {
     let clip = if fitted.bool_or("clip", false) {
         match fitted.vector(extraction, "feature_range")?.as_slice() {
             &[low, high] if low.is_finite() && high.is_finite() => Some((low, high)),
@@ -93,7 +29,10 @@ fn min_max(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Mod
 }
 
 /// Products of columns by rising degree, each degree in the order of Python's `combinations`.
-fn polynomial(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn polynomial(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Step, ModelError> {
     let width = fitted
         .usize("n_features_in_")
         .or_else(|_| fitted.usize("n_input_features_"))?;
@@ -161,7 +100,7 @@ fn next_product(product: &mut [usize], width: usize, only: bool) -> bool {
     true
 }
 
-fn power(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn power(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     let box_cox = match fitted.text("method")?.as_str() {
         "box-cox" => true,
         "yeo-johnson" => false,
@@ -170,12 +109,12 @@ fn power(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Model
     let lambdas = fitted.put_vector(extraction, "lambdas_")?;
     let mut steps = vec![Step::Power(form::Power { lambdas, box_cox })];
     if fitted.bool_or("standardize", true) {
-        steps.push(step(extraction, &fitted.attribute("_scaler")?)?);
+        steps.push(read_step(extraction, &fitted.attribute("_scaler")?)?);
     }
     Ok(Step::Chain(form::Chain { steps }))
 }
 
-fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     let (mut inner, mut lengths, mut counts) = (vec![], vec![], vec![]);
     for (index, id) in fitted.list("bin_edges_")?.into_iter().enumerate() {
         let edges = fitted
@@ -226,7 +165,7 @@ fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelE
     }))
 }
 
-fn pca(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn pca(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     let scale = if fitted.bool_or("whiten", false) {
         let variance = fitted.vector(extraction, "explained_variance_")?;
         let floor = |value: f64| {
@@ -252,7 +191,10 @@ fn pca(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelEr
     }))
 }
 
-fn imputer(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn imputer(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Step, ModelError> {
     let Some(id) = fitted.get("missing_values") else {
         return Err(fitted.unsupported("`missing_values=None` needs object arrays; use NaN"));
     };
@@ -275,7 +217,7 @@ fn imputer(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Mod
                 .vector(extraction, "features_")?;
             features
                 .into_iter()
-                .map(whole)
+                .map(to_usize)
                 .collect::<Option<_>>()
                 .ok_or_else(|| fitted.fail("`features_` are not columns"))?
         }
@@ -290,7 +232,7 @@ fn imputer(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Mod
     }))
 }
 
-fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     for name in ["kw_args", "inv_kw_args"] {
         if fitted
             .get(name)

@@ -1,7 +1,8 @@
 //! Feature selection: which columns remain.
 
-use super::fitted::{Extraction, Fitted, whole};
+use super::fitted::{Extraction, Fitted};
 use crate::error::ModelError;
+use crate::numeric::to_usize;
 
 /// The columns a fitted selector keeps; any other class is refused.
 pub(super) fn columns(
@@ -84,12 +85,12 @@ fn percentile(scores: &[f64], percent: f64) -> Vec<bool> {
     #[expect(clippy::cast_precision_loss, reason = "a number of columns")]
     let (last, count) = ((sorted.len() - 1) as f64, scores.len() as f64);
     let place = last * (100.0 - percent) / 100.0;
-    let low = whole(place.floor()).unwrap_or(0);
+    let low = to_usize(place.floor()).unwrap_or(0);
     let high = sorted[(low + 1).min(sorted.len() - 1)];
     let threshold = sorted[low] + (high - sorted[low]) * (place - place.floor());
     let mut mask: Vec<bool> = scores.iter().map(|score| *score > threshold).collect();
     // Of scores equal to the threshold, the first ones fill up.
-    let wanted = whole((count * percent / 100.0).floor()).unwrap_or(0);
+    let wanted = to_usize((count * percent / 100.0).floor()).unwrap_or(0);
     let mut room = wanted.saturating_sub(mask.iter().filter(|kept| **kept).count());
     for (kept, score) in mask.iter_mut().zip(&scores) {
         if room > 0 && score.to_bits() == threshold.to_bits() {

@@ -1,10 +1,10 @@
-//! Decision trees and their averages: forests, isolation forests; and the dummies that stand beside them.
+//! Decision trees and their averages: forests, isolation forests.
 
-use super::fitted::{Extraction, Fitted, Version, whole};
+use super::fitted::{Extraction, Fitted, Version};
 use super::tree_arrays::{TreeArrays, real};
 use crate::error::ModelError;
 use crate::form::{self, Form};
-use crate::labels::Labels;
+use crate::numeric::to_usize;
 
 /// Whether this version of this class takes NaN for a missing value.
 fn takes_missing(fitted: &Fitted<'_>, tree: &Fitted<'_>) -> bool {
@@ -77,7 +77,7 @@ pub(super) fn isolation(
                 .and_then(|feature| columns.get(feature))
                 .copied();
             *feature = column
-                .and_then(whole)
+                .and_then(to_usize)
                 .and_then(|column| i32::try_from(column).ok())
                 .unwrap_or(-1);
         }
@@ -165,56 +165,5 @@ fn average_path_length(count: f64) -> f64 {
         1.0
     } else {
         2.0 * ((count - 1.0).ln() + EULER) - 2.0 * (count - 1.0) / count
-    }
-}
-
-/// `DummyRegressor` and `DummyClassifier`, as trees of one leaf would be.
-pub(super) fn dummy(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
-    if fitted.class.name == "DummyRegressor" {
-        let constant = fitted.vector(extraction, "constant_")?;
-        if constant.len() != 1 {
-            return Err(fitted.several_targets());
-        }
-        return Ok(Form::Constant(form::Constant {
-            values: extraction.put_vector(fitted, "constant_", constant),
-            classes: None,
-        }));
-    }
-    let classes = fitted.labels(extraction, "classes_")?;
-    match fitted.text("strategy")?.as_str() {
-        "prior" => Ok(Form::Constant(form::Constant {
-            values: fitted.put_vector(extraction, "class_prior_")?,
-            classes: Some(classes),
-        })),
-        "most_frequent" => {
-            let prior = fitted.vector(extraction, "class_prior_")?;
-            let best =
-                prior.iter().enumerate().fold(
-                    0,
-                    |best, (index, value)| if *value > prior[best] { index } else { best },
-                );
-            let values = (0..prior.len())
-                .map(|index| f64::from(u8::from(index == best)))
-                .collect();
-            Ok(Form::Constant(form::Constant {
-                values: extraction.put_vector(fitted, "class_prior_", values),
-                classes: Some(classes),
-            }))
-        }
-        "constant" => {
-            let Labels::Numbers(numbers) = &classes else {
-                return Err(fitted.unsupported("strategy 'constant' of text is not read"));
-            };
-            let constant = fitted.f64("constant")?;
-            let values = numbers
-                .iter()
-                .map(|label| f64::from(u8::from(label.to_bits() == constant.to_bits())))
-                .collect();
-            Ok(Form::Constant(form::Constant {
-                values: extraction.put_vector(fitted, "constant", values),
-                classes: Some(classes),
-            }))
-        }
-        other => Err(fitted.unsupported(format!("strategy '{other}' gives a random answer"))),
     }
 }

@@ -35,7 +35,7 @@ impl Transformer for Select {
     }
 
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        Ok(rows.select(&self.columns))
+        Ok(rows.select_columns(&self.columns))
     }
 }
 
@@ -95,7 +95,7 @@ impl Transformer for Columns {
         let mut outputs = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
             let mut output = match &part.columns {
-                Some(columns) => part.transformer.apply(&rows.select(columns))?,
+                Some(columns) => part.transformer.apply(&rows.select_columns(columns))?,
                 None => part.transformer.apply(rows)?,
             };
             if let Some(weight) = part.weight {
@@ -106,7 +106,7 @@ impl Transformer for Columns {
             }
             outputs.push(output);
         }
-        Ok(Rows::beside(rows.n_rows(), &outputs))
+        Ok(Rows::hstack(rows.n_rows(), &outputs))
     }
 }
 

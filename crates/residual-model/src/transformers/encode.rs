@@ -166,8 +166,8 @@ impl Transformer for Ordinal {
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
         rows.require_not_infinite()?;
         let mut output = rows.clone();
-        for index in 0..rows.n_rows() {
-            for (feature, value) in output.row_mut(index).iter_mut().enumerate() {
+        for (index, row) in output.iter_mut().enumerate() {
+            for (feature, value) in row.iter_mut().enumerate() {
                 *value = self
                     .code(feature, *value)
                     .ok_or_else(|| unknown(index, feature, *value))?;
@@ -222,18 +222,16 @@ impl Transformer for Bins {
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
         rows.require_finite()?;
         let mut output = rows.clone();
-        for index in 0..output.n_rows() {
-            for (value, edges) in output.row_mut(index).iter_mut().zip(&self.edges) {
-                let x = if self.digitize {
-                    *value + (1e-8 + 1e-5 * value.abs())
-                } else {
-                    *value
-                };
-                #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
-                let bin = edges.partition_point(|edge| *edge <= x) as f64;
-                *value = bin;
-            }
-        }
+        output.map_by_column(&self.edges, |value, edges| {
+            let x = if self.digitize {
+                value + (1e-8 + 1e-5 * value.abs())
+            } else {
+                value
+            };
+            #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
+            let bin = edges.partition_point(|edge| *edge <= x) as f64;
+            bin
+        });
         Ok(output)
     }
 }

@@ -73,18 +73,16 @@ fn box_cox_inverse(x: f64, lambda: f64) -> f64 {
     }
 }
 
+/// NaN stays as it is.
 fn each(rows: &Rows, lambdas: &[f64], change: fn(f64, f64) -> f64) -> Rows {
     let mut output = rows.clone();
-    for index in 0..output.n_rows() {
-        for (value, lambda) in output
-            .row_mut(index)
-            .iter_mut()
-            .zip(lambdas)
-            .filter(|(value, _)| !value.is_nan())
-        {
-            *value = change(*value, *lambda);
+    output.map_by_column(lambdas, |value, lambda| {
+        if value.is_nan() {
+            value
+        } else {
+            change(value, *lambda)
         }
-    }
+    });
     output
 }
 

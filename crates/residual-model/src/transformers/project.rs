@@ -48,23 +48,11 @@ impl Transformer for Project {
         rows.require_finite()?;
         let mut centered = rows.clone();
         if let Some(mean) = &self.mean {
-            for index in 0..centered.n_rows() {
-                centered
-                    .row_mut(index)
-                    .iter_mut()
-                    .zip(mean)
-                    .for_each(|(value, mean)| *value -= mean);
-            }
+            centered.map_by_column(mean, |value, mean| value - mean);
         }
         let mut output = self.dense.apply(&centered)?;
         if let Some(scale) = &self.scale {
-            for index in 0..output.n_rows() {
-                output
-                    .row_mut(index)
-                    .iter_mut()
-                    .zip(scale)
-                    .for_each(|(value, scale)| *value /= scale);
-            }
+            output.map_by_column(scale, |value, scale| value / scale);
         }
         Ok(output)
     }

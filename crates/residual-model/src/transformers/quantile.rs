@@ -104,18 +104,16 @@ impl Quantile {
         }
     }
 
+    /// NaN stays as it is.
     fn each(&self, rows: &Rows, change: impl Fn(f64, &[f64]) -> f64) -> Rows {
         let mut output = rows.clone();
-        for index in 0..output.n_rows() {
-            for (value, quantiles) in output
-                .row_mut(index)
-                .iter_mut()
-                .zip(&self.columns)
-                .filter(|(value, _)| !value.is_nan())
-            {
-                *value = change(*value, quantiles);
+        output.map_by_column(&self.columns, |value, quantiles| {
+            if value.is_nan() {
+                value
+            } else {
+                change(value, quantiles)
             }
-        }
+        });
         output
     }
 }

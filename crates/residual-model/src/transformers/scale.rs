@@ -52,15 +52,6 @@ impl Scale {
     }
 }
 
-/// Changes each value by its column's number.
-fn each(rows: &mut Rows, numbers: &[f64], change: impl Fn(f64, f64) -> f64) {
-    for index in 0..rows.n_rows() {
-        for (value, number) in rows.row_mut(index).iter_mut().zip(numbers) {
-            *value = change(*value, *number);
-        }
-    }
-}
-
 impl Transformer for Scale {
     fn outputs(&self) -> usize {
         self.width
@@ -70,10 +61,10 @@ impl Transformer for Scale {
         rows.require_not_infinite()?;
         let mut output = rows.clone();
         if let Some(center) = &self.center {
-            each(&mut output, center, |value, center| value - center);
+            output.map_by_column(center, |value, center| value - center);
         }
         if let Some(divisor) = &self.divisor {
-            each(&mut output, divisor, |value, divisor| value / divisor);
+            output.map_by_column(divisor, |value, divisor| value / divisor);
         }
         Ok(output)
     }
@@ -85,10 +76,10 @@ impl Transformer for Scale {
     fn invert(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let mut output = rows.clone();
         if let Some(divisor) = &self.divisor {
-            each(&mut output, divisor, |value, divisor| value * divisor);
+            output.map_by_column(divisor, |value, divisor| value * divisor);
         }
         if let Some(center) = &self.center {
-            each(&mut output, center, |value, center| value + center);
+            output.map_by_column(center, |value, center| value + center);
         }
         Ok(output)
     }
@@ -124,8 +115,8 @@ impl Transformer for MinMax {
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
         rows.require_not_infinite()?;
         let mut output = rows.clone();
-        each(&mut output, &self.scale, |value, scale| value * scale);
-        each(&mut output, &self.offset, |value, offset| value + offset);
+        output.map_by_column(&self.scale, |value, scale| value * scale);
+        output.map_by_column(&self.offset, |value, offset| value + offset);
         if let Some((low, high)) = self.clip {
             for value in output.as_mut_slice() {
                 *value = value.clamp(low, high);
@@ -140,8 +131,8 @@ impl Transformer for MinMax {
 
     fn invert(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let mut output = rows.clone();
-        each(&mut output, &self.offset, |value, offset| value - offset);
-        each(&mut output, &self.scale, |value, scale| value / scale);
+        output.map_by_column(&self.offset, |value, offset| value - offset);
+        output.map_by_column(&self.scale, |value, scale| value / scale);
         Ok(output)
     }
 }
@@ -170,8 +161,7 @@ impl Transformer for Normalize {
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
         rows.require_finite()?;
         let mut output = rows.clone();
-        for index in 0..output.n_rows() {
-            let row = output.row_mut(index);
+        for row in output.iter_mut() {
             let norm = match self.norm {
                 Norm::L1 => row.iter().map(|value| value.abs()).sum(),
                 Norm::L2 => row.iter().map(|value| value * value).sum::<f64>().sqrt(),
