@@ -15,6 +15,8 @@ mod form;
 mod info;
 mod inspect;
 mod labels;
+#[cfg(test)]
+mod layers;
 mod model;
 mod numeric;
 mod open;

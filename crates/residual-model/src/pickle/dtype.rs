@@ -1,7 +1,27 @@
 //! numpy's element types, read out of the inert graph.
 
-use super::error::DTypeError;
 use super::graph::{Graph, Node, NodeId};
+
+/// An element type of numpy that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DTypeError {
+    #[error("{0} is not a dtype")]
+    NotADType(String),
+    #[error("a dtype has no code")]
+    NoCode,
+    #[error("dtype '{0}' is not known")]
+    Unknown(String),
+    #[error("dtype '{0}' is not supported")]
+    Unsupported(String),
+    #[error("a text dtype is too wide")]
+    TooWide,
+    #[error("a record dtype has no field names")]
+    NoFieldNames,
+    #[error("a field name is not text")]
+    FieldNameNotText,
+    #[error("field {name} {problem}")]
+    Field { name: String, problem: &'static str },
+}
 
 /// Structured dtypes inside each other.
 const NESTED_MAX: usize = 3;

@@ -1,6 +1,6 @@
-//! What can be wrong with a pickle, its arrays and their element types.
+//! What can be wrong with a pickle and its arrays.
 
-use super::dtype::Kind;
+use super::dtype::{DTypeError, Kind};
 
 /// A byte stream that breaks the pickle format, or uses a part of it that is refused.
 #[derive(Debug, thiserror::Error)]
@@ -114,25 +114,4 @@ pub(crate) enum ArrayError {
     EncodedBytesNotLatin1,
     #[error(transparent)]
     DType(#[from] DTypeError),
-}
-
-/// An element type of numpy that cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DTypeError {
-    #[error("{0} is not a dtype")]
-    NotADType(String),
-    #[error("a dtype has no code")]
-    NoCode,
-    #[error("dtype '{0}' is not known")]
-    Unknown(String),
-    #[error("dtype '{0}' is not supported")]
-    Unsupported(String),
-    #[error("a text dtype is too wide")]
-    TooWide,
-    #[error("a record dtype has no field names")]
-    NoFieldNames,
-    #[error("a field name is not text")]
-    FieldNameNotText,
-    #[error("field {name} {problem}")]
-    Field { name: String, problem: &'static str },
 }

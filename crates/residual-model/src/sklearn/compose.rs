@@ -13,7 +13,7 @@ pub(super) fn pipeline(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let mut parts = named(fitted, "steps")?;
+    let mut parts = fitted.named_children("steps")?;
     let Some((_, Some(last))) = parts.pop() else {
         return Err(fitted.unsupported("its last step is no estimator, so it predicts nothing"));
     };
@@ -33,33 +33,12 @@ pub(super) fn chain(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Vec<Step>, ModelError> {
-    named(fitted, "steps")?
+    fitted
+        .named_children("steps")?
         .iter()
         .filter_map(|(_, part)| part.as_ref())
         .map(|part| read_step(extraction, part))
         .collect()
-}
-
-/// Named parts of a pipeline or union; `None` for `'passthrough'` and Python's `None`.
-pub(super) fn named<'g>(
-    fitted: &Fitted<'g>,
-    name: &str,
-) -> Result<Vec<(String, Option<Fitted<'g>>)>, ModelError> {
-    let parts = fitted.list(name)?;
-    let mut steps = Vec::with_capacity(parts.len());
-    for (index, part) in parts.into_iter().enumerate() {
-        let Some(&[label, step, ..]) = fitted.graph.items(part) else {
-            return Err(fitted.fail(format!("{name}[{index}] is not a named step")));
-        };
-        let label = fitted.graph.text(label).unwrap_or_default().to_owned();
-        let step = match (fitted.graph.node(step), fitted.graph.text(step)) {
-            (Node::None, _) | (_, Some("passthrough")) => None,
-            (_, Some("drop")) => continue,
-            _ => Some(fitted.child(step, &format!("{name}[{index}]"))?),
-        };
-        steps.push((label, step));
-    }
-    Ok(steps)
 }
 
 fn weight(fitted: &Fitted<'_>, label: &str) -> Option<f64> {
@@ -74,7 +53,7 @@ pub(super) fn feature_union(
 ) -> Result<Step, ModelError> {
     let list = fitted.list("transformer_list")?;
     let mut parts = vec![];
-    for (label, part) in named(fitted, "transformer_list")? {
+    for (label, part) in fitted.named_children("transformer_list")? {
         // Before 1.1 None meant 'drop' here.
         let is_none = list.iter().any(|pair| match fitted.graph.items(*pair) {
             Some(&[name, step]) => {

@@ -1,6 +1,5 @@
 //! The columns that a model was fitted on: how many, and their names.
 
-use super::compose;
 use super::fitted::{Extraction, Fitted};
 use crate::error::ModelError;
 
@@ -27,7 +26,8 @@ pub(super) fn n_features(fitted: &Fitted<'_>) -> Option<usize> {
     }
     if fitted.class.name == "Pipeline" {
         // A FunctionTransformer knows no columns and changes none, so the next step may say.
-        let steps = compose::named(fitted, "steps")
+        let steps = fitted
+            .named_children("steps")
             .ok()?
             .into_iter()
             .filter_map(|(_, step)| step);
@@ -55,11 +55,13 @@ fn first_to_see_columns<'g>(fitted: &Fitted<'g>) -> Option<Fitted<'g>> {
             fitted.attribute("best_estimator_").ok()
         }
         "TransformedTargetRegressor" => fitted.attribute("regressor_").ok(),
-        "Pipeline" => compose::named(fitted, "steps")
+        "Pipeline" => fitted
+            .named_children("steps")
             .ok()?
             .into_iter()
             .find_map(|(_, step)| step),
-        "FeatureUnion" => compose::named(fitted, "transformer_list")
+        "FeatureUnion" => fitted
+            .named_children("transformer_list")
             .ok()?
             .into_iter()
             .find_map(|(_, part)| part),

@@ -450,6 +450,28 @@ impl<'g> Fitted<'g> {
             .collect()
     }
 
+    /// The steps of a pipeline or the parts of a union with their names: `None` for `'passthrough'` and Python's `None`. Dropped
+    /// ones are left out.
+    pub(super) fn named_children(
+        &self,
+        name: &str,
+    ) -> Result<Vec<(String, Option<Self>)>, ModelError> {
+        let mut children = vec![];
+        for (index, pair) in self.list(name)?.into_iter().enumerate() {
+            let Some(&[label, child, ..]) = self.graph.items(pair) else {
+                return Err(self.fail(format!("{name}[{index}] is not a named step")));
+            };
+            let label = self.graph.text(label).unwrap_or_default().to_owned();
+            let child = match (self.graph.node(child), self.graph.text(child)) {
+                (Node::None, _) | (_, Some("passthrough")) => None,
+                (_, Some("drop")) => continue,
+                _ => Some(self.child(child, &format!("{name}[{index}]"))?),
+            };
+            children.push((label, child));
+        }
+        Ok(children)
+    }
+
     /// Texts of an array or a list.
     pub(super) fn texts_at(
         &self,
