@@ -169,7 +169,7 @@ impl<R: Read> Table<R> {
 #[inline]
 fn value(cell: &str, kind: &Kind) -> Option<f64> {
     match kind {
-        Kind::Label(labels) => labels.read(cell),
+        Kind::Label(labels) => labels.parse(cell),
         Kind::Sparse if is_missing(cell) => Some(f64::NAN),
         _ => finite(cell),
     }

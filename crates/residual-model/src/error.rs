@@ -164,7 +164,7 @@ impl From<candle_core::Error> for ModelError {
 impl ModelError {
     /// Adds the file's name, once.
     #[must_use]
-    pub fn with_file(self, file: &str) -> Self {
+    pub(crate) fn with_file(self, file: &str) -> Self {
         match self {
             Self::File { .. } => self,
             other => Self::File {

@@ -1,4 +1,4 @@
-//! Says what a file is without predicting with it.
+//! Says what a file is, whether it is a model or not, without predicting with it.
 
 use std::fmt;
 use std::path::Path;
@@ -9,18 +9,28 @@ use crate::model::Model;
 use crate::open::{is_safetensors, read, read_file};
 use crate::pickle::{self, decompress};
 
-/// A model file looked at without building anything.
+/// What a file is, and whether it can be used as a model. [`Display`](fmt::Display) shows all of it, one fact a line.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// What was found, when it can be used.
+    /// What the model is, when the file can be used.
     pub model: Option<ModelInfo>,
-    /// Why it cannot be used, when it cannot.
+    /// Why the file cannot be used, with all causes in one line, when it cannot.
     pub refusal: Option<String>,
-    /// What the container is: protocol, compression, sizes.
+    /// The file around the model: its size, format, protocol and compression.
     pub container: String,
-    /// Every `module.name` a pickle mentions, and whether a model may.
-    pub globals: Vec<(String, bool)>,
+    /// Every name that a pickle mentions, once, in order of first mention. Python would import them; here nothing is.
+    pub globals: Vec<GlobalName>,
+}
+
+/// A class or function that a pickle names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GlobalName {
+    /// `module.name`.
+    pub name: String,
+    /// Whether a model may name it. A file with a name that is not allowed is refused.
+    pub is_allowed: bool,
 }
 
 impl fmt::Display for Inspection {
@@ -31,34 +41,45 @@ impl fmt::Display for Inspection {
             (None, Some(refusal)) => writeln!(formatter, "refused: {refusal}")?,
             (None, None) => {}
         }
-        for (global, allowed) in &self.globals {
-            writeln!(
-                formatter,
-                "names {global}{}",
-                if *allowed {
-                    ""
-                } else {
-                    "  <- not allowed in a model"
-                }
-            )?;
+        for global in &self.globals {
+            let remark = if global.is_allowed {
+                ""
+            } else {
+                "  <- not allowed in a model"
+            };
+            writeln!(formatter, "names {}{remark}", global.name)?;
         }
         Ok(())
     }
 }
 
-/// Looks at any file: says what the model is, or what is unsafe or unsupported about it, by name.
+/// Looks at any file: says what the model is, or what about it is unsafe or unsupported, by name.
 ///
 /// # Errors
-/// Only when the file cannot be read.
-pub fn inspect(path: &Path) -> Result<Inspection, ModelError> {
-    let name = path.display().to_string();
-    let bytes = read_file(path).map_err(|error| error.with_file(&name))?;
+/// Only when the file cannot be read; a file that is no model is an [`Inspection`] with a refusal.
+pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection, ModelError> {
+    let path = path.as_ref();
+    let bytes = read_file(path).map_err(|error| error.with_file(&path.display().to_string()))?;
     Ok(inspect_bytes(&bytes))
 }
 
-fn inspect_bytes(bytes: &[u8]) -> Inspection {
-    let verdict = read(bytes).and_then(|stored| Model::new(&stored));
-    let (model, refusal) = match verdict {
+/// [`inspect`], of bytes in memory.
+///
+/// ```
+/// use residual_model::inspect_bytes;
+///
+/// let inspection = inspect_bytes(b"cos\nsystem\n(S'true'\ntR.");
+/// assert!(inspection.model.is_none());
+/// assert_eq!(inspection.globals[0].name, "os.system");
+/// assert!(!inspection.globals[0].is_allowed);
+///
+/// let pickle = include_bytes!("../tests/fixtures/1.9.1/LinearRegression.p4.pkl");
+/// let model = inspect_bytes(pickle).model.expect("it is a model");
+/// assert_eq!(model.class, "sklearn.linear_model._base.LinearRegression");
+/// ```
+#[must_use]
+pub fn inspect_bytes(bytes: &[u8]) -> Inspection {
+    let (model, refusal) = match read(bytes).and_then(|stored| Model::new(&stored)) {
         Ok(model) => (Some(model.info().clone()), None),
         Err(error) => (None, Some(error.with_causes())),
     };
@@ -72,29 +93,34 @@ fn inspect_bytes(bytes: &[u8]) -> Inspection {
         inspection.container.push_str(", safetensors");
         return inspection;
     }
+    // What follows is shown of a refused file, too, as far as it can be read.
     let Ok(decompressed) = decompress::decompress(bytes) else {
         return inspection;
     };
-    if let Ok(graph) = pickle::read(&decompressed) {
-        let kind = if graph.is_joblib() {
-            "joblib"
-        } else {
-            "pickle"
-        };
-        let mut parts = vec![
-            inspection.container,
-            format!("{kind} protocol {}", graph.protocol()),
-            format!("{} objects", graph.len()),
-        ];
-        if let Some(compression) = decompress::compression(bytes) {
-            parts.push(format!("{compression} of {} bytes", decompressed.len()));
-        }
-        inspection.container = parts.join(", ");
-        inspection.globals = graph
-            .globals()
-            .iter()
-            .map(|global| (global.to_string(), pickle::is_allowed(global)))
-            .collect();
+    let Ok(graph) = pickle::read(&decompressed) else {
+        return inspection;
+    };
+    let kind = if graph.is_joblib() {
+        "joblib"
+    } else {
+        "pickle"
+    };
+    let mut parts = vec![
+        inspection.container,
+        format!("{kind} protocol {}", graph.protocol()),
+        format!("{} objects", graph.len()),
+    ];
+    if let Some(compression) = decompress::compression(bytes) {
+        parts.push(format!("{compression} of {} bytes", decompressed.len()));
     }
+    inspection.container = parts.join(", ");
+    inspection.globals = graph
+        .globals()
+        .iter()
+        .map(|global| GlobalName {
+            name: global.to_string(),
+            is_allowed: pickle::is_allowed(global),
+        })
+        .collect();
     inspection
 }

@@ -2,11 +2,10 @@
 //!
 #![doc = include_str!("../README.md")]
 //!
-//! # Inside
+//! # Stability
 //!
-//! A pickle becomes an inert object graph (`pickle`), the graph an intermediate form (`sklearn`, `form`), the form either a
-//! safetensors file (`store`) or an estimator in candle f64 tensors and flat trees (`estimators`, `transformers`).
-//! Deliberately absent: training, models of several targets, and anything that is not scikit-learn's.
+//! Public types that will grow are `#[non_exhaustive]`. [`Task`] and [`Labels`] are complete by their meaning, so that a `match` over
+//! them stays checked. Deliberately absent: training, models of several targets, and models of other libraries.
 
 mod dense;
 mod error;
@@ -31,7 +30,7 @@ mod transformers;
 
 pub use error::ModelError;
 pub use info::{ModelInfo, Task};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{GlobalName, Inspection, inspect, inspect_bytes};
 pub use labels::Labels;
 pub use model::Model;
 pub use open::{convert, open, open_bytes};

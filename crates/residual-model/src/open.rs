@@ -12,63 +12,91 @@ use crate::pickle::{self, decompress};
 use crate::sklearn;
 use crate::store::StoredModel;
 
-/// Largest model file: places in a pickle are kept in 32 bits.
-const FILE_MAX: u64 = u32::MAX as u64;
+/// Largest model file: the pickle machine keeps places in it in 32 bits.
+const FILE_BYTES_MAX: u64 = u32::MAX as u64;
 
-/// Opens a model file: a pickle, a joblib dump or a converted file.
+/// Opens a model file: a pickle, a joblib dump (compressed or not) or a file that [`convert`] wrote. Which of them it is, its
+/// content says and not its name.
 ///
 /// # Errors
-/// Names the file, and what in it cannot be used.
-pub fn open(path: &Path) -> Result<Model, ModelError> {
+/// [`ModelError::File`] with the path, and in its `source()` why the file cannot be read or used.
+pub fn open(path: impl AsRef<Path>) -> Result<Model, ModelError> {
+    let path = path.as_ref();
     let name = path.display().to_string();
     let bytes = read_file(path).map_err(|error| error.with_file(&name))?;
     open_bytes(&name, &bytes)
 }
 
-/// The whole file, if it is not larger than the machine can address.
+/// The whole file, unless it is larger than [`FILE_BYTES_MAX`].
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ModelError> {
     let mut bytes = vec![];
     fs::File::open(path)?
-        .take(FILE_MAX + 1)
+        .take(FILE_BYTES_MAX + 1)
         .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_MAX {
+    if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(ModelError::Limit {
             what: "bytes",
-            max: FILE_MAX,
+            max: FILE_BYTES_MAX,
         });
     }
     Ok(bytes)
 }
 
-/// Opens a model from memory; `name` is for messages.
+/// Opens the bytes of a model file; `name` is only for messages.
+///
+/// ```
+/// use residual_model::{ModelError, open_bytes};
+///
+/// let pickle = include_bytes!("../tests/fixtures/1.9.1/LinearRegression.p4.pkl");
+/// assert_eq!(open_bytes("LinearRegression.p4.pkl", pickle)?.info().n_features, 5);
+///
+/// let error = open_bytes("evil.pkl", b"cos\nsystem\n(S'true'\ntR.").unwrap_err();
+/// assert!(error.with_causes().starts_with("cannot use evil.pkl as a model: it names `os.system`"));
+/// # Ok::<(), ModelError>(())
+/// ```
 ///
 /// # Errors
-/// As [`open`].
+/// As [`open`], with `name` for the path.
 pub fn open_bytes(name: &str, bytes: &[u8]) -> Result<Model, ModelError> {
     read(bytes)
         .and_then(|stored| Model::new(&stored))
         .map_err(|error| error.with_file(name))
 }
 
-/// Converts a pickle or joblib dump into the bytes of a safetensors file. The same input gives the same output.
+/// Converts a model file into the bytes of a safetensors file, which contains no pickle. Both predict the same bits, and
+/// the same input always gives the same output. `name` is only for messages.
+///
+/// ```
+/// use residual_model::{Rows, convert, open_bytes};
+///
+/// let pickle = include_bytes!("../tests/fixtures/1.9.1/LinearRegression.p4.pkl");
+/// let converted = convert("LinearRegression.p4.pkl", pickle)?;
+///
+/// let rows = Rows::from_rows(&[[1.0, 2.0, 3.0, 4.0, 5.0]])?;
+/// let before = open_bytes("the pickle", pickle)?.predict(&rows)?;
+/// let after = open_bytes("the converted file", &converted)?.predict(&rows)?;
+/// assert_eq!(before, after);
+/// # Ok::<(), residual_model::ModelError>(())
+/// ```
 ///
 /// # Errors
-/// As [`open`]; `name` is for messages.
-pub fn convert(bytes: &[u8], name: &str) -> Result<Vec<u8>, ModelError> {
+/// As [`open_bytes`].
+pub fn convert(name: &str, bytes: &[u8]) -> Result<Vec<u8>, ModelError> {
     let convert = || {
         let stored = read(bytes)?;
+        // Only what can be opened is written.
         Model::new(&stored)?;
         stored.to_bytes()
     };
     convert().map_err(|error| error.with_file(name))
 }
 
-/// Any of the file kinds, as far as the intermediate form.
+/// Any kind of model file, as far as the intermediate form.
 pub(crate) fn read(bytes: &[u8]) -> Result<StoredModel, ModelError> {
     if is_safetensors(bytes) {
         return StoredModel::from_bytes(bytes);
     }
-    if let Some(found) = foreign(bytes) {
+    if let Some(found) = foreign_format(bytes) {
         return Err(ModelError::NotAModel { found });
     }
     let decompressed = decompress::decompress(bytes)?;
@@ -95,7 +123,7 @@ pub(crate) fn is_safetensors(bytes: &[u8]) -> bool {
 }
 
 /// What the bytes are, when they are something well known that is not a model.
-fn foreign(bytes: &[u8]) -> Option<String> {
+fn foreign_format(bytes: &[u8]) -> Option<String> {
     let head = &bytes[..bytes.len().min(512)];
     let text = String::from_utf8_lossy(head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head))
         .trim_start()

@@ -1,8 +1,17 @@
-//! A dense batch of rows: what goes into every estimator and what comes out of every transformer.
+//! A dense batch of rows: what goes into every estimator and what comes out of every transformer. NaN is a missing value.
 
 use crate::error::ModelError;
 
-/// Row-major `[n_rows, n_features]` matrix of f64.
+/// A batch of rows: a row-major `[n_rows, n_features]` matrix of `f64`, in which NaN stands for a missing value.
+///
+/// ```
+/// use residual_model::Rows;
+///
+/// let rows = Rows::new(2, vec![1.0, 2.0, 3.0, 4.0])?;
+/// assert_eq!(rows, Rows::from_rows(&[[1.0, 2.0], [3.0, 4.0]])?);
+/// assert_eq!(rows.row(1), [3.0, 4.0]);
+/// # Ok::<(), residual_model::ModelError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
     height: usize,
@@ -11,10 +20,10 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Takes `values` row by row; their number must be a multiple of `n_features`.
+    /// Takes `values`, row after row; their number must be a multiple of `n_features`.
     ///
     /// # Errors
-    /// [`ModelError::Width`] when the last row is short.
+    /// [`ModelError::Width`] when the last row is too short.
     pub fn new(n_features: usize, values: Vec<f64>) -> Result<Self, ModelError> {
         let rest = if n_features == 0 {
             values.len()
@@ -38,7 +47,7 @@ impl Rows {
     /// Copies rows of equal length.
     ///
     /// # Errors
-    /// [`ModelError::Width`] when a row has not as many values as the first.
+    /// [`ModelError::Width`] when a row is not as long as the first.
     pub fn from_rows<R: AsRef<[f64]>>(rows: &[R]) -> Result<Self, ModelError> {
         let n_features = rows.first().map_or(0, |row| row.as_ref().len());
         let mut values = Vec::with_capacity(rows.len() * n_features);
@@ -73,19 +82,19 @@ impl Rows {
         self.height
     }
 
-    /// Number of values a row.
+    /// Number of values in a row.
     #[must_use]
     pub fn n_features(&self) -> usize {
         self.width
     }
 
-    /// All values, row by row.
+    /// All values, row after row.
     #[must_use]
     pub fn as_slice(&self) -> &[f64] {
         &self.values
     }
 
-    /// All values, row by row, to be changed.
+    /// All values, row after row, to be changed.
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f64] {
         &mut self.values
     }
@@ -123,7 +132,7 @@ impl Rows {
         (0..self.height).map(|index| self.row(index))
     }
 
-    /// The values moved out, row by row.
+    /// The values moved out, row after row.
     #[must_use]
     pub fn into_values(self) -> Vec<f64> {
         self.values
@@ -138,7 +147,7 @@ impl Rows {
         }
     }
 
-    /// One part below the other, `n_rows` in all; the first part that failed is the answer.
+    /// One part below the other, `n_rows` in all; fails with the first part that failed.
     pub(crate) fn vstack(
         n_rows: usize,
         parts: impl Iterator<Item = Result<Self, ModelError>>,
@@ -211,7 +220,7 @@ impl Rows {
         problem: &str,
         accept: impl Fn(f64) -> bool,
     ) -> Result<(), ModelError> {
-        // Without an early exit inside a chunk, the check costs a fraction of what a search does.
+        // No early exit inside a chunk: so the compiler vectorises it, and the check costs a fraction of what a search does.
         let accepted = |chunk: &[f64]| chunk.iter().fold(true, |ok, &value| ok & accept(value));
         if self.values.chunks(256).all(accepted) {
             return Ok(());
@@ -227,12 +236,12 @@ impl Rows {
         })
     }
 
-    /// Fails on the first NaN or infinity: most estimators were fitted without and have no answer for them.
+    /// Fails on the first NaN or infinity, as most estimators of scikit-learn do.
     pub(crate) fn require_finite(&self) -> Result<(), ModelError> {
         self.require("is not a finite number", f64::is_finite)
     }
 
-    /// Fails on the first infinity; NaN stands for a missing value and passes.
+    /// Fails on the first infinity; NaN is a missing value and passes.
     pub(crate) fn require_not_infinite(&self) -> Result<(), ModelError> {
         self.require("is not a finite number", |value| !value.is_infinite())
     }

@@ -58,7 +58,7 @@ fn damaged_pickles_are_refused_or_predict_as_their_converted_file_does() {
 #[test]
 fn damaged_converted_files_are_refused_or_predict_but_never_panic() {
     for (number, path) in (0..).zip(models()) {
-        let seed = residual_model::convert(&fs::read(path).unwrap(), "a fixture").unwrap();
+        let seed = residual_model::convert("a fixture", &fs::read(path).unwrap()).unwrap();
         attack(probes::store, number, &seed, rounds());
     }
 }
@@ -81,7 +81,7 @@ fn model_seeds_are_written() {
         fs::create_dir_all(corpus.join(target)).unwrap();
     }
     for (number, path) in models().into_iter().enumerate() {
-        let seed = residual_model::convert(&fs::read(path).unwrap(), "a fixture").unwrap();
+        let seed = residual_model::convert("a fixture", &fs::read(path).unwrap()).unwrap();
         fs::write(corpus.join("store").join(number.to_string()), seed).unwrap();
     }
 }

@@ -17,7 +17,7 @@ pub fn pickle(bytes: &[u8]) {
     let Ok(model) = residual_model::open_bytes("a pickle", bytes) else {
         return;
     };
-    let converted = residual_model::convert(bytes, "a pickle");
+    let converted = residual_model::convert("a pickle", bytes);
     // A converted file is no pickle, and converting it again may not lose anything either.
     let Ok(converted) = converted else {
         panic!("a model that opens cannot be converted");

@@ -53,9 +53,9 @@ pub(crate) fn check(case: &Case) -> Result<f64, String> {
                 .map_err(|error| error.with_causes())?,
         );
         let converted =
-            residual_model::convert(&bytes, &name).map_err(|error| error.with_causes())?;
+            residual_model::convert(&name, &bytes).map_err(|error| error.with_causes())?;
         if converted
-            != residual_model::convert(&bytes, &name).map_err(|error| error.with_causes())?
+            != residual_model::convert(&name, &bytes).map_err(|error| error.with_causes())?
         {
             return Err("two conversions differ".to_owned());
         }

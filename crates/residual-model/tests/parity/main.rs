@@ -36,7 +36,7 @@ fn linear() -> PathBuf {
 
 /// The same as `residual convert` writes it.
 fn linear_converted() -> Vec<u8> {
-    residual_model::convert(&fs::read(linear()).unwrap(), "a fixture").unwrap()
+    residual_model::convert("a fixture", &fs::read(linear()).unwrap()).unwrap()
 }
 
 /// Every case of every version, oldest version first.
