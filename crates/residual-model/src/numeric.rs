@@ -1,6 +1,6 @@
 //! Arithmetic of single numbers and slices that both extractors and estimators need.
 
-/// Index of the highest value, the first of equals; NaN is never the highest.
+/// Index of the highest value, or of the first of several; NaN is never the highest unless it comes first.
 pub(crate) fn argmax(row: &[f64]) -> usize {
     let mut best = 0;
     for (index, value) in row.iter().enumerate() {

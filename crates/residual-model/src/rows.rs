@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_last_row_is_refused_and_said_by_its_length() {
+    fn a_short_last_row_is_refused_with_its_length() {
         let error = Rows::new(3, vec![1.0, 2.0, 3.0, 4.0]).unwrap_err();
         assert_eq!(
             error.to_string(),

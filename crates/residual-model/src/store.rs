@@ -1,6 +1,6 @@
-//! The converted file: safetensors, with the form and the metadata about the model as JSON in its metadata.
+//! The converted file: a safetensors file whose metadata holds the form of the model, and what else is known of it, as JSON.
 //!
-//! Promise: the same model gives the same bytes. A file is believed only after its form has been built and validated.
+//! Promise: the same model gives the same bytes. Nothing in a file is believed here: the form is validated when its estimator is built.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,17 @@ use crate::tensors::{Data, Tensor, Tensors};
 
 /// Metadata key of the format number; read before anything else.
 const FORMAT_KEY: &str = "residual.format";
-/// Metadata key of the rest.
+/// Metadata key of [`Metadata`].
 const MODEL_KEY: &str = "residual.model";
 
-/// A model between pickle, file and estimator.
+/// A model between pickle, converted file and estimator.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StoredModel {
     pub(crate) metadata: Metadata,
     pub(crate) tensors: Tensors,
 }
 
-/// What stands in the metadata.
+/// Everything about a model but its numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Metadata {
@@ -40,7 +40,7 @@ pub(crate) struct Metadata {
 }
 
 impl StoredModel {
-    /// What the public sees, once the estimator has been built.
+    /// What the caller of this crate sees of it, once the estimator has been built.
     pub(crate) fn info(&self, task: Task, classes: Option<Labels>) -> ModelInfo {
         let metadata = self.metadata.clone();
         ModelInfo {
@@ -56,7 +56,7 @@ impl StoredModel {
         }
     }
 
-    /// The file's bytes.
+    /// The bytes of the converted file.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
         let json = serde_json::to_string(&self.metadata)
             .map_err(|error| ModelError::store_because("the metadata cannot be written", error))?;
@@ -75,13 +75,13 @@ impl StoredModel {
             let view = TensorView::new(*dtype, shape, bytes).map_err(unwritable)?;
             views.insert(*name, view);
         }
-        // One key only: a map of more would be written in a different order each time.
+        // A single key: the library writes several in a random order.
         let metadata = [(MODEL_KEY.to_owned(), json)].into();
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(unwritable)?;
         with_format(&bytes)
     }
 
-    /// Reads the file's bytes.
+    /// Reads the bytes of a converted file.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let foreign = || {
@@ -119,7 +119,7 @@ impl StoredModel {
         }
         if metadata.shapes != tensors.shapes() {
             return Err(ModelError::store(
-                "the tensors have not the shapes the metadata says",
+                "the tensors do not have the shapes that the metadata says",
             ));
         }
         Ok(Self { metadata, tensors })
@@ -127,7 +127,7 @@ impl StoredModel {
 }
 
 fn damaged(error: SafeTensorError) -> ModelError {
-    // The text of the first two repeats that of their cause.
+    // The messages of the first two repeat those of their causes.
     match error {
         SafeTensorError::InvalidHeader(cause) => ModelError::store_because(
             "the safetensors file is damaged: its header is not UTF-8",
@@ -140,7 +140,7 @@ fn damaged(error: SafeTensorError) -> ModelError {
     }
 }
 
-/// Adds the format number as a second metadata key. Written here because the library keeps metadata in a randomly ordered map.
+/// Adds the format number as a second metadata key, before the first. Done here because the library writes keys in a random order.
 fn with_format(bytes: &[u8]) -> Result<Vec<u8>, ModelError> {
     let broken = || ModelError::store("the header could not be written");
     let (head, rest) = bytes.split_first_chunk::<8>().ok_or_else(broken)?;
@@ -152,7 +152,7 @@ fn with_format(bytes: &[u8]) -> Result<Vec<u8>, ModelError> {
     let opening = r#"{"__metadata__":{"#;
     let tail = header.strip_prefix(opening).ok_or_else(broken)?;
     let mut header = format!("{opening}\"{FORMAT_KEY}\":\"{FORMAT}\",{tail}");
-    // The format wants its data aligned to eight bytes.
+    // The data of a safetensors file is aligned to eight bytes.
     while header.len() % 8 != 0 {
         header.push(' ');
     }

@@ -1,4 +1,4 @@
-//! The numbers of a model, by name: what the extractors write, the safetensors file holds and the estimators read.
+//! The numbers of a model, by name: the extractors write them, the safetensors file holds them, the estimators read them.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::ModelError;
 use crate::rows::Rows;
 
-/// Name of a tensor in [`Tensors`]: the path inside the pickle, like `steps[1].coef_`.
+/// Name of a tensor in [`Tensors`]: its path inside the pickle, such as `steps[1].coef_`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Key(pub(crate) String);
 
-/// One dense array in C order.
+/// A dense array in C order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tensor {
     pub(crate) shape: Vec<usize>,
@@ -40,7 +40,7 @@ pub(crate) enum Data {
     U8(Vec<u8>),
 }
 
-/// A borrowed matrix of `rows` by `columns`.
+/// A borrowed matrix in C order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Matrix<'t> {
     pub(crate) rows: usize,

@@ -1,8 +1,8 @@
-//! Whatever bytes claim to be a model, nothing panics, hangs or allocates without bound: the entry points of the fuzz targets in
-//! `fuzz/`, run over damaged fixtures.
+//! No bytes that claim to be a model make it panic, hang or allocate without bound: the entry points of the fuzz targets in `fuzz/`,
+//! run over damaged fixtures.
 //!
-//! `RESIDUAL_FUZZ_CORPUS=DIR` with `cargo nextest run --run-ignored only -E 'test(seeds_are_written)'` writes the seeds that no
-//! fixture is for `fuzz/run`.
+//! `RESIDUAL_FUZZ_CORPUS=DIR` with `cargo nextest run --run-ignored only -E 'test(seeds_are_written)'` writes those seeds
+//! of `fuzz/run` that are not fixtures.
 #![expect(
     clippy::unwrap_used,
     reason = "a test that cannot go on should stop there"

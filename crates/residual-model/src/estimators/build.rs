@@ -1,7 +1,7 @@
 //! From a form to the estimator that computes it.
 //!
-//! An estimator checks what its own form says when it is made. Forms that contain forms are taken apart here, so that the
-//! recursion stays in this file and no estimator needs to know how another is made.
+//! Each estimator checks its own form in its constructor. The estimators inside an estimator are built here and passed to it, so
+//! that the recursion stays in this file and no estimator needs to know how another is made.
 
 use super::calibrated::{Calibrated, Calibrator, Isotonic, OneVsRest};
 use super::compose::{Pipeline, TransformedTarget};
@@ -25,7 +25,7 @@ pub(crate) fn build(
     tensors: &Tensors,
     width: usize,
 ) -> Result<Box<dyn Estimator>, ModelError> {
-    // No wildcard: a new form does not compile before it stands here.
+    // No wildcard arm, so that a new form does not compile before it has one.
     let estimator: Box<dyn Estimator> = match form {
         Form::Linear(form) => Box::new(LinearRegressor::new(form, tensors)?),
         Form::LinearClassifier(form) => Box::new(LinearClassifier::new(form, tensors)?),

@@ -1,4 +1,4 @@
-//! Classifiers behind other classifiers' scores: calibration and one-vs-rest; and the isotonic curve.
+//! Calibrated classifiers, one-vs-rest classifiers and isotonic regression: what turns scores into something else.
 
 use super::ensemble::match_classes;
 use super::estimator::Estimator;
@@ -9,7 +9,7 @@ use crate::labels::Labels;
 use crate::rows::Rows;
 use crate::tensors::Tensors;
 
-/// A rising or falling curve through points, straight between them.
+/// A curve through points, linear between them; `x` never falls.
 #[derive(Debug)]
 struct Curve {
     x: Vec<f64>,
@@ -30,7 +30,7 @@ impl Curve {
         })
     }
 
-    fn at(&self, x: f64) -> Option<f64> {
+    fn value_at(&self, x: f64) -> Option<f64> {
         let last = self.x.len() - 1;
         if x < self.x[0] || x > self.x[last] {
             return match self.out_of_bounds {
@@ -82,7 +82,7 @@ impl Estimator for Isotonic {
                     "{x} is outside what the curve was fitted on, and the model says to refuse that"
                 )
             };
-            self.curve.at(*x).ok_or_else(|| ModelError::Value {
+            self.curve.value_at(*x).ok_or_else(|| ModelError::Value {
                 row,
                 feature: 0,
                 problem: problem(),
@@ -110,15 +110,16 @@ impl Calibrator {
         })
     }
 
-    fn at(&self, score: f64) -> f64 {
+    fn value_at(&self, score: f64) -> f64 {
         match self {
             Self::Sigmoid { a, b } => sigmoid(-(a * score + b)),
-            Self::Isotonic(isotonic) => isotonic.curve.at(score).unwrap_or(f64::NAN),
+            Self::Isotonic(isotonic) => isotonic.curve.value_at(score).unwrap_or(f64::NAN),
         }
     }
 }
 
-/// Scores of a classifier: its decisions, else its probabilities; one column for two classes.
+/// Scores of a classifier, one column for two classes: its decision function where it has one (and then `true`), otherwise its
+/// probabilities.
 fn scores(estimator: &dyn Estimator, rows: &Rows) -> Result<(Rows, bool), ModelError> {
     if let Some(decisions) = estimator.decision_function(rows) {
         return Ok((decisions?, true));
@@ -137,7 +138,7 @@ pub(super) struct Calibrated {
     classes: Labels,
 }
 
-/// A classifier, where its classes stand, and their calibrators.
+/// A classifier, the place of each of its scores among all classes, and the calibrators of the scores.
 type CalibratedPart = (Box<dyn Estimator>, Vec<usize>, Vec<Calibrator>);
 
 impl Calibrated {
@@ -154,7 +155,7 @@ impl Calibrated {
                     .ok_or_else(|| ModelError::store("a member is no classifier"))?,
                 &classes,
             )?;
-            // Two classes have one score, for the second.
+            // Two classes have one score, that of the second.
             let places = if classes.len() == 2 { vec![1] } else { matched };
             if places.len() != calibrators.len() {
                 return Err(ModelError::store("the calibrators do not fit the classes"));
@@ -179,7 +180,7 @@ impl Calibrated {
             for (index, scores) in scores.iter().enumerate() {
                 let mut row = vec![0.0; count];
                 for ((score, place), calibrator) in scores.iter().zip(places).zip(calibrators) {
-                    row[*place] = calibrator.at(*score);
+                    row[*place] = calibrator.value_at(*score);
                 }
                 if count == 2 {
                     row[0] = 1.0 - row[1];

@@ -1,4 +1,4 @@
-//! Estimators behind steps: pipelines and transformed targets.
+//! Estimators with transformers before or after them: pipelines and transformed targets.
 
 use super::estimator::Estimator;
 use crate::error::ModelError;
@@ -7,7 +7,7 @@ use crate::labels::Labels;
 use crate::rows::Rows;
 use crate::transformers::{Chain, Transformer};
 
-/// Steps, then an estimator.
+/// `Pipeline`: transformers, then an estimator.
 #[derive(Debug)]
 pub(super) struct Pipeline {
     pub(super) width: usize,

@@ -1,4 +1,4 @@
-//! The same answer for every row.
+//! Dummies, which give every row the same answer.
 
 use super::estimator::{Estimator, require_outputs};
 use crate::error::ModelError;

@@ -1,4 +1,4 @@
-//! Estimators made of other estimators: averages, votes, stacks, boosted votes.
+//! Estimators made of other estimators: voting, bagging, stacking, `AdaBoost`.
 
 use super::estimator::Estimator;
 use super::proba::{decide, most_likely, second_of_two, softmax};
@@ -9,7 +9,7 @@ use crate::numeric::to_usize;
 use crate::rows::Rows;
 use crate::tensors::Tensors;
 
-/// Place of each of `part`'s classes among `whole`.
+/// For each class of `part`, its index among the classes of `whole`.
 pub(super) fn match_classes(part: &Labels, whole: &Labels) -> Result<Vec<usize>, ModelError> {
     let same_label: Option<Vec<usize>> = match (part, whole) {
         (Labels::Text(part), Labels::Text(whole)) => part
@@ -26,14 +26,14 @@ pub(super) fn match_classes(part: &Labels, whole: &Labels) -> Result<Vec<usize>,
         .ok_or_else(|| ModelError::store("the classes of a member are not those of the whole"))
 }
 
-/// The same for a member that was fitted on indices, 0, 1, 2, ..., as members of an ensemble often are.
+/// The same for a member whose labels are the indices 0, 1, 2, ..., as many ensembles fit their members.
 fn encoded_classes(part: &Labels, whole: &Labels) -> Option<Vec<usize>> {
     (0..part.len())
         .map(|index| to_usize(part.value(index)).filter(|place| *place < whole.len()))
         .collect()
 }
 
-/// A member, the columns it sees and where its classes stand.
+/// A member, the columns that it sees, and the index of each of its classes among those of the ensemble.
 #[derive(Debug)]
 pub(super) struct Member {
     columns: Option<Vec<usize>>,
@@ -42,7 +42,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// A member fitted on the encoded labels, if there are any.
+    /// A member that was fitted on encoded labels, or on none.
     pub(super) fn new(
         columns: Option<&[usize]>,
         estimator: Box<dyn Estimator>,
@@ -68,7 +68,7 @@ impl Member {
         }
     }
 
-    /// Place of each row's label.
+    /// For each row the index of its label among the classes of the ensemble.
     fn labels(&self, rows: &Rows) -> Result<Vec<usize>, ModelError> {
         let own = self
             .estimator
@@ -84,7 +84,7 @@ impl Member {
     }
 }
 
-/// Voting and bagging.
+/// `VotingRegressor`, `VotingClassifier`, `BaggingRegressor` and `BaggingClassifier`.
 #[derive(Debug)]
 pub(super) struct Average {
     width: usize,
@@ -182,7 +182,7 @@ impl Estimator for Average {
     }
 }
 
-/// Stacking.
+/// `StackingRegressor` and `StackingClassifier`.
 #[derive(Debug)]
 pub(super) struct Stacking {
     width: usize,
@@ -192,7 +192,7 @@ pub(super) struct Stacking {
     classes: Option<Labels>,
 }
 
-/// Columns a member gives to the last estimator.
+/// Number of columns that a member gives to the final estimator.
 pub(super) fn stacked_width(member: &dyn Estimator, method: StackMethod) -> usize {
     let classes = member.classes().map_or(0, Labels::len);
     match method {
@@ -363,7 +363,7 @@ impl AdaBoost {
         })
     }
 
-    /// One score a class, or a single one for two.
+    /// One score for each class, or a single score for two.
     fn decisions(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let count = self.classes.len();
         let mut sum = Rows::zeros(rows.n_rows(), count);
@@ -408,7 +408,7 @@ impl AdaBoost {
     }
 }
 
-/// The term of SAMME.R: log-probabilities less their mean.
+/// Adds the term of SAMME.R for one row: log-probabilities less their mean.
 fn add_samme_r(proba: &[f64], places: &[usize], sum: &mut [f64]) {
     #[expect(clippy::cast_precision_loss, reason = "a number of classes")]
     let count = sum.len() as f64;

@@ -1,4 +1,4 @@
-//! What every estimator can be asked.
+//! What all estimators have in common.
 
 use std::fmt::Debug;
 
@@ -7,28 +7,28 @@ use crate::info::Task;
 use crate::labels::Labels;
 use crate::rows::Rows;
 
-/// Anything that predicts. Rows come as they would to scikit-learn's `predict`.
+/// Anything that predicts. Its rows are those that scikit-learn's `predict` would get.
 pub(crate) trait Estimator: Send + Sync + Debug {
-    /// Columns it wants.
+    /// Number of columns that it was fitted on.
     fn n_features(&self) -> usize;
 
-    /// One number a row: the target's value or the label (for text labels its index).
+    /// One number for each row: the value of the target, or the label (for labels of text its index).
     ///
     /// # Errors
-    /// When the rows are of another width, or hold a value it has no answer for.
+    /// When the rows are of another width, or hold a value that it has no answer for.
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError>;
 
-    /// A classifier's labels.
+    /// The labels of a classifier.
     fn classes(&self) -> Option<&Labels> {
         None
     }
 
-    /// A probability for each class of each row, where it has any.
+    /// A probability for each class of each row, where it has probabilities.
     fn predict_proba(&self, _rows: &Rows) -> Option<Result<Rows, ModelError>> {
         None
     }
 
-    /// A score for each class of each row, or one score for two classes, where it has any.
+    /// A score for each class of each row, or one score for two classes, where it has scores.
     fn decision_function(&self, _rows: &Rows) -> Option<Result<Rows, ModelError>> {
         None
     }

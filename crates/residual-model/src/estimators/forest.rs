@@ -1,4 +1,4 @@
-//! Estimators made of trees: forests, boosting, isolation.
+//! Estimators made of trees: forests, gradient boosting, isolation forests.
 
 use super::estimator::{Estimator, require_outputs};
 use super::proba::{decide, sigmoid, softmax, two_columns};
@@ -7,11 +7,11 @@ use crate::error::ModelError;
 use crate::form::{self, InitLink, Output};
 use crate::info::Task;
 use crate::labels::Labels;
-use crate::parallel::in_blocks;
+use crate::parallel::map_blocks;
 use crate::rows::Rows;
 use crate::tensors::Tensors;
 
-/// The mean of the trees.
+/// The mean of trees: a random forest, extra trees or a single decision tree.
 #[derive(Debug)]
 pub(super) struct Forest {
     width: usize,
@@ -36,7 +36,7 @@ impl Forest {
     }
 
     fn mean(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        in_blocks(rows, self.trees.row_work(), |rows| self.mean_of_block(rows))
+        map_blocks(rows, self.trees.row_work(), |rows| self.mean_of_block(rows))
     }
 
     fn mean_of_block(&self, rows: &Rows) -> Result<Rows, ModelError> {
@@ -70,7 +70,7 @@ impl Estimator for Forest {
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
         let mean = self.mean(rows)?;
         Ok(match &self.classes {
-            // A single column here is a forest of one class, not a score.
+            // A single column here is the probability of the only class, not a score.
             Some(classes) if mean.n_features() == 1 => vec![classes.value(0); rows.n_rows()],
             Some(classes) => decide(&mean, classes),
             None => mean.into_values(),
@@ -99,7 +99,7 @@ pub(super) enum Init {
 }
 
 impl Init {
-    /// From a regressor, which can only start a single output.
+    /// From a regressor, which gives the start of a single output.
     pub(super) fn regressor(
         estimator: Box<dyn Estimator>,
         outputs: usize,
@@ -112,7 +112,7 @@ impl Init {
         ))
     }
 
-    /// From a classifier of as many classes as `link` turns into `outputs` scores.
+    /// From a classifier that has as many classes as `link` needs to make `outputs` scores.
     pub(super) fn classifier(
         estimator: Box<dyn Estimator>,
         clip: f64,
@@ -161,7 +161,7 @@ impl Init {
     }
 }
 
-/// Raw scores of one row's probabilities.
+/// Raw scores from the probabilities of one row.
 pub(crate) fn scores(proba: &[f64], clip: f64, link: InitLink, raw: &mut [f64]) {
     let clipped = |p: f64| p.clamp(clip, 1.0 - clip);
     match link {
@@ -189,7 +189,7 @@ pub(crate) fn scores(proba: &[f64], clip: f64, link: InitLink, raw: &mut [f64]) 
     }
 }
 
-/// A sum of trees.
+/// Gradient boosting and histogram gradient boosting: a sum of trees.
 #[derive(Debug)]
 pub(super) struct Boosting {
     width: usize,
@@ -197,13 +197,13 @@ pub(super) struct Boosting {
     init: Init,
     learning_rate: f64,
     output: Output,
-    /// Raw scores a row.
+    /// Number of raw scores for each row.
     outputs: usize,
     classes: Option<Labels>,
 }
 
 impl Boosting {
-    /// Raw scores a row, when the output fits the classes.
+    /// Number of raw scores for each row, when the output of the form fits its classes.
     pub(super) fn outputs_of(form: &form::Boosting) -> Result<usize, ModelError> {
         match (form.classes.as_ref().map_or(0, Labels::len), form.output) {
             (0, Output::Identity | Output::Exp) | (2, Output::Sigmoid | Output::DoubleSigmoid) => {
@@ -237,7 +237,7 @@ impl Boosting {
     }
 
     fn raw(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        in_blocks(rows, self.trees.row_work(), |rows| self.raw_of_block(rows))
+        map_blocks(rows, self.trees.row_work(), |rows| self.raw_of_block(rows))
     }
 
     fn raw_of_block(&self, rows: &Rows) -> Result<Rows, ModelError> {
@@ -318,7 +318,7 @@ impl IsolationForest {
     }
 
     fn scores(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        let depths = in_blocks(rows, self.trees.row_work(), |rows| {
+        let depths = map_blocks(rows, self.trees.row_work(), |rows| {
             let input = self.trees.input(rows)?;
             let mut depths = vec![0.0; rows.n_rows()];
             self.trees

@@ -9,7 +9,7 @@ use crate::labels::Labels;
 use crate::rows::Rows;
 use crate::tensors::Tensors;
 
-/// One target.
+/// Linear and generalized linear regression of one target.
 #[derive(Debug)]
 pub(super) struct LinearRegressor {
     dense: Dense,
@@ -42,7 +42,7 @@ impl Estimator for LinearRegressor {
     }
 }
 
-/// One score a class, or a single one for two.
+/// A linear classifier: one score for each class, or a single score for two.
 #[derive(Debug)]
 pub(super) struct LinearClassifier {
     dense: Dense,

@@ -1,6 +1,7 @@
 //! The arithmetic: estimators built from the intermediate form.
 //!
-//! Everything about a form is validated here, because it may come from a file anyone could have written.
+//! Everything in a form is validated here, because it may come from a file that anyone could have written: sizes, indices, and that
+//! the parts fit each other. What has been built answers any row of its width without a panic.
 
 mod build;
 mod calibrated;

@@ -1,4 +1,4 @@
-//! Nearest neighbours, by comparing with every point.
+//! Nearest neighbours, found by comparing with every point.
 
 use super::estimator::Estimator;
 use super::proba::{most_likely, normalize};
@@ -6,7 +6,7 @@ use crate::error::ModelError;
 use crate::form::{self, Metric};
 use crate::labels::Labels;
 use crate::numeric::to_usize;
-use crate::parallel::in_blocks;
+use crate::parallel::map_blocks;
 use crate::rows::Rows;
 use crate::tensors::Tensors;
 
@@ -59,7 +59,7 @@ impl Neighbors {
         })
     }
 
-    /// Target and weight of the nearest points, nearest first, of equals the first.
+    /// Target and weight of the nearest points, nearest first; of points at the same distance those with lower indices.
     fn nearest(&self, row: &[f64]) -> Vec<(f64, f64)> {
         let mut all: Vec<(f64, usize)> = self
             .points
@@ -74,7 +74,7 @@ impl Neighbors {
         let at_point = all[0].0 == 0.0;
         let weight = |distance: f64| match self.weights_by_distance {
             false => 1.0,
-            // Exactly on a point, only the points there count.
+            // For a row that is exactly on points, only those points count.
             true if at_point => f64::from(u8::from(distance == 0.0)),
             true => 1.0 / distance,
         };
@@ -83,7 +83,7 @@ impl Neighbors {
             .collect()
     }
 
-    /// The weighted mean of the targets of the nearest.
+    /// The weighted mean of the targets of the nearest points.
     fn mean(&self, row: &[f64]) -> f64 {
         let (mut sum, mut weights) = (0.0, 0.0);
         for (target, weight) in self.nearest(row) {
@@ -93,8 +93,8 @@ impl Neighbors {
         sum / weights
     }
 
-    fn shares(&self, row: &[f64], classes: usize) -> Vec<f64> {
-        let mut shares = vec![0.0; classes];
+    fn class_weights(&self, row: &[f64], classes: usize) -> Vec<f64> {
+        let mut class_weights = vec![0.0; classes];
         for (target, weight) in self.nearest(row) {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -102,22 +102,22 @@ impl Neighbors {
                 reason = "checked to be an index when built"
             )]
             let index = target as usize;
-            shares[index] += weight;
+            class_weights[index] += weight;
         }
-        shares
+        class_weights
     }
 
-    /// A mean, or a share for each class, a row.
-    fn answers(&self, rows: &Rows) -> Result<Rows, ModelError> {
+    /// For each row the mean, or the weight of each class.
+    fn outputs(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let work = self.points.as_slice().len();
-        in_blocks(rows, work, |rows| {
+        map_blocks(rows, work, |rows| {
             rows.require_finite()?;
             match &self.classes {
                 None => Rows::new(1, rows.iter().map(|row| self.mean(row)).collect()),
                 Some(classes) => Rows::new(
                     classes.len(),
                     rows.iter()
-                        .flat_map(|row| self.shares(row, classes.len()))
+                        .flat_map(|row| self.class_weights(row, classes.len()))
                         .collect(),
                 ),
             }
@@ -131,10 +131,10 @@ impl Estimator for Neighbors {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        let answers = self.answers(rows)?;
+        let outputs = self.outputs(rows)?;
         Ok(match &self.classes {
-            Some(classes) => most_likely(&answers, classes),
-            None => answers.into_values(),
+            Some(classes) => most_likely(&outputs, classes),
+            None => outputs.into_values(),
         })
     }
 
@@ -144,9 +144,9 @@ impl Estimator for Neighbors {
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
         self.classes.as_ref()?;
-        Some(self.answers(rows).map(|mut shares| {
-            shares.iter_mut().for_each(normalize);
-            shares
+        Some(self.outputs(rows).map(|mut class_weights| {
+            class_weights.iter_mut().for_each(normalize);
+            class_weights
         }))
     }
 }

@@ -7,11 +7,11 @@ use crate::error::ModelError;
 use crate::form::{self, Activation};
 use crate::labels::Labels;
 use crate::numeric::argmax;
-use crate::parallel::in_blocks;
+use crate::parallel::map_blocks;
 use crate::rows::Rows;
 use crate::tensors::Tensors;
 
-/// Layers, one after the other.
+/// `MLPRegressor` and `MLPClassifier`.
 #[derive(Debug)]
 pub(super) struct Network {
     layers: Vec<Dense>,
@@ -56,7 +56,7 @@ impl Network {
 
     fn forward(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let weights = self.layers.iter().map(Dense::len).sum();
-        in_blocks(rows, weights, |rows| self.forward_block(rows))
+        map_blocks(rows, weights, |rows| self.forward_block(rows))
     }
 
     fn forward_block(&self, rows: &Rows) -> Result<Rows, ModelError> {
@@ -76,14 +76,14 @@ impl Network {
     }
 }
 
-/// One layer. Each function is named where it is used, so that the compiler can put it into the loop.
+/// One layer. Each activation is passed as a function of its own, so that the compiler can inline it into the loop.
 fn layer(dense: &Dense, rows: &Rows, activation: Activation) -> Result<Rows, ModelError> {
     match activation {
         Activation::Identity => dense.apply(rows),
-        Activation::Relu => dense.apply_then(rows, |x| x.max(0.0)),
-        Activation::Tanh => dense.apply_then(rows, f64::tanh),
-        Activation::Logistic => dense.apply_then(rows, sigmoid),
-        Activation::Exp => dense.apply_then(rows, f64::exp),
+        Activation::Relu => dense.apply_with(rows, |x| x.max(0.0)),
+        Activation::Tanh => dense.apply_with(rows, f64::tanh),
+        Activation::Logistic => dense.apply_with(rows, sigmoid),
+        Activation::Exp => dense.apply_with(rows, f64::exp),
         Activation::Softmax => {
             let mut values = dense.apply(rows)?;
             values.iter_mut().for_each(softmax);

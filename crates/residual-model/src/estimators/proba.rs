@@ -6,17 +6,17 @@ use crate::labels::Labels;
 use crate::numeric::argmax;
 use crate::rows::Rows;
 
-/// The label of the highest probability of each row, the first of equals.
+/// The label with the highest probability in each row, or the first of several.
 pub(super) fn most_likely(proba: &Rows, classes: &Labels) -> Vec<f64> {
     proba.iter().map(|row| classes.value(argmax(row))).collect()
 }
 
-/// Probabilities of two classes from those of the second.
+/// Both columns of probabilities from that of the second class.
 pub(super) fn two_columns(second: &[f64]) -> Result<Rows, ModelError> {
     Rows::new(2, second.iter().flat_map(|p| [1.0 - p, *p]).collect())
 }
 
-/// The other way: of the probabilities of two classes one says it all. Any other number of classes stays.
+/// The reverse of [`two_columns`]; other numbers of classes stay as they are.
 pub(super) fn second_of_two(proba: Rows) -> Rows {
     if proba.n_features() == 2 {
         proba.select_columns(&[1])
@@ -25,7 +25,7 @@ pub(super) fn second_of_two(proba: Rows) -> Rows {
     }
 }
 
-/// The label of the highest score of each row, the first of equals; a single score decides between two classes by its sign.
+/// The label with the highest score in each row, or the first of several; a single score decides between two classes by its sign.
 pub(super) fn decide(scores: &Rows, classes: &Labels) -> Vec<f64> {
     scores
         .iter()
@@ -49,7 +49,7 @@ pub(super) fn sigmoid(x: f64) -> f64 {
     }
 }
 
-/// Softmax in place, shifted by the maximum.
+/// Softmax in place, shifted by the maximum so that nothing overflows.
 pub(super) fn softmax(row: &mut [f64]) {
     let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     for value in row.iter_mut() {
@@ -58,7 +58,7 @@ pub(super) fn softmax(row: &mut [f64]) {
     normalize(row);
 }
 
-/// Divides by the sum.
+/// Divides each value by the sum of all.
 pub(super) fn normalize(row: &mut [f64]) {
     let sum: f64 = row.iter().sum();
     for value in row {
@@ -66,7 +66,7 @@ pub(super) fn normalize(row: &mut [f64]) {
     }
 }
 
-/// One column a class.
+/// Probabilities from scores, one column for each class.
 pub(super) fn probabilities(scores: &Rows, proba: Proba) -> Rows {
     if scores.n_features() == 1 {
         let mut output = Rows::zeros(scores.n_rows(), 2);
@@ -94,7 +94,7 @@ pub(super) fn probabilities(scores: &Rows, proba: Proba) -> Rows {
                 for value in row.iter_mut() {
                     *value = f64::midpoint(value.clamp(-1.0, 1.0), 1.0);
                 }
-                // All classes rejected: every one is as likely.
+                // The loss rejects every class, so each is as likely as the other.
                 if row.iter().all(|value| *value == 0.0) {
                     row.fill(1.0);
                 }

@@ -1,4 +1,4 @@
-//! Classifiers by distance from each class: Gaussian naive Bayes and quadratic discriminants.
+//! Classifiers by the distance from each class: Gaussian naive Bayes and quadratic discriminant analysis.
 
 use super::estimator::Estimator;
 use super::proba::{most_likely, softmax};
@@ -8,7 +8,7 @@ use crate::labels::Labels;
 use crate::rows::Rows;
 use crate::tensors::{Key, Tensors};
 
-/// Log-likelihoods, quadratic in the row.
+/// `GaussianNB` and `QuadraticDiscriminantAnalysis`: log-likelihoods that are quadratic in the row.
 #[derive(Debug)]
 pub(super) struct Quadratic {
     means: Rows,
@@ -62,13 +62,13 @@ impl Quadratic {
         let mut scores = Rows::zeros(rows.n_rows(), self.classes.len());
         for (index, row) in rows.iter().enumerate() {
             for class in 0..self.classes.len() {
-                let away: Vec<f64> = row
+                let differences: Vec<f64> = row
                     .iter()
                     .zip(self.means.row(class))
                     .map(|(x, mean)| x - mean)
                     .collect();
                 let squared: f64 = match &self.variances {
-                    Some(variances) => away
+                    Some(variances) => differences
                         .iter()
                         .zip(variances.row(class))
                         .map(|(d, variance)| d * d / variance)
@@ -76,7 +76,8 @@ impl Quadratic {
                     None => self.projections[class]
                         .iter()
                         .map(|axis| {
-                            away.iter()
+                            differences
+                                .iter()
                                 .zip(axis)
                                 .map(|(d, a)| d * a)
                                 .sum::<f64>()

@@ -1,10 +1,10 @@
-//! Reads opcode arguments from a byte slice; a length is believed only when that many bytes are really there.
+//! Reads the arguments of opcodes; a length is believed only when that many bytes are really there.
 
 use super::error::StreamError;
 use super::graph::Span;
 use crate::error::ModelError;
 
-/// A place in the input.
+/// A position in the input.
 #[derive(Debug)]
 pub(super) struct Cursor<'a> {
     input: &'a [u8],
@@ -20,7 +20,7 @@ impl<'a> Cursor<'a> {
         self.at == self.input.len()
     }
 
-    /// An error at this place.
+    /// An error at this position.
     pub(super) fn error(&self, error: impl Into<StreamError>) -> ModelError {
         ModelError::Pickle {
             offset: self.at,
@@ -44,7 +44,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The next `len` bytes, as a place.
+    /// The next `len` bytes, as a range of the input.
     pub(super) fn span(&mut self, len: u64) -> Result<Span, ModelError> {
         let start = self.at;
         let len = self.take(len)?.len();
@@ -83,7 +83,7 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// Up to the next line feed, which is eaten: the argument of a text opcode.
+    /// The bytes up to the next line feed, which is skipped: the argument of a text opcode.
     pub(super) fn line(&mut self) -> Result<&'a [u8], ModelError> {
         let rest = &self.input[self.at..];
         let Some(len) = rest.iter().position(|&byte| byte == b'\n') else {

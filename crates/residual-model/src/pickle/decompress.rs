@@ -1,22 +1,23 @@
-//! Undoes the compression joblib offers: zlib, gzip, bz2, xz, lzma and lz4.
+//! Undoes the compression that joblib offers: zlib, gzip, bz2, xz, lzma and lz4.
 //!
-//! Promise: output is read piece by piece and stops at a bound, so a bomb costs its bound and no more. All decoders are Rust.
+//! Promise: output is read piece by piece and only up to a bound, so a decompression bomb costs no more than that. All decoders are
+//! written in Rust.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
 
 use crate::error::ModelError;
 
-/// Most bytes a compressed file may become.
+/// Most bytes that any file may decompress to.
 const OUTPUT_MAX: u64 = 1 << 30;
-/// What any file may become, however small it is.
+/// Bytes that any file may decompress to, however small it is.
 const OUTPUT_FREE: u64 = 64 << 20;
-/// Beyond that, output bytes for each input byte; fitted models compress about tenfold.
+/// Beyond that, bytes of output for each byte of input; fitted models compress about tenfold.
 const RATIO_MAX: u64 = 200;
-/// Working memory of the lzma and xz decoders, in KiB: both take what the header asks for. `xz -9` asks for 64 MiB.
+/// Most memory of the lzma and xz decoders in KiB, which the header of a file asks for. `xz -9` asks for 64 MiB.
 const LZMA_KIB_MAX: u32 = 192 << 10;
 
-/// Name of the compression the first bytes announce, if any.
+/// The compression that the first bytes announce, if any.
 pub(crate) fn compression(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0x1f, 0x8b, ..] => Some("gzip"),
@@ -24,13 +25,13 @@ pub(crate) fn compression(bytes: &[u8]) -> Option<&'static str> {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
         [0x5d, 0, 0, ..] => Some("lzma"),
         [0x04, 0x22, 0x4d, 0x18, ..] => Some("lz4"),
-        // A zlib header is deflate with a window and a checksum over both bytes.
+        // The two bytes of a zlib header, read as one number, are a multiple of 31.
         [0x78, second, ..] if (0x7800 + u16::from(*second)) % 31 == 0 => Some("zlib"),
         _ => None,
     }
 }
 
-/// The uncompressed bytes; borrowed when they were not compressed.
+/// The decompressed bytes; borrowed when they were not compressed.
 pub(crate) fn decompress(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ModelError> {
     let max = (OUTPUT_FREE + RATIO_MAX * bytes.len() as u64).min(OUTPUT_MAX);
     match compression(bytes) {
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_compressed_data_is_said_to_be_damaged() {
+    fn damaged_compressed_data_is_refused_as_damaged() {
         for head in [
             &b"\x1f\x8b\x08\0garbage"[..],
             b"\x78\x9cgarbage",

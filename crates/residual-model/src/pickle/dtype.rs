@@ -1,4 +1,4 @@
-//! numpy's element types, read out of the inert graph.
+//! numpy's element types, read from the inert graph.
 
 use super::graph::{Graph, Node, NodeId};
 
@@ -23,14 +23,14 @@ pub(crate) enum DTypeError {
     Field { name: String, problem: &'static str },
 }
 
-/// Structured dtypes inside each other.
+/// Structured dtypes inside each other, at most.
 const NESTED_MAX: usize = 3;
 
 /// Element type of an array.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DType {
     pub(crate) kind: Kind,
-    /// Bytes an element.
+    /// Bytes of an element.
     pub(crate) size: usize,
     pub(crate) big_endian: bool,
     pub(super) fields: Vec<(String, DType, usize)>,

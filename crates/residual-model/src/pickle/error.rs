@@ -63,7 +63,7 @@ pub(crate) enum StreamError {
     Array(#[from] ArrayError),
 }
 
-/// An array of numpy that cannot be read, or does not hold what is wanted.
+/// An array of numpy that cannot be read, or does not hold what is expected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ArrayError {
     #[error("an array has no state")]

@@ -1,7 +1,7 @@
-//! The object graph of a pickle: inert nodes in one vector, tied by index.
+//! The object graph of a pickle: inert nodes in one vector, which refer to each other by index.
 //!
-//! Promise: a node never owns another node, so a million nested tuples are dropped in a flat loop, a shared object is
-//! shared by index, and a cycle is just two numbers. Nothing here knows what a class does.
+//! Promise: a node never owns another node. So dropping a million nested tuples takes no recursion, an object that is used twice is
+//! there once, and a cycle is no problem. Nothing here knows what a class does.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use crate::error::ModelError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct NodeId(pub(super) u32);
 
-/// The node every graph starts with.
+/// Python's `None`, the first node of every graph.
 pub(super) const NONE: NodeId = NodeId(0);
-/// `False`; `True` follows.
+/// Python's `False`.
 pub(super) const FALSE: NodeId = NodeId(1);
-/// `True`.
+/// Python's `True`.
 pub(super) const TRUE: NodeId = NodeId(2);
 
-/// A range of the input, or of the bytes decoded from it (escapes of protocol 0).
+/// A range of the input, or of the bytes decoded from it (strings of protocol 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(super) start: u32,
@@ -32,7 +32,7 @@ pub(crate) enum Node {
     None,
     Bool(bool),
     Int(i64),
-    /// An integer wider than 64 bits, two's complement, little-endian.
+    /// An integer of more than 64 bits, whose value no model needs.
     BigInt,
     Float(f64),
     Text(Span),
@@ -46,7 +46,8 @@ pub(crate) enum Node {
     Object(Object),
 }
 
-/// What REDUCE or NEWOBJ would have called, and what BUILD would have given it. Nothing was called.
+/// What REDUCE or NEWOBJ would have called, with which arguments, and the state that BUILD would have given the result. Nothing was
+/// called.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
     pub(crate) callable: NodeId,
@@ -57,7 +58,7 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    /// Before BUILD.
+    /// An object that has no state yet.
     pub(super) fn new(callable: NodeId, args: NodeId) -> Self {
         Self {
             callable,
@@ -68,18 +69,18 @@ impl Object {
     }
 }
 
-/// The rare parts of an object.
+/// The parts that few objects have.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extra {
-    /// What APPENDS gave a list-like object.
+    /// What APPENDS gave to an object that is like a list.
     pub(crate) items: Vec<NodeId>,
-    /// What SETITEMS gave a dict-like object.
+    /// What SETITEMS gave to an object that is like a dict.
     pub(crate) pairs: Vec<(NodeId, NodeId)>,
     /// What follows a joblib array wrapper in the stream: its raw bytes, or a whole nested pickle.
     pub(crate) array_data: Option<NodeId>,
 }
 
-/// `module.name` as the pickle says it, and under its present-day name.
+/// A class or function that a pickle names, under its name of today.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Global {
     pub(crate) module: String,
@@ -87,7 +88,7 @@ pub(crate) struct Global {
 }
 
 impl Global {
-    /// Folds the names Python 2 and older numpy used into today's.
+    /// Translates the names that Python 2 and numpy 2 have for some modules, so that each has one name here.
     pub(super) fn new(module: &str, name: &str) -> Self {
         let module = match module {
             "__builtin__" => "builtins".to_owned(),
@@ -116,7 +117,7 @@ impl fmt::Display for Global {
     }
 }
 
-/// Everything one pickle says.
+/// All that a pickle contains.
 #[derive(Debug)]
 pub(crate) struct Graph<'a> {
     pub(super) input: &'a [u8],
@@ -142,22 +143,22 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// The value STOP returned.
+    /// The value that the pickle is of.
     pub(crate) fn root(&self) -> NodeId {
         self.root
     }
 
-    /// Protocol number of the outer stream.
+    /// Protocol number of the outermost stream.
     pub(crate) fn protocol(&self) -> u8 {
         self.protocol
     }
 
-    /// Whether joblib wrote it: arrays stand raw in the stream.
+    /// Whether joblib wrote it, with arrays as raw bytes in the stream.
     pub(crate) fn is_joblib(&self) -> bool {
         self.joblib
     }
 
-    /// Every global named, once, in order of first mention.
+    /// Every global that is named, once, in order of first mention.
     pub(crate) fn globals(&self) -> &[Global] {
         &self.globals
     }
@@ -185,7 +186,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// Text of a string node.
+    /// The text of a node that is a string.
     pub(crate) fn text(&self, id: NodeId) -> Option<&str> {
         match self.node(id) {
             // The machine has checked that it is UTF-8.
@@ -194,7 +195,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// The global a node is.
+    /// The global of a node that is one.
     pub(crate) fn global(&self, id: NodeId) -> Option<&Global> {
         match self.node(id) {
             Node::Global(index) => self.globals.get(*index as usize),
@@ -234,7 +235,7 @@ impl<'a> Graph<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// The object at `id` and what it would have been made by.
+    /// The object at `id`, with the global that would have made it.
     pub(crate) fn call(&self, id: NodeId) -> Option<(&Global, &Object)> {
         let Node::Object(object) = self.node(id) else {
             return None;
@@ -263,7 +264,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// One line about a node, for messages.
+    /// What a node is, for messages.
     pub(crate) fn describe(&self, id: NodeId) -> String {
         match self.node(id) {
             Node::None => "None".to_owned(),
@@ -294,7 +295,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// A limit that grows with the file, so that memory stays in proportion to what was really sent.
+    /// An error about a bound that was exceeded.
     pub(super) fn limit(what: &'static str, max: usize) -> ModelError {
         ModelError::Limit {
             what,

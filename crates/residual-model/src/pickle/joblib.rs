@@ -23,7 +23,7 @@ impl ArrayWrapper {
                 .get(state, name)
                 .ok_or(ArrayError::NoJoblibAttribute(name))
         };
-        // Absent up to joblib 1.1, None when the file could not be seeked.
+        // Absent up to joblib 1.1, and None when joblib wrote to something that it could not seek in.
         let alignment = graph.get(state, "numpy_array_alignment_bytes");
         Ok(Self {
             shape: read_shape(graph, attribute("shape")?)?,
@@ -33,7 +33,7 @@ impl ArrayWrapper {
         })
     }
 
-    /// Bytes that the array takes in the stream; `None` when it follows as a pickle of its own.
+    /// Number of bytes of the array in the stream; `None` when it follows as a pickle of its own.
     pub(super) fn len(&self) -> Result<Option<u64>, ArrayError> {
         if self.dtype.has_objects() {
             return Ok(None);

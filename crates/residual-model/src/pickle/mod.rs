@@ -1,7 +1,7 @@
-//! Reads Python pickles and joblib files without Python and without trust.
+//! Reads Python pickles and joblib files without Python, and without executing anything.
 //!
-//! Layers, each knowing nothing of the next: [`decompress`] undoes compression, [`machine`] runs the opcodes over inert nodes,
-//! [`numpy`] reads arrays out of them. What a scikit-learn class means is the business of `model::sklearn`.
+//! Three layers, none of which knows the next: [`decompress`] undoes compression, [`machine`] turns the opcodes into a graph of inert
+//! nodes, [`numpy`] reads arrays from it. What a class of scikit-learn means is the business of `sklearn`.
 
 mod allowlist;
 mod cursor;
@@ -26,13 +26,13 @@ pub(crate) use graph::{Global, Graph, Node, NodeId};
 
 use crate::error::ModelError;
 
-/// Runs the pickle in `input`, already uncompressed. Building the graph is safe for any bytes; who goes on to read a model
-/// from it calls [`check_globals`] first.
+/// Runs the pickle in `input`, which is already decompressed. Building the graph is safe for any bytes; [`check_globals`] is called
+/// before a model is read from it.
 pub(crate) fn read(input: &[u8]) -> Result<Graph<'_>, ModelError> {
     machine::run(input)
 }
 
-/// Libraries people do save models of, and what to do about it.
+/// Other libraries whose models people save, and what to do about them.
 const KNOWN: &[(&str, &str)] = &[
     (
         "__main__",
@@ -84,7 +84,7 @@ const KNOWN: &[(&str, &str)] = &[
     ),
 ];
 
-/// Refuses a graph that names anything a model has no use for.
+/// Refuses a graph that names anything that no model needs.
 pub(crate) fn check_globals(graph: &Graph<'_>) -> Result<(), ModelError> {
     let Some(global) = graph.globals().iter().find(|global| !is_allowed(global)) else {
         return Ok(());

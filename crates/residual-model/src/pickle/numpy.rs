@@ -1,8 +1,7 @@
-//! What numpy's arrays and scalars in a pickle mean, read out of the inert graph.
+//! Arrays and scalars of numpy, read from the inert graph.
 //!
-//! Both spellings of the module (`numpy.core`, `numpy._core`), C and Fortran order and transposed buffers, both byte orders,
-//! structured dtypes with padding and unaligned fields, object arrays. Deliberately absent, and refused by name: dates,
-//! complex numbers, half and extended precision.
+//! Read are C and Fortran order and transposed buffers, both byte orders, structured dtypes with padding and unaligned fields, and
+//! object arrays. Deliberately absent, and refused by name: dates, complex numbers, half and extended precision.
 
 use std::borrow::Cow;
 
@@ -12,16 +11,16 @@ use super::graph::{Graph, Node, NodeId};
 use super::joblib::ArrayWrapper;
 use super::shape::{element_count, read_shape, strides};
 
-/// An array, or a scalar as an array of no axes.
+/// An array, or a scalar as an array without axes.
 #[derive(Clone, Debug)]
 pub(crate) struct Array<'g> {
     graph: &'g Graph<'g>,
     pub(crate) shape: Vec<usize>,
-    /// Elements from one index to the next, an axis each.
+    /// For each axis, the number of elements from one index to the next.
     strides: Vec<usize>,
     pub(crate) dtype: DType,
     data: Data<'g>,
-    /// Bytes from one record to the next, and to this field inside it.
+    /// Bytes from one record to the next, and from the start of a record to this field.
     step: usize,
     offset: usize,
 }
@@ -33,7 +32,7 @@ enum Data<'g> {
 }
 
 impl<'g> Array<'g> {
-    /// Reads any form of array or scalar; `None` when `id` is something else.
+    /// Reads an array or a scalar in any way that numpy or joblib writes them; `None` when `id` is something else.
     pub(crate) fn read(graph: &'g Graph<'g>, id: NodeId) -> Option<Result<Self, ArrayError>> {
         let (class, object) = graph.call(id)?;
         let args = graph.items(object.args).unwrap_or_default();
@@ -193,15 +192,15 @@ impl<'g> Array<'g> {
     }
 
     /// Places of the elements, in C order.
-    fn places(&self) -> impl Iterator<Item = usize> {
+    fn indices(&self) -> impl Iterator<Item = usize> {
         let (shape, strides) = (&self.shape, &self.strides);
         (0..self.len()).map(move |index| {
-            let (mut rest, mut place) = (index, 0);
+            let (mut rest, mut index) = (index, 0);
             for (len, stride) in shape.iter().zip(strides).rev() {
-                place += rest % len * stride;
+                index += rest % len * stride;
                 rest /= len;
             }
-            place
+            index
         })
     }
 
@@ -209,9 +208,9 @@ impl<'g> Array<'g> {
         let Data::Raw(bytes) = &self.data else {
             return Err(ArrayError::ObjectsForNumbers);
         };
-        self.places()
-            .map(|place| {
-                let start = place * self.step + self.offset;
+        self.indices()
+            .map(|index| {
+                let start = index * self.step + self.offset;
                 bytes.get(start..start + self.dtype.size).and_then(&read)
             })
             .collect::<Option<_>>()
@@ -228,9 +227,9 @@ impl<'g> Array<'g> {
         }
         let (kind, big) = (self.dtype.kind, self.dtype.big_endian);
         match (kind, self.dtype.size) {
-            (Kind::Float, 8) => self.raw(|b| fixed(b, big).map(f64::from_le_bytes)),
+            (Kind::Float, 8) => self.raw(|b| fixed_width(b, big).map(f64::from_le_bytes)),
             (Kind::Float, _) => {
-                self.raw(|b| fixed(b, big).map(|b| f64::from(f32::from_le_bytes(b))))
+                self.raw(|b| fixed_width(b, big).map(|b| f64::from(f32::from_le_bytes(b))))
             }
             #[expect(
                 clippy::cast_precision_loss,
@@ -245,20 +244,26 @@ impl<'g> Array<'g> {
         let big = self.dtype.big_endian;
         match (self.dtype.kind, self.dtype.size) {
             (Kind::Bool, 1) => self.raw(|b| Some(i64::from(b[0] != 0))),
-            (Kind::Int, 1) => self.raw(|b| fixed(b, big).map(|b| i64::from(i8::from_le_bytes(b)))),
-            (Kind::Int, 2) => self.raw(|b| fixed(b, big).map(|b| i64::from(i16::from_le_bytes(b)))),
-            (Kind::Int, 4) => self.raw(|b| fixed(b, big).map(|b| i64::from(i32::from_le_bytes(b)))),
-            (Kind::Int, _) => self.raw(|b| fixed(b, big).map(i64::from_le_bytes)),
+            (Kind::Int, 1) => {
+                self.raw(|b| fixed_width(b, big).map(|b| i64::from(i8::from_le_bytes(b))))
+            }
+            (Kind::Int, 2) => {
+                self.raw(|b| fixed_width(b, big).map(|b| i64::from(i16::from_le_bytes(b))))
+            }
+            (Kind::Int, 4) => {
+                self.raw(|b| fixed_width(b, big).map(|b| i64::from(i32::from_le_bytes(b))))
+            }
+            (Kind::Int, _) => self.raw(|b| fixed_width(b, big).map(i64::from_le_bytes)),
             (Kind::Uint, 1) => self.raw(|b| Some(i64::from(b[0]))),
             (Kind::Uint, 2) => {
-                self.raw(|b| fixed(b, big).map(|b| i64::from(u16::from_le_bytes(b))))
+                self.raw(|b| fixed_width(b, big).map(|b| i64::from(u16::from_le_bytes(b))))
             }
             (Kind::Uint, 4) => {
-                self.raw(|b| fixed(b, big).map(|b| i64::from(u32::from_le_bytes(b))))
+                self.raw(|b| fixed_width(b, big).map(|b| i64::from(u32::from_le_bytes(b))))
             }
-            (Kind::Uint, _) => {
-                self.raw(|b| fixed(b, big).and_then(|b| i64::try_from(u64::from_le_bytes(b)).ok()))
-            }
+            (Kind::Uint, _) => self.raw(|b| {
+                fixed_width(b, big).and_then(|b| i64::try_from(u64::from_le_bytes(b)).ok())
+            }),
             _ => Err(self.wrong_kind("integers")),
         }
     }
@@ -277,7 +282,7 @@ impl<'g> Array<'g> {
                 self.raw(|bytes| {
                     let chars = bytes
                         .chunks_exact(4)
-                        .map(|b| fixed(b, big).map(u32::from_le_bytes));
+                        .map(|b| fixed_width(b, big).map(u32::from_le_bytes));
                     let text: Option<String> = chars.map(|code| char::from_u32(code?)).collect();
                     text.map(|text| text.trim_end_matches('\0').to_owned())
                 })
@@ -291,10 +296,10 @@ impl<'g> Array<'g> {
         let Data::Objects(items) = &self.data else {
             return Err(ArrayError::NumbersForObjects);
         };
-        Ok(self.places().map(|place| items[place]).collect())
+        Ok(self.indices().map(|index| items[index]).collect())
     }
 
-    /// Whether the elements are text, as far as the first one shows.
+    /// Whether elements are text; an object array counts when any of its elements is.
     pub(crate) fn is_text(&self) -> bool {
         match (&self.dtype.kind, &self.data) {
             (Kind::Text, _) => true,
@@ -338,7 +343,7 @@ pub(crate) fn text<'g>(graph: &'g Graph<'g>, id: NodeId) -> Option<String> {
 }
 
 /// Little-endian bytes of a fixed width.
-fn fixed<const N: usize>(bytes: &[u8], big_endian: bool) -> Option<[u8; N]> {
+fn fixed_width<const N: usize>(bytes: &[u8], big_endian: bool) -> Option<[u8; N]> {
     let mut array: [u8; N] = bytes.try_into().ok()?;
     if big_endian {
         array.reverse();
@@ -346,7 +351,7 @@ fn fixed<const N: usize>(bytes: &[u8], big_endian: bool) -> Option<[u8; N]> {
     Some(array)
 }
 
-/// The bytes behind a bytes object, a bytearray, or the text protocol 2 hides them in.
+/// The bytes of a `bytes` object or a `bytearray`, or those that protocol 2 writes as encoded text.
 fn raw_bytes<'g>(graph: &'g Graph<'g>, id: NodeId) -> Result<Cow<'g, [u8]>, ArrayError> {
     if let Node::Bytes(span) | Node::Text(span) = graph.node(id) {
         return Ok(Cow::Borrowed(graph.bytes(*span)));

@@ -1,4 +1,4 @@
-//! Shapes of arrays, and where their elements stand.
+//! Shapes of arrays, and where their elements are.
 
 use super::error::ArrayError;
 use super::graph::{Graph, Node, NodeId};

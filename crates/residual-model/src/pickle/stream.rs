@@ -17,11 +17,12 @@ pub(super) struct Stream {
     /// Length of the stack at each open MARK.
     marks: Vec<usize>,
     pub(super) memo: Memo,
-    /// Streams that this one stands in.
+    /// Number of streams around this one.
     pub(super) depth: usize,
 }
 
-/// Dense for the indices picklers write (0, 1, 2, ...), sparse for any other: an index never sizes anything.
+/// Objects by memo index: a vector for the indices 0, 1, 2, ... that picklers write, a map for any other. So memory depends on the
+/// number of entries and never on an index.
 #[derive(Default)]
 pub(super) struct Memo {
     dense: Vec<NodeId>,
@@ -109,7 +110,7 @@ impl Stream {
             .ok_or_else(|| cursor.error(StreamError::EmptyStack))
     }
 
-    /// Everything above the last mark, which goes too.
+    /// Takes away everything above the last mark, and the mark.
     pub(super) fn pop_mark(&mut self, cursor: &Cursor<'_>) -> Result<Vec<NodeId>, ModelError> {
         let mark = self
             .marks

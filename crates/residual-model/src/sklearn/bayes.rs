@@ -79,7 +79,7 @@ pub(super) fn quadratic(
     }))
 }
 
-/// `MultinomialNB`, `ComplementNB` and `BernoulliNB`: linear in the row, or in which features are on.
+/// `MultinomialNB`, `ComplementNB` and `BernoulliNB`: all are linear, the last in the binarized row.
 pub(super) fn discrete(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -121,7 +121,7 @@ pub(super) fn discrete(
     }))
 }
 
-/// `PLSRegression`: what `coef_` multiplies has changed three times.
+/// `PLSRegression`; what `coef_` is multiplied by depends on the version.
 pub(super) fn partial_least_squares(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -144,7 +144,7 @@ pub(super) fn partial_least_squares(
         columns
     };
     if coef.len() != width || intercept.len() != 1 {
-        return Err(fitted.several_targets());
+        return Err(fitted.multi_output());
     }
     let scale = if fitted.version < Version(1, 5) {
         fitted.put_optional(extraction, "_x_std")?

@@ -14,7 +14,7 @@ pub(super) fn gradient_boosting(
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
     let classes = fitted.classes(extraction)?;
-    let (shape, stages) = fitted.list_at(fitted.need("estimators_")?, "estimators_")?;
+    let (shape, stages) = fitted.list_at(fitted.require("estimators_")?, "estimators_")?;
     let outputs = shape.get(1).copied().unwrap_or(1);
     if stages.is_empty() {
         return Err(fitted.fail("`estimators_` is empty"));
@@ -146,7 +146,7 @@ pub(super) fn histogram_boosting(
         output,
         classes,
     });
-    // Since 1.4 categories are renumbered, and their columns put first, before the trees see them.
+    // Since 1.4 a preprocessor renumbers categories and puts their columns first.
     let Some(_) = fitted.get("_preprocessor") else {
         return Ok(form);
     };

@@ -1,4 +1,4 @@
-//! Estimators made of estimators, where data flows through: pipelines, column transformers, unions, transformed targets.
+//! What connects transformers and estimators: pipelines, column transformers, unions, transformed targets.
 
 use super::dispatch::{read_estimator, read_step};
 use super::fitted::{Extraction, Fitted};
@@ -28,7 +28,7 @@ pub(super) fn pipeline(
     }))
 }
 
-/// A pipeline that is itself a step.
+/// A pipeline of transformers that is itself a step.
 pub(super) fn chain(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -46,7 +46,7 @@ fn weight(fitted: &Fitted<'_>, label: &str) -> Option<f64> {
     numpy::number(fitted.graph, fitted.graph.get(weights, label)?)
 }
 
-/// Every part sees all columns.
+/// `FeatureUnion`: every part sees all columns.
 pub(super) fn feature_union(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -54,7 +54,7 @@ pub(super) fn feature_union(
     let list = fitted.list("transformer_list")?;
     let mut parts = vec![];
     for (label, part) in fitted.named_children("transformer_list")? {
-        // Before 1.1 None meant 'drop' here.
+        // Before 1.1, None meant 'drop' here.
         let is_none = list.iter().any(|pair| match fitted.graph.items(*pair) {
             Some(&[name, step]) => {
                 fitted.graph.text(name) == Some(&label)
@@ -76,7 +76,7 @@ pub(super) fn feature_union(
     Ok(Step::Columns(form::Columns { parts }))
 }
 
-/// Every part sees its own columns.
+/// `ColumnTransformer`: every part sees its own columns.
 pub(super) fn column_transformer(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -84,8 +84,8 @@ pub(super) fn column_transformer(
     let width = fitted
         .usize("n_features_in_")
         .or_else(|_| fitted.usize("_n_features"))?;
-    // A slice may name every column, so a count that is only claimed must not be believed.
-    extraction.spend(width.saturating_mul(8))?;
+    // A slice may expand to every column, so the number that the file claims must be paid for first.
+    extraction.count_bytes(width.saturating_mul(8))?;
     let names = match fitted
         .get("feature_names_in_")
         .or_else(|| fitted.get("_feature_names_in"))
@@ -124,7 +124,7 @@ pub(super) fn column_transformer(
     Ok(Step::Columns(form::Columns { parts }))
 }
 
-/// Column numbers out of any way to say them: a number, a name, a slice, a mask or a list.
+/// Column indices from any way to specify columns: an index, a name, a slice, a mask or a list.
 fn resolve(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -198,7 +198,7 @@ fn resolve(
         .ok_or_else(wrong)
 }
 
-/// Whether columns are given as a yes or no for each.
+/// Whether columns are given as a mask.
 fn is_mask(fitted: &Fitted<'_>, id: NodeId) -> bool {
     let graph = fitted.graph;
     graph.items(id).is_some_and(|items| {
@@ -211,7 +211,7 @@ fn is_mask(fitted: &Fitted<'_>, id: NodeId) -> bool {
         .is_ok_and(|array| array.dtype.kind == numpy::Kind::Bool)
 }
 
-/// A column counted from the end when negative.
+/// The index of a column; a negative one counts from the end.
 fn absolute(value: f64, width: usize) -> Option<usize> {
     if value < 0.0 {
         width.checked_sub(to_usize(-value)?)
@@ -220,7 +220,7 @@ fn absolute(value: f64, width: usize) -> Option<usize> {
     }
 }
 
-/// Python's slice; by name it includes its end.
+/// Python's slice; one of names includes its end.
 fn slice(
     args: &[NodeId],
     fitted: &Fitted<'_>,
@@ -248,7 +248,7 @@ fn slice(
     )
 }
 
-/// Predictions brought back to the scale of the target.
+/// `TransformedTargetRegressor`.
 pub(super) fn transformed_target(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,

@@ -1,4 +1,7 @@
-//! Which extractor reads which class, and what can be said of the whole model.
+//! Which extractor reads which class.
+//!
+//! Estimators and transformers contain each other, so extractors call back into this file; the depth and the number of what is read
+//! are bounded in `fitted`.
 
 use super::fitted::{Extraction, Fitted};
 use super::{
@@ -10,7 +13,7 @@ use crate::form::{self, Form, Link, Norm, Proba, Step};
 use crate::pickle::{Graph, check_globals};
 use crate::store::{Metadata, StoredModel};
 
-/// Reads the model a pickle holds. `sha256` is the file's, in hexadecimal.
+/// Reads the model in a pickle. `sha256` is that of the file, in hexadecimal.
 pub(crate) fn extract(graph: &Graph<'_>, sha256: String) -> Result<StoredModel, ModelError> {
     check_globals(graph)?;
     let root = Fitted::root(graph)?;
@@ -38,7 +41,7 @@ pub(super) fn read_estimator(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    extraction.visit()?;
+    extraction.count_estimator()?;
     match fitted.class.name.as_str() {
         "LinearRegression"
         | "Ridge"
@@ -76,7 +79,7 @@ pub(super) fn read_estimator(
     }
 }
 
-/// Trees, ensembles and what contains other estimators.
+/// The form of any estimator that is not linear.
 fn composite(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
     match fitted.class.name.as_str() {
         "Pipeline" => compose::pipeline(extraction, fitted),
@@ -124,12 +127,12 @@ fn composite(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, M
     }
 }
 
-/// The step of any transformer.
+/// The form of any transformer.
 pub(super) fn read_step(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Step, ModelError> {
-    extraction.visit()?;
+    extraction.count_estimator()?;
     let optional = |extraction: &mut Extraction, wanted: bool, name: &str| {
         if wanted {
             fitted.put_optional(extraction, name)

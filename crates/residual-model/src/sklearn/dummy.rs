@@ -11,7 +11,7 @@ pub(super) fn dummy(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<
     if fitted.class.name == "DummyRegressor" {
         let constant = fitted.vector(extraction, "constant_")?;
         if constant.len() != 1 {
-            return Err(fitted.several_targets());
+            return Err(fitted.multi_output());
         }
         return Ok(Form::Constant(form::Constant {
             values: extraction.put_vector(fitted, "constant_", constant),

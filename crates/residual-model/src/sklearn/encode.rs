@@ -8,7 +8,7 @@ use crate::pickle::numpy;
 use crate::pickle::{Node, NodeId};
 use crate::tensors::Key;
 
-/// `categories_` as one tensor a column; text is refused, because rows are numbers.
+/// `categories_` as one tensor for each column; text is refused, because rows are numbers.
 fn categories(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Vec<Key>, ModelError> {
     let mut keys = vec![];
     for (index, id) in fitted.list("categories_")?.into_iter().enumerate() {
@@ -33,7 +33,7 @@ fn sizes(fitted: &Fitted<'_>) -> Result<Vec<usize>, ModelError> {
         .collect()
 }
 
-/// A code for each category of each column, where infrequent ones share one; `None` for a column without those.
+/// For each column the codes of its categories, of which infrequent ones share one; `None` for a column without infrequent ones.
 fn groups(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -57,18 +57,18 @@ fn groups(
 
 #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
 fn indices(extraction: &mut Extraction, count: usize) -> Result<Vec<f64>, ModelError> {
-    extraction.spend(8 * count)?;
+    extraction.count_bytes(8 * count)?;
     Ok((0..count).map(|index| index as f64).collect())
 }
 
-/// `OneHotEncoder`; infrequent categories are first brought under one code.
+/// `OneHotEncoder`; infrequent categories are first given the same code.
 pub(super) fn one_hot(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Step, ModelError> {
     let categories = categories(extraction, fitted)?;
     let groups = groups(extraction, fitted)?;
-    // 1.1 has one attribute for both, already after grouping.
+    // Versions after 1.1 keep the index after grouping in an attribute of its own; 1.1 has this one only.
     let grouped = groups
         .as_ref()
         .and_then(|_| fitted.get("_drop_idx_after_grouping"));
@@ -92,7 +92,7 @@ pub(super) fn one_hot(
             None => indices(extraction, size)?,
         };
         let last = group.iter().copied().fold(0.0, f64::max);
-        // The infrequent group stands last; -1 is no group at all.
+        // The infrequent categories share the last code; -1 is no category at all.
         unknown.push(if grouped && handle != "ignore" {
             last
         } else {

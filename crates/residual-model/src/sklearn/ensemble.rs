@@ -17,7 +17,7 @@ fn forms(extraction: &mut Extraction, members: &[Fitted<'_>]) -> Result<Vec<Form
         .collect()
 }
 
-fn everything(form: Form) -> Member {
+fn of_all_columns(form: Form) -> Member {
     Member {
         columns: None,
         form,
@@ -35,7 +35,7 @@ pub(super) fn voting(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result
     let members = forms(extraction, &fitted.children("estimators_")?)?;
     let weights = weights(extraction, fitted)?;
     Ok(Form::Average(form::Average {
-        members: members.into_iter().map(everything).collect(),
+        members: members.into_iter().map(of_all_columns).collect(),
         weights,
         averaging,
         classes,
@@ -126,7 +126,7 @@ pub(super) fn stacking(
     }))
 }
 
-/// Weights of the boosted estimators: boosting may have stopped early.
+/// The weights of the boosted estimators, which are fewer than in the array when boosting stopped early.
 fn boost_weights(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -154,7 +154,7 @@ pub(super) fn ada_boost(
 ) -> Result<Form, ModelError> {
     let members = forms(extraction, &fitted.children("estimators_")?)?;
     let weights = boost_weights(extraction, fitted, members.len())?;
-    // The parameter is gone since 1.8, and SAMME.R since 1.6.
+    // SAMME.R was removed in 1.6, and the parameter in 1.8.
     let samme_r = fitted.version < Version(1, 6)
         && fitted.optional_text("algorithm").as_deref() != Some("SAMME");
     let negative_votes = fitted.version >= Version(1, 3);

@@ -23,7 +23,7 @@ pub(super) enum AttributeError {
     },
     #[error("attribute `{name}`")]
     Array { name: String, source: ArrayError },
-    /// Attributes that do not fit each other, or have a value that the class does not know.
+    /// Attributes that do not fit each other, or have a value that is not known.
     #[error("{0}")]
     Inconsistent(String),
 }

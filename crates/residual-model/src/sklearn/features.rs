@@ -25,7 +25,7 @@ pub(super) fn n_features(fitted: &Fitted<'_>) -> Option<usize> {
         return Some(count);
     }
     if fitted.class.name == "Pipeline" {
-        // A FunctionTransformer knows no columns and changes none, so the next step may say.
+        // A FunctionTransformer does not know its columns and changes none, so the next step is asked.
         let steps = fitted
             .named_children("steps")
             .ok()?
@@ -39,14 +39,14 @@ pub(super) fn n_features(fitted: &Fitted<'_>) -> Option<usize> {
     if fitted.class.name == "IsotonicRegression" {
         return Some(1);
     }
-    // Generalised linear models before 1.0 leave no other trace.
+    // Generalized linear models before 1.0 do not know it either, but have one coefficient for each.
     match first_to_see_columns(fitted) {
         Some(inner) => n_features(&inner),
         None => fitted.array("coef_").ok()?.shape.last().copied(),
     }
 }
 
-/// The object that sees the columns first, where the outer one only hands them on.
+/// The object that is the first to see the columns, where the outer one only passes them on.
 fn first_to_see_columns<'g>(fitted: &Fitted<'g>) -> Option<Fitted<'g>> {
     let first = |name: &str| fitted.children(name).ok()?.into_iter().next();
     match fitted.class.name.as_str() {

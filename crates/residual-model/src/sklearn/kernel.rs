@@ -14,7 +14,7 @@ fn finite(fitted: &Fitted<'_>, name: &str) -> Result<f64, ModelError> {
     }
 }
 
-/// The kernel by name, with `gamma` as the fit worked it out.
+/// The kernel by its name, with `gamma` as it was computed when fitting.
 fn kernel(fitted: &Fitted<'_>, gamma: Option<f64>) -> Result<Kernel, ModelError> {
     let Some(name) = fitted.optional_text("kernel") else {
         return Err(fitted.unsupported("its kernel is a Python function"));
@@ -51,7 +51,7 @@ pub(super) fn regressor(
     }))
 }
 
-/// `SVC` and `NuSVC`, from the attributes libsvm itself uses: the public ones have flipped signs.
+/// `SVC` and `NuSVC`, from the attributes that libsvm itself uses; the public ones may have the opposite sign.
 pub(super) fn classifier(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -94,7 +94,7 @@ pub(super) fn ridge(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<
     };
     let (_, dual) = fitted.numbers(extraction, "dual_coef_")?;
     if dual.len() != rows {
-        return Err(fitted.several_targets());
+        return Err(fitted.multi_output());
     }
     Ok(Form::KernelRegressor(form::KernelRegressor {
         support_vectors: extraction.put(fitted, "X_fit_", vec![rows, columns], Data::F64(points)),

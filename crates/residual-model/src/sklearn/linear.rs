@@ -1,4 +1,4 @@
-//! Linear models: a coefficient a feature, an intercept, sometimes a link.
+//! Linear models: a coefficient for each feature, an intercept, sometimes a link function.
 
 use super::fitted::{Extraction, Fitted, Version};
 use crate::error::ModelError;
@@ -14,7 +14,7 @@ pub(super) fn regressor(
 ) -> Result<Form, ModelError> {
     let (rows, columns, values) = fitted.matrix(extraction, "coef_")?;
     if rows != 1 {
-        return Err(fitted.several_targets());
+        return Err(fitted.multi_output());
     }
     let coef = extraction.put(fitted, "coef_", vec![1, columns], Data::F64(values));
     Ok(Form::Linear(form::Linear {
@@ -24,7 +24,7 @@ pub(super) fn regressor(
     }))
 }
 
-/// Generalised linear models before 1.1 chose their link by name, after it by power.
+/// `TweedieRegressor`, whose parameter `link` may leave the choice to `power`.
 pub(super) fn tweedie(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -38,7 +38,7 @@ pub(super) fn tweedie(
     regressor(extraction, fitted, link)
 }
 
-/// `intercept_` as a vector of `len`: a Python 0.0 when the model was fitted without one.
+/// `intercept_` as a vector of `len`; it is a single 0.0 when the model was fitted without an intercept.
 fn intercept(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -84,7 +84,7 @@ fn with_classes(
     }))
 }
 
-/// Ridge keeps its classes in a label binarizer.
+/// `RidgeClassifier`, which keeps its classes in a label binarizer.
 pub(super) fn ridge_classifier(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -93,7 +93,7 @@ pub(super) fn ridge_classifier(
     with_classes(extraction, fitted, classes, Proba::None)
 }
 
-/// One-vs-rest or multinomial depends on two parameters and the version.
+/// `LogisticRegression`: whether it is one-vs-rest or multinomial depends on two parameters and the version.
 pub(super) fn logistic(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -112,7 +112,7 @@ pub(super) fn logistic(
     with_classes(extraction, fitted, classes, proba)
 }
 
-/// Only two of SGD's losses have probabilities.
+/// `SGDClassifier`, which has probabilities for two of its losses.
 pub(super) fn sgd_classifier(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -125,7 +125,7 @@ pub(super) fn sgd_classifier(
     classifier(extraction, fitted, proba)
 }
 
-/// Two classes by a sigmoid, more by a softmax.
+/// `LinearDiscriminantAnalysis`: a sigmoid for two classes, a softmax for more.
 pub(super) fn discriminant(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,

@@ -54,7 +54,7 @@ pub(super) fn neighbors(
     };
     let targets = fitted
         .vector(extraction, "_y")
-        .map_err(|_| fitted.several_targets())?;
+        .map_err(|_| fitted.multi_output())?;
     Ok(Form::Neighbors(form::Neighbors {
         points: fitted.put_matrix(extraction, "_fit_X")?,
         targets: extraction.put_vector(fitted, "_y", targets),

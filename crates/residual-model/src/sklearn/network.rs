@@ -45,7 +45,7 @@ pub(super) fn network(
         Some(fitted.binarizer_labels(extraction, "_label_binarizer")?)
     } else {
         if fitted.usize("n_outputs_")? != 1 {
-            return Err(fitted.several_targets());
+            return Err(fitted.multi_output());
         }
         None
     };

@@ -1,4 +1,4 @@
-//! Scalers, encoders, imputers, projections: one fitted transformer to one step.
+//! Scalers, imputers, projections and other transformers of columns.
 
 use super::dispatch::read_step;
 use super::fitted::{Extraction, Fitted, Version};
@@ -28,7 +28,7 @@ pub(super) fn min_max(
     }))
 }
 
-/// Products of columns by rising degree, each degree in the order of Python's `combinations`.
+/// `PolynomialFeatures`: products of columns by rising degree, each degree in the order of Python's `combinations`.
 pub(super) fn polynomial(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -50,7 +50,7 @@ pub(super) fn polynomial(
             break;
         };
         loop {
-            extraction.spend(4 + 4 * degree)?;
+            extraction.count_bytes(4 + 4 * degree)?;
             columns.extend(
                 product
                     .iter()
@@ -152,7 +152,7 @@ pub(super) fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<S
     for (index, count) in counts.iter().enumerate() {
         #[expect(clippy::cast_precision_loss, reason = "a count of bins")]
         let values = (0..*count).map(|bin| bin as f64).collect();
-        extraction.spend(8 * count)?;
+        extraction.count_bytes(8 * count)?;
         categories.push(extraction.put_vector(fitted, &format!("bins[{index}]"), values));
     }
     let one_hot = Step::OneHot(form::OneHot {
@@ -200,7 +200,7 @@ pub(super) fn imputer(
     };
     let missing = numpy::number(fitted.graph, id)
         .ok_or_else(|| fitted.unsupported("`missing_values` is not a number"))?;
-    let id = fitted.need("statistics_")?;
+    let id = fitted.require("statistics_")?;
     let statistics = fitted.numbers_at(extraction, id, "statistics_").map_err(|_| {
         fitted.unsupported("it fills in text, and rows are numbers; impute only number columns, or encode the text before")
     })?;
@@ -261,7 +261,7 @@ pub(super) fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     }))
 }
 
-/// `partial(check_array, ...)`, which histogram boosting puts before its numbers: it changes nothing.
+/// Whether it is `partial(check_array, ...)`, which histogram boosting applies to its numbers and which changes nothing.
 fn is_validation(graph: &Graph<'_>, id: NodeId) -> bool {
     let function = graph
         .call(id)
@@ -271,7 +271,7 @@ fn is_validation(graph: &Graph<'_>, id: NodeId) -> bool {
     function.is_some_and(|function| function.is("sklearn.utils.validation", "check_array"))
 }
 
-/// numpy's function behind a name or a `_ufunc_reconstruct`.
+/// A function of numpy, named directly or by `_ufunc_reconstruct`.
 fn ufunc(graph: &Graph<'_>, id: NodeId) -> Option<Function> {
     let name = match graph.global(id) {
         Some(global)

@@ -1,4 +1,4 @@
-//! Puts the node arrays of fitted trees together into one flat layout.
+//! Puts the node arrays of fitted trees together into one set of arrays.
 
 use super::fitted::{Extraction, Fitted};
 use crate::error::ModelError;
@@ -6,7 +6,7 @@ use crate::form::{BITSET_WORDS, CategoryBitsets, Trees, node_flags};
 use crate::pickle::numpy::Array;
 use crate::tensors::Data;
 
-/// Most classes or targets a leaf.
+/// Most values in a leaf.
 const OUTPUTS_MAX: usize = 100_000;
 
 /// Trees being put together, in the layout of [`Trees`].
@@ -25,12 +25,12 @@ pub(super) struct TreeArrays {
 }
 
 /// One field of a structured node array.
-fn field(fitted: &Fitted<'_>, nodes: &Array<'_>, name: &str) -> Result<Vec<i64>, ModelError> {
+fn i64_field(fitted: &Fitted<'_>, nodes: &Array<'_>, name: &str) -> Result<Vec<i64>, ModelError> {
     let field = nodes.field(name).and_then(|field| field.i64s());
     field.map_err(|error| fitted.array_error("nodes", error))
 }
 
-pub(super) fn real(
+pub(super) fn f64_field(
     fitted: &Fitted<'_>,
     nodes: &Array<'_>,
     name: &str,
@@ -39,7 +39,7 @@ pub(super) fn real(
     field.map_err(|error| fitted.array_error("nodes", error))
 }
 
-/// Narrowed for storage; what does not fit is caught when the trees are built.
+/// Narrowed to i32; a value that does not fit becomes one that is refused when the trees are built.
 fn narrow(values: impl IntoIterator<Item = i64>) -> impl Iterator<Item = i32> {
     values
         .into_iter()
@@ -59,10 +59,10 @@ impl TreeArrays {
         fitted: &Fitted<'_>,
         fractions: bool,
     ) -> Result<usize, ModelError> {
-        extraction.visit()?;
+        extraction.count_estimator()?;
         let tree = fitted.attribute("tree_")?;
         let nodes = tree.array("nodes")?;
-        extraction.spend(nodes.len() * 32)?;
+        extraction.count_bytes(nodes.len() * 32)?;
         let (shape, mut values) = tree.numbers(extraction, "values")?;
         let outputs = match *shape.as_slice() {
             [count, 1, outputs] if count == nodes.len() && outputs <= OUTPUTS_MAX => outputs,
@@ -84,7 +84,7 @@ impl TreeArrays {
             return Err(fitted.fail("its trees do not have the same number of classes"));
         }
         if fractions {
-            // Counts until 1.3, fractions since: a probability either way.
+            // scikit-learn stored counts until 1.3 and stores fractions since then; here both are probabilities.
             for leaf in values.chunks_exact_mut(outputs.max(1)) {
                 let sum: f64 = leaf.iter().sum();
                 if sum != 0.0 {
@@ -96,15 +96,16 @@ impl TreeArrays {
         }
         self.values.extend(values);
         self.left
-            .extend(narrow(field(&tree, &nodes, "left_child")?));
+            .extend(narrow(i64_field(&tree, &nodes, "left_child")?));
         self.right
-            .extend(narrow(field(&tree, &nodes, "right_child")?));
+            .extend(narrow(i64_field(&tree, &nodes, "right_child")?));
         self.feature
-            .extend(narrow(field(&tree, &nodes, "feature")?));
-        self.threshold.extend(real(&tree, &nodes, "threshold")?);
+            .extend(narrow(i64_field(&tree, &nodes, "feature")?));
+        self.threshold
+            .extend(f64_field(&tree, &nodes, "threshold")?);
         if nodes.dtype.has_field("missing_go_to_left") {
             self.flags.extend(
-                field(&tree, &nodes, "missing_go_to_left")?
+                i64_field(&tree, &nodes, "missing_go_to_left")?
                     .into_iter()
                     .map(|left| flag(left, node_flags::MISSING_GO_TO_LEFT)),
             );
@@ -122,12 +123,12 @@ impl TreeArrays {
         extraction: &mut Extraction,
         fitted: &Fitted<'_>,
     ) -> Result<(), ModelError> {
-        extraction.visit()?;
+        extraction.count_estimator()?;
         let nodes = fitted.array("nodes")?;
-        extraction.spend(nodes.len() * 48)?;
-        let leaf = field(fitted, &nodes, "is_leaf")?;
+        extraction.count_bytes(nodes.len() * 48)?;
+        let leaf = i64_field(fitted, &nodes, "is_leaf")?;
         let child = |name: &str| -> Result<Vec<i32>, ModelError> {
-            let children = narrow(field(fitted, &nodes, name)?);
+            let children = narrow(i64_field(fitted, &nodes, name)?);
             Ok(children
                 .zip(&leaf)
                 .map(|(child, leaf)| if *leaf == 0 { child } else { -1 })
@@ -136,8 +137,8 @@ impl TreeArrays {
         self.left.extend(child("left")?);
         self.right.extend(child("right")?);
         self.feature
-            .extend(narrow(field(fitted, &nodes, "feature_idx")?));
-        self.threshold.extend(real(
+            .extend(narrow(i64_field(fitted, &nodes, "feature_idx")?));
+        self.threshold.extend(f64_field(
             fitted,
             &nodes,
             if nodes.dtype.has_field("num_threshold") {
@@ -146,9 +147,9 @@ impl TreeArrays {
                 "threshold"
             },
         )?);
-        let missing_left = field(fitted, &nodes, "missing_go_to_left")?;
+        let missing_left = i64_field(fitted, &nodes, "missing_go_to_left")?;
         let categorical = if nodes.dtype.has_field("is_categorical") {
-            field(fitted, &nodes, "is_categorical")?
+            i64_field(fitted, &nodes, "is_categorical")?
         } else {
             vec![0; nodes.len()]
         };
@@ -161,7 +162,7 @@ impl TreeArrays {
                         | flag(*categorical, node_flags::IS_CATEGORICAL)
                 }),
         );
-        self.values.extend(real(fitted, &nodes, "value")?);
+        self.values.extend(f64_field(fitted, &nodes, "value")?);
         self.add_bitsets(extraction, fitted, &nodes, &categorical)?;
         self.outputs = 1;
         self.sizes
@@ -183,7 +184,7 @@ impl TreeArrays {
         }
         // The predictor counts its own bitsets from 0; here they follow those of the trees before.
         let base = i64::try_from(self.left_bitsets.len() / BITSET_WORDS).unwrap_or(i64::MAX);
-        let indices = field(fitted, nodes, "bitset_idx")?;
+        let indices = i64_field(fitted, nodes, "bitset_idx")?;
         let indices = indices
             .into_iter()
             .zip(categorical)
@@ -193,7 +194,7 @@ impl TreeArrays {
             });
         self.bitset_idx.extend(narrow(indices));
         let bitsets = fitted.array("raw_left_cat_bitsets")?;
-        extraction.spend(bitsets.len() * 4)?;
+        extraction.count_bytes(bitsets.len() * 4)?;
         let words = bitsets
             .i64s()
             .map_err(|error| fitted.array_error("raw_left_cat_bitsets", error))?;

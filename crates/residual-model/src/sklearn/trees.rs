@@ -1,12 +1,12 @@
-//! Decision trees and their averages: forests, isolation forests.
+//! Decision trees, random forests, extra trees and isolation forests.
 
 use super::fitted::{Extraction, Fitted, Version};
-use super::tree_arrays::{TreeArrays, real};
+use super::tree_arrays::{TreeArrays, f64_field};
 use crate::error::ModelError;
 use crate::form::{self, Form};
 use crate::numeric::to_usize;
 
-/// Whether this version of this class takes NaN for a missing value.
+/// Whether the class in this version takes NaN as a missing value.
 fn takes_missing(fitted: &Fitted<'_>, tree: &Fitted<'_>) -> bool {
     let since = match fitted.class.name.as_str() {
         name if name.starts_with("Decision") => Version(1, 3),
@@ -54,7 +54,7 @@ fn forest_of(
     }))
 }
 
-/// `IsolationForest`: leaves become path lengths, features become columns of the whole.
+/// `IsolationForest`: leaves get path lengths as values, and the features of a tree become columns of the input.
 pub(super) fn isolation(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -110,7 +110,7 @@ pub(super) fn isolation(
     }))
 }
 
-/// For every node its depth, and the mean depth of what an unfinished leaf would still hold.
+/// For every node its depth, plus the mean depth of the tree that its samples would still need if it is a leaf.
 fn path_lengths(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -143,7 +143,7 @@ fn path_lengths(
     } else {
         let tree = tree.attribute("tree_")?;
         let nodes = tree.array("nodes")?;
-        real(&tree, &nodes, "n_node_samples")?
+        f64_field(&tree, &nodes, "n_node_samples")?
             .into_iter()
             .map(average_path_length)
             .collect()

@@ -1,7 +1,7 @@
 //! From the form of a step to the transformer that computes it.
 //!
-//! A transformer checks what its own form says when it is made. Forms that contain forms are taken apart here, so that the
-//! recursion stays in this file and no transformer needs to know how another is made.
+//! Each transformer checks its own form in its constructor. The transformers inside a transformer are built here and passed to it,
+//! so that the recursion stays in this file and no transformer needs to know how another is made.
 
 use super::columns::{Chain, Columns, Part, Select};
 use super::encode::{Bins, OneHot, Ordinal};
@@ -21,7 +21,7 @@ pub(crate) fn build(
     tensors: &Tensors,
     width: usize,
 ) -> Result<Box<dyn Transformer>, ModelError> {
-    // No wildcard: a new step does not compile before it stands here.
+    // No wildcard arm, so that a new step does not compile before it has one.
     Ok(match step {
         Step::Passthrough {} => Box::new(Passthrough { width }),
         Step::Scale(form) => Box::new(Scale::new(form, tensors, width)?),

@@ -1,4 +1,4 @@
-//! Which columns go where: selections, column transformers, unions and chains.
+//! Which columns go where: feature selection, column transformers, unions and chains.
 
 use super::transformer::Transformer;
 use crate::error::ModelError;

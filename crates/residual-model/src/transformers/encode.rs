@@ -1,4 +1,4 @@
-//! Categories that are numbers: one-hot, ordinal, and bins. Text never reaches a model here, because rows are numbers.
+//! Encoders of categories: one-hot, ordinal, bins. Categories are numbers, because rows are.
 
 use super::transformer::Transformer;
 use crate::error::ModelError;
@@ -6,7 +6,7 @@ use crate::form;
 use crate::rows::Rows;
 use crate::tensors::{Key, Tensors};
 
-/// Where `value` stands among the categories; NaN equals NaN.
+/// Index of `value` among the categories; NaN equals NaN.
 #[expect(clippy::float_cmp, reason = "a category is met exactly or not at all")]
 fn index_of(categories: &[f64], value: f64) -> Option<usize> {
     categories
@@ -14,7 +14,7 @@ fn index_of(categories: &[f64], value: f64) -> Option<usize> {
         .position(|category| *category == value || (category.is_nan() && value.is_nan()))
 }
 
-/// One list of numbers a column.
+/// One list of numbers for each column.
 fn lists(keys: &[Key], tensors: &Tensors, width: usize) -> Result<Vec<Vec<f64>>, ModelError> {
     if keys.len() != width {
         return Err(ModelError::store(format!(
@@ -109,11 +109,11 @@ impl Transformer for OneHot {
 #[derive(Debug)]
 pub(super) struct Ordinal {
     categories: Vec<Vec<f64>>,
-    /// A code a category.
+    /// The code of each category of each column.
     codes: Vec<Vec<f64>>,
-    /// Value of an unknown category, a column each; without it one is an error.
+    /// For each column the code of an unknown category; without it one is an error.
     unknown: Option<Vec<f64>>,
-    /// Value of the category NaN, when it is not its code.
+    /// The code of the category NaN, where it has one of its own.
     missing: Option<f64>,
 }
 
@@ -177,11 +177,11 @@ impl Transformer for Ordinal {
     }
 }
 
-/// `KBinsDiscretizer`, up to the encoding.
+/// `KBinsDiscretizer` without its one-hot encoding.
 #[derive(Debug)]
 pub(super) struct Bins {
     edges: Vec<Vec<f64>>,
-    /// Before 1.1 a value just below an edge counted as on it.
+    /// Whether a value just below an edge counts as on it, as before scikit-learn 1.1.
     digitize: bool,
 }
 

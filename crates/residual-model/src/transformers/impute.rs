@@ -1,4 +1,4 @@
-//! `SimpleImputer`: missing values replaced by what the column usually holds.
+//! `SimpleImputer`: missing values are replaced by a statistic of their column.
 
 use super::transformer::Transformer;
 use crate::error::ModelError;
@@ -6,7 +6,7 @@ use crate::form;
 use crate::rows::Rows;
 use crate::tensors::Tensors;
 
-/// Replaces, drops columns that never had a value, and may add a flag for each column that can be missing.
+/// Replaces missing values, leaves out columns that had none but missing values, and may add indicator columns.
 #[derive(Debug)]
 pub(super) struct Impute {
     statistics: Vec<f64>,

@@ -1,4 +1,6 @@
-//! Steps of a pipeline: rows in, rows out, built and validated from the intermediate form.
+//! Transformers: rows in, rows out, built and validated from the intermediate form.
+//!
+//! As in `estimators`, everything in a form is checked when it is built.
 
 mod build;
 mod columns;

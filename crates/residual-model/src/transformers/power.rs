@@ -6,10 +6,10 @@ use crate::form::{self, Function};
 use crate::rows::Rows;
 use crate::tensors::Tensors;
 
-/// Exponents nearer to 0 (or 2) than this take the logarithm.
+/// An exponent nearer to 0 (or 2) than this takes the logarithm instead.
 const NEAR: f64 = f64::EPSILON;
 
-/// Yeo-Johnson or Box-Cox.
+/// `PowerTransformer` without its scaler: Yeo-Johnson or Box-Cox.
 #[derive(Debug)]
 pub(super) struct Power {
     lambdas: Vec<f64>,
@@ -123,7 +123,7 @@ impl Transformer for Power {
     }
 }
 
-/// A function of numpy on every value.
+/// `FunctionTransformer`: a function of numpy on every value.
 #[derive(Debug)]
 pub(super) struct Elementwise {
     function: Option<Function>,

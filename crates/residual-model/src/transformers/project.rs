@@ -1,4 +1,4 @@
-//! New columns out of all columns: projections and products.
+//! New columns from all columns: projections and products.
 
 use super::transformer::Transformer;
 use crate::dense::Dense;

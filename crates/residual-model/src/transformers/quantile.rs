@@ -7,10 +7,10 @@ use crate::form;
 use crate::rows::Rows;
 use crate::tensors::Tensors;
 
-/// Values this near to the edge are at the edge.
+/// Values this near to the edge of the range count as on it.
 const EDGE: f64 = 1e-7;
 
-/// One list of quantiles a column.
+/// The quantiles of each column.
 #[derive(Debug)]
 pub(super) struct Quantile {
     columns: Vec<Vec<f64>>,
@@ -66,7 +66,7 @@ impl Quantile {
         } else {
             (x == low, x == high)
         };
-        // Equal quantiles: once from the left, once from the right, and the middle of both.
+        // Where quantiles are equal, ranks from the left and from the right differ: the middle of both counts.
         let mut rank = 0.5
             * (interpolate(x, quantiles, &self.references)
                 + interpolate_from_right(x, quantiles, &self.references));
@@ -118,7 +118,7 @@ impl Quantile {
     }
 }
 
-/// Piecewise linear through `(xs, ys)`, flat outside; of equal `xs` the last counts.
+/// Piecewise linear through `(xs, ys)` and constant outside; of equal `xs` the last counts.
 fn interpolate(x: f64, xs: &[f64], ys: &[f64]) -> f64 {
     let after = xs.partition_point(|&left| left <= x);
     if after == 0 {
@@ -131,7 +131,7 @@ fn interpolate(x: f64, xs: &[f64], ys: &[f64]) -> f64 {
     (y1 - y0) / (x1 - x0) * (x - x0) + y0
 }
 
-/// The same seen from the other end: of equal `xs` the first counts.
+/// The same, but of equal `xs` the first counts.
 fn interpolate_from_right(x: f64, xs: &[f64], ys: &[f64]) -> f64 {
     let from = xs.partition_point(|&left| left < x);
     if from == xs.len() {

@@ -1,4 +1,4 @@
-//! Scalers: one operation a value.
+//! Scalers: each value is changed by itself, or by the norm of its row.
 
 use super::transformer::Transformer;
 use crate::error::ModelError;
@@ -6,7 +6,7 @@ use crate::form::{self, Norm};
 use crate::rows::Rows;
 use crate::tensors::Tensors;
 
-/// Nothing.
+/// `'passthrough'`: changes nothing.
 #[derive(Debug)]
 pub(super) struct Passthrough {
     pub(super) width: usize,

@@ -1,16 +1,16 @@
-//! What every transformer can do.
+//! What all transformers have in common.
 
 use std::fmt::Debug;
 
 use crate::error::ModelError;
 use crate::rows::Rows;
 
-/// A fitted step. Its input has the width it was built for; the caller has checked that.
+/// A fitted transformer. The caller has checked that its rows have the width that it was built for.
 pub(crate) trait Transformer: Send + Sync + Debug {
-    /// Columns it gives.
+    /// Number of columns of its output.
     fn outputs(&self) -> usize;
 
-    /// Forward.
+    /// scikit-learn's `transform`.
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError>;
 
     /// Whether [`Self::invert`] works.
@@ -18,7 +18,7 @@ pub(crate) trait Transformer: Send + Sync + Debug {
         false
     }
 
-    /// Backward; needed only for targets.
+    /// scikit-learn's `inverse_transform`, which only the transformer of a target needs.
     fn invert(&self, _rows: &Rows) -> Result<Rows, ModelError> {
         Err(ModelError::store("this step has no inverse"))
     }

@@ -1,4 +1,4 @@
-//! Whether a model says what scikit-learn said. `tests/python` of the root package takes this file in, too.
+//! Whether a model predicts what scikit-learn predicted. The root package includes this file in its tests, too.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use super::fixtures::Case;
 
 /// Largest relative difference that counts as the same prediction.
 pub(crate) const TOLERANCE: f64 = 1e-9;
-/// Values smaller than this are compared as if they were this large.
+/// The error of values smaller than this is relative to this.
 pub(crate) const FLOOR: f64 = 1e-3;
 
 #[expect(
@@ -37,7 +37,7 @@ pub(crate) fn bits(values: &[f64]) -> Vec<u64> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// What one model got wrong, or its largest relative error.
+/// The largest relative error of one model, or what is wrong with it.
 pub(crate) fn check(case: &Case) -> Result<f64, String> {
     let mut error: f64 = 0.0;
     let mut first: Option<Vec<u64>> = None;
@@ -98,7 +98,7 @@ fn check_predictions(case: &Case, model: &Model) -> Result<f64, String> {
             return Err(format!("classes are {names:?}, not {theirs:?}"));
         }
     }
-    // One row alone gives the same bits as in a batch, so that a second delivery of it is a duplicate and no conflict.
+    // A row alone gives the same bits as in a batch, so that a caller who predicts it again gets the same answer.
     for (index, row) in case.rows.iter().enumerate().take(3) {
         let alone = model
             .predict(&Rows::from_rows(&[row]).unwrap())
