@@ -112,7 +112,7 @@ impl Tensors {
             return Ok(values);
         }
         Err(ModelError::store(format!(
-            "tensor {} has {} elements where {len} belong",
+            "tensor {} has {} elements instead of {len}",
             key.0,
             values.len()
         )))

@@ -49,6 +49,6 @@ pub(super) fn require_outputs(found: usize, wanted: usize) -> Result<(), ModelEr
         return Ok(());
     }
     Err(ModelError::store(format!(
-        "{found} outputs where {wanted} belong"
+        "a part of the model has {found} outputs instead of {wanted}"
     )))
 }

@@ -100,13 +100,13 @@ pub(crate) enum ArrayError {
     NoField(String),
     #[error("expected an array of {wanted}, found one of {found:?}")]
     WrongKind { found: Kind, wanted: &'static str },
-    #[error("an object array stands where numbers belong")]
+    #[error("expected an array of numbers, found one of objects")]
     ObjectsForNumbers,
-    #[error("an array of numbers stands where objects belong")]
+    #[error("expected an array of objects, found one of numbers")]
     NumbersForObjects,
     #[error("an object array holds more than {0}")]
     MixedObjects(&'static str),
-    #[error("{0} stands where bytes belong")]
+    #[error("expected bytes, found {0}")]
     NotBytes(String),
     #[error("encoded bytes are not text")]
     EncodedBytesNotText,

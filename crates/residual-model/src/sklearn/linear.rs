@@ -50,7 +50,7 @@ fn intercept(
     }
     if values.len() != len {
         return Err(fitted.fail(format!(
-            "`intercept_` has {} values where {len} belong",
+            "`intercept_` has {} values instead of {len}",
             values.len()
         )));
     }
