@@ -53,7 +53,25 @@ pub enum RowError {
 }
 
 impl Model {
-    /// Predicts every row that can be predicted, and says of each other one why not.
+    /// Predicts every row that can be predicted, and says of each other one why not. With `with_probabilities`, a classifier gives its
+    /// probabilities, too.
+    ///
+    /// ```
+    /// use residual_model::{Rows, open_bytes};
+    ///
+    /// let pickle = include_bytes!("../tests/fixtures/1.9.1/LinearRegression.p4.pkl");
+    /// let model = open_bytes("LinearRegression.p4.pkl", pickle)?;
+    /// let rows = Rows::from_rows(&[[0.0; 5], [f64::NAN; 5]])?;
+    /// assert!(model.predict(&rows).is_err());
+    ///
+    /// let predictions = model.predict_each(&rows, false);
+    /// assert!(predictions.values[0].is_ok());
+    /// assert_eq!(
+    ///     predictions.values[1].as_ref().unwrap_err().to_string(),
+    ///     "feature 0: NaN is not a finite number, and the model has no answer for it",
+    /// );
+    /// # Ok::<(), residual_model::ModelError>(())
+    /// ```
     #[must_use]
     pub fn predict_each(&self, rows: &Rows, with_probabilities: bool) -> RowPredictions {
         let mut predictions = RowPredictions {

@@ -191,11 +191,11 @@ impl<'g> Array<'g> {
         }
     }
 
-    /// Places of the elements, in C order.
+    /// The index of each element in the data, for the elements in C order.
     fn indices(&self) -> impl Iterator<Item = usize> {
         let (shape, strides) = (&self.shape, &self.strides);
-        (0..self.len()).map(move |index| {
-            let (mut rest, mut index) = (index, 0);
+        (0..self.len()).map(move |element| {
+            let (mut rest, mut index) = (element, 0);
             for (len, stride) in shape.iter().zip(strides).rev() {
                 index += rest % len * stride;
                 rest /= len;
