@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Fit three small classifiers, and write them with rows and with what scikit-learn says of those rows.
+"""Fit three small classifiers, and write each with a table of rows and with what scikit-learn predicts for them.
 
-Development only, in any throwaway environment with scikit-learn:
+Needed only in development, in any temporary environment with scikit-learn:
 
     python model/classifiers.py            # from the repository root; writes tests/fixtures/classify
 
@@ -9,7 +9,7 @@ Development only, in any throwaway environment with scikit-learn:
 - cancer: labels 0 and 1, missing values in the rows, probabilities;
 - digits: ten classes, no probabilities.
 
-Each is fitted on few rows, so that it errs. `metrics.json` has random labels with the figures of sklearn.metrics.
+Each is fitted on few rows, so that it makes mistakes. `metrics.json` has random labels with the scores that sklearn.metrics computes.
 """
 
 import csv
@@ -30,7 +30,7 @@ OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "fixtures" / "c
 
 
 def figures(y_true, y_pred, classes, probabilities):
-    """What sklearn.metrics says; F1 is that of class 1 where the labels are 0 and 1, else the mean over classes."""
+    """The scores of sklearn.metrics. F1 is that of class 1 where the labels are 0 and 1, otherwise the mean over the classes."""
     is_binary = set(classes) == {0, 1}
     found = {
         "accuracy": accuracy_score(y_true, y_pred),
@@ -97,7 +97,7 @@ def random_labels():
         y_pred = np.where(wrong, random.choice(classes, n), y_true)
         probabilities = random.dirichlet(np.ones(len(classes)), n)
         yield name, classes, y_true, y_pred, probabilities
-    # A class that is never true, one that is never predicted, and certain mistakes.
+    # A class that never occurs, one that is never predicted, and mistakes made with a probability of 1.
     y_true = np.array([0, 0, 1, 1, 2])
     y_pred = np.array([0, 3, 1, 0, 0])
     probabilities = np.eye(4)[y_pred]

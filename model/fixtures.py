@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""Fit small models with the scikit-learn at hand and write them with what they predict.
+"""Fit small models with the installed scikit-learn, and write them with what they predict.
 
-Development only. Run once in a throwaway environment for each version (scikit-learn, pandas, joblib from PyPI):
+Needed only in development. Run once for each version of scikit-learn, in a temporary environment with pandas and joblib:
 
-    python model/fixtures.py OUT            # the committed set: one file format a model, large ones compressed
+    python model/fixtures.py OUT            # the committed set: one file format for each model, large ones compressed
     python model/fixtures.py OUT --wide     # every format of every model
-    python model/fixtures.py OUT --live     # what tests/it/live.rs asks for: a pickle and a joblib file of every model
+    python model/fixtures.py OUT --live     # for the live test of the root package: a pickle and a joblib file of every model
 
-OUT/<version>/*.pkl|*.joblib are the models, OUT/<version>.json says for each what it must predict on the rows that stand in
-the same file. `cargo test -p residual-model` reads crates/residual-model/tests/fixtures; set RESIDUAL_FIXTURES to read another OUT.
+OUT/<version>/ holds the models. OUT/<version>.json holds rows, and says for each model what it must predict for them. `cargo test -p residual-model` reads crates/residual-model/tests/fixtures; set RESIDUAL_FIXTURES to read another OUT.
 """
 
 import json
@@ -29,7 +28,7 @@ FORMATS = ["p4", "p5", "p2", "joblib", "p3", "zlib", "p0", "gzip", "p4", "bz2", 
 
 
 def data():
-    """Training and test rows: all values are far from f32, so a wrong cast shows."""
+    """Training and test rows. Few values are exact in 32 bits, so that a wrong cast to float32 changes predictions."""
     random = np.random.RandomState(20240607)
     x = random.standard_normal((150, 5)) * [1.0, 3.0, 0.5, 10.0, 1.0] + [0.0, 1.0, 0.1, -5.0, 2.0]
     y = x @ [1.5, -0.7, 3.0, 0.2, 0.0] + np.sin(x[:, 0] * 2) * 2 + random.standard_normal(150) * 0.5 + 10
@@ -348,7 +347,7 @@ def other_models():
 
 
 def refused_models(inputs, targets):
-    """Models that cannot be read, fitted, with the class that is named and words of the reason."""
+    """Fitted models that cannot be read, each with the class that the refusal names and words of its reason."""
     from sklearn import cluster, ensemble as en, preprocessing as pp
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.feature_selection import SelectFromModel
@@ -399,7 +398,7 @@ def refused_models(inputs, targets):
 
 
 class Float32:
-    """Marks a model to be fitted on float32."""
+    """Marks a model that is fitted on float32."""
 
     def __init__(self, model):
         self.model = model
@@ -451,7 +450,7 @@ def main():
         try:
             model.fit(rows, targets[y_name]) if y_name else model.fit(rows)
             entry = {"name": name, "rows": x_name, **expected(model, test, hasattr(model, "classes_"))}
-        except Exception as error:  # a combination this version does not have
+        except Exception as error:  # this version does not have this combination
             print(f"{sklearn.__version__} {name}: {type(error).__name__} {error}", file=sys.stderr)
             continue
         forms = sorted(set(FORMATS)) if wide else ["p5", "joblib"] if live else [FORMATS[index % len(FORMATS)]]

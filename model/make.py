@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Write data/diabetes.csv, model/myfile.pkl and the reference predictions.
 
-Development only: the binary never runs Python. Needs scikit-learn and numpy, in any throwaway environment:
+Needed only in development: the program itself never runs Python. It takes scikit-learn and numpy, in any temporary environment:
 
     python3 -m venv "$(mktemp -d)/venv" && . .../venv/bin/activate && pip install scikit-learn
     python model/make.py            # from the repository root
     cargo run -- convert model/myfile.pkl -o model/myfile.safetensors
 
-The target is how far the disease went in one year; the ten columns are scaled as scikit-learn ships them.
+The target is a measure of how far the disease has progressed after one year; the ten columns are scaled as in scikit-learn.
 """
 
 import csv
@@ -30,7 +30,7 @@ def write_csv(path, header, rows):
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        # repr() of a float is its shortest decimal that reads back to the same bits.
+        # repr() of a float is the shortest decimal that is parsed to the same bits.
         writer.writerows([repr(float(value)) for value in row] for row in rows)
 
 

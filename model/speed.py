@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Time scikit-learn and residual on the same models and rows, in one run, and print one table.
+"""Time scikit-learn and residual on the same models and rows, and print one table.
 
-Each takes its turn in several rounds, and the shortest call of all rounds counts: what else the machine does only adds to one.
-Development only; from the repository root, in an environment with scikit-learn:
+The two take turns for several rounds, and the shortest call of all rounds counts: whatever else the machine does only makes a call
+longer. Needed only in development; run it from the repository root, in an environment with scikit-learn:
 
     python model/speed.py
 """
@@ -27,7 +27,7 @@ ROUNDS = 5
 
 
 def shortest_ns(call):
-    """Shortest of at least seven calls in 0.3 s, after a warm-up."""
+    """The shortest of at least seven calls in 0.3 s, after a warm-up."""
     call()
     times, end = [], time.perf_counter_ns() + 300_000_000
     while len(times) < 7 or time.perf_counter_ns() < end:
@@ -38,13 +38,13 @@ def shortest_ns(call):
 
 
 def their_round(models, x):
-    """Shortest call of each model on each batch."""
+    """The shortest call of each model on each batch, in nanoseconds."""
     rows = {count: np.resize(x, (count, x.shape[1])) for count in BATCHES}
     return {(name, count): shortest_ns(lambda: model.predict(rows[count])) for name, model in models.items() for count in BATCHES}
 
 
 def our_round(folder):
-    """The same, measured by benches/predict.rs."""
+    """The same for residual, measured by benches/predict.rs."""
     command = ["cargo", "bench", "--quiet", "-j2", "--bench", "predict"]
     output = subprocess.run(command, env={**os.environ, "RESIDUAL_BENCH": folder}, check=True, capture_output=True, text=True).stdout
     cells = [line.split(",") for line in output.splitlines() if line.count(",") == 2]

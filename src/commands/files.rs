@@ -32,7 +32,7 @@ pub(super) fn convert(input: &Path, output: Option<PathBuf>) -> Result<()> {
     }
     let bytes =
         std::fs::read(input).with_context(|| format!("cannot read `{}`", input.display()))?;
-    let converted = residual_model::convert(&bytes, &input.display().to_string())?;
+    let converted = residual_model::convert(&input.display().to_string(), &bytes)?;
     write_atomically(&output, &converted)
         .with_context(|| format!("cannot write `{}`", output.display()))?;
     print(&format_args!(

@@ -68,7 +68,7 @@ fn predict(
         )
     };
     let rows = Rows::new(model.info().n_features, values).map_err(|error| failed(&error))?;
-    let answers = model.answer_each(&rows, true);
+    let answers = model.predict_each(&rows, true);
     let mut probabilities = answers.probabilities.into_iter();
     let mut predictions = Vec::with_capacity(of);
     let mut bad = Vec::new();
@@ -86,10 +86,10 @@ fn predict(
                     body,
                 });
             }
-            Err(reason) => bad.push(BadRecord {
+            Err(error) => bad.push(BadRecord {
                 index,
                 id: Some(record.id.to_string()),
-                reason,
+                reason: crate::telemetry::with_causes(&error),
             }),
         }
     }

@@ -171,7 +171,7 @@ impl<R: Read> Table<R> {
 #[inline]
 fn value(cell: &str, kind: &ColumnKind) -> Option<f64> {
     match kind {
-        ColumnKind::Label(labels) => labels.read(cell),
+        ColumnKind::Label(labels) => labels.parse(cell),
         ColumnKind::Optional if is_missing(cell) => Some(f64::NAN),
         _ => finite(cell),
     }

@@ -19,7 +19,7 @@ use crate::{
     clock::Period,
     message::{self, Body, Decoded, Encoding, Features, Frame, Prediction, Probabilities, Record},
 };
-use residual_model::{Answers, Model, Rows};
+use residual_model::{Model, RowPredictions, Rows};
 
 /// The group that consumes `features`.
 pub const GROUP: &str = "predictor";
@@ -291,11 +291,11 @@ async fn predict(
         Err(error) => return vec![Err(error.to_string()); count],
     };
     let answers = if count <= SMALL_BATCH {
-        Ok(model.answer_each(&rows, with_probabilities))
+        Ok(model.predict_each(&rows, with_probabilities))
     } else {
         // A large batch of a slow model would delay everything else on this thread.
         let model = Arc::clone(model);
-        tokio::task::spawn_blocking(move || model.answer_each(&rows, with_probabilities)).await
+        tokio::task::spawn_blocking(move || model.predict_each(&rows, with_probabilities)).await
     };
     answers.map_or_else(
         |_| vec![Err("the model failed on this batch".to_owned()); count],
@@ -303,13 +303,14 @@ async fn predict(
     )
 }
 
-fn predictions(answers: Answers) -> Vec<Result<Prediction, String>> {
+fn predictions(answers: RowPredictions) -> Vec<Result<Prediction, String>> {
     let mut probabilities = answers.probabilities.into_iter();
     let values = answers.values.into_iter();
     values
         .map(|value| {
             let probabilities = probabilities.next().flatten();
-            let prediction = Prediction::new(value?);
+            let prediction =
+                Prediction::new(value.map_err(|error| crate::telemetry::with_causes(&error))?);
             // A model may give scores that do not add up to 1; these are no probabilities and are left out.
             Ok(match probabilities.map(Probabilities::new) {
                 Some(Ok(probabilities)) => prediction.with_probabilities(probabilities),

@@ -27,8 +27,8 @@ fn the_bundled_model_predicts_all_442_rows_as_scikit_learn_does() {
     let theirs: Vec<f64> = table(REFERENCE).into_iter().flatten().collect();
     assert_eq!(theirs.len(), 442);
 
-    let pickled = residual_model::open(&repository("model/myfile.pkl")).unwrap();
-    let converted = residual_model::open(&repository("model/myfile.safetensors")).unwrap();
+    let pickled = residual_model::open(repository("model/myfile.pkl")).unwrap();
+    let converted = residual_model::open(repository("model/myfile.safetensors")).unwrap();
     let ours = pickled.predict(&rows).unwrap();
     for (row, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
         assert!(
@@ -55,7 +55,7 @@ fn the_bundled_model_predicts_all_442_rows_as_scikit_learn_does() {
 #[test]
 fn the_bundled_file_is_what_converting_the_bundled_pickle_gives() {
     let pickle = fs::read(repository("model/myfile.pkl")).unwrap();
-    let converted = residual_model::convert(&pickle, "model/myfile.pkl").unwrap();
+    let converted = residual_model::convert("model/myfile.pkl", &pickle).unwrap();
     assert!(
         converted == fs::read(repository("model/myfile.safetensors")).unwrap(),
         "run `residual convert model/myfile.pkl -o model/myfile.safetensors`"
@@ -68,7 +68,7 @@ fn rewrite_the_bundled_file() {
     let pickle = fs::read(repository("model/myfile.pkl")).unwrap();
     fs::write(
         repository("model/myfile.safetensors"),
-        residual_model::convert(&pickle, "model/myfile.pkl").unwrap(),
+        residual_model::convert("model/myfile.pkl", &pickle).unwrap(),
     )
     .unwrap();
 }

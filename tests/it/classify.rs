@@ -37,7 +37,7 @@ impl Expected {
     /// The predictions as the log has them: of text the index.
     fn y_pred(&self) -> Vec<f64> {
         let number = |label: &Value| match label.as_str() {
-            Some(text) => self.labels.read(text).unwrap(),
+            Some(text) => self.labels.parse(text).unwrap(),
             None => label.as_f64().unwrap(),
         };
         self.y_pred.iter().map(number).collect()

@@ -124,18 +124,18 @@ fn check_refusals(folder: &Path) {
     for model in refused {
         let word = |key: &str| model[key].as_str().unwrap();
         let path = folder.join(version).join(word("file"));
-        let story = match residual_model::open(&path) {
+        let message = match residual_model::open(&path) {
             Ok(_) => "it was read".to_owned(),
-            Err(error) => error.story(),
+            Err(error) => error.with_causes(),
         };
         let said = [
             &format!(".{} at ", word("class")),
             word("words"),
             "Supported: ",
         ];
-        if !said.iter().all(|words| story.contains(words)) {
-            let story: String = story.chars().take(400).collect();
-            unclear.push(format!("{said:?}: {story}"));
+        if !said.iter().all(|words| message.contains(words)) {
+            let message: String = message.chars().take(400).collect();
+            unclear.push(format!("{said:?}: {message}"));
         }
     }
     assert!(unclear.is_empty(), "{}", unclear.join("\n"));

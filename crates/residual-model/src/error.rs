@@ -1,10 +1,15 @@
-//! What can go wrong with a model, in words that name the place and the mend.
+//! What can go wrong with a model, in words that name the place and the remedy.
 
+use std::error::Error;
 use std::io;
 
-/// Why a model cannot be read, converted or asked.
+/// A cause whose type may change with the implementation.
+type Cause = Box<dyn Error + Send + Sync>;
+
+/// Why a model cannot be read, converted or used.
 ///
-/// Display is one lowercase fragment; the file stands in the outermost [`ModelError::File`] and the reason in `source()`.
+/// Display is one lowercase fragment without its cause; [`Self::with_causes`] gives the whole message. The file is named in the
+/// outermost [`ModelError::File`], and the reason is its `source()`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -23,7 +28,7 @@ pub enum ModelError {
         #[from]
         source: io::Error,
     },
-    /// The bytes are something else, and we know what.
+    /// The bytes are something else that is well known.
     #[error(
         "{found}; expected a pickle or joblib file of a scikit-learn model, or a file written by `residual convert`"
     )]
@@ -31,15 +36,21 @@ pub enum ModelError {
         /// What the bytes are.
         found: String,
     },
-    /// The pickle breaks the format.
-    #[error("broken pickle at byte {offset}: {problem}")]
+    /// The file is compressed, and its compressed data is damaged.
+    #[error("the compressed data is damaged")]
+    Compressed {
+        /// What the decompressor says.
+        source: io::Error,
+    },
+    /// The bytes break the pickle format, or use a part of it that is refused.
+    #[error("broken pickle at byte {offset}")]
     Pickle {
-        /// Byte offset of the opcode, in the uncompressed stream.
+        /// Byte offset in the decompressed stream, just behind what is wrong.
         offset: usize,
         /// What is wrong there.
-        problem: String,
+        source: Cause,
     },
-    /// The pickle names code that has no place in a model.
+    /// The pickle names code that no model needs.
     #[error(
         "it names `{global}`, which no scikit-learn model needs; nothing was executed. \
          Do not load this file in Python either unless you know who wrote it"
@@ -48,7 +59,7 @@ pub enum ModelError {
         /// `module.name`.
         global: String,
     },
-    /// The pickle names another library, or code of its own.
+    /// The pickle names another library, or code of the script that wrote it.
     #[error("it needs `{global}`: {reason}")]
     Foreign {
         /// `module.name`.
@@ -56,29 +67,29 @@ pub enum ModelError {
         /// Why it cannot be read, and what to do.
         reason: &'static str,
     },
-    /// An honest object of a class we have no arithmetic for.
+    /// A class of scikit-learn, or a variant of one, that is not read.
     #[error("{class} at {path} is not supported: {reason}. Supported: {supported}")]
     Unsupported {
         /// The class, with its module.
         class: String,
-        /// Where it stands inside the pickle, like `steps[1]`.
+        /// Where it is inside the pickle, such as `steps[1]`.
         path: String,
         /// Why not, or what to use instead.
         reason: String,
-        /// Every supported class.
+        /// Every supported class, separated by commas.
         supported: String,
     },
-    /// A supported class whose attributes are not what that class has.
-    #[error("{class} at {path}: {problem}")]
+    /// A supported class whose attributes are missing or are not what that class has.
+    #[error("{class} at {path}")]
     Attribute {
         /// The class.
         class: String,
-        /// Where it stands inside the pickle.
+        /// Where it is inside the pickle.
         path: String,
-        /// What is missing or wrong, and the mend.
-        problem: String,
+        /// What is missing or wrong, and the remedy.
+        source: Cause,
     },
-    /// Reading on would need more than an honest file of this size does.
+    /// Reading on would take more memory or time than a model of this size needs.
     #[error("it needs more than {max} {what}, which no honest model of this size does")]
     Limit {
         /// What is bounded.
@@ -86,7 +97,7 @@ pub enum ModelError {
         /// The bound.
         max: u64,
     },
-    /// Written by a later `residual`.
+    /// The converted file was written by a later version.
     #[error(
         "it has format {found}, this program knows up to {known}: upgrade residual, or convert the pickle again with this one"
     )]
@@ -101,8 +112,10 @@ pub enum ModelError {
     Store {
         /// What is wrong.
         problem: String,
+        /// What the library that reads the format says, where one does.
+        source: Option<Cause>,
     },
-    /// The columns offered are not the columns the model was fitted on.
+    /// A header does not have the columns that the model was fitted on.
     #[error(
         "the columns do not fit the model: it wants [{}] but the input has [{}]; missing: [{}]",
         wanted.join(", "), found.join(", "), missing.join(", ")
@@ -110,20 +123,20 @@ pub enum ModelError {
     Columns {
         /// The model's feature names, in order.
         wanted: Vec<String>,
-        /// The header offered.
+        /// The header.
         found: Vec<String>,
-        /// What is wanted and not found.
+        /// Names that are wanted and not found.
         missing: Vec<String>,
     },
-    /// Rows of the wrong width.
+    /// Rows have another number of values than the model has features.
     #[error("the model wants {wanted} features a row, these rows have {found}")]
     Width {
-        /// Features the model was fitted on.
+        /// Number of features that the model was fitted on.
         wanted: usize,
-        /// Features a row that came.
+        /// Number of values in the row.
         found: usize,
     },
-    /// One value of one row the model has no answer for.
+    /// One value of one row that the model has no answer for, such as NaN.
     #[error("row {row}, feature {feature}: {problem}")]
     Value {
         /// Index of the row in the batch, from 0.
@@ -136,16 +149,23 @@ pub enum ModelError {
     /// The tensor library refused an operation.
     #[error("tensor arithmetic failed")]
     Tensor {
-        /// What candle says.
-        #[from]
-        source: candle_core::Error,
+        /// What the library says.
+        source: Cause,
     },
 }
 
+impl From<candle_core::Error> for ModelError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Tensor {
+            source: Box::new(error),
+        }
+    }
+}
+
 impl ModelError {
-    /// Adds the file's name, once.
+    /// Adds the name of the file, unless there is one already.
     #[must_use]
-    pub fn in_file(self, file: &str) -> Self {
+    pub(crate) fn with_file(self, file: &str) -> Self {
         match self {
             Self::File { .. } => self,
             other => Self::File {
@@ -155,8 +175,8 @@ impl ModelError {
         }
     }
 
-    /// Of a part of a batch that began at `start`: counts the row from the beginning of the batch.
-    pub(super) fn in_rows_from(self, start: usize) -> Self {
+    /// Turns the row of an error in a part of a batch, which begins at row `start`, into the row of the whole batch.
+    pub(crate) fn with_row_offset(self, start: usize) -> Self {
         match self {
             Self::Value {
                 row,
@@ -171,16 +191,28 @@ impl ModelError {
         }
     }
 
-    /// A damaged or foreign safetensors file.
+    /// A form, or a converted file, that does not hold what it should.
     pub(crate) fn store(problem: impl Into<String>) -> Self {
         Self::Store {
             problem: problem.into(),
+            source: None,
         }
     }
 
-    /// The whole story on one line: this error and every source below it.
+    /// The same, with what a library says of it.
+    pub(crate) fn store_because(
+        problem: impl Into<String>,
+        source: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::Store {
+            problem: problem.into(),
+            source: Some(Box::new(source)),
+        }
+    }
+
+    /// This error and all its causes in one line, separated by colons.
     #[must_use]
-    pub fn story(&self) -> String {
+    pub fn with_causes(&self) -> String {
         let mut line = self.to_string();
         let mut next = std::error::Error::source(self);
         while let Some(error) = next {

@@ -1,19 +1,19 @@
-//! What a model says about itself, loaded or only looked at.
+//! What a model says about itself.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::labels::Labels;
+use crate::labels::Labels;
 
-/// What a prediction is.
+/// What the number that a model predicts stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// A number on the target's scale.
+    /// The target's value, in the unit of the target.
     Regression,
-    /// A label; see [`Labels`].
+    /// A class label; see [`Labels`].
     Classification,
     /// 1 for an inlier, -1 for an outlier.
     OutlierDetection,
@@ -29,26 +29,27 @@ impl fmt::Display for Task {
     }
 }
 
-/// What a loaded model is.
+/// What a model is. [`Display`](fmt::Display) shows all of it, one fact a line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ModelInfo {
     /// Class of the outermost estimator, like `sklearn.pipeline.Pipeline`.
     pub class: String,
-    /// Version of scikit-learn that fitted it.
+    /// Version of scikit-learn that it was fitted with.
     pub library_version: String,
-    /// Column names it was fitted on; `None` when it was fitted on a bare array.
+    /// Names of the columns it was fitted on; `None` when it was fitted on an array without names.
     pub feature_names: Option<Vec<String>>,
-    /// Columns it was fitted on.
+    /// Number of columns it was fitted on, which is the number of values in a row.
     pub n_features: usize,
-    /// Shape of every tensor, by its path inside the pickle.
+    /// Shape of every tensor, by its path inside the pickle, such as `steps[1].coef_`.
     pub shapes: BTreeMap<String, Vec<usize>>,
-    /// SHA-256 of the pickle, in hexadecimal.
+    /// SHA-256 of the file that was converted or opened, in hexadecimal. A converted file keeps that of its pickle.
     pub source_sha256: String,
     /// Format number of the converted form.
     pub format: u32,
     /// What a prediction is.
     pub task: Task,
-    /// A classifier's labels.
+    /// The labels of a classifier.
     pub classes: Option<Labels>,
 }
 

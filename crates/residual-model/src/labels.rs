@@ -1,24 +1,33 @@
-//! The classes of a classifier: numbers, or texts that stand for their index.
+//! The classes of a classifier: numbers, or texts that are predicted as their index.
 //!
-//! Promise: a label is a number everywhere. A classifier of numbers (booleans are 0 and 1) predicts them themselves; a
-//! classifier of text predicts the index of the text among its classes, and [`Labels`] tells the text back.
+//! Promise: a label is a number everywhere. A classifier of numbers (booleans are 0 and 1) predicts the numbers themselves; a
+//! classifier of text predicts the index of the text among its classes, and [`Labels`] turns the index back into the text.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Names of a classifier's classes, in the order of its probabilities.
+/// The classes of a classifier, in the order of its probabilities: scikit-learn's `classes_`.
+///
+/// ```
+/// use residual_model::Labels;
+///
+/// let labels = Labels::Text(vec!["no".to_owned(), "yes".to_owned()]);
+/// assert_eq!(labels.parse("yes"), Some(1.0));
+/// assert_eq!(labels.index(1.0), Some(1));
+/// assert_eq!(labels.name(1), "yes");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Labels {
-    /// Integers, floats or booleans (0 and 1): a prediction is the label itself.
+    /// Integers, floats or booleans (as 0 and 1): a prediction is the label itself.
     Numbers(Vec<f64>),
-    /// Text: a prediction is the index into these.
+    /// Texts: a prediction is an index into these.
     Text(Vec<String>),
 }
 
 impl Default for Labels {
-    /// None known.
+    /// No classes.
     fn default() -> Self {
         Self::Numbers(Vec::new())
     }
@@ -46,7 +55,7 @@ impl Labels {
         matches!(self, Self::Text(_))
     }
 
-    /// The number a prediction of class `index` is.
+    /// What a model predicts for class `index`; NaN when there is no such class of numbers.
     #[must_use]
     pub fn value(&self, index: usize) -> f64 {
         match self {
@@ -56,7 +65,7 @@ impl Labels {
         }
     }
 
-    /// The class a prediction is.
+    /// Index of the class that the prediction `value` stands for.
     #[must_use]
     #[expect(clippy::float_cmp, reason = "labels are whole or exactly stored")]
     pub fn index(&self, value: f64) -> Option<usize> {
@@ -65,7 +74,7 @@ impl Labels {
         })
     }
 
-    /// Class `index` in words.
+    /// Name of class `index`; empty when there is no such class.
     #[must_use]
     pub fn name(&self, index: usize) -> String {
         match self {
@@ -76,10 +85,11 @@ impl Labels {
         }
     }
 
-    /// The number that a cell of a table stands for: one of the texts; for labels that are numbers, any number, `true` or
-    /// `false`. A number that the model never saw is a label too, if one it cannot predict.
+    /// The number that a cell of a table stands for. Of labels that are texts, it is the index of the text; of labels that are
+    /// numbers, any finite number, `true` (1) or `false` (0). A number that the model was never fitted on is a label, too, though one
+    /// that it cannot predict.
     #[must_use]
-    pub fn read(&self, cell: &str) -> Option<f64> {
+    pub fn parse(&self, cell: &str) -> Option<f64> {
         match self {
             Self::Text(texts) => {
                 let index = texts.iter().position(|text| text == cell)?;
@@ -92,7 +102,7 @@ impl Labels {
     }
 }
 
-/// The first few, so that a message stays readable.
+/// The first 20, so that a message stays readable.
 impl fmt::Display for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN_MAX: usize = 20;
@@ -117,11 +127,11 @@ mod tests {
 
     #[test]
     fn a_cell_is_read_as_its_label() {
-        assert_eq!(text().read("yes"), Some(1.0));
-        assert_eq!(text().read("1"), None);
+        assert_eq!(text().parse("yes"), Some(1.0));
+        assert_eq!(text().parse("1"), None);
         let numbers = Labels::Numbers(vec![0.0, 1.0]);
         assert_eq!(
-            ["True", "0", "7", "x", "inf"].map(|cell| numbers.read(cell)),
+            ["True", "0", "7", "x", "inf"].map(|cell| numbers.parse(cell)),
             [Some(1.0), Some(0.0), Some(7.0), None, None]
         );
     }

@@ -2,18 +2,24 @@
 //!
 #![doc = include_str!("../README.md")]
 //!
-//! # Inside
+//! # Stability
 //!
-//! A pickle becomes an inert object graph (`pickle`), the graph an intermediate form (`sklearn`, `form`), the form either a
-//! safetensors file (`store`) or an estimator in candle f64 tensors and flat trees (`estimators`, `transformers`).
-//! Deliberately absent: training, models of several targets, and anything that is not scikit-learn's.
+//! Public types that will grow are `#[non_exhaustive]`. [`Task`] and [`Labels`] are complete by their meaning, so that a `match` over
+//! them stays checked. Deliberately absent: training, models of several targets, and models of other libraries.
 
+mod dense;
 mod error;
 mod estimators;
 mod form;
 mod info;
+mod inspect;
 mod labels;
-mod load;
+#[cfg(test)]
+mod layers;
+mod model;
+mod numeric;
+mod open;
+mod parallel;
 mod per_row;
 mod pickle;
 mod rows;
@@ -22,47 +28,11 @@ mod store;
 mod tensors;
 mod transformers;
 
-use std::fmt::Debug;
-
 pub use error::ModelError;
 pub use info::{ModelInfo, Task};
+pub use inspect::{GlobalName, Inspection, inspect, inspect_bytes};
 pub use labels::Labels;
-pub use load::{Inspection, Model, convert, inspect, open, open_bytes};
-pub use per_row::Answers;
+pub use model::Model;
+pub use open::{convert, open, open_bytes};
+pub use per_row::{RowError, RowPredictions};
 pub use rows::Rows;
-
-/// Anything that predicts. Rows come as they would to scikit-learn's `predict`.
-pub trait Estimator: Send + Sync + Debug {
-    /// Columns it wants.
-    fn n_features(&self) -> usize;
-
-    /// One number a row: the target's value or the label (for text labels its index).
-    ///
-    /// # Errors
-    /// When the rows are of another width, or hold a value it has no answer for.
-    fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError>;
-
-    /// A classifier's labels.
-    fn classes(&self) -> Option<&Labels> {
-        None
-    }
-
-    /// A probability for each class of each row, where it has any.
-    fn predict_proba(&self, _rows: &Rows) -> Option<Result<Rows, ModelError>> {
-        None
-    }
-
-    /// A score for each class of each row, or one score for two classes, where it has any.
-    fn decision_function(&self, _rows: &Rows) -> Option<Result<Rows, ModelError>> {
-        None
-    }
-
-    /// What a prediction is.
-    fn task(&self) -> Task {
-        if self.classes().is_some() {
-            Task::Classification
-        } else {
-            Task::Regression
-        }
-    }
-}

@@ -1,20 +1,29 @@
-//! A dense batch of rows: what goes into every estimator and what comes out of every transformer.
+//! A dense batch of rows: what goes into every estimator and what comes out of every transformer. NaN is a missing value.
 
-use super::ModelError;
+use crate::error::ModelError;
 
-/// Row-major `[n_rows, n_features]` matrix of f64.
+/// A batch of rows: a row-major `[n_rows, n_features]` matrix of `f64`, in which NaN stands for a missing value.
+///
+/// ```
+/// use residual_model::Rows;
+///
+/// let rows = Rows::new(2, vec![1.0, 2.0, 3.0, 4.0])?;
+/// assert_eq!(rows, Rows::from_rows(&[[1.0, 2.0], [3.0, 4.0]])?);
+/// assert_eq!(rows.row(1), [3.0, 4.0]);
+/// # Ok::<(), residual_model::ModelError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
-    count: usize,
+    height: usize,
     width: usize,
     values: Vec<f64>,
 }
 
 impl Rows {
-    /// Takes `values` row by row; their number must be a multiple of `n_features`.
+    /// Takes `values`, row after row; their number must be a multiple of `n_features`.
     ///
     /// # Errors
-    /// [`ModelError::Width`] when the last row is short.
+    /// [`ModelError::Width`] when the last row is too short.
     pub fn new(n_features: usize, values: Vec<f64>) -> Result<Self, ModelError> {
         let rest = if n_features == 0 {
             values.len()
@@ -29,7 +38,7 @@ impl Rows {
         }
         let n_rows = values.len().checked_div(n_features).unwrap_or(0);
         Ok(Self {
-            count: n_rows,
+            height: n_rows,
             width: n_features,
             values,
         })
@@ -38,7 +47,7 @@ impl Rows {
     /// Copies rows of equal length.
     ///
     /// # Errors
-    /// [`ModelError::Width`] when a row has not as many values as the first.
+    /// [`ModelError::Width`] when a row is not as long as the first.
     pub fn from_rows<R: AsRef<[f64]>>(rows: &[R]) -> Result<Self, ModelError> {
         let n_features = rows.first().map_or(0, |row| row.as_ref().len());
         let mut values = Vec::with_capacity(rows.len() * n_features);
@@ -52,16 +61,16 @@ impl Rows {
             values.extend_from_slice(row);
         }
         Ok(Self {
-            count: rows.len(),
+            height: rows.len(),
             width: n_features,
             values,
         })
     }
 
     /// All zero, to be filled.
-    pub(super) fn zeros(n_rows: usize, n_features: usize) -> Self {
+    pub(crate) fn zeros(n_rows: usize, n_features: usize) -> Self {
         Self {
-            count: n_rows,
+            height: n_rows,
             width: n_features,
             values: vec![0.0; n_rows * n_features],
         }
@@ -70,23 +79,23 @@ impl Rows {
     /// Number of rows.
     #[must_use]
     pub fn n_rows(&self) -> usize {
-        self.count
+        self.height
     }
 
-    /// Number of values a row.
+    /// Number of values in a row.
     #[must_use]
     pub fn n_features(&self) -> usize {
         self.width
     }
 
-    /// All values, row by row.
+    /// All values, row after row.
     #[must_use]
     pub fn as_slice(&self) -> &[f64] {
         &self.values
     }
 
-    /// All values, row by row, to be changed.
-    pub(super) fn as_mut_slice(&mut self) -> &mut [f64] {
+    /// All values, row after row, to be changed.
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [f64] {
         &mut self.values
     }
 
@@ -100,32 +109,46 @@ impl Rows {
     }
 
     /// Row `index`, to be changed.
-    pub(super) fn row_mut(&mut self, index: usize) -> &mut [f64] {
+    pub(crate) fn row_mut(&mut self, index: usize) -> &mut [f64] {
         &mut self.values[index * self.width..(index + 1) * self.width]
+    }
+
+    /// Every row in order, to be changed. Rows without a single feature are left out.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut [f64]> {
+        self.values.chunks_exact_mut(self.width.max(1))
+    }
+
+    /// Changes each value by what `columns` holds for its column.
+    pub(crate) fn map_by_column<T>(&mut self, columns: &[T], change: impl Fn(f64, &T) -> f64) {
+        for row in self.iter_mut() {
+            for (value, column) in row.iter_mut().zip(columns) {
+                *value = change(*value, column);
+            }
+        }
     }
 
     /// Every row in order; also right for rows without a single feature.
     pub fn iter(&self) -> impl Iterator<Item = &[f64]> {
-        (0..self.count).map(|index| self.row(index))
+        (0..self.height).map(|index| self.row(index))
     }
 
-    /// The values moved out, row by row.
+    /// The values moved out, row after row.
     #[must_use]
     pub fn into_values(self) -> Vec<f64> {
         self.values
     }
 
     /// Rows `start` to before `end`.
-    pub(super) fn slice(&self, start: usize, end: usize) -> Self {
+    pub(crate) fn slice_rows(&self, start: usize, end: usize) -> Self {
         Self {
-            count: end - start,
+            height: end - start,
             width: self.width,
             values: self.values[start * self.width..end * self.width].to_vec(),
         }
     }
 
-    /// One part below the other, `n_rows` in all; the first part that failed is the answer.
-    pub(super) fn stack(
+    /// One part below the other, `n_rows` in all; fails with the first part that failed.
+    pub(crate) fn vstack(
         n_rows: usize,
         parts: impl Iterator<Item = Result<Self, ModelError>>,
     ) -> Result<Self, ModelError> {
@@ -135,7 +158,7 @@ impl Rows {
             if whole.width == 0 {
                 whole.values.reserve_exact(n_rows * part.width);
             }
-            whole.count += part.count;
+            whole.height += part.height;
             whole.width = part.width;
             whole.values.extend(part.values);
         }
@@ -143,29 +166,29 @@ impl Rows {
     }
 
     /// The same rows with only these columns, in this order.
-    pub(super) fn select(&self, columns: &[usize]) -> Self {
+    pub(crate) fn select_columns(&self, columns: &[usize]) -> Self {
         let values = self
             .iter()
             .flat_map(|row| columns.iter().map(|&column| row[column]));
         Self {
-            count: self.count,
+            height: self.height,
             width: columns.len(),
             values: values.collect(),
         }
     }
 
     /// These rows only, in this order.
-    pub(super) fn only(&self, rows: &[usize]) -> Self {
+    pub(crate) fn take_rows(&self, rows: &[usize]) -> Self {
         let values = rows.iter().flat_map(|&row| self.row(row)).copied();
         Self {
-            count: rows.len(),
+            height: rows.len(),
             width: self.width,
             values: values.collect(),
         }
     }
 
     /// Side by side; all parts have the same number of rows.
-    pub(super) fn beside(n_rows: usize, parts: &[Self]) -> Self {
+    pub(crate) fn hstack(n_rows: usize, parts: &[Self]) -> Self {
         let n_features = parts.iter().map(Self::n_features).sum();
         let mut values = Vec::with_capacity(n_rows * n_features);
         for index in 0..n_rows {
@@ -174,15 +197,15 @@ impl Rows {
             }
         }
         Self {
-            count: n_rows,
+            height: n_rows,
             width: n_features,
             values,
         }
     }
 
     /// Fails unless there are `wanted` values a row.
-    pub(super) fn require_width(&self, wanted: usize) -> Result<(), ModelError> {
-        if self.width == wanted || self.count == 0 {
+    pub(crate) fn require_width(&self, wanted: usize) -> Result<(), ModelError> {
+        if self.width == wanted || self.height == 0 {
             return Ok(());
         }
         Err(ModelError::Width {
@@ -192,12 +215,12 @@ impl Rows {
     }
 
     /// Fails on the first value that `accept` refuses.
-    pub(super) fn require(
+    pub(crate) fn require(
         &self,
         problem: &str,
         accept: impl Fn(f64) -> bool,
     ) -> Result<(), ModelError> {
-        // Without an early exit inside a chunk, the check costs a fraction of what a search does.
+        // No early exit inside a chunk: so the compiler vectorises it, and the check costs a fraction of what a search does.
         let accepted = |chunk: &[f64]| chunk.iter().fold(true, |ok, &value| ok & accept(value));
         if self.values.chunks(256).all(accepted) {
             return Ok(());
@@ -213,13 +236,13 @@ impl Rows {
         })
     }
 
-    /// Fails on the first NaN or infinity: most estimators were fitted without and have no answer for them.
-    pub(super) fn require_finite(&self) -> Result<(), ModelError> {
+    /// Fails on the first NaN or infinity, as most estimators of scikit-learn do.
+    pub(crate) fn require_finite(&self) -> Result<(), ModelError> {
         self.require("is not a finite number", f64::is_finite)
     }
 
-    /// Fails on the first infinity; NaN stands for a missing value and passes.
-    pub(super) fn require_not_infinite(&self) -> Result<(), ModelError> {
+    /// Fails on the first infinity; NaN is a missing value and passes.
+    pub(crate) fn require_not_infinite(&self) -> Result<(), ModelError> {
         self.require("is not a finite number", |value| !value.is_infinite())
     }
 }
@@ -229,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_last_row_is_refused_and_said_by_its_length() {
+    fn a_short_last_row_is_refused_with_its_length() {
         let error = Rows::new(3, vec![1.0, 2.0, 3.0, 4.0]).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -251,8 +274,11 @@ mod tests {
     #[test]
     fn columns_are_chosen_and_joined_in_the_order_asked_for() {
         let rows = Rows::new(3, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
-        assert_eq!(rows.select(&[2, 0]).as_slice(), &[3.0, 1.0, 6.0, 4.0]);
-        let both = Rows::beside(2, &[rows.select(&[1]), rows.select(&[0])]);
+        assert_eq!(
+            rows.select_columns(&[2, 0]).as_slice(),
+            &[3.0, 1.0, 6.0, 4.0]
+        );
+        let both = Rows::hstack(2, &[rows.select_columns(&[1]), rows.select_columns(&[0])]);
         assert_eq!(both.as_slice(), &[2.0, 1.0, 5.0, 4.0]);
     }
 }

@@ -1,7 +1,7 @@
-//! A seeded harness that damages bytes: what a fuzzer does for hours, for a bounded time on the stable toolchain.
-//! `tests/it` of the root package takes this file in, too.
+//! Damages bytes at random, from a seed: what a fuzzer does for hours, for a bounded time on the stable toolchain. The root package
+//! includes this file in its tests, too.
 //!
-//! `RESIDUAL_FUZZ_ROUNDS=N` damages each seed N times instead of a few.
+//! `RESIDUAL_FUZZ_ROUNDS=N` damages each input N times instead of a few.
 
 use std::env;
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-/// Damages of each seed in an ordinary test run.
+/// How often each input is damaged in an ordinary test run.
 const ROUNDS: u64 = 8;
 
 /// An entry point: panics when a promise is broken.
@@ -21,7 +21,7 @@ pub(crate) fn rounds() -> u64 {
     rounds.map_or(ROUNDS, |rounds| rounds.parse().unwrap())
 }
 
-/// One to eight small damages.
+/// Changes the bytes in one to eight places.
 fn mutate(bytes: &mut Vec<u8>, random: &mut ChaCha8Rng) {
     for _ in 0..random.random_range(1..=8) {
         if bytes.is_empty() {
@@ -48,7 +48,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut ChaCha8Rng) {
     }
 }
 
-/// The seed itself, then damaged copies.
+/// Runs the probe over the input itself, then over damaged copies.
 pub(crate) fn attack(probe: Probe, number: u64, seed: &[u8], rounds: u64) {
     probe(seed);
     let mut random = ChaCha8Rng::seed_from_u64(number);
@@ -78,7 +78,7 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What a fuzzer once found, and left in `finds/TARGET` below this folder.
+/// What a fuzzer once found and is kept in `finds/TARGET` below this folder.
 pub(crate) fn finds(folder: &Path, target: &str) -> Vec<PathBuf> {
     files(&folder.join("finds").join(target))
 }

@@ -1,8 +1,8 @@
-//! Whatever bytes claim to be a model, nothing panics, hangs or allocates without bound: the entry points of the fuzz targets in
-//! `fuzz/`, run over damaged fixtures.
+//! No bytes that claim to be a model make it panic, hang or allocate without bound: the entry points of the fuzz targets in `fuzz/`,
+//! run over damaged fixtures.
 //!
-//! `RESIDUAL_FUZZ_CORPUS=DIR` with `cargo nextest run --run-ignored only -E 'test(seeds_are_written)'` writes the seeds that no
-//! fixture is for `fuzz/run`.
+//! `RESIDUAL_FUZZ_CORPUS=DIR` with `cargo nextest run --run-ignored only -E 'test(seeds_are_written)'` writes those seeds
+//! of `fuzz/run` that are not fixtures.
 #![expect(
     clippy::unwrap_used,
     reason = "a test that cannot go on should stop there"
@@ -58,7 +58,7 @@ fn damaged_pickles_are_refused_or_predict_as_their_converted_file_does() {
 #[test]
 fn damaged_converted_files_are_refused_or_predict_but_never_panic() {
     for (number, path) in (0..).zip(models()) {
-        let seed = residual_model::convert(&fs::read(path).unwrap(), "a fixture").unwrap();
+        let seed = residual_model::convert("a fixture", &fs::read(path).unwrap()).unwrap();
         attack(probes::store, number, &seed, rounds());
     }
 }
@@ -81,7 +81,7 @@ fn model_seeds_are_written() {
         fs::create_dir_all(corpus.join(target)).unwrap();
     }
     for (number, path) in models().into_iter().enumerate() {
-        let seed = residual_model::convert(&fs::read(path).unwrap(), "a fixture").unwrap();
+        let seed = residual_model::convert("a fixture", &fs::read(path).unwrap()).unwrap();
         fs::write(corpus.join("store").join(number.to_string()), seed).unwrap();
     }
 }

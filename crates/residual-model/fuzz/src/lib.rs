@@ -1,12 +1,11 @@
-//! What must hold for any bytes whatever that claim to be a model: the entry points of the fuzz targets.
+//! What must hold for any bytes that claim to be a model: the entry points of the fuzz targets.
 //!
-//! `tests/fuzz.rs` takes this file in and runs the same functions over damaged fixtures on the stable toolchain, so what CI checks
-//! for a bounded time and what a fuzzer checks for hours is one thing. A function here panics when a promise is broken;
-//! that bytes are refused is no finding.
+//! `tests/fuzz.rs` includes this file and runs the same functions over damaged fixtures on the stable toolchain, so CI checks for a
+//! bounded time what a fuzzer checks for hours. A function here panics when a promise is broken; bytes may always be refused.
 
 use residual_model::{Model, Rows};
 
-/// Wider models are opened and not asked.
+/// Wider models are opened, but do not predict.
 const WIDTH_MAX: usize = 1_000;
 
 /// A pickle is refused, or predicts; then its converted file predicts the same to the last bit.
@@ -17,8 +16,8 @@ pub fn pickle(bytes: &[u8]) {
     let Ok(model) = residual_model::open_bytes("a pickle", bytes) else {
         return;
     };
-    let converted = residual_model::convert(bytes, "a pickle");
-    // A converted file is no pickle, and converting it again may not lose anything either.
+    let converted = residual_model::convert("a pickle", bytes);
+    // The bytes may also be a converted file: converting it again may not lose anything either.
     let Ok(converted) = converted else {
         panic!("a model that opens cannot be converted");
     };
@@ -37,15 +36,16 @@ pub fn joblib(bytes: &[u8]) {
     pickle(bytes);
 }
 
-/// A converted file is refused or predicts; the length before its metadata is mended first, or hardly any would be read.
+/// A converted file is refused, or predicts. It is tried again with the length of its header corrected, or hardly any would get further
+/// than that.
 pub fn store(bytes: &[u8]) {
     probe(bytes);
     let Some(rest) = bytes.get(8..) else { return };
     let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<serde_json::Value>();
     if values.next().is_some_and(|value| value.is_ok()) {
-        let mut mended = (values.byte_offset() as u64).to_le_bytes().to_vec();
-        mended.extend_from_slice(rest);
-        probe(&mended);
+        let mut corrected = (values.byte_offset() as u64).to_le_bytes().to_vec();
+        corrected.extend_from_slice(rest);
+        probe(&corrected);
     }
 }
 
@@ -55,7 +55,7 @@ fn probe(bytes: &[u8]) {
     }
 }
 
-/// Bits of all the model says about a few rows; a refusal is an answer, too.
+/// The bits of all predictions for a few rows; a refusal is an answer, too.
 fn answers(model: &Model) -> Vec<Option<Vec<u64>>> {
     let width = model.info().n_features;
     if width == 0 || width > WIDTH_MAX {
@@ -69,7 +69,7 @@ fn answers(model: &Model) -> Vec<Option<Vec<u64>>> {
         3 if row == 9 => f64::NAN,
         _ => 2.0,
     };
-    // More than one block of the tree walker, and a rest.
+    // So many that some rows go down trees together and some alone.
     let n_rows = 10;
     let values = (0..n_rows).flat_map(|row| (0..width).map(move |column| value(row, column)));
     let Ok(rows) = Rows::new(width, values.collect()) else {

@@ -1,24 +1,23 @@
 //! From a form to the estimator that computes it.
+//!
+//! Each estimator checks its own form in its constructor. The estimators inside an estimator are built here and passed to it, so
+//! that the recursion stays in this file and no estimator needs to know how another is made.
 
-use super::super::form::{self, Form, Output, StartLink};
-use super::super::labels::Labels;
-use super::super::tensors::{Key, Tensors};
-use super::super::{Estimator, ModelError, Rows, transformers};
-use super::build_many::{averages, boosts, curves};
+use super::calibrated::{Calibrated, Calibrator, Isotonic, OneVsRest};
 use super::compose::{Pipeline, TransformedTarget};
 use super::constant::Constant;
-use super::dense::Dense;
-use super::forest::{Boosting, Forest, Isolation, Start};
-use super::kernel::{KernelClassifier, KernelRegressor, Support};
+use super::ensemble::{AdaBoost, Average, Member, Stacking, WeightedMedian, stacked_width};
+use super::estimator::{Estimator, require_outputs};
+use super::forest::{Boosting, Forest, Init, IsolationForest};
+use super::kernel::{KernelClassifier, KernelRegressor};
 use super::linear::{LinearClassifier, LinearRegressor};
 use super::neighbors::Neighbors;
 use super::network::Network;
-use super::trees::Trees;
-
-/// One family of forms; `None` when the form is of another.
-type Family = fn(&Form, &Tensors, usize) -> Result<Option<Box<dyn Estimator>>, ModelError>;
-
-const FAMILIES: [Family; 7] = [plain, trees, kernels, flows, averages, boosts, curves];
+use super::quadratic::Quadratic;
+use crate::error::ModelError;
+use crate::form::{self, Form};
+use crate::tensors::Tensors;
+use crate::transformers::{self, Transformer};
 
 /// Builds and validates an estimator for rows of `width` columns.
 pub(crate) fn build(
@@ -26,308 +25,178 @@ pub(crate) fn build(
     tensors: &Tensors,
     width: usize,
 ) -> Result<Box<dyn Estimator>, ModelError> {
-    for family in FAMILIES {
-        if let Some(estimator) = family(form, tensors, width)? {
-            let wanted = estimator.n_features();
-            return if wanted == width {
-                Ok(estimator)
-            } else {
-                Err(ModelError::store(format!(
-                    "a part of the model wants {wanted} features where there are {width}"
-                )))
-            };
-        }
+    // No wildcard arm, so that a new form does not compile before it has one.
+    let estimator: Box<dyn Estimator> = match form {
+        Form::Linear(form) => Box::new(LinearRegressor::new(form, tensors)?),
+        Form::LinearClassifier(form) => Box::new(LinearClassifier::new(form, tensors)?),
+        Form::Constant(form) => Box::new(Constant::new(form, tensors, width)?),
+        Form::Network(form) => Box::new(Network::new(form, tensors)?),
+        Form::KernelRegressor(form) => Box::new(KernelRegressor::new(form, tensors)?),
+        Form::KernelClassifier(form) => Box::new(KernelClassifier::new(form, tensors)?),
+        Form::Neighbors(form) => Box::new(Neighbors::new(form, tensors)?),
+        Form::Quadratic(form) => Box::new(Quadratic::new(form, tensors)?),
+        Form::Isotonic(form) => Box::new(Isotonic::new(form, tensors)?),
+        Form::Forest(form) => Box::new(Forest::new(form, tensors, width)?),
+        Form::Boosting(form) => Box::new(boosting(form, tensors, width)?),
+        Form::IsolationForest(form) => Box::new(IsolationForest::new(form, tensors, width)?),
+        Form::Average(form) => Box::new(average(form, tensors, width)?),
+        Form::Stacking(form) => Box::new(stacking(form, tensors, width)?),
+        Form::WeightedMedian(form) => Box::new(weighted_median(form, tensors, width)?),
+        Form::AdaBoost(form) => Box::new(ada_boost(form, tensors, width)?),
+        Form::Calibrated(form) => Box::new(calibrated(form, tensors, width)?),
+        Form::OneVsRest(form) => Box::new(one_vs_rest(form, tensors, width)?),
+        Form::Pipeline(form) => Box::new(pipeline(form, tensors, width)?),
+        Form::TransformedTarget(form) => Box::new(transformed_target(form, tensors, width)?),
+    };
+    let wanted = estimator.n_features();
+    if wanted != width {
+        return Err(ModelError::store(format!(
+            "a part of the model wants {wanted} features where there are {width}"
+        )));
     }
-    Err(ModelError::store("the form of the model is not known"))
+    Ok(estimator)
 }
 
-/// Linear models, networks and constants.
-fn plain(
-    form: &Form,
+/// Estimators over the same columns; at least one.
+fn build_all(
+    forms: &[Form],
     tensors: &Tensors,
     width: usize,
-) -> Result<Option<Box<dyn Estimator>>, ModelError> {
-    let estimator: Box<dyn Estimator> = match form {
-        Form::Linear {
-            coef,
-            intercept,
-            link,
-        } => Box::new(LinearRegressor {
-            dense: single(tensors, coef, intercept)?,
-            link: *link,
-        }),
-        Form::LinearClassifier {
-            coef,
-            intercept,
-            classes,
-            proba,
-        } => Box::new(LinearClassifier::new(
-            Dense::new(tensors, coef, intercept)?,
-            classes.clone(),
-            *proba,
-        )?),
-        Form::Constant { values, classes } => {
-            let values = tensors.f64s(values)?.to_vec();
-            require_outputs(values.len(), classes.as_ref().map_or(1, Labels::len))?;
-            Box::new(Constant {
-                width,
-                values,
-                classes: classes.clone(),
-            })
-        }
-        Form::Network {
-            layers,
-            hidden,
-            output,
-            classes,
-        } => {
-            let layers = layers
-                .iter()
-                .map(|(weight, bias)| Dense::new(tensors, weight, bias))
-                .collect::<Result<Vec<_>, _>>()?;
-            Box::new(Network::new(layers, *hidden, *output, classes.clone())?)
-        }
-        _ => return Ok(None),
-    };
-    Ok(Some(estimator))
-}
-
-/// What is made of trees.
-fn trees(
-    form: &Form,
-    tensors: &Tensors,
-    width: usize,
-) -> Result<Option<Box<dyn Estimator>>, ModelError> {
-    let estimator: Box<dyn Estimator> = match form {
-        Form::Forest { trees, classes } => {
-            let trees = Trees::new(trees, tensors, width)?;
-            require_outputs(trees.outputs(), classes.as_ref().map_or(1, Labels::len))?;
-            Box::new(Forest {
-                width,
-                trees,
-                classes: classes.clone(),
-            })
-        }
-        Form::Boosting {
-            trees,
-            start,
-            rate,
-            output,
-            classes,
-        } => boosting(
-            trees,
-            start,
-            tensors.vector(rate, 1)?[0],
-            *output,
-            classes.as_ref(),
-            tensors,
-            width,
-        )?,
-        Form::Isolation {
-            trees,
-            normaliser,
-            offset,
-        } => Box::new(Isolation {
-            width,
-            trees: Trees::new(trees, tensors, width)?,
-            normaliser: tensors.vector(normaliser, 1)?[0],
-            offset: tensors.vector(offset, 1)?[0],
-        }),
-        _ => return Ok(None),
-    };
-    Ok(Some(estimator))
-}
-
-/// What compares a row with stored rows.
-fn kernels(
-    form: &Form,
-    tensors: &Tensors,
-    _width: usize,
-) -> Result<Option<Box<dyn Estimator>>, ModelError> {
-    let estimator: Box<dyn Estimator> = match form {
-        Form::Kernel {
-            support,
-            dual,
-            intercept,
-            kernel,
-            outliers,
-        } => {
-            let (support, dual) = (
-                Support::new(tensors.matrix(support)?, *kernel)?,
-                single(tensors, dual, intercept)?,
-            );
-            require_outputs(dual.inputs(), support.len())?;
-            Box::new(KernelRegressor {
-                support,
-                dual,
-                outliers: *outliers,
-            })
-        }
-        Form::KernelClassifier {
-            support,
-            dual,
-            intercept,
-            counts,
-            kernel,
-            classes,
-            break_ties,
-            platt,
-        } => {
-            let support = Support::new(tensors.matrix(support)?, *kernel)?;
-            let counts = tensors.u32s(counts)?;
-            require_outputs(counts.len(), classes.len())?;
-            let pairs =
-                KernelClassifier::spread(tensors.matrix(dual)?, counts, tensors.f64s(intercept)?)?;
-            require_outputs(pairs.inputs(), support.len())?;
-            let numbers = |key| tensors.vector(key, pairs.outputs()).map(<[f64]>::to_vec);
-            let platt = platt
-                .as_ref()
-                .map(|(a, b)| Ok::<_, ModelError>((numbers(a)?, numbers(b)?)))
-                .transpose()?;
-            Box::new(KernelClassifier {
-                support,
-                pairs,
-                classes: classes.clone(),
-                break_ties: *break_ties,
-                platt,
-            })
-        }
-        Form::Neighbors {
-            points,
-            targets,
-            count,
-            metric,
-            by_distance,
-            classes,
-        } => {
-            let points = tensors.matrix(points)?;
-            let points = Rows::new(points.columns, points.values.to_vec())?;
-            Box::new(Neighbors::new(
-                points,
-                tensors.f64s(targets)?,
-                *count,
-                *metric,
-                *by_distance,
-                classes.clone(),
-            )?)
-        }
-        _ => return Ok(None),
-    };
-    Ok(Some(estimator))
-}
-
-/// Estimators behind steps.
-fn flows(
-    form: &Form,
-    tensors: &Tensors,
-    width: usize,
-) -> Result<Option<Box<dyn Estimator>>, ModelError> {
-    let estimator: Box<dyn Estimator> = match form {
-        Form::Pipeline { steps, last } => {
-            let mut outputs = width;
-            let mut built = Vec::with_capacity(steps.len());
-            for step in steps {
-                let step = transformers::build(step, tensors, outputs)?;
-                outputs = step.outputs();
-                built.push(step);
-            }
-            Box::new(Pipeline {
-                width,
-                steps: built,
-                last: build(last, tensors, outputs)?,
-            })
-        }
-        Form::TransformedTarget { regressor, target } => {
-            let target = transformers::build(target, tensors, 1)?;
-            if target.outputs() != 1 || !target.is_invertible() {
-                return Err(ModelError::store(
-                    "the transformation of the target has no inverse",
-                ));
-            }
-            Box::new(TransformedTarget {
-                regressor: build(regressor, tensors, width)?,
-                target,
-            })
-        }
-        _ => return Ok(None),
-    };
-    Ok(Some(estimator))
-}
-
-pub(super) fn require_outputs(found: usize, wanted: usize) -> Result<(), ModelError> {
-    if found == wanted && wanted > 0 {
-        return Ok(());
+) -> Result<Vec<Box<dyn Estimator>>, ModelError> {
+    if forms.is_empty() {
+        return Err(ModelError::store("an ensemble has no members"));
     }
-    Err(ModelError::store(format!(
-        "{found} outputs where {wanted} belong"
-    )))
+    forms
+        .iter()
+        .map(|form| build(form, tensors, width))
+        .collect()
 }
 
 fn boosting(
-    trees: &form::Trees,
-    start: &form::Start,
-    rate: f64,
-    output: Output,
-    classes: Option<&Labels>,
+    form: &form::Boosting,
     tensors: &Tensors,
     width: usize,
-) -> Result<Box<dyn Estimator>, ModelError> {
-    let outputs = match (classes.map_or(0, Labels::len), output) {
-        (0, Output::Identity | Output::Exp) | (2, Output::Sigmoid | Output::DoubleSigmoid) => 1,
-        (count, Output::Softmax) if count >= 2 => count,
-        _ => {
-            return Err(ModelError::store(
-                "the output of the boosting does not fit its classes",
-            ));
-        }
+) -> Result<Boosting, ModelError> {
+    let outputs = Boosting::outputs_of(form)?;
+    let init = match &form.init {
+        form::Init::Constant(key) => Init::Constant(tensors.vector(key, outputs)?.to_vec()),
+        form::Init::Regressor(form) => Init::regressor(build(form, tensors, width)?, outputs)?,
+        form::Init::Classifier { form, clip, link } => Init::classifier(
+            build(form, tensors, width)?,
+            tensors.vector(clip, 1)?[0],
+            *link,
+            outputs,
+        )?,
     };
-    let start = match start {
-        form::Start::Constant(key) => Start::Constant(tensors.vector(key, outputs)?.to_vec()),
-        form::Start::Regressor(form) if outputs == 1 => {
-            Start::Regressor(build(form, tensors, width)?)
-        }
-        form::Start::Regressor(_) => {
-            return Err(ModelError::store(
-                "the start of the boosting does not fit its outputs",
-            ));
-        }
-        form::Start::Classifier { form, clip, link } => {
-            let estimator = build(form, tensors, width)?;
-            let single = matches!(link, StartLink::Logit | StartLink::HalfLogit);
-            require_outputs(
-                estimator.classes().map_or(0, Labels::len),
-                if single { 2 } else { outputs },
-            )?;
-            let clip = tensors.vector(clip, 1)?[0];
-            if !(0.0..0.5).contains(&clip) {
-                return Err(ModelError::store("the clip of the start is out of range"));
-            }
-            Start::Classifier {
-                estimator,
-                clip,
-                link: *link,
-            }
-        }
-    };
-    let trees = Trees::new(trees, tensors, width)?;
-    require_outputs(trees.outputs(), 1)?;
-    Ok(Box::new(Boosting {
-        width,
-        trees,
-        start,
-        rate,
-        output,
-        outputs,
-        classes: classes.cloned(),
-    }))
+    Boosting::new(form, init, outputs, tensors, width)
 }
 
-/// A dense layer of one output.
-fn single(tensors: &Tensors, coef: &Key, intercept: &Key) -> Result<Dense, ModelError> {
-    let dense = Dense::new(tensors, coef, intercept)?;
-    if dense.outputs() == 1 {
-        Ok(dense)
-    } else {
-        Err(ModelError::store("a regressor has one target"))
+fn average(form: &form::Average, tensors: &Tensors, width: usize) -> Result<Average, ModelError> {
+    let mut members = Vec::with_capacity(form.members.len());
+    for member in &form.members {
+        let columns = member.columns.as_deref();
+        if columns.is_some_and(|columns| columns.iter().any(|column| *column >= width)) {
+            return Err(ModelError::store(
+                "a member sees a column that is not there",
+            ));
+        }
+        let estimator = build(&member.form, tensors, columns.map_or(width, <[_]>::len))?;
+        members.push(Member::new(columns, estimator, form.classes.as_ref())?);
     }
+    Average::new(form, members, tensors, width)
+}
+
+fn stacking(
+    form: &form::Stacking,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Stacking, ModelError> {
+    require_outputs(form.members.len(), form.methods.len())?;
+    let members: Vec<_> = build_all(&form.members, tensors, width)?
+        .into_iter()
+        .zip(form.methods.iter().copied())
+        .collect();
+    let answers: usize = members
+        .iter()
+        .map(|(member, method)| stacked_width(member.as_ref(), *method))
+        .sum();
+    let inputs = if form.passthrough {
+        answers.saturating_add(width)
+    } else {
+        answers
+    };
+    let final_estimator = build(&form.final_estimator, tensors, inputs)?;
+    Stacking::new(form, members, final_estimator, width)
+}
+
+fn weighted_median(
+    form: &form::WeightedMedian,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<WeightedMedian, ModelError> {
+    let members = build_all(&form.members, tensors, width)?;
+    let weights = tensors.vector(&form.weights, members.len())?.to_vec();
+    Ok(WeightedMedian {
+        width,
+        members,
+        weights,
+    })
+}
+
+fn ada_boost(
+    form: &form::AdaBoost,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<AdaBoost, ModelError> {
+    let members = build_all(&form.members, tensors, width)?;
+    AdaBoost::new(form, members, tensors, width)
+}
+
+fn calibrated(
+    form: &form::Calibrated,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Calibrated, ModelError> {
+    let mut members = Vec::with_capacity(form.members.len());
+    for member in &form.members {
+        let calibrators = member
+            .calibrators
+            .iter()
+            .map(|form| Calibrator::new(form, tensors))
+            .collect::<Result<Vec<_>, _>>()?;
+        members.push((build(&member.form, tensors, width)?, calibrators));
+    }
+    Calibrated::new(members, form.classes.clone(), width)
+}
+
+fn one_vs_rest(
+    form: &form::OneVsRest,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<OneVsRest, ModelError> {
+    let members = build_all(&form.members, tensors, width)?;
+    OneVsRest::new(members, form.classes.clone(), width)
+}
+
+fn pipeline(
+    form: &form::Pipeline,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<Pipeline, ModelError> {
+    let steps = transformers::build_chain(&form.steps, tensors, width)?;
+    let final_estimator = build(&form.final_estimator, tensors, steps.outputs())?;
+    Ok(Pipeline {
+        width,
+        steps,
+        final_estimator,
+    })
+}
+
+fn transformed_target(
+    form: &form::TransformedTarget,
+    tensors: &Tensors,
+    width: usize,
+) -> Result<TransformedTarget, ModelError> {
+    let transformer = transformers::build(&form.transformer, tensors, 1)?;
+    TransformedTarget::new(build(&form.regressor, tensors, width)?, transformer)
 }

@@ -1,38 +1,42 @@
-//! Classifiers behind other classifiers' scores: calibration and one-vs-rest; and the isotonic curve.
+//! Calibrated classifiers, one-vs-rest classifiers and isotonic regression: what turns scores into something else.
 
-use super::super::form::Outside;
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
 use super::ensemble::match_classes;
-use super::proba::{argmax, normalise, sigmoid};
+use super::estimator::Estimator;
+use super::proba::{most_likely, normalize, second_of_two, sigmoid, two_columns};
+use crate::error::ModelError;
+use crate::form::{self, OutOfBounds};
+use crate::labels::Labels;
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
-/// A rising or falling curve through points, straight between them.
+/// A curve through points, linear between them; `x` never falls.
 #[derive(Debug)]
-pub(super) struct Curve {
+struct Curve {
     x: Vec<f64>,
     y: Vec<f64>,
-    outside: Outside,
+    out_of_bounds: OutOfBounds,
 }
 
 impl Curve {
-    pub(super) fn new(x: &[f64], y: &[f64], outside: Outside) -> Result<Self, ModelError> {
+    fn new(form: &form::Isotonic, tensors: &Tensors) -> Result<Self, ModelError> {
+        let (x, y) = (tensors.f64s(&form.x)?, tensors.f64s(&form.y)?);
         if x.is_empty() || x.len() != y.len() || !x.is_sorted() {
             return Err(ModelError::store("the points of a curve do not rise"));
         }
         Ok(Self {
             x: x.to_vec(),
             y: y.to_vec(),
-            outside,
+            out_of_bounds: form.out_of_bounds,
         })
     }
 
-    fn at(&self, x: f64) -> Option<f64> {
+    fn value_at(&self, x: f64) -> Option<f64> {
         let last = self.x.len() - 1;
         if x < self.x[0] || x > self.x[last] {
-            return match self.outside {
-                Outside::Clip => Some(self.y[if x < self.x[0] { 0 } else { last }]),
-                Outside::Nan => Some(f64::NAN),
-                Outside::Refuse => None,
+            return match self.out_of_bounds {
+                OutOfBounds::Clip => Some(self.y[if x < self.x[0] { 0 } else { last }]),
+                OutOfBounds::Nan => Some(f64::NAN),
+                OutOfBounds::Raise => None,
             };
         }
         let after = self
@@ -55,7 +59,14 @@ impl Curve {
 /// `IsotonicRegression`.
 #[derive(Debug)]
 pub(super) struct Isotonic {
-    pub(super) curve: Curve,
+    curve: Curve,
+}
+
+impl Isotonic {
+    pub(super) fn new(form: &form::Isotonic, tensors: &Tensors) -> Result<Self, ModelError> {
+        let curve = Curve::new(form, tensors)?;
+        Ok(Self { curve })
+    }
 }
 
 impl Estimator for Isotonic {
@@ -71,7 +82,7 @@ impl Estimator for Isotonic {
                     "{x} is outside what the curve was fitted on, and the model says to refuse that"
                 )
             };
-            self.curve.at(*x).ok_or_else(|| ModelError::Value {
+            self.curve.value_at(*x).ok_or_else(|| ModelError::Value {
                 row,
                 feature: 0,
                 problem: problem(),
@@ -85,19 +96,30 @@ impl Estimator for Isotonic {
 #[derive(Debug)]
 pub(super) enum Calibrator {
     Sigmoid { a: f64, b: f64 },
-    Isotonic(Curve),
+    Isotonic(Isotonic),
 }
 
 impl Calibrator {
-    fn at(&self, score: f64) -> f64 {
+    pub(super) fn new(form: &form::Calibrator, tensors: &Tensors) -> Result<Self, ModelError> {
+        Ok(match form {
+            form::Calibrator::Sigmoid { ab } => {
+                let ab = tensors.vector(ab, 2)?;
+                Self::Sigmoid { a: ab[0], b: ab[1] }
+            }
+            form::Calibrator::Isotonic(form) => Self::Isotonic(Isotonic::new(form, tensors)?),
+        })
+    }
+
+    fn value_at(&self, score: f64) -> f64 {
         match self {
             Self::Sigmoid { a, b } => sigmoid(-(a * score + b)),
-            Self::Isotonic(curve) => curve.at(score).unwrap_or(f64::NAN),
+            Self::Isotonic(isotonic) => isotonic.curve.value_at(score).unwrap_or(f64::NAN),
         }
     }
 }
 
-/// Scores of a classifier: its decisions, else its probabilities; one column for two classes.
+/// Scores of a classifier, one column for two classes: its decision function where it has one (and then `true`), otherwise its
+/// probabilities.
 fn scores(estimator: &dyn Estimator, rows: &Rows) -> Result<(Rows, bool), ModelError> {
     if let Some(decisions) = estimator.decision_function(rows) {
         return Ok((decisions?, true));
@@ -105,14 +127,7 @@ fn scores(estimator: &dyn Estimator, rows: &Rows) -> Result<(Rows, bool), ModelE
     let proba = estimator
         .predict_proba(rows)
         .ok_or_else(|| ModelError::store("a member has neither scores nor probabilities"))??;
-    Ok((
-        if proba.n_features() == 2 {
-            proba.select(&[1])
-        } else {
-            proba
-        },
-        false,
-    ))
+    Ok((second_of_two(proba), false))
 }
 
 /// `CalibratedClassifierCV`.
@@ -123,14 +138,14 @@ pub(super) struct Calibrated {
     classes: Labels,
 }
 
-/// A classifier, where its classes stand, and their calibrators.
+/// A classifier, the place of each of its scores among all classes, and the calibrators of the scores.
 type CalibratedPart = (Box<dyn Estimator>, Vec<usize>, Vec<Calibrator>);
 
 impl Calibrated {
     pub(super) fn new(
-        width: usize,
         members: Vec<(Box<dyn Estimator>, Vec<Calibrator>)>,
         classes: Labels,
+        width: usize,
     ) -> Result<Self, ModelError> {
         let mut parts = vec![];
         for (estimator, calibrators) in members {
@@ -140,7 +155,7 @@ impl Calibrated {
                     .ok_or_else(|| ModelError::store("a member is no classifier"))?,
                 &classes,
             )?;
-            // Two classes have one score, for the second.
+            // Two classes have one score, that of the second.
             let places = if classes.len() == 2 { vec![1] } else { matched };
             if places.len() != calibrators.len() {
                 return Err(ModelError::store("the calibrators do not fit the classes"));
@@ -165,15 +180,15 @@ impl Calibrated {
             for (index, scores) in scores.iter().enumerate() {
                 let mut row = vec![0.0; count];
                 for ((score, place), calibrator) in scores.iter().zip(places).zip(calibrators) {
-                    row[*place] = calibrator.at(*score);
+                    row[*place] = calibrator.value_at(*score);
                 }
                 if count == 2 {
                     row[0] = 1.0 - row[1];
-                } else if row.iter().all(|p| *p == 0.0) {
-                    row.fill(1.0);
-                    normalise(&mut row);
                 } else {
-                    normalise(&mut row);
+                    if row.iter().all(|p| *p == 0.0) {
+                        row.fill(1.0);
+                    }
+                    normalize(&mut row);
                 }
                 mean.row_mut(index)
                     .iter_mut()
@@ -196,11 +211,7 @@ impl Estimator for Calibrated {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        Ok(self
-            .proba(rows)?
-            .iter()
-            .map(|row| self.classes.value(argmax(row)))
-            .collect())
+        Ok(most_likely(&self.proba(rows)?, &self.classes))
     }
 
     fn classes(&self) -> Option<&Labels> {
@@ -222,9 +233,9 @@ pub(super) struct OneVsRest {
 
 impl OneVsRest {
     pub(super) fn new(
-        width: usize,
         members: Vec<Box<dyn Estimator>>,
         classes: Labels,
+        width: usize,
     ) -> Result<Self, ModelError> {
         let binary = members
             .iter()
@@ -261,10 +272,10 @@ impl Estimator for OneVsRest {
                 .collect());
         }
         let columns: Vec<Rows> = answers.into_iter().map(|(scores, _)| scores).collect();
-        Ok(Rows::beside(rows.n_rows(), &columns)
-            .iter()
-            .map(|row| self.classes.value(argmax(row)))
-            .collect())
+        Ok(most_likely(
+            &Rows::hstack(rows.n_rows(), &columns),
+            &self.classes,
+        ))
     }
 
     fn classes(&self) -> Option<&Labels> {
@@ -275,22 +286,15 @@ impl Estimator for OneVsRest {
         let mut columns = vec![];
         for member in &self.members {
             match member.predict_proba(rows)? {
-                Ok(proba) => columns.push(proba.select(&[1])),
+                Ok(proba) => columns.push(proba.select_columns(&[1])),
                 Err(error) => return Some(Err(error)),
             }
         }
         if let [column] = columns.as_slice() {
-            return Some(Rows::new(
-                2,
-                column
-                    .as_slice()
-                    .iter()
-                    .flat_map(|p| [1.0 - p, *p])
-                    .collect(),
-            ));
+            return Some(two_columns(column.as_slice()));
         }
-        let mut proba = Rows::beside(rows.n_rows(), &columns);
-        (0..proba.n_rows()).for_each(|row| normalise(proba.row_mut(row)));
+        let mut proba = Rows::hstack(rows.n_rows(), &columns);
+        proba.iter_mut().for_each(normalize);
         Some(Ok(proba))
     }
 }

@@ -1,33 +1,27 @@
-//! Estimators behind steps: pipelines and transformed targets.
+//! Estimators with transformers before or after them: pipelines and transformed targets.
 
-use super::super::info::Task;
-use super::super::labels::Labels;
-use super::super::transformers::Transformer;
-use super::super::{Estimator, ModelError, Rows};
+use super::estimator::Estimator;
+use crate::error::ModelError;
+use crate::info::Task;
+use crate::labels::Labels;
+use crate::rows::Rows;
+use crate::transformers::{Chain, Transformer};
 
-/// Steps, then an estimator.
+/// `Pipeline`: transformers, then an estimator.
 #[derive(Debug)]
 pub(super) struct Pipeline {
     pub(super) width: usize,
-    pub(super) steps: Vec<Box<dyn Transformer>>,
-    pub(super) last: Box<dyn Estimator>,
+    pub(super) steps: Chain,
+    pub(super) final_estimator: Box<dyn Estimator>,
 }
 
 impl Pipeline {
-    fn transformed(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        let mut steps = self.steps.iter();
-        let Some(first) = steps.next() else {
-            return Ok(rows.clone());
-        };
-        steps.try_fold(first.apply(rows)?, |rows, step| step.apply(&rows))
-    }
-
     fn ask(
         &self,
         rows: &Rows,
         ask: impl FnOnce(&Rows) -> Option<Result<Rows, ModelError>>,
     ) -> Option<Result<Rows, ModelError>> {
-        match self.transformed(rows) {
+        match self.steps.apply(rows) {
             Ok(rows) => ask(&rows),
             Err(error) => Some(Err(error)),
         }
@@ -40,31 +34,48 @@ impl Estimator for Pipeline {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        self.last.predict(&self.transformed(rows)?)
+        self.final_estimator.predict(&self.steps.apply(rows)?)
     }
 
     fn classes(&self) -> Option<&Labels> {
-        self.last.classes()
+        self.final_estimator.classes()
     }
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
-        self.ask(rows, |rows| self.last.predict_proba(rows))
+        self.ask(rows, |rows| self.final_estimator.predict_proba(rows))
     }
 
     fn decision_function(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
-        self.ask(rows, |rows| self.last.decision_function(rows))
+        self.ask(rows, |rows| self.final_estimator.decision_function(rows))
     }
 
     fn task(&self) -> Task {
-        self.last.task()
+        self.final_estimator.task()
     }
 }
 
 /// `TransformedTargetRegressor`.
 #[derive(Debug)]
 pub(super) struct TransformedTarget {
-    pub(super) regressor: Box<dyn Estimator>,
-    pub(super) target: Box<dyn Transformer>,
+    regressor: Box<dyn Estimator>,
+    transformer: Box<dyn Transformer>,
+}
+
+impl TransformedTarget {
+    pub(super) fn new(
+        regressor: Box<dyn Estimator>,
+        transformer: Box<dyn Transformer>,
+    ) -> Result<Self, ModelError> {
+        if transformer.outputs() != 1 || !transformer.is_invertible() {
+            return Err(ModelError::store(
+                "the transformation of the target has no inverse",
+            ));
+        }
+        Ok(Self {
+            regressor,
+            transformer,
+        })
+    }
 }
 
 impl Estimator for TransformedTarget {
@@ -74,6 +85,6 @@ impl Estimator for TransformedTarget {
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
         let predictions = Rows::new(1, self.regressor.predict(rows)?)?;
-        Ok(self.target.invert(&predictions)?.into_values())
+        Ok(self.transformer.invert(&predictions)?.into_values())
     }
 }

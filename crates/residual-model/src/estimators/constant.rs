@@ -1,16 +1,37 @@
-//! The same answer for every row.
+//! Dummies, which give every row the same answer.
 
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
-use super::proba::argmax;
+use super::estimator::{Estimator, require_outputs};
+use crate::error::ModelError;
+use crate::form;
+use crate::labels::Labels;
+use crate::numeric::argmax;
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
 /// `DummyRegressor` and `DummyClassifier`.
 #[derive(Debug)]
 pub(super) struct Constant {
-    pub(super) width: usize,
-    /// The target, or a probability a class.
-    pub(super) values: Vec<f64>,
-    pub(super) classes: Option<Labels>,
+    width: usize,
+    /// The target, or a probability for each class.
+    values: Vec<f64>,
+    classes: Option<Labels>,
+}
+
+impl Constant {
+    pub(super) fn new(
+        form: &form::Constant,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        let values = tensors.f64s(&form.values)?.to_vec();
+        let classes = form.classes.clone();
+        require_outputs(values.len(), classes.as_ref().map_or(1, Labels::len))?;
+        Ok(Self {
+            width,
+            values,
+            classes,
+        })
+    }
 }
 
 impl Estimator for Constant {

@@ -1,68 +1,61 @@
-//! Estimators made of other estimators: averages, votes, stacks, boosted votes.
+//! Estimators made of other estimators: voting, bagging, stacking, `AdaBoost`.
 
-use super::super::form::{Average as By, Method};
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
-use super::proba::{argmax, argmax_labels, softmax};
+use super::estimator::Estimator;
+use super::proba::{decide, most_likely, second_of_two, softmax};
+use crate::error::ModelError;
+use crate::form::{self, Averaging, StackMethod};
+use crate::labels::Labels;
+use crate::numeric::to_usize;
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
-/// Place of each of `part`'s classes among `whole`.
+/// For each class of `part`, its index among the classes of `whole`.
 pub(super) fn match_classes(part: &Labels, whole: &Labels) -> Result<Vec<usize>, ModelError> {
-    let place = |index: usize| match (part, whole) {
-        (Labels::Text(part), Labels::Text(whole)) => {
-            whole.iter().position(|label| *label == part[index])
-        }
-        // Members of an ensemble are often fitted on 0, 1, 2, ... instead of the text.
-        (Labels::Numbers(part), Labels::Text(whole)) => {
-            (0..whole.len()).find(|place| same(*place, part[index]))
-        }
-        _ => whole.index(part.value(index)),
+    let same_label: Option<Vec<usize>> = match (part, whole) {
+        (Labels::Text(part), Labels::Text(whole)) => part
+            .iter()
+            .map(|label| whole.iter().position(|other| other == label))
+            .collect(),
+        (Labels::Numbers(_), Labels::Text(_)) => None,
+        _ => (0..part.len())
+            .map(|index| whole.index(part.value(index)))
+            .collect(),
     };
-    let places: Option<Vec<_>> = (0..part.len()).map(place).collect();
-    // Numbers may be encoded as well: then they are indices.
-    let encoded = || {
-        (0..part.len())
-            .map(|index| (0..whole.len()).find(|place| same(*place, part.value(index))))
-            .collect::<Option<Vec<_>>>()
-    };
-    places
-        .or_else(encoded)
+    same_label
+        .or_else(|| encoded_classes(part, whole))
         .ok_or_else(|| ModelError::store("the classes of a member are not those of the whole"))
 }
 
-/// Place of each class of a member fitted on 0, 1, 2, ...
-fn encoded_places(part: &Labels, whole: &Labels) -> Result<Vec<usize>, ModelError> {
-    let place = |index: usize| (0..whole.len()).find(|place| same(*place, part.value(index)));
-    let places: Option<Vec<_>> = (0..part.len()).map(place).collect();
-    places.ok_or_else(|| ModelError::store("the classes of a member are not encoded"))
+/// The same for a member whose labels are the indices 0, 1, 2, ..., as many ensembles fit their members.
+fn encoded_classes(part: &Labels, whole: &Labels) -> Option<Vec<usize>> {
+    (0..part.len())
+        .map(|index| to_usize(part.value(index)).filter(|place| *place < whole.len()))
+        .collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
-fn same(place: usize, value: f64) -> bool {
-    value >= 0.0 && value.fract() == 0.0 && (value - place as f64).abs() < 0.5
-}
-
-/// A member, the columns it sees and where its classes stand.
+/// A member, the columns that it sees, and the index of each of its classes among those of the ensemble.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) columns: Option<Vec<usize>>,
-    pub(super) estimator: Box<dyn Estimator>,
+pub(super) struct Member {
+    columns: Option<Vec<usize>>,
+    estimator: Box<dyn Estimator>,
     places: Vec<usize>,
 }
 
-impl Part {
-    /// A member fitted on the encoded labels, if there are any.
+impl Member {
+    /// A member that was fitted on encoded labels, or on none.
     pub(super) fn new(
-        columns: Option<Vec<usize>>,
+        columns: Option<&[usize]>,
         estimator: Box<dyn Estimator>,
         classes: Option<&Labels>,
     ) -> Result<Self, ModelError> {
         let places = match (estimator.classes(), classes) {
-            (Some(part), Some(whole)) => encoded_places(part, whole)?,
+            (Some(part), Some(whole)) => encoded_classes(part, whole)
+                .ok_or_else(|| ModelError::store("the classes of a member are not encoded"))?,
             (None, None) => vec![],
             _ => return Err(ModelError::store("a regressor and a classifier are mixed")),
         };
         Ok(Self {
-            columns,
+            columns: columns.map(<[_]>::to_vec),
             estimator,
             places,
         })
@@ -70,12 +63,12 @@ impl Part {
 
     fn ask<T>(&self, rows: &Rows, ask: impl FnOnce(&dyn Estimator, &Rows) -> T) -> T {
         match &self.columns {
-            Some(columns) => ask(self.estimator.as_ref(), &rows.select(columns)),
+            Some(columns) => ask(self.estimator.as_ref(), &rows.select_columns(columns)),
             None => ask(self.estimator.as_ref(), rows),
         }
     }
 
-    /// Place of each row's label.
+    /// For each row the index of its label among the classes of the ensemble.
     fn labels(&self, rows: &Rows) -> Result<Vec<usize>, ModelError> {
         let own = self
             .estimator
@@ -91,29 +84,51 @@ impl Part {
     }
 }
 
-/// Voting and bagging.
+/// `VotingRegressor`, `VotingClassifier`, `BaggingRegressor` and `BaggingClassifier`.
 #[derive(Debug)]
 pub(super) struct Average {
-    pub(super) width: usize,
-    pub(super) parts: Vec<Part>,
-    pub(super) weights: Vec<f64>,
-    pub(super) by: By,
-    pub(super) classes: Option<Labels>,
+    width: usize,
+    members: Vec<Member>,
+    weights: Vec<f64>,
+    averaging: Averaging,
+    classes: Option<Labels>,
 }
 
 impl Average {
+    pub(super) fn new(
+        form: &form::Average,
+        members: Vec<Member>,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        if members.is_empty() || (form.averaging == Averaging::Mean) != form.classes.is_none() {
+            return Err(ModelError::store("the members of an average do not fit"));
+        }
+        let weights = match &form.weights {
+            Some(key) => tensors.vector(key, members.len())?.to_vec(),
+            None => vec![1.0; members.len()],
+        };
+        Ok(Self {
+            width,
+            members,
+            weights,
+            averaging: form.averaging,
+            classes: form.classes.clone(),
+        })
+    }
+
     /// Weighted sum over the members, `[n, 1]` or `[n, classes]`.
     fn sum(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let columns = self.classes.as_ref().map_or(1, Labels::len);
         let mut sum = Rows::zeros(rows.n_rows(), columns);
-        for (part, weight) in self.parts.iter().zip(&self.weights) {
-            let proba = if self.by == By::Proba {
-                part.ask(rows, |estimator, rows| estimator.predict_proba(rows))
+        for (member, weight) in self.members.iter().zip(&self.weights) {
+            let proba = if self.averaging == Averaging::Proba {
+                member.ask(rows, |estimator, rows| estimator.predict_proba(rows))
             } else {
                 None
             };
-            if self.by == By::Mean {
-                let values = part.ask(rows, |estimator, rows| estimator.predict(rows))?;
+            if self.averaging == Averaging::Mean {
+                let values = member.ask(rows, |estimator, rows| estimator.predict(rows))?;
                 sum.as_mut_slice()
                     .iter_mut()
                     .zip(values)
@@ -123,11 +138,11 @@ impl Average {
                     let row = sum.row_mut(index);
                     proba
                         .iter()
-                        .zip(&part.places)
+                        .zip(&member.places)
                         .for_each(|(p, place)| row[*place] += p * weight);
                 }
             } else {
-                for (index, place) in part.labels(rows)?.into_iter().enumerate() {
+                for (index, place) in member.labels(rows)?.into_iter().enumerate() {
                     sum.row_mut(index)[place] += weight;
                 }
             }
@@ -153,7 +168,7 @@ impl Estimator for Average {
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
         let mean = self.mean(rows)?;
         Ok(match &self.classes {
-            Some(classes) => mean.iter().map(|row| classes.value(argmax(row))).collect(),
+            Some(classes) => most_likely(&mean, classes),
             None => mean.into_values(),
         })
     }
@@ -163,55 +178,70 @@ impl Estimator for Average {
     }
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
-        (self.by == By::Proba).then(|| self.mean(rows))
+        (self.averaging == Averaging::Proba).then(|| self.mean(rows))
     }
 }
 
-/// Stacking.
+/// `StackingRegressor` and `StackingClassifier`.
 #[derive(Debug)]
 pub(super) struct Stacking {
-    pub(super) width: usize,
-    pub(super) members: Vec<(Box<dyn Estimator>, Method)>,
-    pub(super) passthrough: bool,
-    pub(super) last: Box<dyn Estimator>,
-    pub(super) classes: Option<Labels>,
+    width: usize,
+    members: Vec<(Box<dyn Estimator>, StackMethod)>,
+    passthrough: bool,
+    final_estimator: Box<dyn Estimator>,
+    classes: Option<Labels>,
 }
 
-/// Columns a member gives to the last estimator.
-pub(super) fn stacked_width(member: &dyn Estimator, method: Method) -> usize {
+/// Number of columns that a member gives to the final estimator.
+pub(super) fn stacked_width(member: &dyn Estimator, method: StackMethod) -> usize {
     let classes = member.classes().map_or(0, Labels::len);
     match method {
-        Method::Predict => 1,
-        Method::PredictProba | Method::DecisionFunction if classes == 2 => 1,
-        Method::PredictProba | Method::DecisionFunction => classes,
+        StackMethod::Predict => 1,
+        StackMethod::PredictProba | StackMethod::DecisionFunction if classes == 2 => 1,
+        StackMethod::PredictProba | StackMethod::DecisionFunction => classes,
     }
 }
 
 impl Stacking {
+    pub(super) fn new(
+        form: &form::Stacking,
+        members: Vec<(Box<dyn Estimator>, StackMethod)>,
+        final_estimator: Box<dyn Estimator>,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        let classes = form.classes.clone();
+        if final_estimator.classes().map(Labels::len) != classes.as_ref().map(Labels::len) {
+            return Err(ModelError::store(
+                "the last of the stack does not fit the classes",
+            ));
+        }
+        Ok(Self {
+            width,
+            members,
+            passthrough: form.passthrough,
+            final_estimator,
+            classes,
+        })
+    }
+
     fn stacked(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let missing = || ModelError::store("a member cannot answer as it was asked when stacked");
         let mut parts = vec![];
         for (member, method) in &self.members {
             parts.push(match method {
-                Method::Predict => Rows::new(1, member.predict(rows)?)?,
-                Method::DecisionFunction => {
+                StackMethod::Predict => Rows::new(1, member.predict(rows)?)?,
+                StackMethod::DecisionFunction => {
                     member.decision_function(rows).ok_or_else(missing)??
                 }
-                Method::PredictProba => {
-                    let proba = member.predict_proba(rows).ok_or_else(missing)??;
-                    // Of two probabilities one says it all.
-                    if proba.n_features() == 2 {
-                        proba.select(&[1])
-                    } else {
-                        proba
-                    }
+                StackMethod::PredictProba => {
+                    second_of_two(member.predict_proba(rows).ok_or_else(missing)??)
                 }
             });
         }
         if self.passthrough {
             parts.push(rows.clone());
         }
-        Ok(Rows::beside(rows.n_rows(), &parts))
+        Ok(Rows::hstack(rows.n_rows(), &parts))
     }
 }
 
@@ -221,8 +251,8 @@ impl Estimator for Stacking {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        let predictions = self.last.predict(&self.stacked(rows)?)?;
-        let (Some(classes), Some(own)) = (&self.classes, self.last.classes()) else {
+        let predictions = self.final_estimator.predict(&self.stacked(rows)?)?;
+        let (Some(classes), Some(own)) = (&self.classes, self.final_estimator.classes()) else {
             return Ok(predictions);
         };
         Ok(predictions
@@ -240,14 +270,14 @@ impl Estimator for Stacking {
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
         match self.stacked(rows) {
-            Ok(rows) => self.last.predict_proba(&rows),
+            Ok(rows) => self.final_estimator.predict_proba(&rows),
             Err(error) => Some(Err(error)),
         }
     }
 
     fn decision_function(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
         match self.stacked(rows) {
-            Ok(rows) => self.last.decision_function(&rows),
+            Ok(rows) => self.final_estimator.decision_function(&rows),
             Err(error) => Some(Err(error)),
         }
     }
@@ -255,13 +285,13 @@ impl Estimator for Stacking {
 
 /// `AdaBoostRegressor`.
 #[derive(Debug)]
-pub(super) struct Median {
+pub(super) struct WeightedMedian {
     pub(super) width: usize,
     pub(super) members: Vec<Box<dyn Estimator>>,
     pub(super) weights: Vec<f64>,
 }
 
-impl Estimator for Median {
+impl Estimator for WeightedMedian {
     fn n_features(&self) -> usize {
         self.width
     }
@@ -293,19 +323,20 @@ pub(super) struct AdaBoost {
     width: usize,
     members: Vec<(Box<dyn Estimator>, Vec<usize>)>,
     weights: Vec<f64>,
-    real: bool,
-    penalty: bool,
+    samme_r: bool,
+    negative_votes: bool,
     classes: Labels,
 }
 
 impl AdaBoost {
     pub(super) fn new(
-        width: usize,
+        form: &form::AdaBoost,
         members: Vec<Box<dyn Estimator>>,
-        weights: Vec<f64>,
-        (real, penalty): (bool, bool),
-        classes: Labels,
+        tensors: &Tensors,
+        width: usize,
     ) -> Result<Self, ModelError> {
+        let weights = tensors.vector(&form.weights, members.len())?.to_vec();
+        let classes = form.classes.clone();
         let mut parts = vec![];
         for member in members {
             let places = match_classes(
@@ -314,7 +345,7 @@ impl AdaBoost {
                     .ok_or_else(|| ModelError::store("a member is no classifier"))?,
                 &classes,
             )?;
-            if real && places.len() != classes.len() {
+            if form.samme_r && places.len() != classes.len() {
                 return Err(ModelError::store("a member does not know all classes"));
             }
             parts.push((member, places));
@@ -326,23 +357,23 @@ impl AdaBoost {
             width,
             members: parts,
             weights,
-            real,
-            penalty,
+            samme_r: form.samme_r,
+            negative_votes: form.negative_votes,
             classes,
         })
     }
 
-    /// One score a class, or a single one for two.
+    /// One score for each class, or a single score for two.
     fn decisions(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let count = self.classes.len();
         let mut sum = Rows::zeros(rows.n_rows(), count);
         for ((member, places), weight) in self.members.iter().zip(&self.weights) {
-            if self.real {
+            if self.samme_r {
                 let proba = member
                     .predict_proba(rows)
                     .ok_or_else(|| ModelError::store("a member has no probabilities"))??;
                 for (index, proba) in proba.iter().enumerate() {
-                    add_real(proba, places, sum.row_mut(index));
+                    add_samme_r(proba, places, sum.row_mut(index));
                 }
                 continue;
             }
@@ -350,7 +381,7 @@ impl AdaBoost {
                 .classes()
                 .ok_or_else(|| ModelError::store("a member is no classifier"))?;
             #[expect(clippy::cast_precision_loss, reason = "a number of classes")]
-            let against = if self.penalty {
+            let against = if self.negative_votes {
                 -1.0 / (count as f64 - 1.0) * weight
             } else {
                 0.0
@@ -377,8 +408,8 @@ impl AdaBoost {
     }
 }
 
-/// The term of SAMME.R: log-probabilities less their mean.
-fn add_real(proba: &[f64], places: &[usize], sum: &mut [f64]) {
+/// Adds the term of SAMME.R for one row: log-probabilities less their mean.
+fn add_samme_r(proba: &[f64], places: &[usize], sum: &mut [f64]) {
     #[expect(clippy::cast_precision_loss, reason = "a number of classes")]
     let count = sum.len() as f64;
     let logs: Vec<f64> = proba.iter().map(|p| p.max(f64::EPSILON).ln()).collect();
@@ -394,7 +425,7 @@ impl Estimator for AdaBoost {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        Ok(argmax_labels(&self.decisions(rows)?, &self.classes))
+        Ok(decide(&self.decisions(rows)?, &self.classes))
     }
 
     fn classes(&self) -> Option<&Labels> {
@@ -416,7 +447,7 @@ impl Estimator for AdaBoost {
                 decisions.as_slice().iter().map(|d| d / scale).collect()
             };
             let mut proba = Rows::new(count, scores)?;
-            (0..proba.n_rows()).for_each(|row| softmax(proba.row_mut(row)));
+            proba.iter_mut().for_each(softmax);
             Ok(proba)
         }))
     }

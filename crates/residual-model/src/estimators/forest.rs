@@ -1,31 +1,49 @@
-//! Estimators made of trees: forests, boosting, isolation.
+//! Estimators made of trees: forests, gradient boosting, isolation forests.
 
-use super::super::form::{Output, StartLink};
-use super::super::info::Task;
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
-use super::blocks::in_blocks;
-use super::proba::{argmax_labels, sigmoid, softmax};
+use super::estimator::{Estimator, require_outputs};
+use super::proba::{decide, sigmoid, softmax, two_columns};
 use super::trees::Trees;
+use crate::error::ModelError;
+use crate::form::{self, InitLink, Output};
+use crate::info::Task;
+use crate::labels::Labels;
+use crate::parallel::map_blocks;
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
-/// The mean of the trees.
+/// The mean of trees: a random forest, extra trees or a single decision tree.
 #[derive(Debug)]
 pub(super) struct Forest {
-    pub(super) width: usize,
-    pub(super) trees: Trees,
-    pub(super) classes: Option<Labels>,
+    width: usize,
+    trees: Trees,
+    classes: Option<Labels>,
 }
 
 impl Forest {
+    pub(super) fn new(
+        form: &form::Forest,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        let trees = Trees::new(&form.trees, tensors, width)?;
+        let classes = form.classes.clone();
+        require_outputs(trees.outputs(), classes.as_ref().map_or(1, Labels::len))?;
+        Ok(Self {
+            width,
+            trees,
+            classes,
+        })
+    }
+
     fn mean(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        in_blocks(rows, self.trees.row_work(), |rows| self.mean_of_block(rows))
+        map_blocks(rows, self.trees.row_work(), |rows| self.mean_of_block(rows))
     }
 
     fn mean_of_block(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        let prepared = self.trees.prepare(rows)?;
+        let input = self.trees.input(rows)?;
         let mut output = Rows::zeros(rows.n_rows(), self.trees.outputs());
         let sums = output.as_mut_slice();
-        self.trees.visit(&prepared, |_, row, leaf| {
+        self.trees.visit(&input, |_, row, leaf| {
             if let &[value] = leaf {
                 sums[row] += value;
             } else {
@@ -52,9 +70,9 @@ impl Estimator for Forest {
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
         let mean = self.mean(rows)?;
         Ok(match &self.classes {
-            // A single column here is a forest of one class, not a score.
+            // A single column here is the probability of the only class, not a score.
             Some(classes) if mean.n_features() == 1 => vec![classes.value(0); rows.n_rows()],
-            Some(classes) => argmax_labels(&mean, classes),
+            Some(classes) => decide(&mean, classes),
             None => mean.into_values(),
         })
     }
@@ -68,19 +86,54 @@ impl Estimator for Forest {
     }
 }
 
-/// Where boosting starts.
+/// What boosting adds its trees to.
 #[derive(Debug)]
-pub(super) enum Start {
+pub(super) enum Init {
     Constant(Vec<f64>),
     Regressor(Box<dyn Estimator>),
     Classifier {
         estimator: Box<dyn Estimator>,
         clip: f64,
-        link: StartLink,
+        link: InitLink,
     },
 }
 
-impl Start {
+impl Init {
+    /// From a regressor, which gives the start of a single output.
+    pub(super) fn regressor(
+        estimator: Box<dyn Estimator>,
+        outputs: usize,
+    ) -> Result<Self, ModelError> {
+        if outputs == 1 {
+            return Ok(Self::Regressor(estimator));
+        }
+        Err(ModelError::store(
+            "the start of the boosting does not fit its outputs",
+        ))
+    }
+
+    /// From a classifier that has as many classes as `link` needs to make `outputs` scores.
+    pub(super) fn classifier(
+        estimator: Box<dyn Estimator>,
+        clip: f64,
+        link: InitLink,
+        outputs: usize,
+    ) -> Result<Self, ModelError> {
+        let classes = match link {
+            InitLink::Logit | InitLink::HalfLogit => 2,
+            InitLink::Log | InitLink::CenteredLog => outputs,
+        };
+        require_outputs(estimator.classes().map_or(0, Labels::len), classes)?;
+        if !(0.0..0.5).contains(&clip) {
+            return Err(ModelError::store("the clip of the start is out of range"));
+        }
+        Ok(Self::Classifier {
+            estimator,
+            clip,
+            link,
+        })
+    }
+
     /// Raw scores `[n, outputs]` before the first tree.
     fn raw(&self, rows: &Rows, outputs: usize) -> Result<Rows, ModelError> {
         let mut raw = Rows::zeros(rows.n_rows(), outputs);
@@ -108,24 +161,24 @@ impl Start {
     }
 }
 
-/// Raw scores of one row's probabilities.
-pub(crate) fn scores(proba: &[f64], clip: f64, link: StartLink, raw: &mut [f64]) {
+/// Raw scores from the probabilities of one row.
+pub(crate) fn scores(proba: &[f64], clip: f64, link: InitLink, raw: &mut [f64]) {
     let clipped = |p: f64| p.clamp(clip, 1.0 - clip);
     match link {
-        StartLink::Logit | StartLink::HalfLogit => {
+        InitLink::Logit | InitLink::HalfLogit => {
             let p = clipped(proba[1]);
             let logit = (p / (1.0 - p)).ln();
-            raw[0] = if link == StartLink::Logit {
+            raw[0] = if link == InitLink::Logit {
                 logit
             } else {
                 0.5 * logit
             };
         }
-        StartLink::Log | StartLink::CenteredLog => {
+        InitLink::Log | InitLink::CenteredLog => {
             raw.iter_mut()
                 .zip(proba)
                 .for_each(|(raw, p)| *raw = clipped(*p).ln());
-            if link == StartLink::CenteredLog {
+            if link == InitLink::CenteredLog {
                 #[expect(clippy::cast_precision_loss, reason = "a number of classes")]
                 let mean = raw.iter().sum::<f64>() / raw.len() as f64;
                 for raw in raw {
@@ -136,29 +189,62 @@ pub(crate) fn scores(proba: &[f64], clip: f64, link: StartLink, raw: &mut [f64])
     }
 }
 
-/// A sum of trees.
+/// Gradient boosting and histogram gradient boosting: a sum of trees.
 #[derive(Debug)]
 pub(super) struct Boosting {
-    pub(super) width: usize,
-    pub(super) trees: Trees,
-    pub(super) start: Start,
-    pub(super) rate: f64,
-    pub(super) output: Output,
-    /// Raw scores a row.
-    pub(super) outputs: usize,
-    pub(super) classes: Option<Labels>,
+    width: usize,
+    trees: Trees,
+    init: Init,
+    learning_rate: f64,
+    output: Output,
+    /// Number of raw scores for each row.
+    outputs: usize,
+    classes: Option<Labels>,
 }
 
 impl Boosting {
+    /// Number of raw scores for each row, when the output of the form fits its classes.
+    pub(super) fn outputs_of(form: &form::Boosting) -> Result<usize, ModelError> {
+        match (form.classes.as_ref().map_or(0, Labels::len), form.output) {
+            (0, Output::Identity | Output::Exp) | (2, Output::Sigmoid | Output::DoubleSigmoid) => {
+                Ok(1)
+            }
+            (count, Output::Softmax) if count >= 2 => Ok(count),
+            _ => Err(ModelError::store(
+                "the output of the boosting does not fit its classes",
+            )),
+        }
+    }
+
+    pub(super) fn new(
+        form: &form::Boosting,
+        init: Init,
+        outputs: usize,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        let trees = Trees::new(&form.trees, tensors, width)?;
+        require_outputs(trees.outputs(), 1)?;
+        Ok(Self {
+            width,
+            trees,
+            init,
+            learning_rate: tensors.vector(&form.learning_rate, 1)?[0],
+            output: form.output,
+            outputs,
+            classes: form.classes.clone(),
+        })
+    }
+
     fn raw(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        in_blocks(rows, self.trees.row_work(), |rows| self.raw_of_block(rows))
+        map_blocks(rows, self.trees.row_work(), |rows| self.raw_of_block(rows))
     }
 
     fn raw_of_block(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        let prepared = self.trees.prepare(rows)?;
-        let mut raw = self.start.raw(&prepared.rows, self.outputs)?;
-        self.trees.visit(&prepared, |tree, row, leaf| {
-            raw.row_mut(row)[tree % self.outputs] += self.rate * leaf[0];
+        let input = self.trees.input(rows)?;
+        let mut raw = self.init.raw(&input.rows, self.outputs)?;
+        self.trees.visit(&input, |tree, row, leaf| {
+            raw.row_mut(row)[tree % self.outputs] += self.learning_rate * leaf[0];
         });
         Ok(raw)
     }
@@ -172,7 +258,7 @@ impl Estimator for Boosting {
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
         let raw = self.raw(rows)?;
         Ok(match (&self.classes, self.output) {
-            (Some(classes), _) => argmax_labels(&raw, classes),
+            (Some(classes), _) => decide(&raw, classes),
             (None, Output::Exp) => raw.as_slice().iter().map(|raw| raw.exp()).collect(),
             (None, _) => raw.into_values(),
         })
@@ -184,22 +270,20 @@ impl Estimator for Boosting {
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
         self.classes.as_ref()?;
-        Some(self.raw(rows).map(|mut raw| {
+        Some(self.raw(rows).and_then(|mut raw| {
             if self.output == Output::Softmax {
-                (0..raw.n_rows()).for_each(|row| softmax(raw.row_mut(row)));
-                return raw;
+                raw.iter_mut().for_each(softmax);
+                return Ok(raw);
             }
             let factor = if self.output == Output::DoubleSigmoid {
                 2.0
             } else {
                 1.0
             };
-            let mut proba = Rows::zeros(raw.n_rows(), 2);
-            for (row, raw) in raw.as_slice().iter().enumerate() {
-                let p = sigmoid(factor * raw);
-                proba.row_mut(row).copy_from_slice(&[1.0 - p, p]);
+            for value in raw.as_mut_slice() {
+                *value = sigmoid(factor * *value);
             }
-            proba
+            two_columns(raw.as_slice())
         }))
     }
 
@@ -211,28 +295,41 @@ impl Estimator for Boosting {
 
 /// `IsolationForest`.
 #[derive(Debug)]
-pub(super) struct Isolation {
-    pub(super) width: usize,
-    pub(super) trees: Trees,
-    /// Mean path length of the trees, times their number.
-    pub(super) normaliser: f64,
-    pub(super) offset: f64,
+pub(super) struct IsolationForest {
+    width: usize,
+    trees: Trees,
+    /// The mean path length of a tree, times the number of trees.
+    normalizer: f64,
+    offset: f64,
 }
 
-impl Isolation {
+impl IsolationForest {
+    pub(super) fn new(
+        form: &form::IsolationForest,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            width,
+            trees: Trees::new(&form.trees, tensors, width)?,
+            normalizer: tensors.vector(&form.normalizer, 1)?[0],
+            offset: tensors.vector(&form.offset, 1)?[0],
+        })
+    }
+
     fn scores(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        let depths = in_blocks(rows, self.trees.row_work(), |rows| {
-            let prepared = self.trees.prepare(rows)?;
+        let depths = map_blocks(rows, self.trees.row_work(), |rows| {
+            let input = self.trees.input(rows)?;
             let mut depths = vec![0.0; rows.n_rows()];
             self.trees
-                .visit(&prepared, |_, row, leaf| depths[row] += leaf[0]);
+                .visit(&input, |_, row, leaf| depths[row] += leaf[0]);
             Rows::new(1, depths)
         })?;
         let score = |depth: f64| {
-            let ratio = if self.normaliser == 0.0 {
+            let ratio = if self.normalizer == 0.0 {
                 1.0
             } else {
-                depth / self.normaliser
+                depth / self.normalizer
             };
             -(-ratio).exp2() - self.offset
         };
@@ -240,7 +337,7 @@ impl Isolation {
     }
 }
 
-impl Estimator for Isolation {
+impl Estimator for IsolationForest {
     fn n_features(&self) -> usize {
         self.width
     }

@@ -1,25 +1,27 @@
 //! Support vector machines and kernel ridge regression.
 
-use super::super::form::Kernel;
-use super::super::info::Task;
-use super::super::labels::Labels;
-use super::super::tensors::Matrix;
-use super::super::{Estimator, ModelError, Rows};
-use super::blocks::in_blocks;
-use super::dense::Dense;
-use super::proba::argmax;
+use super::estimator::{Estimator, require_outputs};
+use crate::dense::Dense;
+use crate::error::ModelError;
+use crate::form::{self, Kernel};
+use crate::info::Task;
+use crate::labels::Labels;
+use crate::numeric::argmax;
+use crate::parallel::map_blocks;
+use crate::rows::Rows;
+use crate::tensors::{Matrix, Tensors};
 
-/// Rows compared with all support vectors.
+/// The support vectors, with which every row is compared.
 #[derive(Debug)]
-pub(super) struct Support {
+struct SupportVectors {
     kernel: Kernel,
-    /// Products with the support vectors.
+    /// Scalar products with the support vectors.
     dense: Dense,
     vectors: Vec<f64>,
 }
 
-impl Support {
-    pub(super) fn new(vectors: Matrix<'_>, kernel: Kernel) -> Result<Self, ModelError> {
+impl SupportVectors {
+    fn new(vectors: Matrix<'_>, kernel: Kernel) -> Result<Self, ModelError> {
         let dense = Dense::from_parts(
             vectors.columns,
             vectors.values.to_vec(),
@@ -32,21 +34,21 @@ impl Support {
         })
     }
 
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.dense.outputs()
     }
 
-    /// `dual` of the similarities of each row, `[n, dual.outputs()]`.
-    fn weighed(&self, rows: &Rows, dual: &Dense) -> Result<Rows, ModelError> {
+    /// Sums of the similarities of each row, weighted by `dual`: `[n, dual.outputs()]`.
+    fn weighted_sums(&self, rows: &Rows, dual: &Dense) -> Result<Rows, ModelError> {
         let work = self.dense.len() + dual.len();
-        in_blocks(rows, work, |rows| dual.apply(&self.similarities(rows)?))
+        map_blocks(rows, work, |rows| dual.apply(&self.similarities(rows)?))
     }
 
-    /// `[n, vectors]`.
+    /// The kernel of each row with each support vector, `[n, vectors]`.
     fn similarities(&self, rows: &Rows) -> Result<Rows, ModelError> {
         rows.require_finite()?;
         if let Kernel::Rbf { gamma } = self.kernel {
-            // Differences and not |x|^2 - 2 x s + |s|^2, which cancels for points that lie close.
+            // By differences: |x|^2 - 2 x s + |s|^2 would lose digits for points that lie close.
             let mut output = Rows::zeros(rows.n_rows(), self.len());
             for (index, row) in rows.iter().enumerate() {
                 for (out, vector) in output
@@ -76,12 +78,25 @@ impl Support {
     }
 }
 
-/// One weight a support vector: regression, or outlier detection by the sign.
+/// `SVR`, `NuSVR`, `KernelRidge`, and `OneClassSVM`, of which only the sign counts.
 #[derive(Debug)]
 pub(super) struct KernelRegressor {
-    pub(super) support: Support,
-    pub(super) dual: Dense,
-    pub(super) outliers: bool,
+    support: SupportVectors,
+    dual_coef: Dense,
+    detects_outliers: bool,
+}
+
+impl KernelRegressor {
+    pub(super) fn new(form: &form::KernelRegressor, tensors: &Tensors) -> Result<Self, ModelError> {
+        let support = SupportVectors::new(tensors.matrix(&form.support_vectors)?, form.kernel)?;
+        let dual_coef = Dense::with_one_output(tensors, &form.dual_coef, &form.intercept)?;
+        require_outputs(dual_coef.inputs(), support.len())?;
+        Ok(Self {
+            support,
+            dual_coef,
+            detects_outliers: form.detects_outliers,
+        })
+    }
 }
 
 impl Estimator for KernelRegressor {
@@ -90,8 +105,11 @@ impl Estimator for KernelRegressor {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        let scores = self.support.weighed(rows, &self.dual)?.into_values();
-        if !self.outliers {
+        let scores = self
+            .support
+            .weighted_sums(rows, &self.dual_coef)?
+            .into_values();
+        if !self.detects_outliers {
             return Ok(scores);
         }
         Ok(scores
@@ -101,7 +119,7 @@ impl Estimator for KernelRegressor {
     }
 
     fn task(&self) -> Task {
-        if self.outliers {
+        if self.detects_outliers {
             Task::OutlierDetection
         } else {
             Task::Regression
@@ -109,29 +127,50 @@ impl Estimator for KernelRegressor {
     }
 }
 
-/// One machine for each pair of classes.
+/// `SVC` and `NuSVC`: one classifier for each pair of classes.
 #[derive(Debug)]
 pub(super) struct KernelClassifier {
-    pub(super) support: Support,
+    support: SupportVectors,
     /// `[pairs, vectors]`: zero where a vector belongs to neither class.
-    pub(super) pairs: Dense,
-    pub(super) classes: Labels,
-    pub(super) break_ties: bool,
-    pub(super) platt: Option<(Vec<f64>, Vec<f64>)>,
+    pairs: Dense,
+    classes: Labels,
+    break_ties: bool,
+    platt: Option<(Vec<f64>, Vec<f64>)>,
 }
 
-/// Pairs of classes in the order of the machines.
+/// Pairs of classes in the order of their classifiers.
 fn pairs(classes: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..classes).flat_map(move |first| (first + 1..classes).map(move |second| (first, second)))
 }
 
 impl KernelClassifier {
-    /// Spreads `dual` `[classes - 1, vectors]` over one row a pair.
-    pub(super) fn spread(
-        dual: Matrix<'_>,
-        counts: &[u32],
-        intercept: &[f64],
-    ) -> Result<Dense, ModelError> {
+    pub(super) fn new(
+        form: &form::KernelClassifier,
+        tensors: &Tensors,
+    ) -> Result<Self, ModelError> {
+        let support = SupportVectors::new(tensors.matrix(&form.support_vectors)?, form.kernel)?;
+        let n_support = tensors.u32s(&form.n_support)?;
+        require_outputs(n_support.len(), form.classes.len())?;
+        let dual_coef = tensors.matrix(&form.dual_coef)?;
+        let pairs = Self::of_pairs(dual_coef, n_support, tensors.f64s(&form.intercept)?)?;
+        require_outputs(pairs.inputs(), support.len())?;
+        let numbers = |key| tensors.vector(key, pairs.outputs()).map(<[f64]>::to_vec);
+        let platt = form
+            .platt
+            .as_ref()
+            .map(|(a, b)| Ok::<_, ModelError>((numbers(a)?, numbers(b)?)))
+            .transpose()?;
+        Ok(Self {
+            support,
+            pairs,
+            classes: form.classes.clone(),
+            break_ties: form.break_ties,
+            platt,
+        })
+    }
+
+    /// From libsvm's compact `dual` `[classes - 1, vectors]` to one row of weights for each pair.
+    fn of_pairs(dual: Matrix<'_>, counts: &[u32], intercept: &[f64]) -> Result<Dense, ModelError> {
         let classes = counts.len();
         let total = counts
             .iter()
@@ -174,9 +213,9 @@ impl KernelClassifier {
         Dense::from_parts(dual.columns, weights, intercept.to_vec())
     }
 
-    /// libsvm's decision for each pair; positive speaks for the first class.
+    /// libsvm's decision for each pair of each row; positive is for the first class of the pair.
     fn decisions(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        self.support.weighed(rows, &self.pairs)
+        self.support.weighted_sums(rows, &self.pairs)
     }
 
     fn votes(&self, decisions: &[f64]) -> Vec<f64> {
@@ -187,8 +226,8 @@ impl KernelClassifier {
         votes
     }
 
-    /// Votes, with the confidences squeezed below half a vote.
-    fn one_against_rest(&self, decisions: &[f64]) -> Vec<f64> {
+    /// scikit-learn's `_ovr_decision_function`: votes, and sums of the decisions scaled to less than half a vote to break ties.
+    fn ovr_decisions(&self, decisions: &[f64]) -> Vec<f64> {
         let mut confidence = vec![0.0; self.classes.len()];
         let mut votes = vec![0.0; self.classes.len()];
         for (decision, (first, second)) in decisions.iter().zip(pairs(self.classes.len())) {
@@ -211,11 +250,11 @@ impl KernelClassifier {
             pairwise[first * count + second] = p;
             pairwise[second * count + first] = 1.0 - p;
         }
-        couple(count, &pairwise)
+        pairwise_coupling(count, &pairwise)
     }
 }
 
-/// Platt's sigmoid, without overflow.
+/// Platt's sigmoid, written so that nothing overflows.
 fn platt(decision: f64, a: f64, b: f64) -> f64 {
     let x = decision * a + b;
     if x >= 0.0 {
@@ -225,8 +264,8 @@ fn platt(decision: f64, a: f64, b: f64) -> f64 {
     }
 }
 
-/// Pairwise coupling by Wu, Lin and Weng (2004), second method, stopped where libsvm stops.
-fn couple(count: usize, r: &[f64]) -> Vec<f64> {
+/// From pairwise to class probabilities, by the second method of Wu, Lin and Weng (2004), stopped where libsvm stops.
+fn pairwise_coupling(count: usize, r: &[f64]) -> Vec<f64> {
     #[expect(clippy::cast_precision_loss, reason = "a number of classes")]
     let k = count as f64;
     let mut q = vec![0.0; count * count];
@@ -274,7 +313,7 @@ impl Estimator for KernelClassifier {
         let decisions = self.decisions(rows)?;
         let best = |row: &[f64]| {
             argmax(&if self.break_ties && self.classes.len() > 2 {
-                self.one_against_rest(row)
+                self.ovr_decisions(row)
             } else {
                 self.votes(row)
             })
@@ -318,7 +357,7 @@ impl Estimator for KernelClassifier {
                     count,
                     decisions
                         .iter()
-                        .flat_map(|row| self.one_against_rest(row))
+                        .flat_map(|row| self.ovr_decisions(row))
                         .collect(),
                 ),
             }

@@ -1,16 +1,28 @@
 //! Linear regressors and classifiers.
 
-use super::super::form::{Link, Proba};
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
-use super::dense::Dense;
-use super::proba::{argmax_labels, probabilities};
+use super::estimator::Estimator;
+use super::proba::{decide, probabilities};
+use crate::dense::Dense;
+use crate::error::ModelError;
+use crate::form::{self, Link, Proba};
+use crate::labels::Labels;
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
-/// One target.
+/// Linear and generalized linear regression of one target.
 #[derive(Debug)]
 pub(super) struct LinearRegressor {
-    pub(super) dense: Dense,
-    pub(super) link: Link,
+    dense: Dense,
+    link: Link,
+}
+
+impl LinearRegressor {
+    pub(super) fn new(form: &form::Linear, tensors: &Tensors) -> Result<Self, ModelError> {
+        Ok(Self {
+            dense: Dense::with_one_output(tensors, &form.coef, &form.intercept)?,
+            link: form.link,
+        })
+    }
 }
 
 impl Estimator for LinearRegressor {
@@ -30,16 +42,21 @@ impl Estimator for LinearRegressor {
     }
 }
 
-/// One score a class, or a single one for two.
+/// A linear classifier: one score for each class, or a single score for two.
 #[derive(Debug)]
 pub(super) struct LinearClassifier {
-    pub(super) dense: Dense,
-    pub(super) classes: Labels,
-    pub(super) proba: Proba,
+    dense: Dense,
+    classes: Labels,
+    proba: Proba,
 }
 
 impl LinearClassifier {
-    pub(super) fn new(dense: Dense, classes: Labels, proba: Proba) -> Result<Self, ModelError> {
+    pub(super) fn new(
+        form: &form::LinearClassifier,
+        tensors: &Tensors,
+    ) -> Result<Self, ModelError> {
+        let dense = Dense::new(tensors, &form.coef, &form.intercept)?;
+        let classes = form.classes.clone();
         let single = classes.len() == 2 && dense.outputs() == 1;
         if classes.len() < 2 || !(single || dense.outputs() == classes.len()) {
             return Err(ModelError::store(format!(
@@ -51,7 +68,7 @@ impl LinearClassifier {
         Ok(Self {
             dense,
             classes,
-            proba,
+            proba: form.proba,
         })
     }
 
@@ -67,7 +84,7 @@ impl Estimator for LinearClassifier {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        Ok(argmax_labels(&self.scores(rows)?, &self.classes))
+        Ok(decide(&self.scores(rows)?, &self.classes))
     }
 
     fn classes(&self) -> Option<&Labels> {

@@ -1,15 +1,14 @@
 //! The arithmetic: estimators built from the intermediate form.
 //!
-//! Everything about a form is validated here, because it may come from a file anyone could have written.
+//! Everything in a form is validated here, because it may come from a file that anyone could have written: sizes, indices, and that
+//! the parts fit each other. What has been built answers any row of its width without a panic.
 
-mod blocks;
 mod build;
-mod build_many;
 mod calibrated;
 mod compose;
 mod constant;
-mod dense;
 mod ensemble;
+mod estimator;
 mod forest;
 mod kernel;
 mod linear;
@@ -19,5 +18,5 @@ mod proba;
 mod quadratic;
 mod trees;
 
-pub(super) use build::build;
-pub(super) use dense::Dense;
+pub(crate) use build::build;
+pub(crate) use estimator::Estimator;

@@ -1,21 +1,25 @@
-//! Nearest neighbours, by comparing with every point.
+//! Nearest neighbours, found by comparing with every point.
 
-use super::super::form::Metric;
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
-use super::blocks::in_blocks;
-use super::proba::{argmax, normalise};
+use super::estimator::Estimator;
+use super::proba::{most_likely, normalize};
+use crate::error::ModelError;
+use crate::form::{self, Metric};
+use crate::labels::Labels;
+use crate::numeric::to_usize;
+use crate::parallel::map_blocks;
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
 /// `KNeighborsRegressor` and `KNeighborsClassifier`.
 #[derive(Debug)]
 pub(super) struct Neighbors {
-    pub(super) points: Rows,
-    /// A target a point: a number, or the index of a class.
-    pub(super) targets: Vec<f64>,
-    pub(super) count: usize,
-    pub(super) metric: Metric,
-    pub(super) by_distance: bool,
-    pub(super) classes: Option<Labels>,
+    points: Rows,
+    /// For each point a number, or the index of its class.
+    targets: Vec<f64>,
+    count: usize,
+    metric: Metric,
+    weights_by_distance: bool,
+    classes: Option<Labels>,
 }
 
 fn distance(metric: Metric, a: &[f64], b: &[f64]) -> f64 {
@@ -28,29 +32,19 @@ fn distance(metric: Metric, a: &[f64], b: &[f64]) -> f64 {
     }
 }
 
-/// Whether a target is the index of one of `count` classes.
-#[expect(clippy::cast_precision_loss, reason = "a number of classes")]
-fn whole_below(target: f64, count: usize) -> bool {
-    target.fract() == 0.0 && target >= 0.0 && target < count as f64
-}
-
 impl Neighbors {
-    pub(super) fn new(
-        points: Rows,
-        targets: &[f64],
-        count: usize,
-        metric: Metric,
-        by_distance: bool,
-        classes: Option<Labels>,
-    ) -> Result<Self, ModelError> {
+    pub(super) fn new(form: &form::Neighbors, tensors: &Tensors) -> Result<Self, ModelError> {
+        let points = tensors.matrix(&form.points)?.to_rows()?;
+        let targets = tensors.f64s(&form.targets)?;
+        let classes = form.classes.clone();
         let is_index = |target: &f64| {
             classes
                 .as_ref()
-                .is_none_or(|classes| whole_below(*target, classes.len()))
+                .is_none_or(|classes| to_usize(*target).is_some_and(|index| index < classes.len()))
         };
         if targets.len() != points.n_rows()
-            || count == 0
-            || count > targets.len()
+            || form.count == 0
+            || form.count > targets.len()
             || !targets.iter().all(is_index)
         {
             return Err(ModelError::store("the neighbours do not fit their targets"));
@@ -58,14 +52,14 @@ impl Neighbors {
         Ok(Self {
             points,
             targets: targets.to_vec(),
-            count,
-            metric,
-            by_distance,
+            count: form.count,
+            metric: form.metric,
+            weights_by_distance: form.weights_by_distance,
             classes,
         })
     }
 
-    /// Target and weight of the nearest points, nearest first, of equals the first.
+    /// Target and weight of the nearest points, nearest first; of points at the same distance those with lower indices.
     fn nearest(&self, row: &[f64]) -> Vec<(f64, f64)> {
         let mut all: Vec<(f64, usize)> = self
             .points
@@ -78,9 +72,9 @@ impl Neighbors {
         all.truncate(self.count);
         all.sort_by(order);
         let at_point = all[0].0 == 0.0;
-        let weight = |distance: f64| match self.by_distance {
+        let weight = |distance: f64| match self.weights_by_distance {
             false => 1.0,
-            // Exactly on a point, only the points there count.
+            // For a row that is exactly on points, only those points count.
             true if at_point => f64::from(u8::from(distance == 0.0)),
             true => 1.0 / distance,
         };
@@ -89,7 +83,7 @@ impl Neighbors {
             .collect()
     }
 
-    /// The weighted mean of the targets of the nearest.
+    /// The weighted mean of the targets of the nearest points.
     fn mean(&self, row: &[f64]) -> f64 {
         let (mut sum, mut weights) = (0.0, 0.0);
         for (target, weight) in self.nearest(row) {
@@ -99,8 +93,8 @@ impl Neighbors {
         sum / weights
     }
 
-    fn shares(&self, row: &[f64], classes: usize) -> Vec<f64> {
-        let mut shares = vec![0.0; classes];
+    fn class_weights(&self, row: &[f64], classes: usize) -> Vec<f64> {
+        let mut class_weights = vec![0.0; classes];
         for (target, weight) in self.nearest(row) {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -108,22 +102,22 @@ impl Neighbors {
                 reason = "checked to be an index when built"
             )]
             let index = target as usize;
-            shares[index] += weight;
+            class_weights[index] += weight;
         }
-        shares
+        class_weights
     }
 
-    /// A mean, or a share for each class, a row.
-    fn answers(&self, rows: &Rows) -> Result<Rows, ModelError> {
+    /// For each row the mean, or the weight of each class.
+    fn outputs(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let work = self.points.as_slice().len();
-        in_blocks(rows, work, |rows| {
+        map_blocks(rows, work, |rows| {
             rows.require_finite()?;
             match &self.classes {
                 None => Rows::new(1, rows.iter().map(|row| self.mean(row)).collect()),
                 Some(classes) => Rows::new(
                     classes.len(),
                     rows.iter()
-                        .flat_map(|row| self.shares(row, classes.len()))
+                        .flat_map(|row| self.class_weights(row, classes.len()))
                         .collect(),
                 ),
             }
@@ -137,13 +131,10 @@ impl Estimator for Neighbors {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        let answers = self.answers(rows)?;
+        let outputs = self.outputs(rows)?;
         Ok(match &self.classes {
-            Some(classes) => answers
-                .iter()
-                .map(|shares| classes.value(argmax(shares)))
-                .collect(),
-            None => answers.into_values(),
+            Some(classes) => most_likely(&outputs, classes),
+            None => outputs.into_values(),
         })
     }
 
@@ -153,9 +144,9 @@ impl Estimator for Neighbors {
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
         self.classes.as_ref()?;
-        Some(self.answers(rows).map(|mut shares| {
-            (0..shares.n_rows()).for_each(|row| normalise(shares.row_mut(row)));
-            shares
+        Some(self.outputs(rows).map(|mut class_weights| {
+            class_weights.iter_mut().for_each(normalize);
+            class_weights
         }))
     }
 }

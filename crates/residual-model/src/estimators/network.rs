@@ -1,13 +1,17 @@
 //! Multilayer perceptrons.
 
-use super::super::form::Activation;
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
-use super::blocks::in_blocks;
-use super::dense::Dense;
-use super::proba::{argmax, sigmoid, softmax};
+use super::estimator::Estimator;
+use super::proba::{sigmoid, softmax, two_columns};
+use crate::dense::Dense;
+use crate::error::ModelError;
+use crate::form::{self, Activation};
+use crate::labels::Labels;
+use crate::numeric::argmax;
+use crate::parallel::map_blocks;
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
-/// Layers, one after the other.
+/// `MLPRegressor` and `MLPClassifier`.
 #[derive(Debug)]
 pub(super) struct Network {
     layers: Vec<Dense>,
@@ -17,12 +21,14 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(
-        layers: Vec<Dense>,
-        hidden: Activation,
-        output: Activation,
-        classes: Option<Labels>,
-    ) -> Result<Self, ModelError> {
+    pub(super) fn new(form: &form::Network, tensors: &Tensors) -> Result<Self, ModelError> {
+        let layers = form
+            .layers
+            .iter()
+            .map(|(weight, bias)| Dense::new(tensors, weight, bias))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (hidden, output) = (form.hidden, form.output);
+        let classes = form.classes.clone();
         let chained = layers
             .windows(2)
             .all(|pair| pair[0].outputs() == pair[1].inputs());
@@ -50,7 +56,7 @@ impl Network {
 
     fn forward(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let weights = self.layers.iter().map(Dense::len).sum();
-        in_blocks(rows, weights, |rows| self.forward_block(rows))
+        map_blocks(rows, weights, |rows| self.forward_block(rows))
     }
 
     fn forward_block(&self, rows: &Rows) -> Result<Rows, ModelError> {
@@ -70,17 +76,17 @@ impl Network {
     }
 }
 
-/// One layer. Each function is named where it is used, so that the compiler can put it into the loop.
+/// One layer. Each activation is passed as a function of its own, so that the compiler can inline it into the loop.
 fn layer(dense: &Dense, rows: &Rows, activation: Activation) -> Result<Rows, ModelError> {
     match activation {
         Activation::Identity => dense.apply(rows),
-        Activation::Relu => dense.apply_then(rows, |x| x.max(0.0)),
-        Activation::Tanh => dense.apply_then(rows, f64::tanh),
-        Activation::Logistic => dense.apply_then(rows, sigmoid),
-        Activation::Exp => dense.apply_then(rows, f64::exp),
+        Activation::Relu => dense.apply_with(rows, |x| x.max(0.0)),
+        Activation::Tanh => dense.apply_with(rows, f64::tanh),
+        Activation::Logistic => dense.apply_with(rows, sigmoid),
+        Activation::Exp => dense.apply_with(rows, f64::exp),
         Activation::Softmax => {
             let mut values = dense.apply(rows)?;
-            (0..values.n_rows()).for_each(|row| softmax(values.row_mut(row)));
+            values.iter_mut().for_each(softmax);
             Ok(values)
         }
     }
@@ -114,18 +120,12 @@ impl Estimator for Network {
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
         self.classes.as_ref()?;
-        Some(self.forward(rows).and_then(|output| {
-            match output.n_features() {
-                1 => Rows::new(
-                    2,
-                    output
-                        .as_slice()
-                        .iter()
-                        .flat_map(|p| [1.0 - p, *p])
-                        .collect(),
-                ),
-                _ => Ok(output),
-            }
-        }))
+        Some(
+            self.forward(rows)
+                .and_then(|output| match output.n_features() {
+                    1 => two_columns(output.as_slice()),
+                    _ => Ok(output),
+                }),
+        )
     }
 }

@@ -1,11 +1,32 @@
 //! From scores to labels and probabilities.
 
-use super::super::Rows;
-use super::super::form::Proba;
-use super::super::labels::Labels;
+use crate::error::ModelError;
+use crate::form::Proba;
+use crate::labels::Labels;
+use crate::numeric::argmax;
+use crate::rows::Rows;
 
-/// The label of the highest score, the first of equals; a single score decides between two classes by its sign.
-pub(super) fn argmax_labels(scores: &Rows, classes: &Labels) -> Vec<f64> {
+/// The label with the highest probability in each row, or the first of several.
+pub(super) fn most_likely(proba: &Rows, classes: &Labels) -> Vec<f64> {
+    proba.iter().map(|row| classes.value(argmax(row))).collect()
+}
+
+/// Both columns of probabilities from that of the second class.
+pub(super) fn two_columns(second: &[f64]) -> Result<Rows, ModelError> {
+    Rows::new(2, second.iter().flat_map(|p| [1.0 - p, *p]).collect())
+}
+
+/// The reverse of [`two_columns`]; other numbers of classes stay as they are.
+pub(super) fn second_of_two(proba: Rows) -> Rows {
+    if proba.n_features() == 2 {
+        proba.select_columns(&[1])
+    } else {
+        proba
+    }
+}
+
+/// The label with the highest score in each row, or the first of several; a single score decides between two classes by its sign.
+pub(super) fn decide(scores: &Rows, classes: &Labels) -> Vec<f64> {
     scores
         .iter()
         .map(|row| {
@@ -18,17 +39,6 @@ pub(super) fn argmax_labels(scores: &Rows, classes: &Labels) -> Vec<f64> {
         .collect()
 }
 
-/// Index of the highest value, the first of equals; NaN is never the highest.
-pub(super) fn argmax(row: &[f64]) -> usize {
-    let mut best = 0;
-    for (index, value) in row.iter().enumerate() {
-        if *value > row[best] {
-            best = index;
-        }
-    }
-    best
-}
-
 /// The logistic function.
 pub(super) fn sigmoid(x: f64) -> f64 {
     if x >= 0.0 {
@@ -39,24 +49,24 @@ pub(super) fn sigmoid(x: f64) -> f64 {
     }
 }
 
-/// Softmax in place, shifted by the maximum.
+/// Softmax in place, shifted by the maximum so that nothing overflows.
 pub(super) fn softmax(row: &mut [f64]) {
     let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     for value in row.iter_mut() {
         *value = (*value - max).exp();
     }
-    normalise(row);
+    normalize(row);
 }
 
-/// Divides by the sum.
-pub(super) fn normalise(row: &mut [f64]) {
+/// Divides each value by the sum of all.
+pub(super) fn normalize(row: &mut [f64]) {
     let sum: f64 = row.iter().sum();
     for value in row {
         *value /= sum;
     }
 }
 
-/// One column a class.
+/// Probabilities from scores, one column for each class.
 pub(super) fn probabilities(scores: &Rows, proba: Proba) -> Rows {
     if scores.n_features() == 1 {
         let mut output = Rows::zeros(scores.n_rows(), 2);
@@ -77,25 +87,24 @@ pub(super) fn probabilities(scores: &Rows, proba: Proba) -> Rows {
         return output;
     }
     let mut output = scores.clone();
-    for index in 0..output.n_rows() {
-        let row = output.row_mut(index);
+    for row in output.iter_mut() {
         match proba {
             Proba::Softmax => softmax(row),
             Proba::ModifiedHuber => {
                 for value in row.iter_mut() {
                     *value = f64::midpoint(value.clamp(-1.0, 1.0), 1.0);
                 }
-                // All classes rejected: every one is as likely.
+                // The loss rejects every class, so each is as likely as the other.
                 if row.iter().all(|value| *value == 0.0) {
                     row.fill(1.0);
                 }
-                normalise(row);
+                normalize(row);
             }
             Proba::Sigmoid | Proba::None => {
                 for value in row.iter_mut() {
                     *value = sigmoid(*value);
                 }
-                normalise(row);
+                normalize(row);
             }
         }
     }

@@ -1,42 +1,60 @@
-//! Classifiers by distance from each class: Gaussian naive Bayes and quadratic discriminants.
+//! Classifiers by the distance from each class: Gaussian naive Bayes and quadratic discriminant analysis.
 
-use super::super::labels::Labels;
-use super::super::{Estimator, ModelError, Rows};
-use super::proba::{argmax, softmax};
+use super::estimator::Estimator;
+use super::proba::{most_likely, softmax};
+use crate::error::ModelError;
+use crate::form;
+use crate::labels::Labels;
+use crate::rows::Rows;
+use crate::tensors::{Key, Tensors};
 
-/// Log-likelihoods, quadratic in the row.
+/// `GaussianNB` and `QuadraticDiscriminantAnalysis`: log-likelihoods that are quadratic in the row.
 #[derive(Debug)]
 pub(super) struct Quadratic {
-    pub(super) means: Rows,
-    /// Variances a class and feature, when features are independent.
-    pub(super) spread: Option<Rows>,
-    /// Else a projection a class, `[rank, features]`.
-    pub(super) projections: Vec<Rows>,
-    pub(super) offsets: Vec<f64>,
-    pub(super) classes: Labels,
-    pub(super) decides: bool,
+    means: Rows,
+    /// `[classes, features]`, where features are independent.
+    variances: Option<Rows>,
+    /// Otherwise `[rank, features]` for each class.
+    projections: Vec<Rows>,
+    offsets: Vec<f64>,
+    classes: Labels,
+    has_decision_function: bool,
 }
 
 impl Quadratic {
-    pub(super) fn validated(self) -> Result<Self, ModelError> {
-        let (count, width) = (self.classes.len(), self.means.n_features());
-        let spread = self
-            .spread
-            .as_ref()
-            .map_or(self.projections.len() == count, |spread| {
-                spread.n_rows() == count && spread.n_features() == width
-            });
+    pub(super) fn new(form: &form::Quadratic, tensors: &Tensors) -> Result<Self, ModelError> {
+        let matrix = |key: &Key| tensors.matrix(key)?.to_rows();
+        let quadratic = Self {
+            means: matrix(&form.means)?,
+            variances: form.variances.as_ref().map(matrix).transpose()?,
+            projections: form
+                .projections
+                .iter()
+                .map(matrix)
+                .collect::<Result<_, _>>()?,
+            offsets: tensors.f64s(&form.offsets)?.to_vec(),
+            classes: form.classes.clone(),
+            has_decision_function: form.has_decision_function,
+        };
+        let (count, width) = (form.classes.len(), quadratic.means.n_features());
+        let spreads_fit = match &quadratic.variances {
+            Some(variances) => variances.n_rows() == count && variances.n_features() == width,
+            None => quadratic.projections.len() == count,
+        };
         if count < 2
-            || self.means.n_rows() != count
-            || self.offsets.len() != count
-            || !spread
-            || self.projections.iter().any(|p| p.n_features() != width)
+            || quadratic.means.n_rows() != count
+            || quadratic.offsets.len() != count
+            || !spreads_fit
+            || quadratic
+                .projections
+                .iter()
+                .any(|p| p.n_features() != width)
         {
             return Err(ModelError::store(
                 "means and spreads do not fit the classes",
             ));
         }
-        Ok(self)
+        Ok(quadratic)
     }
 
     fn scores(&self, rows: &Rows) -> Result<Rows, ModelError> {
@@ -44,21 +62,22 @@ impl Quadratic {
         let mut scores = Rows::zeros(rows.n_rows(), self.classes.len());
         for (index, row) in rows.iter().enumerate() {
             for class in 0..self.classes.len() {
-                let away: Vec<f64> = row
+                let differences: Vec<f64> = row
                     .iter()
                     .zip(self.means.row(class))
                     .map(|(x, mean)| x - mean)
                     .collect();
-                let squared: f64 = match &self.spread {
-                    Some(spread) => away
+                let squared: f64 = match &self.variances {
+                    Some(variances) => differences
                         .iter()
-                        .zip(spread.row(class))
+                        .zip(variances.row(class))
                         .map(|(d, variance)| d * d / variance)
                         .sum(),
                     None => self.projections[class]
                         .iter()
                         .map(|axis| {
-                            away.iter()
+                            differences
+                                .iter()
                                 .zip(axis)
                                 .map(|(d, a)| d * a)
                                 .sum::<f64>()
@@ -79,11 +98,7 @@ impl Estimator for Quadratic {
     }
 
     fn predict(&self, rows: &Rows) -> Result<Vec<f64>, ModelError> {
-        Ok(self
-            .scores(rows)?
-            .iter()
-            .map(|row| self.classes.value(argmax(row)))
-            .collect())
+        Ok(most_likely(&self.scores(rows)?, &self.classes))
     }
 
     fn classes(&self) -> Option<&Labels> {
@@ -92,13 +107,13 @@ impl Estimator for Quadratic {
 
     fn predict_proba(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
         Some(self.scores(rows).map(|mut scores| {
-            (0..scores.n_rows()).for_each(|row| softmax(scores.row_mut(row)));
+            scores.iter_mut().for_each(softmax);
             scores
         }))
     }
 
     fn decision_function(&self, rows: &Rows) -> Option<Result<Rows, ModelError>> {
-        self.decides.then(|| {
+        self.has_decision_function.then(|| {
             let scores = self.scores(rows)?;
             if self.classes.len() == 2 {
                 Rows::new(1, scores.iter().map(|row| row[1] - row[0]).collect())

@@ -1,42 +1,38 @@
 //! Flat binary trees, walked by a loop.
 //!
-//! Promise: what is built here terminates on any row, because every child stands after its parent, and never reads outside
-//! its arrays. The two children of a node stand side by side, so a step adds one comparison to a place, and several rows go
-//! down a tree at once, or one row down several trees, so that one goes on while another waits for memory. Measured against gather operations in candle, the
-//! walker is more than ten times as fast on a CPU.
+//! Promise: walking terminates for any row, because every child comes after its parent, and never reads outside the arrays.
+//!
+//! The walk is laid out for the memory of a CPU. The two children of a node are next to each other, so a step only adds the result
+//! of one comparison to an index, without a branch. Several rows go down a tree at once, or one row down several trees, so that
+//! one can go on while another waits for memory. Measured, this is more than ten times as fast as gather operations in candle.
 
-use super::super::form::{Categories, Trees as Form};
-use super::super::tensors::Tensors;
-use super::super::{ModelError, Rows};
+use crate::error::ModelError;
+use crate::form::{self, BITSET_WORDS, node_flags};
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
-/// In the flags of a form: a missing value goes left.
-const MISSING_LEFT: u8 = 1;
-/// In the flags of a form: the node tests categories.
-const CATEGORICAL: u8 = 2;
 /// In [`Node::test`]: a missing value goes right.
 const MISSING_RIGHT: u32 = 1 << 31;
 /// In [`Node::test`]: the node tests categories.
 const CATEGORIES: u32 = 1 << 30;
 /// In [`Node::test`]: the column.
 const COLUMN: u32 = CATEGORIES - 1;
-/// Words of 32 bits in a set of categories.
-const WORDS: usize = 8;
-/// Rows that go down a tree at once, or trees a row goes down.
+/// Rows that go down a tree at once, or trees that a row goes down at once.
 const LANES: usize = 8;
 
-/// Sixteen bytes, so that four share a line of the cache.
+/// A node of a tree, in sixteen bytes, so that four fit into a cache line.
 #[derive(Clone, Copy, Debug)]
 struct Node {
     /// A value above it goes right.
     threshold: f64,
     /// Column, and two flags above it.
     test: u32,
-    /// Place of the left child; the right one follows it.
+    /// Index of the left child; the right one follows it.
     left: u32,
 }
 
 impl Node {
-    /// Nothing is above its threshold, and its left child is itself: whoever comes here stays.
+    /// No value is above its threshold and its left child is itself, so a row that arrives here stays here.
     fn leaf(place: u32) -> Self {
         Self {
             threshold: f64::INFINITY,
@@ -49,7 +45,7 @@ impl Node {
         (self.test & COLUMN) as usize
     }
 
-    /// NaN is not above anything, so without missing values one comparison is enough.
+    /// NaN is not above any threshold and would go left, so where no value is missing one comparison is enough.
     fn is_right<const MISSING: bool>(self, value: f64) -> bool {
         (value > self.threshold) | (MISSING && (self.test & MISSING_RIGHT != 0) & value.is_nan())
     }
@@ -58,29 +54,29 @@ impl Node {
 /// Trees over the same columns.
 #[derive(Debug)]
 pub(super) struct Trees {
-    /// Tree after tree, each level by level.
+    /// The nodes of all trees, one tree after the other, each level by level.
     nodes: Vec<Node>,
-    /// Where each tree begins.
+    /// Index of the root of each tree.
     roots: Vec<u32>,
-    /// `outputs` a node, in the same order.
+    /// `outputs` values for each node, in the order of the nodes.
     values: Vec<f64>,
     outputs: usize,
-    single: bool,
-    missing: bool,
-    sets: Option<Sets>,
+    f32_inputs: bool,
+    allow_nan: bool,
+    bitsets: Option<CategoryBitsets>,
 }
 
 #[derive(Debug)]
-struct Sets {
-    /// Row of `left` for each node, -1 for none.
-    row: Vec<i32>,
+struct CategoryBitsets {
+    /// For each node its bitset in `left`, -1 for none.
+    bitset_idx: Vec<i32>,
     left: Vec<u32>,
     known: Vec<u32>,
 }
 
-/// Rows as the trees compare them.
+/// Rows as the trees compare them: rounded to f32 where the trees were fitted so.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct TreeInput {
     pub(super) rows: Rows,
     has_missing: bool,
 }
@@ -89,8 +85,8 @@ fn invalid(problem: &str) -> ModelError {
     ModelError::store(format!("the trees are damaged: {problem}"))
 }
 
-/// The arrays of a form, all of one length.
-struct Arrays<'t> {
+/// The node arrays of a form, checked to be of one length.
+struct NodeArrays<'t> {
     left: &'t [i32],
     right: &'t [i32],
     feature: &'t [i32],
@@ -101,8 +97,8 @@ struct Arrays<'t> {
     width: usize,
 }
 
-impl<'t> Arrays<'t> {
-    fn new(form: &Form, tensors: &'t Tensors, width: usize) -> Result<Self, ModelError> {
+impl<'t> NodeArrays<'t> {
+    fn new(form: &form::Trees, tensors: &'t Tensors, width: usize) -> Result<Self, ModelError> {
         let values = tensors.matrix(&form.values)?;
         let arrays = Self {
             left: tensors.i32s(&form.left)?,
@@ -141,7 +137,7 @@ impl<'t> Arrays<'t> {
         if left == -1 {
             return Ok(None);
         }
-        // A child after its parent: that is what makes every walk end.
+        // Every child comes after its parent: that makes every walk end.
         let child = |child: i32| {
             usize::try_from(child)
                 .ok()
@@ -153,17 +149,22 @@ impl<'t> Arrays<'t> {
         }
     }
 
-    /// An inner node whose left child comes to `left`.
-    fn inner(&self, at: usize, left: u32, sets: Option<&Sets>) -> Result<Node, ModelError> {
+    /// The node at `at`, which is no leaf and whose left child will be at `left`.
+    fn inner(
+        &self,
+        at: usize,
+        left: u32,
+        bitsets: Option<&CategoryBitsets>,
+    ) -> Result<Node, ModelError> {
         let mut test = u32::try_from(self.feature[at])
             .ok()
             .filter(|column| (*column as usize) < self.width)
             .ok_or_else(|| invalid("a node that tests a column that is not there"))?;
-        if self.flags[at] & MISSING_LEFT == 0 {
+        if self.flags[at] & node_flags::MISSING_GO_TO_LEFT == 0 {
             test |= MISSING_RIGHT;
         }
-        if self.flags[at] & CATEGORICAL != 0 {
-            if sets.is_none_or(|sets| sets.left_row(at).is_none()) {
+        if self.flags[at] & node_flags::IS_CATEGORICAL != 0 {
+            if bitsets.is_none_or(|bitsets| bitsets.left_bitset(at).is_none()) {
                 return Err(invalid(
                     "a node that tests categories without a set of them",
                 ));
@@ -182,21 +183,25 @@ impl<'t> Arrays<'t> {
 
 impl Trees {
     /// Builds and validates trees over `width` columns.
-    pub(super) fn new(form: &Form, tensors: &Tensors, width: usize) -> Result<Self, ModelError> {
-        let arrays = Arrays::new(form, tensors, width)?;
+    pub(super) fn new(
+        form: &form::Trees,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        let arrays = NodeArrays::new(form, tensors, width)?;
         let count = arrays.left.len();
-        let sets = form.categories.as_ref();
-        let sets = sets
-            .map(|sets| Sets::new(sets, tensors, count, width))
+        let bitsets = form.categories.as_ref();
+        let bitsets = bitsets
+            .map(|bitsets| CategoryBitsets::new(bitsets, tensors, count, width))
             .transpose()?;
         let mut trees = Self {
             nodes: Vec::with_capacity(count),
             roots: vec![],
             values: Vec::with_capacity(arrays.values.len()),
             outputs: arrays.outputs,
-            single: form.single,
-            missing: form.missing,
-            sets: sets.as_ref().map(Sets::without_rows),
+            f32_inputs: form.f32_inputs,
+            allow_nan: form.allow_nan,
+            bitsets: bitsets.as_ref().map(CategoryBitsets::without_indices),
         };
         let mut root = 0;
         for &size in tensors.u32s(&form.sizes)? {
@@ -204,7 +209,7 @@ impl Trees {
             if size == 0 || size > count - root {
                 return Err(invalid("a tree without nodes"));
             }
-            trees.plant(&arrays, root, size, sets.as_ref())?;
+            trees.add_tree(&arrays, root, size, bitsets.as_ref())?;
             root += size;
         }
         if root != count || root == 0 {
@@ -214,12 +219,12 @@ impl Trees {
     }
 
     /// Adds the tree of `size` nodes at `root`, level by level.
-    fn plant(
+    fn add_tree(
         &mut self,
-        arrays: &Arrays<'_>,
+        arrays: &NodeArrays<'_>,
         root: usize,
         size: usize,
-        sets: Option<&Sets>,
+        bitsets: Option<&CategoryBitsets>,
     ) -> Result<(), ModelError> {
         let start = self.nodes.len();
         let place =
@@ -232,7 +237,7 @@ impl Trees {
             let node = if let Some(children) = arrays.children(root, size, index)? {
                 let left = place(order.len())?;
                 order.extend(children);
-                arrays.inner(at, left, sets)?
+                arrays.inner(at, left, bitsets)?
             } else {
                 Node::leaf(place(next)?)
             };
@@ -242,8 +247,8 @@ impl Trees {
             self.nodes.push(node);
             let values = at * self.outputs..(at + 1) * self.outputs;
             self.values.extend_from_slice(&arrays.values[values]);
-            if let (Some(own), Some(sets)) = (&mut self.sets, sets) {
-                own.row.push(sets.row[at]);
+            if let (Some(own), Some(bitsets)) = (&mut self.bitsets, bitsets) {
+                own.bitset_idx.push(bitsets.bitset_idx[at]);
             }
             next += 1;
         }
@@ -254,24 +259,24 @@ impl Trees {
         self.roots.len()
     }
 
-    /// Values a leaf.
+    /// Values in a leaf.
     pub(super) fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// About how many nodes a row meets.
+    /// About how many nodes a row passes.
     pub(super) fn row_work(&self) -> usize {
         let depth = (self.nodes.len() / self.len()).max(1).ilog2() as usize + 1;
         self.len() * depth
     }
 
-    /// Rows as the trees compare them.
-    pub(super) fn prepare(&self, rows: &Rows) -> Result<Prepared, ModelError> {
-        if !self.missing {
+    /// Checks the rows and rounds them to f32 where the trees were fitted so.
+    pub(super) fn input(&self, rows: &Rows) -> Result<TreeInput, ModelError> {
+        if !self.allow_nan {
             rows.require_finite()?;
         }
         let mut rows = rows.clone();
-        if self.single {
+        if self.f32_inputs {
             for value in rows.as_mut_slice() {
                 #[expect(
                     clippy::cast_possible_truncation,
@@ -284,46 +289,46 @@ impl Trees {
                 !value.is_infinite()
             })?;
         }
-        let has_missing = self.missing && rows.as_slice().iter().any(|value| value.is_nan());
-        Ok(Prepared { rows, has_missing })
+        let has_missing = self.allow_nan && rows.as_slice().iter().any(|value| value.is_nan());
+        Ok(TreeInput { rows, has_missing })
     }
 
-    /// Calls `visit` with tree, row and the values of the leaf for every tree and every prepared row; a row meets the trees in
-    /// their order.
-    pub(super) fn visit(&self, prepared: &Prepared, mut visit: impl FnMut(usize, usize, &[f64])) {
+    /// Calls `visit` with tree, row and the values of the leaf, for every tree and every row of `input`. A row visits the trees in their
+    /// order, so that sums have the same bits however the rows are grouped.
+    pub(super) fn visit(&self, input: &TreeInput, mut visit: impl FnMut(usize, usize, &[f64])) {
         let mut leaf = |tree: usize, row: usize, at: u32| {
             let first = at as usize * self.outputs;
             visit(tree, row, &self.values[first..first + self.outputs]);
         };
-        let rows = &prepared.rows;
-        let abreast = match &self.sets {
+        let rows = &input.rows;
+        let in_lanes = match &self.bitsets {
             Some(_) => 0,
             None => rows.n_rows() / LANES * LANES,
         };
-        // A tree stays in the cache while the rows go down it.
+        // Trees in the outer loop: a tree stays in the cache while all rows go down it.
         for (tree, root) in self.roots.iter().enumerate() {
-            for first in (0..abreast).step_by(LANES) {
+            for first in (0..in_lanes).step_by(LANES) {
                 let lanes = std::array::from_fn(|lane| rows.row(first + lane));
-                for (row, at) in (first..).zip(self.descend(prepared, [*root; LANES], lanes)) {
+                for (row, at) in (first..).zip(self.descend(input, [*root; LANES], lanes)) {
                     leaf(tree, row, at);
                 }
             }
         }
-        for row in abreast..rows.n_rows() {
-            self.visit_alone(prepared, row, |tree, at| leaf(tree, row, at));
+        for row in in_lanes..rows.n_rows() {
+            self.visit_alone(input, row, |tree, at| leaf(tree, row, at));
         }
     }
 
-    /// One row down all trees, several at once.
-    fn visit_alone(&self, prepared: &Prepared, row: usize, mut leaf: impl FnMut(usize, u32)) {
-        let values = prepared.rows.row(row);
-        let (groups, rest) = match &self.sets {
+    /// Takes one row down all trees, several at once.
+    fn visit_alone(&self, input: &TreeInput, row: usize, mut leaf: impl FnMut(usize, u32)) {
+        let values = input.rows.row(row);
+        let (groups, rest) = match &self.bitsets {
             Some(_) => (&[][..], &self.roots[..]),
             None => self.roots.as_chunks::<LANES>(),
         };
         let places = groups
             .iter()
-            .flat_map(|roots| self.descend(prepared, *roots, [values; LANES]));
+            .flat_map(|roots| self.descend(input, *roots, [values; LANES]));
         let rest = rest.iter().map(|root| self.walk(*root, values));
         for (tree, at) in places.chain(rest).enumerate() {
             leaf(tree, at);
@@ -332,18 +337,18 @@ impl Trees {
 
     fn descend(
         &self,
-        prepared: &Prepared,
+        input: &TreeInput,
         roots: [u32; LANES],
         rows: [&[f64]; LANES],
     ) -> [u32; LANES] {
-        if prepared.has_missing {
+        if input.has_missing {
             descend::<true>(&self.nodes, roots, rows)
         } else {
             descend::<false>(&self.nodes, roots, rows)
         }
     }
 
-    /// One row down the tree at `root`.
+    /// Takes one row down the tree at `root`; the only walk that knows categories.
     fn walk(&self, root: u32, row: &[f64]) -> u32 {
         let mut at = root;
         loop {
@@ -364,28 +369,31 @@ impl Trees {
 
     fn goes_left(&self, at: usize, node: Node, value: f64) -> bool {
         let missing_left = node.test & MISSING_RIGHT == 0;
-        let Some(sets) = &self.sets else {
+        let Some(bitsets) = &self.bitsets else {
             return missing_left;
         };
         if value.is_nan() || value < 0.0 {
             return missing_left;
         }
-        // scikit-learn keeps the lowest eight bits.
+        // scikit-learn keeps the lowest eight bits, too.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "as above"
         )]
         let category = usize::from(value as i64 as u8);
-        if sets.left_row(at).is_some_and(|row| is_in(row, category)) {
+        if bitsets
+            .left_bitset(at)
+            .is_some_and(|row| is_in(row, category))
+        {
             return true;
         }
-        let known = node.column() * WORDS;
-        !is_in(&sets.known[known..known + WORDS], category) && missing_left
+        let known = node.column() * BITSET_WORDS;
+        !is_in(&bitsets.known[known..known + BITSET_WORDS], category) && missing_left
     }
 }
 
-/// Each row down from its place, until none of them moves.
+/// Takes each row down from its node, until none of them moves: a leaf is its own child.
 fn descend<const MISSING: bool>(
     nodes: &[Node],
     mut places: [u32; LANES],
@@ -409,39 +417,41 @@ fn is_in(set: &[u32], category: usize) -> bool {
     set[category / 32] >> (category % 32) & 1 == 1
 }
 
-impl Sets {
+impl CategoryBitsets {
     fn new(
-        form: &Categories,
+        form: &form::CategoryBitsets,
         tensors: &Tensors,
         nodes: usize,
         width: usize,
     ) -> Result<Self, ModelError> {
-        let sets = Self {
-            row: tensors.i32s(&form.row)?.to_vec(),
+        let bitsets = Self {
+            bitset_idx: tensors.i32s(&form.bitset_idx)?.to_vec(),
             left: tensors.u32s(&form.left)?.to_vec(),
             known: tensors.u32s(&form.known)?.to_vec(),
         };
-        if sets.row.len() != nodes
-            || !sets.left.len().is_multiple_of(WORDS)
-            || Some(sets.known.len()) != width.checked_mul(WORDS)
+        if bitsets.bitset_idx.len() != nodes
+            || !bitsets.left.len().is_multiple_of(BITSET_WORDS)
+            || Some(bitsets.known.len()) != width.checked_mul(BITSET_WORDS)
         {
             return Err(invalid("sets of categories of the wrong size"));
         }
-        Ok(sets)
+        Ok(bitsets)
     }
 
-    /// The same sets, for nodes that are still to come.
-    fn without_rows(&self) -> Self {
+    /// The same bitsets, for nodes that are still to be added.
+    fn without_indices(&self) -> Self {
         Self {
-            row: Vec::with_capacity(self.row.len()),
+            bitset_idx: Vec::with_capacity(self.bitset_idx.len()),
             left: self.left.clone(),
             known: self.known.clone(),
         }
     }
 
-    fn left_row(&self, node: usize) -> Option<&[u32]> {
-        let start = usize::try_from(self.row[node]).ok()?.checked_mul(WORDS)?;
-        self.left.get(start..start.checked_add(WORDS)?)
+    fn left_bitset(&self, node: usize) -> Option<&[u32]> {
+        let start = usize::try_from(self.bitset_idx[node])
+            .ok()?
+            .checked_mul(BITSET_WORDS)?;
+        self.left.get(start..start.checked_add(BITSET_WORDS)?)
     }
 }
 
@@ -449,8 +459,8 @@ impl Sets {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::super::tensors::Data;
     use super::*;
+    use crate::tensors::Data;
 
     /// One tree over two columns, with the same threshold everywhere.
     fn tree(
@@ -459,7 +469,7 @@ mod tests {
         feature: Vec<i32>,
         flags: Vec<u8>,
     ) -> Result<Trees, ModelError> {
-        planted(&Grown {
+        built(&ReferenceTree {
             threshold: vec![0.5; left.len()],
             left,
             right,
@@ -468,42 +478,55 @@ mod tests {
         })
     }
 
-    /// So many that some are gone down abreast and some alone.
+    /// So many that some trees are walked together and some alone.
     const COPIES: usize = LANES + 1;
 
     /// A tree over two columns, several times; the value of a leaf is its index in its tree.
-    fn planted(grown: &Grown) -> Result<Trees, ModelError> {
+    fn built(reference: &ReferenceTree) -> Result<Trees, ModelError> {
         let mut tensors = Tensors::default();
-        let size = u32::try_from(grown.left.len()).unwrap();
+        let size = u32::try_from(reference.left.len()).unwrap();
         let values: Vec<f64> = (0..size).map(f64::from).collect();
-        let count = COPIES * grown.left.len();
-        let mut put =
-            |name: &str, shape: Vec<usize>, data: Data| tensors.put(name.to_owned(), shape, data);
-        let form = Form {
+        let count = COPIES * reference.left.len();
+        let mut put = |name: &str, shape: Vec<usize>, data: Data| {
+            tensors.insert(name.to_owned(), shape, data)
+        };
+        let form = form::Trees {
             sizes: put("sizes", vec![COPIES], Data::U32(vec![size; COPIES])),
-            left: put("left", vec![count], Data::I32(grown.left.repeat(COPIES))),
-            right: put("right", vec![count], Data::I32(grown.right.repeat(COPIES))),
+            left: put(
+                "left",
+                vec![count],
+                Data::I32(reference.left.repeat(COPIES)),
+            ),
+            right: put(
+                "right",
+                vec![count],
+                Data::I32(reference.right.repeat(COPIES)),
+            ),
             feature: put(
                 "feature",
                 vec![count],
-                Data::I32(grown.feature.repeat(COPIES)),
+                Data::I32(reference.feature.repeat(COPIES)),
             ),
             threshold: put(
                 "threshold",
                 vec![count],
-                Data::F64(grown.threshold.repeat(COPIES)),
+                Data::F64(reference.threshold.repeat(COPIES)),
             ),
-            flags: put("flags", vec![count], Data::U8(grown.flags.repeat(COPIES))),
+            flags: put(
+                "flags",
+                vec![count],
+                Data::U8(reference.flags.repeat(COPIES)),
+            ),
             values: put("values", vec![count, 1], Data::F64(values.repeat(COPIES))),
-            single: true,
-            missing: true,
+            f32_inputs: true,
+            allow_nan: true,
             categories: None,
         };
         Trees::new(&form, &tensors, 2)
     }
 
     fn leaf(trees: &Trees, row: [f64; 2]) -> f64 {
-        let rows = trees.prepare(&Rows::from_rows(&[row]).unwrap()).unwrap();
+        let rows = trees.input(&Rows::from_rows(&[row]).unwrap()).unwrap();
         let mut value = f64::NAN;
         trees.visit(&rows, |_, _, leaf| value = leaf[0]);
         value
@@ -527,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn loops_strays_and_columns_that_are_not_there_are_refused() {
+    fn cycles_stray_children_and_unknown_columns_are_refused() {
         for (left, right, feature, words) in [
             (vec![0, -1, -1], vec![2, -1, -1], 0, "not below it"),
             (vec![1, 0, -1], vec![2, 2, -1], 0, "not below it"),
@@ -555,15 +578,15 @@ mod tests {
             vec![1, -1, -1],
             vec![2, -1, -1],
             vec![0; 3],
-            vec![CATEGORICAL; 3],
+            vec![node_flags::IS_CATEGORICAL; 3],
         )
         .unwrap_err();
         assert!(error.to_string().contains("without a set"), "{error}");
     }
 
-    /// A tree as scikit-learn grows it, for the walk that is obviously right.
+    /// A tree as scikit-learn fits it, with a walk that is obviously right.
     #[derive(Debug, Default)]
-    struct Grown {
+    struct ReferenceTree {
         left: Vec<i32>,
         right: Vec<i32>,
         feature: Vec<i32>,
@@ -571,22 +594,22 @@ mod tests {
         threshold: Vec<f64>,
     }
 
-    impl Grown {
+    impl ReferenceTree {
         /// Splits a leaf for each of `splits`: which, by which column, where NaN goes, at which threshold.
         fn new(splits: &[(prop::sample::Index, i32, u8, i8)]) -> Self {
-            let mut grown = Self::default();
-            grown.leaf();
+            let mut reference = Self::default();
+            reference.leaf();
             for (which, feature, flags, threshold) in splits {
-                let leaves: Vec<usize> = (0..grown.left.len())
-                    .filter(|node| grown.left[*node] < 0)
+                let leaves: Vec<usize> = (0..reference.left.len())
+                    .filter(|node| reference.left[*node] < 0)
                     .collect();
                 let node = *which.get(&leaves);
-                (grown.feature[node], grown.flags[node]) = (*feature, *flags);
-                grown.threshold[node] = f64::from(*threshold);
-                grown.left[node] = grown.leaf();
-                grown.right[node] = grown.leaf();
+                (reference.feature[node], reference.flags[node]) = (*feature, *flags);
+                reference.threshold[node] = f64::from(*threshold);
+                reference.left[node] = reference.leaf();
+                reference.right[node] = reference.leaf();
             }
-            grown
+            reference
         }
 
         fn leaf(&mut self) -> i32 {
@@ -603,7 +626,7 @@ mod tests {
             while let Ok(left) = usize::try_from(self.left[node]) {
                 let value = row[usize::try_from(self.feature[node]).unwrap()];
                 let is_left = if value.is_nan() {
-                    self.flags[node] & MISSING_LEFT != 0
+                    self.flags[node] & node_flags::MISSING_GO_TO_LEFT != 0
                 } else {
                     value <= self.threshold[node]
                 };
@@ -617,7 +640,7 @@ mod tests {
         }
     }
 
-    /// Small whole numbers, so that values often stand exactly at a threshold; now and then none.
+    /// Small whole numbers, so that values are often equal to a threshold; now and then NaN.
     fn cell() -> impl Strategy<Value = f64> {
         prop_oneof![9 => (-4_i8..4).prop_map(f64::from), 1 => Just(f64::NAN)]
     }
@@ -628,12 +651,12 @@ mod tests {
             splits in prop::collection::vec((any::<prop::sample::Index>(), 0_i32..2, 0_u8..2, -4_i8..4), 0..40),
             cells in prop::collection::vec(prop::array::uniform2(cell()), 1..40),
         ) {
-            let grown = Grown::new(&splits);
-            let plain: Vec<f64> = cells.iter().map(|row| grown.leaf_of(*row)).collect();
-            let trees = planted(&grown).unwrap();
-            let prepared = trees.prepare(&Rows::from_rows(&cells).unwrap()).unwrap();
+            let reference = ReferenceTree::new(&splits);
+            let plain: Vec<f64> = cells.iter().map(|row| reference.leaf_of(*row)).collect();
+            let trees = built(&reference).unwrap();
+            let input = trees.input(&Rows::from_rows(&cells).unwrap()).unwrap();
             let mut found = vec![vec![]; cells.len()];
-            trees.visit(&prepared, |tree, row, leaf| found[row].push((tree, leaf[0])));
+            trees.visit(&input, |tree, row, leaf| found[row].push((tree, leaf[0])));
             for (found, plain) in found.into_iter().zip(plain) {
                 let wanted: Vec<_> = (0..COPIES).map(|tree| (tree, plain)).collect();
                 prop_assert_eq!(found, wanted);

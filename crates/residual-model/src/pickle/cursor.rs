@@ -1,9 +1,10 @@
-//! Reads opcode arguments from a byte slice; a length is believed only when that many bytes are really there.
+//! Reads the arguments of opcodes; a length is believed only when that many bytes are really there.
 
-use super::super::ModelError;
-use super::arena::Span;
+use super::error::StreamError;
+use super::graph::Span;
+use crate::error::ModelError;
 
-/// A place in the input.
+/// A position in the input.
 #[derive(Debug)]
 pub(super) struct Cursor<'a> {
     input: &'a [u8],
@@ -19,10 +20,11 @@ impl<'a> Cursor<'a> {
         self.at == self.input.len()
     }
 
-    pub(super) fn fail(&self, problem: impl Into<String>) -> ModelError {
+    /// An error at this position.
+    pub(super) fn error(&self, error: impl Into<StreamError>) -> ModelError {
         ModelError::Pickle {
             offset: self.at,
-            problem: problem.into(),
+            source: Box::new(error.into()),
         }
     }
 
@@ -35,13 +37,14 @@ impl<'a> Cursor<'a> {
                 self.at += len;
                 Ok(bytes)
             }
-            _ => Err(self.fail(format!(
-                "the file ends early: {len} bytes are announced, {left} are left"
-            ))),
+            _ => Err(self.error(StreamError::EndsEarly {
+                announced: len,
+                left,
+            })),
         }
     }
 
-    /// The next `len` bytes, as a place.
+    /// The next `len` bytes, as a range of the input.
     pub(super) fn span(&mut self, len: u64) -> Result<Span, ModelError> {
         let start = self.at;
         let len = self.take(len)?.len();
@@ -51,7 +54,7 @@ impl<'a> Cursor<'a> {
                 len,
                 decoded: false,
             }),
-            _ => Err(self.fail("the file is larger than 4 GiB")),
+            _ => Err(self.error(StreamError::TooLarge)),
         }
     }
 
@@ -65,23 +68,26 @@ impl<'a> Cursor<'a> {
         Ok(self.array::<1>()?[0])
     }
 
-    pub(super) fn u16(&mut self) -> Result<u16, ModelError> {
-        self.array().map(u16::from_le_bytes)
+    /// A length of one byte.
+    pub(super) fn len1(&mut self) -> Result<u64, ModelError> {
+        self.u8().map(u64::from)
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, ModelError> {
-        self.array().map(u32::from_le_bytes)
+    /// A length of four bytes.
+    pub(super) fn len4(&mut self) -> Result<u64, ModelError> {
+        self.array().map(u32::from_le_bytes).map(u64::from)
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, ModelError> {
+    /// A length of eight bytes.
+    pub(super) fn len8(&mut self) -> Result<u64, ModelError> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// Up to the next line feed, which is eaten: the argument of a text opcode.
+    /// The bytes up to the next line feed, which is skipped: the argument of a text opcode.
     pub(super) fn line(&mut self) -> Result<&'a [u8], ModelError> {
         let rest = &self.input[self.at..];
         let Some(len) = rest.iter().position(|&byte| byte == b'\n') else {
-            return Err(self.fail("the file ends inside a text argument"));
+            return Err(self.error(StreamError::EndsInsideLine));
         };
         self.at += len + 1;
         Ok(&rest[..len])
@@ -90,6 +96,6 @@ impl<'a> Cursor<'a> {
     /// [`Self::line`] as ASCII or UTF-8 text.
     pub(super) fn text_line(&mut self) -> Result<&'a str, ModelError> {
         let line = self.line()?;
-        std::str::from_utf8(line).map_err(|_| self.fail("a text argument is not UTF-8"))
+        std::str::from_utf8(line).map_err(|_| self.error(StreamError::ArgumentNotUtf8))
     }
 }

@@ -1,106 +1,283 @@
 //! The pickle machine: runs the opcodes of protocols 0 to 5 over inert nodes.
 //!
-//! Promise: no callable is ever called, no module is looked up, every opcode makes at most one node, and the nodes are
-//! bounded by the input's own length. Deliberately absent, and refused: persistent ids, the extension registry,
-//! out-of-band buffers, and the INST/OBJ opcodes nothing has written since Python 2.
+//! Where Python would import or call something, the machine notes its name and arguments in a node and goes on.
+//!
+//! Promise: nothing is ever called and no module is looked up; every opcode makes at most one node, and the number of nodes is
+//! bounded by the length of the input. Deliberately absent, and refused: persistent ids, the extension registry, out-of-band
+//! buffers, and the opcodes INST and OBJ, which nothing has written since Python 2.
 
 use std::collections::HashMap;
 
-use super::super::ModelError;
-use super::arena::{Extra, FALSE, Global, Graph, Id, NONE, Node, Object, Span, TRUE};
 use super::cursor::Cursor;
-use super::frame::Frame;
-use super::{allowed, joblib, text};
+use super::error::StreamError;
+use super::graph::{Extra, FALSE, Global, Graph, NONE, Node, NodeId, Object, Span, TRUE};
+use super::joblib::ArrayWrapper;
+use super::stream::Stream;
+use super::{allowlist, escapes, opcode as op};
+use crate::error::ModelError;
 
-/// Open marks at one time; real pickles nest a few dozen deep.
-const MARKS_MAX: usize = 10_000;
+/// The newest protocol of Python today.
+const PROTOCOL_MAX: u8 = 5;
 /// Values on the stack at one time; Python flushes a list every thousand items.
 const STACK_MAX: usize = 8_000_000;
-/// Pickles inside a joblib file inside a pickle.
+/// Pickles inside each other: joblib writes an object array as a pickle of its own.
 const NESTED_MAX: usize = 4;
-/// Distinct `module.name` pairs; the widest real model has about forty.
+/// Different globals in one file; the largest real model has about forty.
 const GLOBALS_MAX: usize = 4_096;
 
-/// Runs the whole stream; what follows STOP is refused, except that joblib's own files may not.
+/// Runs the whole input; bytes after the last STOP are refused.
 pub(super) fn run(input: &[u8]) -> Result<Graph<'_>, ModelError> {
     let mut machine = Machine {
         cursor: Cursor::new(input),
         graph: Graph::new(input),
-        // Measured on 5,435 real files: at most 0.19 nodes a byte.
+        // Measured on 5,435 real files: at most 0.19 nodes for each byte.
         nodes_max: 4_096 + input.len() / 2,
         interned: HashMap::new(),
     };
     let root = machine.stream(0)?;
     if !machine.cursor.is_at_end() {
-        return Err(machine
-            .cursor
-            .fail("bytes follow the end of the pickle: several dumps in one file are not read"));
+        return Err(machine.cursor.error(StreamError::TrailingBytes));
     }
     machine.graph.root = root;
     Ok(machine.graph)
 }
 
+/// Reads the length of an argument.
+type Len<'a> = fn(&mut Cursor<'a>) -> Result<u64, ModelError>;
+
 struct Machine<'a> {
     cursor: Cursor<'a>,
     graph: Graph<'a>,
     nodes_max: usize,
-    interned: HashMap<(String, String), Id>,
+    interned: HashMap<(String, String), NodeId>,
 }
 
-impl Machine<'_> {
+impl<'a> Machine<'a> {
     /// One pickle from its first opcode to STOP.
-    fn stream(&mut self, depth: usize) -> Result<Id, ModelError> {
+    fn stream(&mut self, depth: usize) -> Result<NodeId, ModelError> {
         if depth > NESTED_MAX {
-            return Err(Graph::over("nested pickles", NESTED_MAX));
+            return Err(Graph::limit("nested pickles", NESTED_MAX));
         }
-        let mut frame = Frame {
-            depth,
-            ..Frame::default()
-        };
+        let mut stream = Stream::new(depth);
         loop {
             let opcode = self.cursor.u8()?;
-            if opcode == b'.' {
-                return frame.pop(&self.cursor);
+            if opcode == op::STOP {
+                return stream.pop(&self.cursor);
             }
-            if !(self.scalar(opcode, &mut frame)? || self.container(opcode, &mut frame)?) {
-                self.object(opcode, &mut frame)?;
-            }
-            if frame.stack.len() > STACK_MAX {
-                return Err(Graph::over("values on the stack", STACK_MAX));
+            self.execute(opcode, &mut stream)?;
+            if stream.stack.len() > STACK_MAX {
+                return Err(Graph::limit("values on the stack", STACK_MAX));
             }
         }
     }
 
-    fn add(&mut self, node: Node) -> Result<Id, ModelError> {
+    /// Any opcode but STOP.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the whole instruction set in one table, one arm an opcode"
+    )]
+    fn execute(&mut self, opcode: u8, stream: &mut Stream) -> Result<(), ModelError> {
+        match opcode {
+            // One constant or number.
+            op::NONE => stream.stack.push(NONE),
+            op::NEWTRUE => stream.stack.push(TRUE),
+            op::NEWFALSE => stream.stack.push(FALSE),
+            op::BININT => {
+                let value = i32::from_le_bytes(self.cursor.array()?);
+                self.push(stream, Node::Int(value.into()))?;
+            }
+            op::BININT1 => {
+                let value = self.cursor.u8()?;
+                self.push(stream, Node::Int(value.into()))?;
+            }
+            op::BININT2 => {
+                let value = u16::from_le_bytes(self.cursor.array()?);
+                self.push(stream, Node::Int(value.into()))?;
+            }
+            op::BINFLOAT => {
+                let value = f64::from_be_bytes(self.cursor.array()?);
+                self.push(stream, Node::Float(value))?;
+            }
+            op::LONG1 => self.push_long(stream, Cursor::len1)?,
+            op::LONG4 => self.push_long(stream, Cursor::len4)?,
+            op::INT | op::LONG => self.push_int_line(stream)?,
+            op::FLOAT => self.push_float_line(stream)?,
+
+            // Text and bytes.
+            op::SHORT_BINUNICODE => self.push_text(stream, Cursor::len1)?,
+            op::BINUNICODE => self.push_text(stream, Cursor::len4)?,
+            op::BINUNICODE8 => self.push_text(stream, Cursor::len8)?,
+            op::SHORT_BINBYTES => self.push_bytes(stream, Cursor::len1)?,
+            op::BINBYTES => self.push_bytes(stream, Cursor::len4)?,
+            op::BINBYTES8 | op::BYTEARRAY8 => self.push_bytes(stream, Cursor::len8)?,
+            op::SHORT_BINSTRING => self.push_python2_string(stream, Cursor::len1)?,
+            op::BINSTRING => self.push_python2_string(stream, Cursor::len4)?,
+            op::STRING => self.push_quoted_line(stream)?,
+            op::UNICODE => self.push_unicode_line(stream)?,
+
+            // Lists, tuples, dicts and sets.
+            op::EMPTY_LIST => self.push(stream, Node::List(vec![]))?,
+            op::EMPTY_DICT => self.push(stream, Node::Dict(vec![]))?,
+            op::EMPTY_SET => self.push(stream, Node::Set(vec![]))?,
+            op::EMPTY_TUPLE => self.push(stream, Node::Tuple(Box::default()))?,
+            op::LIST => {
+                let items = stream.pop_mark(&self.cursor)?;
+                self.push(stream, Node::List(items))?;
+            }
+            op::TUPLE => {
+                let items = stream.pop_mark(&self.cursor)?;
+                self.push(stream, Node::Tuple(items.into()))?;
+            }
+            op::DICT => {
+                let items = stream.pop_mark(&self.cursor)?;
+                self.push(stream, Node::Dict(self.pairs(&items)?))?;
+            }
+            op::FROZENSET => {
+                let items = stream.pop_mark(&self.cursor)?;
+                self.push(stream, Node::Set(items))?;
+            }
+            op::TUPLE1 => self.push_short_tuple::<1>(stream)?,
+            op::TUPLE2 => self.push_short_tuple::<2>(stream)?,
+            op::TUPLE3 => self.push_short_tuple::<3>(stream)?,
+            op::APPEND => {
+                let item = stream.pop(&self.cursor)?;
+                self.append(stream, vec![item])?;
+            }
+            op::APPENDS | op::ADDITEMS => {
+                let items = stream.pop_mark(&self.cursor)?;
+                self.append(stream, items)?;
+            }
+            op::SETITEM => {
+                let [key, value] = stream.pop_array(&self.cursor)?;
+                self.set_items(stream, vec![(key, value)])?;
+            }
+            op::SETITEMS => {
+                let items = stream.pop_mark(&self.cursor)?;
+                self.set_items(stream, self.pairs(&items)?)?;
+            }
+
+            // The stack and the memo.
+            op::MARK => stream.mark()?,
+            op::POP => stream.pop_value_or_mark(&self.cursor)?,
+            op::POP_MARK => drop(stream.pop_mark(&self.cursor)?),
+            op::DUP => stream.stack.push(stream.top(&self.cursor)?),
+            op::GET => {
+                let index = self.memo_index()?;
+                self.get(stream, index)?;
+            }
+            op::BINGET => {
+                let index = self.cursor.len1()?;
+                self.get(stream, index)?;
+            }
+            op::LONG_BINGET => {
+                let index = self.cursor.len4()?;
+                self.get(stream, index)?;
+            }
+            op::PUT => {
+                let index = self.memo_index()?;
+                stream.memo.put(index, stream.top(&self.cursor)?);
+            }
+            op::BINPUT => {
+                let index = self.cursor.len1()?;
+                stream.memo.put(index, stream.top(&self.cursor)?);
+            }
+            op::LONG_BINPUT => {
+                let index = self.cursor.len4()?;
+                stream.memo.put(index, stream.top(&self.cursor)?);
+            }
+            op::MEMOIZE => {
+                let index = stream.memo.len();
+                stream.memo.put(index, stream.top(&self.cursor)?);
+            }
+
+            // What in Python would look up or call something.
+            op::GLOBAL => {
+                let (module, name) = (self.cursor.text_line()?, self.cursor.text_line()?);
+                self.global(stream, module, name)?;
+            }
+            op::STACK_GLOBAL => self.stack_global(stream)?,
+            op::REDUCE | op::NEWOBJ => {
+                let [callable, args] = stream.pop_array(&self.cursor)?;
+                self.push(stream, Node::Object(Object::new(callable, args)))?;
+            }
+            op::NEWOBJ_EX => {
+                let [callable, args, _kwargs] = stream.pop_array(&self.cursor)?;
+                self.push(stream, Node::Object(Object::new(callable, args)))?;
+            }
+            op::BUILD => self.build(stream)?,
+
+            // Notes to the reader. A frame only helps one that buffers; a buffer made read-only is the same bytes.
+            op::PROTO => self.protocol(stream)?,
+            op::FRAME => drop(self.cursor.len8()?),
+            op::READONLY_BUFFER => {}
+
+            // Refused.
+            op::PERSID | op::BINPERSID => return Err(self.cursor.error(StreamError::PersistentId)),
+            op::EXT1 | op::EXT2 | op::EXT4 => {
+                return Err(self.cursor.error(StreamError::ExtensionRegistry));
+            }
+            op::NEXT_BUFFER => return Err(self.cursor.error(StreamError::OutOfBandBuffer)),
+            op::INST | op::OBJ => return Err(self.cursor.error(StreamError::Python2Instance)),
+            _ => return Err(self.cursor.error(StreamError::UnknownOpcode(opcode))),
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node) -> Result<NodeId, ModelError> {
         if self.graph.nodes.len() >= self.nodes_max {
-            return Err(Graph::over("objects", self.nodes_max));
+            return Err(Graph::limit("objects", self.nodes_max));
         }
         let id = u32::try_from(self.graph.nodes.len())
-            .map_err(|_| Graph::over("objects", self.nodes_max))?;
+            .map_err(|_| Graph::limit("objects", self.nodes_max))?;
         self.graph.nodes.push(node);
-        Ok(Id(id))
+        Ok(NodeId(id))
     }
 
-    fn push(&mut self, frame: &mut Frame, node: Node) -> Result<bool, ModelError> {
+    fn push(&mut self, stream: &mut Stream, node: Node) -> Result<(), ModelError> {
         let id = self.add(node)?;
-        frame.stack.push(id);
-        Ok(true)
+        stream.stack.push(id);
+        Ok(())
     }
 
-    fn push_text(&mut self, frame: &mut Frame, len: u64) -> Result<bool, ModelError> {
+    /// An integer of any width.
+    fn push_long(&mut self, stream: &mut Stream, len: Len<'a>) -> Result<(), ModelError> {
+        let len = len(&mut self.cursor)?;
+        let node = long(self.cursor.take(len)?);
+        self.push(stream, node)
+    }
+
+    fn push_text(&mut self, stream: &mut Stream, len: Len<'a>) -> Result<(), ModelError> {
+        let len = len(&mut self.cursor)?;
         let span = self.cursor.span(len)?;
         if std::str::from_utf8(self.graph.bytes(span)).is_err() {
-            return Err(self.cursor.fail("a string is not UTF-8"));
+            return Err(self.cursor.error(StreamError::StringNotUtf8));
         }
-        self.push(frame, Node::Text(span))
+        self.push(stream, Node::Text(span))
     }
 
-    fn push_bytes(&mut self, frame: &mut Frame, len: u64) -> Result<bool, ModelError> {
+    fn push_bytes(&mut self, stream: &mut Stream, len: Len<'a>) -> Result<(), ModelError> {
+        let len = len(&mut self.cursor)?;
         let span = self.cursor.span(len)?;
-        self.push(frame, Node::Bytes(span))
+        self.push(stream, Node::Bytes(span))
     }
 
-    /// Bytes that do not stand in the input as such; never more of them than the input is long.
+    fn push_python2_string(&mut self, stream: &mut Stream, len: Len<'a>) -> Result<(), ModelError> {
+        let len = len(&mut self.cursor)?;
+        let span = self.cursor.span(len)?;
+        let node = self.text_or_bytes(span);
+        self.push(stream, node)
+    }
+
+    /// A string of Python 2: text when it can be, else bytes.
+    fn text_or_bytes(&self, span: Span) -> Node {
+        if self.graph.bytes(span).is_ascii() {
+            Node::Text(span)
+        } else {
+            Node::Bytes(span)
+        }
+    }
+
+    /// Keeps bytes that are not in the input as such; all of them together are never longer than the input.
     fn decoded(&mut self, bytes: &[u8]) -> Result<Span, ModelError> {
         let start = u32::try_from(self.graph.decoded.len());
         self.graph.decoded.extend_from_slice(bytes);
@@ -110,161 +287,64 @@ impl Machine<'_> {
                 len,
                 decoded: true,
             }),
-            _ => Err(self.cursor.fail("the file is larger than 4 GiB")),
+            _ => Err(self.cursor.error(StreamError::TooLarge)),
         }
     }
 
-    /// Opcodes that push one immutable value.
-    fn scalar(&mut self, opcode: u8, frame: &mut Frame) -> Result<bool, ModelError> {
-        let node = match opcode {
-            b'N' => return Ok(push_id(frame, NONE)),
-            0x88 => return Ok(push_id(frame, TRUE)),
-            0x89 => return Ok(push_id(frame, FALSE)),
-            b'J' => Node::Int(i64::from(i32::from_le_bytes(self.cursor.array()?))),
-            b'K' => Node::Int(i64::from(self.cursor.u8()?)),
-            b'M' => Node::Int(i64::from(self.cursor.u16()?)),
-            b'G' => Node::Float(f64::from_be_bytes(self.cursor.array()?)),
-            0x8a => {
-                let len = u64::from(self.cursor.u8()?);
-                long(self.cursor.take(len)?)
-            }
-            0x8b => {
-                let len = u64::from(self.cursor.u32()?);
-                long(self.cursor.take(len)?)
-            }
-            b'I' | b'L' | b'F' | b'S' | b'V' => return self.text_scalar(opcode, frame),
-            _ => return self.string(opcode, frame),
-        };
-        self.push(frame, node)
-    }
-
-    /// Opcodes that push text or bytes with a binary length.
-    fn string(&mut self, opcode: u8, frame: &mut Frame) -> Result<bool, ModelError> {
-        let len = match opcode {
-            0x8c | b'C' | b'U' => u64::from(self.cursor.u8()?),
-            b'X' | b'B' | b'T' => u64::from(self.cursor.u32()?),
-            0x8d | 0x8e | 0x96 => self.cursor.u64()?,
-            _ => return Ok(false),
-        };
-        match opcode {
-            0x8c | b'X' | 0x8d => self.push_text(frame, len),
-            // Python 2 strings: text when they can be, else bytes.
-            b'U' | b'T' => {
-                let span = self.cursor.span(len)?;
-                let is_text = self.graph.bytes(span).is_ascii();
-                self.push(
-                    frame,
-                    if is_text {
-                        Node::Text(span)
-                    } else {
-                        Node::Bytes(span)
-                    },
-                )
-            }
-            _ => self.push_bytes(frame, len),
-        }
-    }
-
-    /// Opcodes of protocol 0 whose argument is a line of text.
-    fn text_scalar(&mut self, opcode: u8, frame: &mut Frame) -> Result<bool, ModelError> {
-        let node = match opcode {
-            b'I' | b'L' => match self.cursor.text_line()?.trim_end_matches('L') {
-                "00" => return Ok(push_id(frame, FALSE)),
-                "01" => return Ok(push_id(frame, TRUE)),
-                digits => match digits.parse() {
-                    Ok(value) => Node::Int(value),
-                    Err(_)
-                        if digits
-                            .trim_start_matches('-')
-                            .bytes()
-                            .all(|b| b.is_ascii_digit())
-                            && !digits.is_empty() =>
-                    {
-                        Node::Wide
-                    }
-                    Err(_) => {
-                        return Err(self.cursor.fail(format!("'{digits}' is not an integer")));
-                    }
-                },
-            },
-            b'F' => {
-                let digits = self.cursor.text_line()?;
-                Node::Float(
-                    digits
-                        .parse()
-                        .map_err(|_| self.cursor.fail(format!("'{digits}' is not a number")))?,
-                )
-            }
-            b'S' => {
-                let bytes = text::quoted(self.cursor.line()?)
-                    .ok_or_else(|| self.cursor.fail("a string has no closing quote"))?;
-                let span = self.decoded(&bytes)?;
-                if bytes.is_ascii() {
-                    Node::Text(span)
-                } else {
-                    Node::Bytes(span)
-                }
-            }
+    /// An integer in decimal digits; `00` and `01` are how protocol 0 writes False and True.
+    fn push_int_line(&mut self, stream: &mut Stream) -> Result<(), ModelError> {
+        let digits = self.cursor.text_line()?.trim_end_matches('L');
+        let id = match digits {
+            "00" => FALSE,
+            "01" => TRUE,
             _ => {
-                let words = text::raw_unicode_escape(self.cursor.line()?)
-                    .ok_or_else(|| self.cursor.fail("a string has a broken escape"))?;
-                Node::Text(self.decoded(words.as_bytes())?)
+                let node = match digits.parse() {
+                    Ok(value) => Node::Int(value),
+                    Err(_) if is_decimal(digits) => Node::BigInt,
+                    Err(_) => {
+                        let error = StreamError::NotAnInteger(digits.to_owned());
+                        return Err(self.cursor.error(error));
+                    }
+                };
+                self.add(node)?
             }
         };
-        self.push(frame, node)
+        stream.stack.push(id);
+        Ok(())
     }
 
-    /// Opcodes that make or fill lists, tuples, dicts and sets, and the ones that only move the stack.
-    fn container(&mut self, opcode: u8, frame: &mut Frame) -> Result<bool, ModelError> {
-        match opcode {
-            b']' => return self.push(frame, Node::List(vec![])),
-            b'}' => return self.push(frame, Node::Dict(vec![])),
-            0x8f => return self.push(frame, Node::Set(vec![])),
-            b')' => return self.push(frame, Node::Tuple(Box::default())),
-            b'l' | b't' | b'd' | 0x91 => {
-                let items = frame.pop_mark(&self.cursor)?;
-                let node = match opcode {
-                    b'l' => Node::List(items),
-                    b't' => Node::Tuple(items.into()),
-                    b'd' => Node::Dict(self.pairs(&items)?),
-                    _ => Node::Set(items),
-                };
-                return self.push(frame, node);
-            }
-            0x85..=0x87 => {
-                let mut items = Vec::with_capacity(3);
-                for _ in 0x85..=opcode {
-                    items.push(frame.pop(&self.cursor)?);
-                }
-                items.reverse();
-                return self.push(frame, Node::Tuple(items.into()));
-            }
-            b'a' => {
-                let item = frame.pop(&self.cursor)?;
-                self.append(frame, vec![item])?;
-            }
-            b'e' | 0x90 => {
-                let items = frame.pop_mark(&self.cursor)?;
-                self.append(frame, items)?;
-            }
-            b's' => {
-                let value = frame.pop(&self.cursor)?;
-                let key = frame.pop(&self.cursor)?;
-                self.set_items(frame, vec![(key, value)])?;
-            }
-            b'u' => {
-                let items = frame.pop_mark(&self.cursor)?;
-                let pairs = self.pairs(&items)?;
-                self.set_items(frame, pairs)?;
-            }
-            _ => return self.stack(opcode, frame),
-        }
-        Ok(true)
+    fn push_float_line(&mut self, stream: &mut Stream) -> Result<(), ModelError> {
+        let digits = self.cursor.text_line()?;
+        let value = digits.parse().map_err(|_| {
+            self.cursor
+                .error(StreamError::NotANumber(digits.to_owned()))
+        })?;
+        self.push(stream, Node::Float(value))
     }
 
-    fn pairs(&self, items: &[Id]) -> Result<Vec<(Id, Id)>, ModelError> {
+    fn push_quoted_line(&mut self, stream: &mut Stream) -> Result<(), ModelError> {
+        let bytes = escapes::quoted(self.cursor.line()?)
+            .ok_or_else(|| self.cursor.error(StreamError::UnclosedString))?;
+        let span = self.decoded(&bytes)?;
+        let node = self.text_or_bytes(span);
+        self.push(stream, node)
+    }
+
+    fn push_unicode_line(&mut self, stream: &mut Stream) -> Result<(), ModelError> {
+        let text = escapes::raw_unicode_escape(self.cursor.line()?)
+            .ok_or_else(|| self.cursor.error(StreamError::BrokenEscape))?;
+        let span = self.decoded(text.as_bytes())?;
+        self.push(stream, Node::Text(span))
+    }
+
+    fn push_short_tuple<const N: usize>(&mut self, stream: &mut Stream) -> Result<(), ModelError> {
+        let items: [NodeId; N] = stream.pop_array(&self.cursor)?;
+        self.push(stream, Node::Tuple(items.into()))
+    }
+
+    fn pairs(&self, items: &[NodeId]) -> Result<Vec<(NodeId, NodeId)>, ModelError> {
         if items.len() % 2 == 1 {
-            return Err(self.cursor.fail("a dict has a key without a value"));
+            return Err(self.cursor.error(StreamError::KeyWithoutValue));
         }
         Ok(items
             .chunks_exact(2)
@@ -272,194 +352,121 @@ impl Machine<'_> {
             .collect())
     }
 
-    fn append(&mut self, frame: &Frame, more: Vec<Id>) -> Result<(), ModelError> {
-        let id = frame.top(&self.cursor)?;
+    fn append(&mut self, stream: &Stream, more: Vec<NodeId>) -> Result<(), ModelError> {
+        let id = stream.top(&self.cursor)?;
         match &mut self.graph.nodes[id.0 as usize] {
             Node::List(items) | Node::Set(items) => items.extend(more),
             Node::Object(object) => object.extra.get_or_insert_default().items.extend(more),
             _ => {
-                return Err(self
-                    .cursor
-                    .fail("items are appended to something that is not a list"));
+                return Err(self.cursor.error(StreamError::AppendToNonList));
             }
         }
         Ok(())
     }
 
-    fn set_items(&mut self, frame: &Frame, more: Vec<(Id, Id)>) -> Result<(), ModelError> {
-        let id = frame.top(&self.cursor)?;
+    fn set_items(
+        &mut self,
+        stream: &Stream,
+        more: Vec<(NodeId, NodeId)>,
+    ) -> Result<(), ModelError> {
+        let id = stream.top(&self.cursor)?;
         match &mut self.graph.nodes[id.0 as usize] {
             Node::Dict(pairs) => pairs.extend(more),
             Node::Object(object) => object.extra.get_or_insert_default().pairs.extend(more),
             _ => {
-                return Err(self
-                    .cursor
-                    .fail("keys are set on something that is not a dict"));
+                return Err(self.cursor.error(StreamError::SetOnNonDict));
             }
         }
         Ok(())
     }
 
-    /// Mark, memo and protocol opcodes.
-    fn stack(&mut self, opcode: u8, frame: &mut Frame) -> Result<bool, ModelError> {
-        match opcode {
-            b'(' => {
-                if frame.marks.len() >= MARKS_MAX {
-                    return Err(Graph::over("open marks", MARKS_MAX));
-                }
-                frame.marks.push(frame.stack.len());
-            }
-            b'0' => {
-                // POP takes a mark away when nothing stands above it.
-                if frame.marks.last() == Some(&frame.stack.len()) {
-                    frame.marks.pop();
-                } else {
-                    frame.pop(&self.cursor)?;
-                }
-            }
-            b'1' => drop(frame.pop_mark(&self.cursor)?),
-            b'2' => {
-                let top = frame.top(&self.cursor)?;
-                frame.stack.push(top);
-            }
-            0x80 => {
-                let protocol = self.cursor.u8()?;
-                if protocol > 5 {
-                    return Err(self.cursor.fail(format!(
-                        "protocol {protocol} is not known; dump with protocol 5 or lower"
-                    )));
-                }
-                if frame.depth == 0 {
-                    self.graph.protocol = protocol;
-                }
-            }
-            // A frame only helps a buffered reader; a writeable buffer made read-only is the same bytes.
-            0x95 => drop(self.cursor.u64()?),
-            0x98 => {}
-            _ => return self.memo(opcode, frame),
-        }
-        Ok(true)
+    /// A memo index in decimal digits.
+    fn memo_index(&mut self) -> Result<u64, ModelError> {
+        let digits = self.cursor.text_line()?;
+        let index = digits.parse();
+        index.map_err(|_| {
+            self.cursor
+                .error(StreamError::NotAMemoIndex(digits.to_owned()))
+        })
     }
 
-    fn memo(&mut self, opcode: u8, frame: &mut Frame) -> Result<bool, ModelError> {
-        let index = match opcode {
-            b'q' | b'h' => u64::from(self.cursor.u8()?),
-            b'r' | b'j' => u64::from(self.cursor.u32()?),
-            b'p' | b'g' => {
-                let digits = self.cursor.text_line()?;
-                digits
-                    .parse()
-                    .map_err(|_| self.cursor.fail(format!("'{digits}' is not a memo index")))?
-            }
-            0x94 => frame.memo.len(),
-            _ => return Ok(false),
-        };
-        if matches!(opcode, b'h' | b'j' | b'g') {
-            let id = frame.memo.get(index).ok_or_else(|| {
-                self.cursor
-                    .fail(format!("memo entry {index} was never written"))
-            })?;
-            frame.stack.push(id);
-        } else {
-            frame.memo.put(index, frame.top(&self.cursor)?);
-        }
-        Ok(true)
+    fn get(&self, stream: &mut Stream, index: u64) -> Result<(), ModelError> {
+        let id = stream
+            .memo
+            .get(index)
+            .ok_or_else(|| self.cursor.error(StreamError::UnknownMemo(index)))?;
+        stream.stack.push(id);
+        Ok(())
     }
 
-    /// Opcodes that in Python would look up or call something.
-    fn object(&mut self, opcode: u8, frame: &mut Frame) -> Result<(), ModelError> {
-        match opcode {
-            b'c' => {
-                let (module, name) = (self.cursor.text_line()?, self.cursor.text_line()?);
-                self.global(frame, module, name)
+    fn protocol(&mut self, stream: &Stream) -> Result<(), ModelError> {
+        let protocol = self.cursor.u8()?;
+        if protocol > PROTOCOL_MAX {
+            return Err(self.cursor.error(StreamError::UnknownProtocol(protocol)));
+        }
+        if stream.depth == 0 {
+            self.graph.protocol = protocol;
+        }
+        Ok(())
+    }
+
+    /// A global whose module and name are on the stack.
+    fn stack_global(&mut self, stream: &mut Stream) -> Result<(), ModelError> {
+        let [module, name] = stream.pop_array(&self.cursor)?;
+        match (self.graph.text(module), self.graph.text(name)) {
+            (Some(module), Some(name)) => {
+                let (module, name) = (module.to_owned(), name.to_owned());
+                self.global(stream, &module, &name)
             }
-            0x93 => {
-                let (name, module) = (frame.pop(&self.cursor)?, frame.pop(&self.cursor)?);
-                match (self.graph.text(module), self.graph.text(name)) {
-                    (Some(module), Some(name)) => {
-                        let (module, name) = (module.to_owned(), name.to_owned());
-                        self.global(frame, &module, &name)
-                    }
-                    _ => Err(self.cursor.fail("a global is not named by two strings")),
-                }
-            }
-            b'R' | 0x81 => {
-                let (args, callable) = (frame.pop(&self.cursor)?, frame.pop(&self.cursor)?);
-                self.push(frame, Node::Object(Object::new(callable, args)))
-                    .map(drop)
-            }
-            0x92 => {
-                let (_kwargs, args, callable) = (
-                    frame.pop(&self.cursor)?,
-                    frame.pop(&self.cursor)?,
-                    frame.pop(&self.cursor)?,
-                );
-                self.push(frame, Node::Object(Object::new(callable, args)))
-                    .map(drop)
-            }
-            b'b' => self.build(frame),
-            b'P' | b'Q' => Err(self.cursor.fail(
-                "it has persistent ids, as PyTorch writes them: only scikit-learn models are read",
-            )),
-            0x82..=0x84 => Err(self.cursor.fail(
-                "it uses the extension registry, which hides the names of what it would call",
-            )),
-            0x97 => Err(self
-                .cursor
-                .fail("its buffers were written elsewhere (buffer_callback); dump without it")),
-            b'i' | b'o' => Err(self
-                .cursor
-                .fail("it uses an opcode of Python 2 instances; dump with protocol 2 or higher")),
-            _ => Err(self
-                .cursor
-                .fail(format!("0x{opcode:02x} is not a pickle opcode"))),
+            _ => Err(self.cursor.error(StreamError::UnnamedGlobal)),
         }
     }
 
-    fn global(&mut self, frame: &mut Frame, module: &str, name: &str) -> Result<(), ModelError> {
+    fn global(&mut self, stream: &mut Stream, module: &str, name: &str) -> Result<(), ModelError> {
         let key = (module.to_owned(), name.to_owned());
         if let Some(&id) = self.interned.get(&key) {
-            frame.stack.push(id);
+            stream.stack.push(id);
             return Ok(());
         }
         let index = self.graph.globals.len();
         if index >= GLOBALS_MAX {
-            return Err(Graph::over("different classes", GLOBALS_MAX));
+            return Err(Graph::limit("different classes", GLOBALS_MAX));
         }
         self.graph.globals.push(Global::new(module, name));
         let id = self.add(Node::Global(u32::try_from(index).unwrap_or(u32::MAX)))?;
         self.interned.insert(key, id);
-        frame.stack.push(id);
+        stream.stack.push(id);
         Ok(())
     }
 
-    fn build(&mut self, frame: &mut Frame) -> Result<(), ModelError> {
-        let state = frame.pop(&self.cursor)?;
-        let id = frame.top(&self.cursor)?;
+    fn build(&mut self, stream: &mut Stream) -> Result<(), ModelError> {
+        let state = stream.pop(&self.cursor)?;
+        let id = stream.top(&self.cursor)?;
         let Node::Object(object) = &mut self.graph.nodes[id.0 as usize] else {
-            return Err(self
-                .cursor
-                .fail("state is given to something that is not an object"));
+            return Err(self.cursor.error(StreamError::StateOfNonObject));
         };
         object.state = state;
-        let is_wrapper = self.graph.class(id).is_some_and(allowed::is_joblib_wrapper);
+        let is_wrapper = self
+            .graph
+            .class(id)
+            .is_some_and(allowlist::is_joblib_wrapper);
         if is_wrapper {
-            self.payload(id, state, frame.depth)
+            self.array_data(id, state, stream.depth)
         } else {
             Ok(())
         }
     }
 
-    /// The array that follows a joblib wrapper in the stream.
-    fn payload(&mut self, id: Id, state: Id, depth: usize) -> Result<(), ModelError> {
+    /// Reads the array that follows a joblib wrapper in the stream.
+    fn array_data(&mut self, id: NodeId, state: NodeId, depth: usize) -> Result<(), ModelError> {
         self.graph.joblib = true;
-        let layout =
-            joblib::layout(&self.graph, state).map_err(|problem| self.cursor.fail(problem))?;
-        let payload = match layout.bytes {
+        let wrapper = ArrayWrapper::read(&self.graph, state);
+        let wrapper = wrapper.map_err(|error| self.cursor.error(error))?;
+        let array_data = match wrapper.len().map_err(|error| self.cursor.error(error))? {
             None => self.stream(depth + 1)?,
             Some(len) => {
-                if layout.padded {
-                    let padding = u64::from(self.cursor.u8()?);
+                if wrapper.is_padded {
+                    let padding = self.cursor.len1()?;
                     self.cursor.take(padding)?;
                 }
                 let span = self.cursor.span(len)?;
@@ -468,7 +475,7 @@ impl Machine<'_> {
         };
         if let Node::Object(object) = &mut self.graph.nodes[id.0 as usize] {
             object.extra = Some(Box::new(Extra {
-                payload: Some(payload),
+                array_data: Some(array_data),
                 ..Extra::default()
             }));
         }
@@ -476,15 +483,16 @@ impl Machine<'_> {
     }
 }
 
-fn push_id(frame: &mut Frame, id: Id) -> bool {
-    frame.stack.push(id);
-    true
+/// Digits, and perhaps a sign before them.
+fn is_decimal(text: &str) -> bool {
+    let digits = text.trim_start_matches('-');
+    !text.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A little-endian two's complement integer.
 fn long(bytes: &[u8]) -> Node {
     if bytes.len() > 8 {
-        return Node::Wide;
+        return Node::BigInt;
     }
     let negative = bytes.last().is_some_and(|&byte| byte >= 0x80);
     let mut wide = if negative { [0xff; 8] } else { [0; 8] };

@@ -1,34 +1,38 @@
-//! Reads Python pickles and joblib files without Python and without trust.
+//! Reads Python pickles and joblib files without Python, and without executing anything.
 //!
-//! Layers, each knowing nothing of the next: [`unpack`] undoes compression, [`machine`] runs the opcodes over inert nodes,
-//! [`numpy`] reads arrays out of them. What a scikit-learn class means is the business of `model::sklearn`.
+//! Three layers, none of which knows the next: [`decompress`] undoes compression, [`machine`] turns the opcodes into a graph of inert
+//! nodes, [`numpy`] reads arrays from it. What a class of scikit-learn means is the business of `sklearn`.
 
-mod allowed;
-mod arena;
+mod allowlist;
 mod cursor;
+pub(crate) mod decompress;
 mod dtype;
-mod frame;
+mod error;
+mod escapes;
+mod graph;
 mod joblib;
 mod machine;
 pub(crate) mod numpy;
-mod text;
-pub(crate) mod unpack;
+mod opcode;
+mod shape;
+mod stream;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use allowed::is_allowed;
-pub(crate) use arena::{Global, Graph, Id, Node};
+pub(crate) use allowlist::is_allowed;
+pub(crate) use error::ArrayError;
+pub(crate) use graph::{Global, Graph, Node, NodeId};
 
-use super::ModelError;
+use crate::error::ModelError;
 
-/// Runs the pickle in `input`, already uncompressed. Building the graph is safe for any bytes; who goes on to read a model
-/// from it calls [`screen`] first.
+/// Runs the pickle in `input`, which is already decompressed. Building the graph is safe for any bytes; [`check_globals`] is called
+/// before a model is read from it.
 pub(crate) fn read(input: &[u8]) -> Result<Graph<'_>, ModelError> {
     machine::run(input)
 }
 
-/// Libraries people do save models of, and what to do about it.
+/// Other libraries whose models people save, and what to do about them.
 const KNOWN: &[(&str, &str)] = &[
     (
         "__main__",
@@ -80,8 +84,8 @@ const KNOWN: &[(&str, &str)] = &[
     ),
 ];
 
-/// Refuses a graph that names anything a model has no use for.
-pub(crate) fn screen(graph: &Graph<'_>) -> Result<(), ModelError> {
+/// Refuses a graph that names anything that no model needs.
+pub(crate) fn check_globals(graph: &Graph<'_>) -> Result<(), ModelError> {
     let Some(global) = graph.globals().iter().find(|global| !is_allowed(global)) else {
         return Ok(());
     };

@@ -1,27 +1,26 @@
-//! What numpy's arrays and scalars in a pickle mean, read out of the inert graph.
+//! Arrays and scalars of numpy, read from the inert graph.
 //!
-//! Both spellings of the module (`numpy.core`, `numpy._core`), C and Fortran order and transposed buffers, both byte orders,
-//! structured dtypes with padding and unaligned fields, object arrays. Deliberately absent, and refused by name: dates,
-//! complex numbers, half and extended precision.
+//! Read are C and Fortran order and transposed buffers, both byte orders, structured dtypes with padding and unaligned fields, and
+//! object arrays. Deliberately absent, and refused by name: dates, complex numbers, half and extended precision.
 
 use std::borrow::Cow;
 
-use super::arena::{Graph, Id, Node};
 pub(crate) use super::dtype::{DType, Kind};
+use super::error::ArrayError;
+use super::graph::{Graph, Node, NodeId};
+use super::joblib::ArrayWrapper;
+use super::shape::{element_count, read_shape, strides};
 
-/// Axes of one array; scikit-learn stores three at most.
-const AXES_MAX: usize = 8;
-
-/// An array, or a scalar as an array of no axes.
+/// An array, or a scalar as an array without axes.
 #[derive(Clone, Debug)]
 pub(crate) struct Array<'g> {
     graph: &'g Graph<'g>,
     pub(crate) shape: Vec<usize>,
-    /// Elements from one index to the next, an axis each.
+    /// For each axis, the number of elements from one index to the next.
     strides: Vec<usize>,
     pub(crate) dtype: DType,
     data: Data<'g>,
-    /// Bytes from one record to the next, and to this field inside it.
+    /// Bytes from one record to the next, and from the start of a record to this field.
     step: usize,
     offset: usize,
 }
@@ -29,12 +28,12 @@ pub(crate) struct Array<'g> {
 #[derive(Clone, Debug)]
 enum Data<'g> {
     Raw(Cow<'g, [u8]>),
-    Objects(&'g [Id]),
+    Objects(&'g [NodeId]),
 }
 
 impl<'g> Array<'g> {
-    /// Reads any form of array or scalar; `None` when `id` is something else.
-    pub(crate) fn read(graph: &'g Graph<'g>, id: Id) -> Option<Result<Self, String>> {
+    /// Reads an array or a scalar in any way that numpy or joblib writes them; `None` when `id` is something else.
+    pub(crate) fn read(graph: &'g Graph<'g>, id: NodeId) -> Option<Result<Self, ArrayError>> {
         let (class, object) = graph.call(id)?;
         let args = graph.items(object.args).unwrap_or_default();
         match (class.module.as_str(), class.name.as_str()) {
@@ -45,10 +44,10 @@ impl<'g> Array<'g> {
             ("numpy.core.multiarray", "scalar") => Some(Self::scalar(graph, args)),
             ("numpy.core.numeric", "_frombuffer") => Some(Self::frombuffer(graph, args)),
             ("joblib.numpy_pickle", "NumpyArrayWrapper") => {
-                let payload = object.extra.as_ref().and_then(|extra| extra.payload);
+                let array_data = object.extra.as_ref().and_then(|extra| extra.array_data);
                 Some(
-                    payload
-                        .ok_or_else(|| "a joblib array has no data".to_owned())
+                    array_data
+                        .ok_or(ArrayError::NoJoblibData)
                         .and_then(|data| Self::joblib(graph, object.state, data)),
                 )
             }
@@ -56,17 +55,13 @@ impl<'g> Array<'g> {
         }
     }
 
-    fn reconstruct(graph: &'g Graph<'g>, state: &[Id]) -> Result<Self, String> {
+    fn reconstruct(graph: &'g Graph<'g>, state: &[NodeId]) -> Result<Self, ArrayError> {
         let &[_, shape, dtype, fortran, data] = state else {
-            return Err("an array has no state".to_owned());
+            return Err(ArrayError::NoState);
         };
-        let fortran = matches!(graph.node(fortran), Node::Bool(true) | Node::Int(1));
+        let is_fortran = matches!(graph.node(fortran), Node::Bool(true) | Node::Int(1));
         let (shape, dtype) = (read_shape(graph, shape)?, DType::read(graph, dtype)?);
-        let strides = if fortran {
-            fortran_strides(&shape)?
-        } else {
-            c_strides(&shape)?
-        };
+        let strides = strides(&shape, is_fortran)?;
         let data = match graph.node(data) {
             Node::List(items) => Data::Objects(items),
             _ => Data::Raw(raw_bytes(graph, data)?),
@@ -74,9 +69,9 @@ impl<'g> Array<'g> {
         Self::checked(graph, shape, strides, dtype, data)
     }
 
-    fn scalar(graph: &'g Graph<'g>, args: &'g [Id]) -> Result<Self, String> {
+    fn scalar(graph: &'g Graph<'g>, args: &'g [NodeId]) -> Result<Self, ArrayError> {
         let &[dtype, data] = args else {
-            return Err("a numpy scalar has no value".to_owned());
+            return Err(ArrayError::NoScalarValue);
         };
         let dtype = DType::read(graph, dtype)?;
         let data = if dtype.kind == Kind::Object {
@@ -87,21 +82,17 @@ impl<'g> Array<'g> {
         Self::checked(graph, vec![], vec![], dtype, data)
     }
 
-    fn frombuffer(graph: &'g Graph<'g>, args: &[Id]) -> Result<Self, String> {
+    fn frombuffer(graph: &'g Graph<'g>, args: &[NodeId]) -> Result<Self, ArrayError> {
         let (&[data, dtype, shape, order], rest) = args.split_at(4.min(args.len())) else {
-            return Err("a buffer array has too few arguments".to_owned());
+            return Err(ArrayError::TooFewArguments);
         };
         let (mut shape, dtype) = (read_shape(graph, shape)?, DType::read(graph, dtype)?);
-        let mut strides = match graph.text(order) {
-            Some("F") => fortran_strides(&shape)?,
-            Some("C" | "A" | "K") => c_strides(&shape)?,
-            _ => {
-                return Err(format!(
-                    "array order {} is not known",
-                    graph.describe(order)
-                ));
-            }
+        let is_fortran = match graph.text(order) {
+            Some("F") => true,
+            Some("C" | "A" | "K") => false,
+            _ => return Err(ArrayError::UnknownOrder(graph.describe(order))),
         };
+        let mut strides = strides(&shape, is_fortran)?;
         if let Some(axes) = rest
             .first()
             .filter(|axes| !matches!(graph.node(**axes), Node::None))
@@ -110,7 +101,7 @@ impl<'g> Array<'g> {
             let mut sorted = axes.clone();
             sorted.sort_unstable();
             if !sorted.into_iter().eq(0..shape.len()) {
-                return Err("an axis order is not a permutation".to_owned());
+                return Err(ArrayError::NotAPermutation);
             }
             strides = axes.iter().map(|&axis| strides[axis]).collect();
             shape = axes.iter().map(|&axis| shape[axis]).collect();
@@ -124,38 +115,20 @@ impl<'g> Array<'g> {
         )
     }
 
-    fn joblib(graph: &'g Graph<'g>, state: Id, payload: Id) -> Result<Self, String> {
-        let Node::Bytes(span) = graph.node(payload) else {
+    fn joblib(graph: &'g Graph<'g>, state: NodeId, array_data: NodeId) -> Result<Self, ArrayError> {
+        let Node::Bytes(span) = graph.node(array_data) else {
             // An object array is a whole pickle of its own, with an ordinary array at its root.
-            return match graph.call(payload) {
+            return match graph.call(array_data) {
                 Some((class, object)) if class.name == "_reconstruct" => {
                     Self::reconstruct(graph, graph.items(object.state).unwrap_or_default())
                 }
-                _ => Err("a nested joblib array is not an array".to_owned()),
+                _ => Err(ArrayError::NotANestedArray),
             };
         };
-        let part = |name| {
-            graph
-                .get(state, name)
-                .ok_or_else(|| format!("a joblib array has no {name}"))
-        };
-        let (shape, dtype) = (
-            read_shape(graph, part("shape")?)?,
-            DType::read(graph, part("dtype")?)?,
-        );
-        let fortran = graph.text(part("order")?) == Some("F");
-        let strides = if fortran {
-            fortran_strides(&shape)?
-        } else {
-            c_strides(&shape)?
-        };
-        Self::checked(
-            graph,
-            shape,
-            strides,
-            dtype,
-            Data::Raw(Cow::Borrowed(graph.bytes(*span))),
-        )
+        let wrapper = ArrayWrapper::read(graph, state)?;
+        let strides = strides(&wrapper.shape, wrapper.is_fortran)?;
+        let data = Data::Raw(Cow::Borrowed(graph.bytes(*span)));
+        Self::checked(graph, wrapper.shape, strides, wrapper.dtype, data)
     }
 
     fn checked(
@@ -164,21 +137,21 @@ impl<'g> Array<'g> {
         strides: Vec<usize>,
         dtype: DType,
         data: Data<'g>,
-    ) -> Result<Self, String> {
-        let count = count(&shape)?;
-        let (need, have) = match &data {
+    ) -> Result<Self, ArrayError> {
+        let count = element_count(&shape)?;
+        let (needed, found) = match &data {
             Data::Raw(bytes) => (
-                count
-                    .checked_mul(dtype.size)
-                    .ok_or("an array is too large")?,
+                count.checked_mul(dtype.size).ok_or(ArrayError::TooLarge)?,
                 bytes.len(),
             ),
             Data::Objects(items) => (count, items.len()),
         };
-        if need != have || (matches!(data, Data::Raw(_)) && dtype.has_objects()) {
-            return Err(format!(
-                "an array of shape {shape:?} needs {need} bytes or objects, {have} are there"
-            ));
+        if needed != found || (matches!(data, Data::Raw(_)) && dtype.has_objects()) {
+            return Err(ArrayError::WrongLength {
+                shape,
+                needed,
+                found,
+            });
         }
         Ok(Self {
             graph,
@@ -197,13 +170,13 @@ impl<'g> Array<'g> {
     }
 
     /// One field of every record.
-    pub(crate) fn field(&self, name: &str) -> Result<Self, String> {
+    pub(crate) fn field(&self, name: &str) -> Result<Self, ArrayError> {
         let (_, dtype, offset) = self
             .dtype
             .fields
             .iter()
             .find(|(field, ..)| field == name)
-            .ok_or_else(|| format!("a record has no field {name}"))?;
+            .ok_or_else(|| ArrayError::NoField(name.to_owned()))?;
         Ok(Self {
             dtype: dtype.clone(),
             offset: self.offset + offset,
@@ -211,50 +184,52 @@ impl<'g> Array<'g> {
         })
     }
 
-    /// Places of the elements, in C order.
-    fn places(&self) -> impl Iterator<Item = usize> {
+    fn wrong_kind(&self, wanted: &'static str) -> ArrayError {
+        ArrayError::WrongKind {
+            found: self.dtype.kind,
+            wanted,
+        }
+    }
+
+    /// The index of each element in the data, for the elements in C order.
+    fn indices(&self) -> impl Iterator<Item = usize> {
         let (shape, strides) = (&self.shape, &self.strides);
-        (0..self.len()).map(move |index| {
-            let (mut rest, mut place) = (index, 0);
+        (0..self.len()).map(move |element| {
+            let (mut rest, mut index) = (element, 0);
             for (len, stride) in shape.iter().zip(strides).rev() {
-                place += rest % len * stride;
+                index += rest % len * stride;
                 rest /= len;
             }
-            place
+            index
         })
     }
 
-    fn raw<T>(&self, read: impl Fn(&[u8]) -> Option<T>) -> Result<Vec<T>, String> {
+    fn raw<T>(&self, read: impl Fn(&[u8]) -> Option<T>) -> Result<Vec<T>, ArrayError> {
         let Data::Raw(bytes) = &self.data else {
-            return Err("an object array stands where numbers belong".to_owned());
+            return Err(ArrayError::ObjectsForNumbers);
         };
-        self.places()
-            .map(|place| {
-                let start = place * self.step + self.offset;
+        self.indices()
+            .map(|index| {
+                let start = index * self.step + self.offset;
                 bytes.get(start..start + self.dtype.size).and_then(&read)
             })
             .collect::<Option<_>>()
-            .ok_or_else(|| {
-                format!(
-                    "an array of {:?} stands where other numbers belong",
-                    self.dtype.kind
-                )
-            })
+            .ok_or_else(|| self.wrong_kind("other numbers"))
     }
 
     /// Elements as f64, in C order. Object arrays of plain numbers count too.
-    pub(crate) fn f64s(&self) -> Result<Vec<f64>, String> {
+    pub(crate) fn f64s(&self) -> Result<Vec<f64>, ArrayError> {
         if let Data::Objects(_) = &self.data {
             let numbers = self.objects()?.into_iter().map(|id| number(self.graph, id));
             return numbers
                 .collect::<Option<_>>()
-                .ok_or_else(|| "an object array holds more than numbers".to_owned());
+                .ok_or(ArrayError::MixedObjects("numbers"));
         }
         let (kind, big) = (self.dtype.kind, self.dtype.big_endian);
         match (kind, self.dtype.size) {
-            (Kind::Float, 8) => self.raw(|b| fixed(b, big).map(f64::from_le_bytes)),
+            (Kind::Float, 8) => self.raw(|b| fixed_width(b, big).map(f64::from_le_bytes)),
             (Kind::Float, _) => {
-                self.raw(|b| fixed(b, big).map(|b| f64::from(f32::from_le_bytes(b))))
+                self.raw(|b| fixed_width(b, big).map(|b| f64::from(f32::from_le_bytes(b))))
             }
             #[expect(
                 clippy::cast_precision_loss,
@@ -265,66 +240,66 @@ impl<'g> Array<'g> {
     }
 
     /// Elements of an integer or boolean array, in C order.
-    pub(crate) fn i64s(&self) -> Result<Vec<i64>, String> {
+    pub(crate) fn i64s(&self) -> Result<Vec<i64>, ArrayError> {
         let big = self.dtype.big_endian;
         match (self.dtype.kind, self.dtype.size) {
             (Kind::Bool, 1) => self.raw(|b| Some(i64::from(b[0] != 0))),
-            (Kind::Int, 1) => self.raw(|b| fixed(b, big).map(|b| i64::from(i8::from_le_bytes(b)))),
-            (Kind::Int, 2) => self.raw(|b| fixed(b, big).map(|b| i64::from(i16::from_le_bytes(b)))),
-            (Kind::Int, 4) => self.raw(|b| fixed(b, big).map(|b| i64::from(i32::from_le_bytes(b)))),
-            (Kind::Int, _) => self.raw(|b| fixed(b, big).map(i64::from_le_bytes)),
+            (Kind::Int, 1) => {
+                self.raw(|b| fixed_width(b, big).map(|b| i64::from(i8::from_le_bytes(b))))
+            }
+            (Kind::Int, 2) => {
+                self.raw(|b| fixed_width(b, big).map(|b| i64::from(i16::from_le_bytes(b))))
+            }
+            (Kind::Int, 4) => {
+                self.raw(|b| fixed_width(b, big).map(|b| i64::from(i32::from_le_bytes(b))))
+            }
+            (Kind::Int, _) => self.raw(|b| fixed_width(b, big).map(i64::from_le_bytes)),
             (Kind::Uint, 1) => self.raw(|b| Some(i64::from(b[0]))),
             (Kind::Uint, 2) => {
-                self.raw(|b| fixed(b, big).map(|b| i64::from(u16::from_le_bytes(b))))
+                self.raw(|b| fixed_width(b, big).map(|b| i64::from(u16::from_le_bytes(b))))
             }
             (Kind::Uint, 4) => {
-                self.raw(|b| fixed(b, big).map(|b| i64::from(u32::from_le_bytes(b))))
+                self.raw(|b| fixed_width(b, big).map(|b| i64::from(u32::from_le_bytes(b))))
             }
-            (Kind::Uint, _) => {
-                self.raw(|b| fixed(b, big).and_then(|b| i64::try_from(u64::from_le_bytes(b)).ok()))
-            }
-            _ => Err(format!(
-                "an array of {:?} stands where integers belong",
-                self.dtype.kind
-            )),
+            (Kind::Uint, _) => self.raw(|b| {
+                fixed_width(b, big).and_then(|b| i64::try_from(u64::from_le_bytes(b)).ok())
+            }),
+            _ => Err(self.wrong_kind("integers")),
         }
     }
 
     /// Elements of an array of text, in C order.
-    pub(crate) fn texts(&self) -> Result<Vec<String>, String> {
+    pub(crate) fn texts(&self) -> Result<Vec<String>, ArrayError> {
         match self.dtype.kind {
             Kind::Object => {
                 let texts = self.objects()?.into_iter().map(|id| text(self.graph, id));
                 texts
                     .collect::<Option<_>>()
-                    .ok_or_else(|| "an object array holds more than text".to_owned())
+                    .ok_or(ArrayError::MixedObjects("text"))
             }
             Kind::Text => {
                 let big = self.dtype.big_endian;
                 self.raw(|bytes| {
                     let chars = bytes
                         .chunks_exact(4)
-                        .map(|b| fixed(b, big).map(u32::from_le_bytes));
+                        .map(|b| fixed_width(b, big).map(u32::from_le_bytes));
                     let text: Option<String> = chars.map(|code| char::from_u32(code?)).collect();
                     text.map(|text| text.trim_end_matches('\0').to_owned())
                 })
             }
-            _ => Err(format!(
-                "an array of {:?} stands where text belongs",
-                self.dtype.kind
-            )),
+            _ => Err(self.wrong_kind("text")),
         }
     }
 
     /// Elements of an object array, in C order.
-    pub(crate) fn objects(&self) -> Result<Vec<Id>, String> {
+    pub(crate) fn objects(&self) -> Result<Vec<NodeId>, ArrayError> {
         let Data::Objects(items) = &self.data else {
-            return Err("an array of numbers stands where objects belong".to_owned());
+            return Err(ArrayError::NumbersForObjects);
         };
-        Ok(self.places().map(|place| items[place]).collect())
+        Ok(self.indices().map(|index| items[index]).collect())
     }
 
-    /// Whether the elements are text, as far as the first one shows.
+    /// Whether elements are text; an object array counts when any of its elements is.
     pub(crate) fn is_text(&self) -> bool {
         match (&self.dtype.kind, &self.data) {
             (Kind::Text, _) => true,
@@ -337,7 +312,7 @@ impl<'g> Array<'g> {
 }
 
 /// A number: Python's own or a numpy scalar.
-pub(crate) fn number<'g>(graph: &'g Graph<'g>, id: Id) -> Option<f64> {
+pub(crate) fn number<'g>(graph: &'g Graph<'g>, id: NodeId) -> Option<f64> {
     match graph.node(id) {
         Node::Bool(value) => Some(f64::from(u8::from(*value))),
         #[expect(
@@ -357,7 +332,7 @@ pub(crate) fn number<'g>(graph: &'g Graph<'g>, id: Id) -> Option<f64> {
 }
 
 /// Text: Python's own or a numpy scalar.
-pub(crate) fn text<'g>(graph: &'g Graph<'g>, id: Id) -> Option<String> {
+pub(crate) fn text<'g>(graph: &'g Graph<'g>, id: NodeId) -> Option<String> {
     if let Some(text) = graph.text(id) {
         return Some(text.to_owned());
     }
@@ -368,7 +343,7 @@ pub(crate) fn text<'g>(graph: &'g Graph<'g>, id: Id) -> Option<String> {
 }
 
 /// Little-endian bytes of a fixed width.
-fn fixed<const N: usize>(bytes: &[u8], big_endian: bool) -> Option<[u8; N]> {
+fn fixed_width<const N: usize>(bytes: &[u8], big_endian: bool) -> Option<[u8; N]> {
     let mut array: [u8; N] = bytes.try_into().ok()?;
     if big_endian {
         array.reverse();
@@ -376,68 +351,31 @@ fn fixed<const N: usize>(bytes: &[u8], big_endian: bool) -> Option<[u8; N]> {
     Some(array)
 }
 
-/// The bytes behind a bytes object, a bytearray, or the text protocol 2 hides them in.
-fn raw_bytes<'g>(graph: &'g Graph<'g>, id: Id) -> Result<Cow<'g, [u8]>, String> {
+/// The bytes of a `bytes` object or a `bytearray`, or those that protocol 2 writes as encoded text.
+fn raw_bytes<'g>(graph: &'g Graph<'g>, id: NodeId) -> Result<Cow<'g, [u8]>, ArrayError> {
     if let Node::Bytes(span) | Node::Text(span) = graph.node(id) {
         return Ok(Cow::Borrowed(graph.bytes(*span)));
     }
     let (class, object) = graph
         .call(id)
-        .ok_or_else(|| format!("{} stands where bytes belong", graph.describe(id)))?;
-    let first = graph.items(object.args).and_then(<[Id]>::first).copied();
+        .ok_or_else(|| ArrayError::NotBytes(graph.describe(id)))?;
+    let first = graph
+        .items(object.args)
+        .and_then(<[NodeId]>::first)
+        .copied();
     match (class.module.as_str(), class.name.as_str(), first) {
         ("builtins", "bytes" | "bytearray", None) => Ok(Cow::Borrowed(&[])),
         ("builtins", "bytearray", Some(first)) if matches!(graph.node(first), Node::Bytes(_)) => {
             raw_bytes(graph, first)
         }
         ("_codecs", "encode", Some(first)) | ("builtins", "bytearray", Some(first)) => {
-            let text = graph.text(first).ok_or("encoded bytes are not text")?;
+            let text = graph.text(first).ok_or(ArrayError::EncodedBytesNotText)?;
             let bytes = text.chars().map(|code| u8::try_from(u32::from(code)).ok());
             bytes
                 .collect::<Option<Vec<u8>>>()
                 .map(Cow::Owned)
-                .ok_or_else(|| "encoded bytes are not Latin-1".to_owned())
+                .ok_or(ArrayError::EncodedBytesNotLatin1)
         }
-        _ => Err(format!("{class} stands where bytes belong")),
+        _ => Err(ArrayError::NotBytes(class.to_string())),
     }
-}
-
-/// A tuple of axis lengths; numpy also writes a bare number for one axis.
-pub(super) fn read_shape(graph: &Graph<'_>, id: Id) -> Result<Vec<usize>, String> {
-    let axis = |id: Id| match graph.node(id) {
-        Node::Int(len) => usize::try_from(*len).ok(),
-        _ => None,
-    };
-    let lengths: Option<Vec<_>> = match graph.items(id) {
-        Some(items) if items.len() > AXES_MAX => {
-            return Err(format!("an array has {} axes", items.len()));
-        }
-        Some(items) => items.iter().map(|id| axis(*id)).collect(),
-        None => axis(id).map(|len| vec![len]),
-    };
-    lengths.ok_or_else(|| format!("{} is not the shape of an array", graph.describe(id)))
-}
-
-/// Number of elements, without overflow.
-pub(super) fn count(shape: &[usize]) -> Result<usize, String> {
-    let count = shape
-        .iter()
-        .try_fold(1_usize, |count, &len| count.checked_mul(len));
-    count.ok_or_else(|| format!("an array of shape {shape:?} is too large"))
-}
-
-fn c_strides(shape: &[usize]) -> Result<Vec<usize>, String> {
-    let mut strides = fortran_strides(&shape.iter().rev().copied().collect::<Vec<_>>())?;
-    strides.reverse();
-    Ok(strides)
-}
-
-fn fortran_strides(shape: &[usize]) -> Result<Vec<usize>, String> {
-    count(&shape.iter().map(|&len| len.max(1)).collect::<Vec<_>>())?;
-    let strides = shape.iter().scan(1, |next, &len| {
-        let stride = *next;
-        *next *= len.max(1);
-        Some(stride)
-    });
-    Ok(strides.collect())
 }

@@ -31,7 +31,7 @@ fn integers_of_every_width_keep_sign_and_value() {
         });
     }
     root(b"\x80\x02\x8a\x09\0\0\0\0\0\0\0\0\x01.", |graph| {
-        assert!(matches!(graph.node(graph.root()), Node::Wide));
+        assert!(matches!(graph.node(graph.root()), Node::BigInt));
     });
     root(b"\x80\x02G\x3f\xf8\0\0\0\0\0\0.", |graph| {
         assert!(matches!(graph.node(graph.root()), Node::Float(value) if *value == 1.5));

@@ -1,9 +1,9 @@
 //! Naive Bayes, quadratic discriminants and partial least squares.
 
-use super::super::ModelError;
-use super::super::form::{Form, Link, Proba, Step};
-use super::super::tensors::Data;
 use super::fitted::{Extraction, Fitted, Version};
+use crate::error::ModelError;
+use crate::form::{self, Form, Link, Proba, Step};
+use crate::tensors::Data;
 
 /// `GaussianNB`.
 pub(super) fn gaussian(
@@ -30,14 +30,14 @@ pub(super) fn gaussian(
         .zip(logs)
         .map(|(prior, log)| prior.ln() - 0.5 * log)
         .collect();
-    Ok(Form::Quadratic {
+    Ok(Form::Quadratic(form::Quadratic {
         means: fitted.put_matrix(extraction, "theta_")?,
-        spread: Some(extraction.put(fitted, "var_", vec![rows, columns], Data::F64(variances))),
+        variances: Some(extraction.put(fitted, "var_", vec![rows, columns], Data::F64(variances))),
         projections: vec![],
         offsets: extraction.put_vector(fitted, "offsets", offsets),
         classes: fitted.labels(extraction, "classes_")?,
-        decides: false,
-    })
+        has_decision_function: false,
+    }))
 }
 
 /// `QuadraticDiscriminantAnalysis`.
@@ -69,17 +69,17 @@ pub(super) fn quadratic(
         projections.push(extraction.put(fitted, &name, vec![rank, width], Data::F64(values)));
         offsets.push(priors[index].ln() - 0.5 * scaling.iter().map(|s| s.ln()).sum::<f64>());
     }
-    Ok(Form::Quadratic {
+    Ok(Form::Quadratic(form::Quadratic {
         means: fitted.put_matrix(extraction, "means_")?,
-        spread: None,
+        variances: None,
         projections,
         offsets: extraction.put_vector(fitted, "offsets", offsets),
         classes: fitted.labels(extraction, "classes_")?,
-        decides: true,
-    })
+        has_decision_function: true,
+    }))
 }
 
-/// `MultinomialNB`, `ComplementNB` and `BernoulliNB`: linear in the row, or in which features are on.
+/// `MultinomialNB`, `ComplementNB` and `BernoulliNB`: all are linear, the last in the binarized row.
 pub(super) fn discrete(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -100,28 +100,28 @@ pub(super) fn discrete(
                 row.iter_mut().zip(off).for_each(|(on, off)| *on -= off);
             }
             if fitted.get("binarize").is_some() {
-                steps.push(Step::Binarize {
+                steps.push(Step::Binarize(form::Binarize {
                     threshold: fitted.f64("binarize")?,
-                });
+                }));
             }
         }
         _ => {}
     }
     let coef = extraction.put(fitted, "coef", vec![rows, columns], Data::F64(coef));
     let intercept = extraction.put_vector(fitted, "intercept", intercept);
-    let last = Form::LinearClassifier {
+    let last = Form::LinearClassifier(form::LinearClassifier {
         coef,
         intercept,
         classes,
         proba: Proba::Softmax,
-    };
-    Ok(Form::Pipeline {
+    });
+    Ok(Form::Pipeline(form::Pipeline {
         steps,
-        last: Box::new(last),
-    })
+        final_estimator: Box::new(last),
+    }))
 }
 
-/// `PLSRegression`: what `coef_` multiplies has changed three times.
+/// `PLSRegression`; what `coef_` is multiplied by depends on the version.
 pub(super) fn partial_least_squares(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -144,7 +144,7 @@ pub(super) fn partial_least_squares(
         columns
     };
     if coef.len() != width || intercept.len() != 1 {
-        return Err(fitted.several_targets());
+        return Err(fitted.multi_output());
     }
     let scale = if fitted.version < Version(1, 5) {
         fitted.put_optional(extraction, "_x_std")?
@@ -154,13 +154,13 @@ pub(super) fn partial_least_squares(
     let center = Some(fitted.put_vector(extraction, "_x_mean")?);
     let coef = extraction.put(fitted, "coef_", vec![1, width], Data::F64(coef));
     let intercept = extraction.put_vector(fitted, "intercept_", intercept);
-    let last = Form::Linear {
+    let last = Form::Linear(form::Linear {
         coef,
         intercept,
         link: Link::Identity,
-    };
-    Ok(Form::Pipeline {
-        steps: vec![Step::Scale { center, scale }],
-        last: Box::new(last),
-    })
+    });
+    Ok(Form::Pipeline(form::Pipeline {
+        steps: vec![Step::Scale(form::Scale { center, scale })],
+        final_estimator: Box::new(last),
+    }))
 }

@@ -1,12 +1,12 @@
 //! Gradient boosting and histogram gradient boosting.
 
-use super::super::ModelError;
-use super::super::form::{Categories, Form, Output, Start, StartLink, Step};
-use super::super::tensors::Data;
-use super::dispatch::estimator;
-use super::fitted::{Extraction, Fitted, Version, whole};
-use super::preprocess::step;
+use super::dispatch::{read_estimator, read_step};
+use super::fitted::{Extraction, Fitted, Version};
 use super::tree_arrays::TreeArrays;
+use crate::error::ModelError;
+use crate::form::{self, BITSET_WORDS, CategoryBitsets, Form, Init, InitLink, Output, Step};
+use crate::numeric::to_usize;
+use crate::tensors::Data;
 
 /// `GradientBoostingRegressor` and `GradientBoostingClassifier`.
 pub(super) fn gradient_boosting(
@@ -14,7 +14,7 @@ pub(super) fn gradient_boosting(
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
     let classes = fitted.classes(extraction)?;
-    let (shape, stages) = fitted.list_at(fitted.need("estimators_")?, "estimators_")?;
+    let (shape, stages) = fitted.list_at(fitted.require("estimators_")?, "estimators_")?;
     let outputs = shape.get(1).copied().unwrap_or(1);
     if stages.is_empty() {
         return Err(fitted.fail("`estimators_` is empty"));
@@ -38,38 +38,38 @@ pub(super) fn gradient_boosting(
         (true, 1) => Output::Sigmoid,
         _ => Output::Softmax,
     };
-    let start = start(extraction, fitted, output, outputs)?;
-    let rate = fitted.put_vector(extraction, "learning_rate")?;
+    let init = init(extraction, fitted, output, outputs)?;
+    let learning_rate = fitted.put_vector(extraction, "learning_rate")?;
     let trees = tree_arrays.put(extraction, fitted, true, false, None);
-    Ok(Form::Boosting {
+    Ok(Form::Boosting(form::Boosting {
         trees,
-        start,
-        rate,
+        init,
+        learning_rate,
         output,
         classes,
-    })
+    }))
 }
 
 /// What gradient boosting adds its trees to.
-fn start(
+fn init(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
     output: Output,
     outputs: usize,
-) -> Result<Start, ModelError> {
+) -> Result<Init, ModelError> {
     if fitted
         .optional_text("init_")
         .or_else(|| fitted.optional_text("init"))
         .as_deref()
         == Some("zero")
     {
-        return Ok(Start::Constant(extraction.put_vector(
+        return Ok(Init::Constant(extraction.put_vector(
             fitted,
             "start",
             vec![0.0; outputs],
         )));
     }
-    let init = fitted.attribute("init_")?;
+    let regressor = fitted.attribute("init_")?;
     if ![
         "Dummy",
         "DecisionTree",
@@ -78,15 +78,15 @@ fn start(
         "GradientBoosting",
     ]
     .iter()
-    .any(|prefix| init.class.name.starts_with(prefix))
+    .any(|prefix| regressor.class.name.starts_with(prefix))
     {
-        return Err(init.unsupported(
+        return Err(regressor.unsupported(
             "gradient boosting fits its `init` in 32 bit floats, whose rounding is not reproduced; leave `init` out, or stack the models",
         ));
     }
-    let form = Box::new(estimator(extraction, &init)?);
+    let form = Box::new(read_estimator(extraction, &regressor)?);
     if output == Output::Identity {
-        return Ok(Start::Regressor(form));
+        return Ok(Init::Regressor(form));
     }
     let old = fitted.version < Version(1, 4);
     let clip = if fitted.version < Version(1, 8) {
@@ -95,12 +95,12 @@ fn start(
         f64::EPSILON
     };
     let link = match output {
-        Output::DoubleSigmoid => StartLink::HalfLogit,
-        Output::Softmax if old => StartLink::Log,
-        Output::Softmax => StartLink::CenteredLog,
-        _ => StartLink::Logit,
+        Output::DoubleSigmoid => InitLink::HalfLogit,
+        Output::Softmax if old => InitLink::Log,
+        Output::Softmax => InitLink::CenteredLog,
+        _ => InitLink::Logit,
     };
-    Ok(Start::Classifier {
+    Ok(Init::Classifier {
         form,
         clip: extraction.put_vector(fitted, "clip", vec![clip]),
         link,
@@ -128,7 +128,7 @@ pub(super) fn histogram_boosting(
             )?;
         }
     }
-    let start = baseline(extraction, fitted, outputs)?;
+    let init = baseline(extraction, fitted, outputs)?;
     let loss = fitted.optional_text("loss").unwrap_or_default();
     let output = match (classes.is_some(), outputs) {
         (true, 1) => Output::Sigmoid,
@@ -137,31 +137,31 @@ pub(super) fn histogram_boosting(
         _ => Output::Identity,
     };
     let categories = categories(extraction, fitted, &mut tree_arrays)?;
-    let rate = extraction.put_vector(fitted, "rate", vec![1.0]);
+    let learning_rate = extraction.put_vector(fitted, "rate", vec![1.0]);
     let trees = tree_arrays.put(extraction, fitted, false, true, categories);
-    let form = Form::Boosting {
+    let form = Form::Boosting(form::Boosting {
         trees,
-        start,
-        rate,
+        init,
+        learning_rate,
         output,
         classes,
-    };
-    // Since 1.4 categories are renumbered, and their columns put first, before the trees see them.
+    });
+    // Since 1.4 a preprocessor renumbers categories and puts their columns first.
     let Some(_) = fitted.get("_preprocessor") else {
         return Ok(form);
     };
-    let steps: Vec<Step> = vec![step(extraction, &fitted.attribute("_preprocessor")?)?];
-    Ok(Form::Pipeline {
+    let steps: Vec<Step> = vec![read_step(extraction, &fitted.attribute("_preprocessor")?)?];
+    Ok(Form::Pipeline(form::Pipeline {
         steps,
-        last: Box::new(form),
-    })
+        final_estimator: Box::new(form),
+    }))
 }
 
 fn baseline(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
     outputs: usize,
-) -> Result<Start, ModelError> {
+) -> Result<Init, ModelError> {
     let baseline = fitted.vector(extraction, "_baseline_prediction")?;
     if baseline.len() != outputs {
         return Err(fitted.fail(format!(
@@ -169,22 +169,22 @@ fn baseline(
             baseline.len()
         )));
     }
-    Ok(Start::Constant(extraction.put_vector(
+    Ok(Init::Constant(extraction.put_vector(
         fitted,
         "_baseline_prediction",
         baseline,
     )))
 }
 
-/// The sets of categories, when a node tests any.
+/// The bitsets of categories, when a node tests any.
 fn categories(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
     tree_arrays: &mut TreeArrays,
-) -> Result<Option<Categories>, ModelError> {
-    let (row, left) = (
-        std::mem::take(&mut tree_arrays.row),
-        std::mem::take(&mut tree_arrays.left_sets),
+) -> Result<Option<CategoryBitsets>, ModelError> {
+    let (bitset_idx, left) = (
+        std::mem::take(&mut tree_arrays.bitset_idx),
+        std::mem::take(&mut tree_arrays.left_bitsets),
     );
     if left.is_empty() {
         return Ok(None);
@@ -192,28 +192,28 @@ fn categories(
     let mapper = fitted.attribute("_bin_mapper")?;
     let categorical = mapper.vector(extraction, "is_categorical_")?;
     let lists = mapper.list("bin_thresholds_")?;
-    let mut known = vec![0_u32; categorical.len() * 8];
+    let mut known = vec![0_u32; categorical.len() * BITSET_WORDS];
     for (feature, (id, is_categorical)) in lists.into_iter().zip(&categorical).enumerate() {
         if *is_categorical == 0.0 {
             continue;
         }
         for category in mapper.numbers_at(extraction, id, "bin_thresholds_")?.1 {
-            let category = whole(category)
+            let category = to_usize(category)
                 .filter(|category| *category < 256)
                 .ok_or_else(|| mapper.fail("a category is not below 256"))?;
-            known[feature * 8 + category / 32] |= 1 << (category % 32);
+            known[feature * BITSET_WORDS + category / 32] |= 1 << (category % 32);
         }
     }
     let shapes = (
-        vec![row.len()],
-        vec![left.len() / 8, 8],
-        vec![categorical.len(), 8],
+        vec![bitset_idx.len()],
+        vec![left.len() / BITSET_WORDS, BITSET_WORDS],
+        vec![categorical.len(), BITSET_WORDS],
     );
-    if left.len() % 8 != 0 {
+    if !left.len().is_multiple_of(BITSET_WORDS) {
         return Err(fitted.fail("`raw_left_cat_bitsets` are not rows of eight"));
     }
-    Ok(Some(Categories {
-        row: extraction.put(fitted, "trees.set", shapes.0, Data::I32(row)),
+    Ok(Some(CategoryBitsets {
+        bitset_idx: extraction.put(fitted, "trees.set", shapes.0, Data::I32(bitset_idx)),
         left: extraction.put(fitted, "trees.left_sets", shapes.1, Data::U32(left)),
         known: extraction.put(fitted, "trees.known_sets", shapes.2, Data::U32(known)),
     }))

@@ -1,65 +1,44 @@
-//! Estimators made of estimators, where data flows through: pipelines, column transformers, unions, transformed targets.
+//! What connects transformers and estimators: pipelines, column transformers, unions, transformed targets.
 
-use super::super::ModelError;
-use super::super::form::{Form, Part, Step};
-use super::super::pickle::numpy;
-use super::super::pickle::{Id, Node};
-use super::dispatch::estimator;
-use super::fitted::{Extraction, Fitted, whole};
-use super::preprocess::step;
+use super::dispatch::{read_estimator, read_step};
+use super::fitted::{Extraction, Fitted};
+use crate::error::ModelError;
+use crate::form::{self, Form, Part, Step};
+use crate::numeric::to_usize;
+use crate::pickle::numpy;
+use crate::pickle::{Node, NodeId};
 
 /// A pipeline that ends in an estimator.
 pub(super) fn pipeline(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let mut parts = named(fitted, "steps")?;
+    let mut parts = fitted.named_children("steps")?;
     let Some((_, Some(last))) = parts.pop() else {
         return Err(fitted.unsupported("its last step is no estimator, so it predicts nothing"));
     };
     let steps = parts
         .iter()
         .filter_map(|(_, part)| part.as_ref())
-        .map(|part| step(extraction, part))
+        .map(|part| read_step(extraction, part))
         .collect::<Result<_, _>>()?;
-    Ok(Form::Pipeline {
+    Ok(Form::Pipeline(form::Pipeline {
         steps,
-        last: Box::new(estimator(extraction, &last)?),
-    })
+        final_estimator: Box::new(read_estimator(extraction, &last)?),
+    }))
 }
 
-/// A pipeline that is itself a step.
+/// A pipeline of transformers that is itself a step.
 pub(super) fn chain(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Vec<Step>, ModelError> {
-    named(fitted, "steps")?
+    fitted
+        .named_children("steps")?
         .iter()
         .filter_map(|(_, part)| part.as_ref())
-        .map(|part| step(extraction, part))
+        .map(|part| read_step(extraction, part))
         .collect()
-}
-
-/// Named parts of a pipeline or union; `None` for `'passthrough'` and Python's `None`.
-pub(super) fn named<'g>(
-    fitted: &Fitted<'g>,
-    name: &str,
-) -> Result<Vec<(String, Option<Fitted<'g>>)>, ModelError> {
-    let parts = fitted.list(name)?;
-    let mut steps = Vec::with_capacity(parts.len());
-    for (index, part) in parts.into_iter().enumerate() {
-        let Some(&[label, step, ..]) = fitted.graph.items(part) else {
-            return Err(fitted.fail(format!("{name}[{index}] is not a named step")));
-        };
-        let label = fitted.graph.text(label).unwrap_or_default().to_owned();
-        let step = match (fitted.graph.node(step), fitted.graph.text(step)) {
-            (Node::None, _) | (_, Some("passthrough")) => None,
-            (_, Some("drop")) => continue,
-            _ => Some(fitted.child(step, &format!("{name}[{index}]"))?),
-        };
-        steps.push((label, step));
-    }
-    Ok(steps)
 }
 
 fn weight(fitted: &Fitted<'_>, label: &str) -> Option<f64> {
@@ -67,15 +46,15 @@ fn weight(fitted: &Fitted<'_>, label: &str) -> Option<f64> {
     numpy::number(fitted.graph, fitted.graph.get(weights, label)?)
 }
 
-/// Every part sees all columns.
+/// `FeatureUnion`: every part sees all columns.
 pub(super) fn feature_union(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Step, ModelError> {
     let list = fitted.list("transformer_list")?;
     let mut parts = vec![];
-    for (label, part) in named(fitted, "transformer_list")? {
-        // Before 1.1 None meant 'drop' here.
+    for (label, part) in fitted.named_children("transformer_list")? {
+        // Before 1.1, None meant 'drop' here.
         let is_none = list.iter().any(|pair| match fitted.graph.items(*pair) {
             Some(&[name, step]) => {
                 fitted.graph.text(name) == Some(&label)
@@ -84,7 +63,7 @@ pub(super) fn feature_union(
             _ => false,
         });
         let step = match part {
-            Some(part) => step(extraction, &part)?,
+            Some(part) => read_step(extraction, &part)?,
             None if is_none => continue,
             None => Step::Passthrough {},
         };
@@ -94,10 +73,10 @@ pub(super) fn feature_union(
             weight: weight(fitted, &label),
         });
     }
-    Ok(Step::Columns { parts })
+    Ok(Step::Columns(form::Columns { parts }))
 }
 
-/// Every part sees its own columns.
+/// `ColumnTransformer`: every part sees its own columns.
 pub(super) fn column_transformer(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -105,8 +84,8 @@ pub(super) fn column_transformer(
     let width = fitted
         .usize("n_features_in_")
         .or_else(|_| fitted.usize("_n_features"))?;
-    // A slice may name every column, so a count that is only claimed must not be believed.
-    extraction.spend(width.saturating_mul(8))?;
+    // A slice may expand to every column, so the number that the file claims must be paid for first.
+    extraction.count_bytes(width.saturating_mul(8))?;
     let names = match fitted
         .get("feature_names_in_")
         .or_else(|| fitted.get("_feature_names_in"))
@@ -134,7 +113,7 @@ pub(super) fn column_transformer(
         }
         let step = match fitted.graph.text(transformer) {
             Some("passthrough") => Step::Passthrough {},
-            _ => step(extraction, &fitted.child(transformer, &place)?)?,
+            _ => read_step(extraction, &fitted.child(transformer, &place)?)?,
         };
         parts.push(Part {
             columns: Some(columns),
@@ -142,14 +121,14 @@ pub(super) fn column_transformer(
             weight: weight(fitted, label),
         });
     }
-    Ok(Step::Columns { parts })
+    Ok(Step::Columns(form::Columns { parts }))
 }
 
-/// Column numbers out of any way to say them: a number, a name, a slice, a mask or a list.
+/// Column indices from any way to specify columns: an index, a name, a slice, a mask or a list.
 fn resolve(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
-    id: Id,
+    id: NodeId,
     width: usize,
     names: &[String],
 ) -> Result<Vec<usize>, ModelError> {
@@ -219,8 +198,8 @@ fn resolve(
         .ok_or_else(wrong)
 }
 
-/// Whether columns are given as a yes or no for each.
-fn is_mask(fitted: &Fitted<'_>, id: Id) -> bool {
+/// Whether columns are given as a mask.
+fn is_mask(fitted: &Fitted<'_>, id: NodeId) -> bool {
     let graph = fitted.graph;
     graph.items(id).is_some_and(|items| {
         items
@@ -232,22 +211,27 @@ fn is_mask(fitted: &Fitted<'_>, id: Id) -> bool {
         .is_ok_and(|array| array.dtype.kind == numpy::Kind::Bool)
 }
 
-/// A column counted from the end when negative.
+/// The index of a column; a negative one counts from the end.
 fn absolute(value: f64, width: usize) -> Option<usize> {
     if value < 0.0 {
-        width.checked_sub(whole(-value)?)
+        width.checked_sub(to_usize(-value)?)
     } else {
-        whole(value)
+        to_usize(value)
     }
 }
 
-/// Python's slice; by name it includes its end.
-fn slice(args: &[Id], fitted: &Fitted<'_>, width: usize, names: &[String]) -> Option<Vec<usize>> {
+/// Python's slice; one of names includes its end.
+fn slice(
+    args: &[NodeId],
+    fitted: &Fitted<'_>,
+    width: usize,
+    names: &[String],
+) -> Option<Vec<usize>> {
     let &[first, last, stride] = args else {
         return None;
     };
     let graph = fitted.graph;
-    let bound = |id: Id, default: usize, after: usize| match (graph.node(id), graph.text(id)) {
+    let bound = |id: NodeId, default: usize, after: usize| match (graph.node(id), graph.text(id)) {
         (Node::None, _) => Some(default),
         (_, Some(name)) => Some(names.iter().position(|known| known == name)? + after),
         _ => Some(absolute(numpy::number(graph, id)?, width)?.min(width)),
@@ -255,7 +239,7 @@ fn slice(args: &[Id], fitted: &Fitted<'_>, width: usize, names: &[String]) -> Op
     let stride = if matches!(graph.node(stride), Node::None) {
         1
     } else {
-        whole(numpy::number(graph, stride)?).filter(|stride| *stride > 0)?
+        to_usize(numpy::number(graph, stride)?).filter(|stride| *stride > 0)?
     };
     Some(
         (bound(first, 0, 0)?..bound(last, width, 1)?)
@@ -264,15 +248,15 @@ fn slice(args: &[Id], fitted: &Fitted<'_>, width: usize, names: &[String]) -> Op
     )
 }
 
-/// Predictions brought back to the scale of the target.
+/// `TransformedTargetRegressor`.
 pub(super) fn transformed_target(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let regressor = estimator(extraction, &fitted.attribute("regressor_")?)?;
-    let target = step(extraction, &fitted.attribute("transformer_")?)?;
-    Ok(Form::TransformedTarget {
+    let regressor = read_estimator(extraction, &fitted.attribute("regressor_")?)?;
+    let target = read_step(extraction, &fitted.attribute("transformer_")?)?;
+    Ok(Form::TransformedTarget(form::TransformedTarget {
         regressor: Box::new(regressor),
-        target,
-    })
+        transformer: target,
+    }))
 }

@@ -1,41 +1,47 @@
-//! Which extractor reads which class, and what can be said of the whole model.
+//! Which extractor reads which class.
+//!
+//! Estimators and transformers contain each other, so extractors call back into this file; the depth and the number of what is read
+//! are bounded in `fitted`.
 
-use super::super::ModelError;
-use super::super::form::{Form, Link, Proba};
-use super::super::pickle::{Graph, screen};
-use super::super::store::{Facts, Stored};
 use super::fitted::{Extraction, Fitted};
-use super::{bayes, boosting, compose, dense, ensemble, linear, supported, trees};
+use super::{
+    bayes, boosting, compose, dummy, encode, ensemble, features, kernel, linear, neighbors,
+    network, preprocess, select, supported, trees,
+};
+use crate::error::ModelError;
+use crate::form::{self, Form, Link, Norm, Proba, Step};
+use crate::pickle::{Graph, check_globals};
+use crate::store::{Metadata, StoredModel};
 
-/// Reads the model a pickle holds. `sha256` is the file's, in hexadecimal.
-pub(crate) fn extract(graph: &Graph<'_>, sha256: String) -> Result<Stored, ModelError> {
-    screen(graph)?;
+/// Reads the model in a pickle. `sha256` is that of the file, in hexadecimal.
+pub(crate) fn extract(graph: &Graph<'_>, sha256: String) -> Result<StoredModel, ModelError> {
+    check_globals(graph)?;
     let root = Fitted::root(graph)?;
     let mut extraction = Extraction::new(graph.input_len());
-    let form = estimator(&mut extraction, &root)?;
-    let feature_names = feature_names(&mut extraction, &root)?;
-    let facts = Facts {
+    let form = read_estimator(&mut extraction, &root)?;
+    let feature_names = features::feature_names(&mut extraction, &root)?;
+    let metadata = Metadata {
         class: root.class.to_string(),
         library_version: root.text("_sklearn_version")?,
-        n_features: n_features(&root)
+        n_features: features::n_features(&root)
             .ok_or_else(|| root.fail("it does not say how many features it was fitted on"))?,
         feature_names,
         shapes: extraction.tensors.shapes(),
         source_sha256: sha256,
         form,
     };
-    Ok(Stored {
-        facts,
+    Ok(StoredModel {
+        metadata,
         tensors: extraction.tensors,
     })
 }
 
 /// The form of any estimator that predicts.
-pub(super) fn estimator(
+pub(super) fn read_estimator(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    extraction.visit()?;
+    extraction.count_estimator()?;
     match fitted.class.name.as_str() {
         "LinearRegression"
         | "Ridge"
@@ -61,7 +67,7 @@ pub(super) fn estimator(
         | "LinearSVR" => linear::regressor(extraction, fitted, Link::Identity),
         "PoissonRegressor" | "GammaRegressor" => linear::regressor(extraction, fitted, Link::Exp),
         "TweedieRegressor" => linear::tweedie(extraction, fitted),
-        "RANSACRegressor" => estimator(extraction, &fitted.attribute("estimator_")?),
+        "RANSACRegressor" => read_estimator(extraction, &fitted.attribute("estimator_")?),
         "LogisticRegression" | "LogisticRegressionCV" => linear::logistic(extraction, fitted),
         "RidgeClassifier" | "RidgeClassifierCV" => linear::ridge_classifier(extraction, fitted),
         "SGDClassifier" => linear::sgd_classifier(extraction, fitted),
@@ -73,13 +79,13 @@ pub(super) fn estimator(
     }
 }
 
-/// Trees, ensembles and what contains other estimators.
+/// The form of any estimator that is not linear.
 fn composite(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
     match fitted.class.name.as_str() {
         "Pipeline" => compose::pipeline(extraction, fitted),
         "TransformedTargetRegressor" => compose::transformed_target(extraction, fitted),
         "GridSearchCV" | "RandomizedSearchCV" | "HalvingGridSearchCV" | "HalvingRandomSearchCV" => {
-            estimator(extraction, &fitted.attribute("best_estimator_")?)
+            read_estimator(extraction, &fitted.attribute("best_estimator_")?)
         }
         "DecisionTreeRegressor"
         | "DecisionTreeClassifier"
@@ -96,12 +102,12 @@ fn composite(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, M
             boosting::histogram_boosting(extraction, fitted)
         }
         "IsolationForest" => trees::isolation(extraction, fitted),
-        "DummyRegressor" | "DummyClassifier" => trees::dummy(extraction, fitted),
-        "MLPRegressor" | "MLPClassifier" => dense::network(extraction, fitted),
-        "SVR" | "NuSVR" | "OneClassSVM" => dense::kernel_regressor(extraction, fitted),
-        "SVC" | "NuSVC" => dense::kernel_classifier(extraction, fitted),
-        "KernelRidge" => dense::kernel_ridge(extraction, fitted),
-        "KNeighborsRegressor" | "KNeighborsClassifier" => dense::neighbors(extraction, fitted),
+        "DummyRegressor" | "DummyClassifier" => dummy::dummy(extraction, fitted),
+        "MLPRegressor" | "MLPClassifier" => network::network(extraction, fitted),
+        "SVR" | "NuSVR" | "OneClassSVM" => kernel::regressor(extraction, fitted),
+        "SVC" | "NuSVC" => kernel::classifier(extraction, fitted),
+        "KernelRidge" => kernel::ridge(extraction, fitted),
+        "KNeighborsRegressor" | "KNeighborsClassifier" => neighbors::neighbors(extraction, fitted),
         "VotingRegressor" | "VotingClassifier" => ensemble::voting(extraction, fitted),
         "BaggingRegressor" | "BaggingClassifier" => ensemble::bagging(extraction, fitted),
         "StackingRegressor" | "StackingClassifier" => ensemble::stacking(extraction, fitted),
@@ -109,7 +115,7 @@ fn composite(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, M
         "AdaBoostClassifier" => ensemble::ada_boost(extraction, fitted),
         "CalibratedClassifierCV" => ensemble::calibrated(extraction, fitted),
         "OneVsRestClassifier" => ensemble::one_vs_rest(extraction, fitted),
-        "IsotonicRegression" => ensemble::isotonic(extraction, fitted),
+        "IsotonicRegression" => ensemble::isotonic(extraction, fitted).map(Form::Isotonic),
         "GaussianNB" => bayes::gaussian(extraction, fitted),
         "MultinomialNB" | "ComplementNB" | "BernoulliNB" => bayes::discrete(extraction, fitted),
         "QuadraticDiscriminantAnalysis" => bayes::quadratic(extraction, fitted),
@@ -121,72 +127,73 @@ fn composite(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, M
     }
 }
 
-/// Column names, from the outermost object that knows them.
-fn feature_names(
+/// The form of any transformer.
+pub(super) fn read_step(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
-) -> Result<Option<Vec<String>>, ModelError> {
-    if let Some(id) = fitted.get("feature_names_in_") {
-        return fitted
-            .texts_at(extraction, id, "feature_names_in_")
-            .map(Some);
-    }
-    match inner(fitted) {
-        Some(inner) => feature_names(extraction, &inner),
-        None => Ok(None),
-    }
-}
-
-/// Number of columns, from the outermost object that knows it.
-fn n_features(fitted: &Fitted<'_>) -> Option<usize> {
-    if let Ok(count) = fitted.usize("n_features_in_") {
-        return Some(count);
-    }
-    if fitted.class.name == "Pipeline" {
-        // A FunctionTransformer knows no columns and changes none, so the next step may say.
-        let steps = compose::named(fitted, "steps")
-            .ok()?
-            .into_iter()
-            .filter_map(|(_, step)| step);
-        let mut rest = steps.skip_while(|step| {
-            step.class.name == "FunctionTransformer" && step.get("n_features_in_").is_none()
-        });
-        return n_features(&rest.next()?);
-    }
-    if fitted.class.name == "IsotonicRegression" {
-        return Some(1);
-    }
-    // Generalised linear models before 1.0 leave no other trace.
-    match inner(fitted) {
-        Some(inner) => n_features(&inner),
-        None => fitted.array("coef_").ok()?.shape.last().copied(),
-    }
-}
-
-/// The object that sees the columns first, where the outer one only hands them on.
-fn inner<'g>(fitted: &Fitted<'g>) -> Option<Fitted<'g>> {
-    let first = |name: &str| fitted.children(name).ok()?.into_iter().next();
-    match fitted.class.name.as_str() {
-        "RANSACRegressor" | "SelectFromModel" => fitted.attribute("estimator_").ok(),
-        "GridSearchCV" | "RandomizedSearchCV" | "HalvingGridSearchCV" | "HalvingRandomSearchCV" => {
-            fitted.attribute("best_estimator_").ok()
+) -> Result<Step, ModelError> {
+    extraction.count_estimator()?;
+    let optional = |extraction: &mut Extraction, wanted: bool, name: &str| {
+        if wanted {
+            fitted.put_optional(extraction, name)
+        } else {
+            Ok(None)
         }
-        "TransformedTargetRegressor" => fitted.attribute("regressor_").ok(),
-        "Pipeline" => compose::named(fitted, "steps")
-            .ok()?
-            .into_iter()
-            .find_map(|(_, step)| step),
-        "FeatureUnion" => compose::named(fitted, "transformer_list")
-            .ok()?
-            .into_iter()
-            .find_map(|(_, part)| part),
-        "CalibratedClassifierCV" => {
-            let part = first("calibrated_classifiers_")?;
-            part.attribute("estimator")
-                .or_else(|_| part.attribute("base_estimator"))
-                .ok()
-        }
-        "IsotonicRegression" => None,
-        _ => first("estimators_"),
-    }
+    };
+    Ok(match fitted.class.name.as_str() {
+        "StandardScaler" => Step::Scale(form::Scale {
+            center: optional(extraction, fitted.bool_or("with_mean", true), "mean_")?,
+            scale: optional(extraction, fitted.bool_or("with_std", true), "scale_")?,
+        }),
+        "RobustScaler" => Step::Scale(form::Scale {
+            center: optional(
+                extraction,
+                fitted.bool_or("with_centering", true),
+                "center_",
+            )?,
+            scale: optional(extraction, fitted.bool_or("with_scaling", true), "scale_")?,
+        }),
+        "MaxAbsScaler" => Step::Scale(form::Scale {
+            center: None,
+            scale: Some(fitted.put_vector(extraction, "scale_")?),
+        }),
+        "MinMaxScaler" => preprocess::min_max(extraction, fitted)?,
+        "Normalizer" => Step::Normalize(form::Normalize {
+            norm: match fitted.text("norm")?.as_str() {
+                "l1" => Norm::L1,
+                "l2" => Norm::L2,
+                "max" => Norm::Max,
+                other => return Err(fitted.unsupported(format!("norm '{other}' is not known"))),
+            },
+        }),
+        "Binarizer" => Step::Binarize(form::Binarize {
+            threshold: fitted.f64("threshold")?,
+        }),
+        "PolynomialFeatures" => preprocess::polynomial(extraction, fitted)?,
+        "PowerTransformer" => preprocess::power(extraction, fitted)?,
+        "QuantileTransformer" => Step::Quantile(form::Quantile {
+            quantiles: fitted.put_matrix(extraction, "quantiles_")?,
+            references: fitted.put_vector(extraction, "references_")?,
+            normal: fitted.optional_text("output_distribution").as_deref() == Some("normal"),
+        }),
+        "KBinsDiscretizer" => preprocess::bins(extraction, fitted)?,
+        "PCA" | "IncrementalPCA" => preprocess::pca(extraction, fitted)?,
+        "TruncatedSVD" => Step::Project(form::Project {
+            mean: None,
+            components: fitted.put_matrix(extraction, "components_")?,
+            scale: None,
+        }),
+        "SimpleImputer" => preprocess::imputer(extraction, fitted)?,
+        "OneHotEncoder" => encode::one_hot(extraction, fitted)?,
+        "OrdinalEncoder" => encode::ordinal(extraction, fitted)?,
+        "FunctionTransformer" => preprocess::function(fitted)?,
+        "Pipeline" => Step::Chain(form::Chain {
+            steps: compose::chain(extraction, fitted)?,
+        }),
+        "ColumnTransformer" => compose::column_transformer(extraction, fitted)?,
+        "FeatureUnion" => compose::feature_union(extraction, fitted)?,
+        _ => Step::Select(form::Select {
+            columns: select::columns(extraction, fitted)?,
+        }),
+    })
 }

@@ -1,13 +1,14 @@
 //! Encoders of categories.
 
-use super::super::ModelError;
-use super::super::form::Step;
-use super::super::pickle::numpy;
-use super::super::pickle::{Id, Node};
-use super::super::tensors::Key;
-use super::fitted::{Extraction, Fitted, whole};
+use super::fitted::{Extraction, Fitted};
+use crate::error::ModelError;
+use crate::form::{self, Step};
+use crate::numeric::to_usize;
+use crate::pickle::numpy;
+use crate::pickle::{Node, NodeId};
+use crate::tensors::Key;
 
-/// `categories_` as one tensor a column; text is refused, because rows are numbers.
+/// `categories_` as one tensor for each column; text is refused, because rows are numbers.
 fn categories(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Vec<Key>, ModelError> {
     let mut keys = vec![];
     for (index, id) in fitted.list("categories_")?.into_iter().enumerate() {
@@ -32,7 +33,7 @@ fn sizes(fitted: &Fitted<'_>) -> Result<Vec<usize>, ModelError> {
         .collect()
 }
 
-/// A code for each category of each column, where infrequent ones share one; `None` for a column without those.
+/// For each column the codes of its categories, of which infrequent ones share one; `None` for a column without infrequent ones.
 fn groups(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -56,18 +57,18 @@ fn groups(
 
 #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
 fn indices(extraction: &mut Extraction, count: usize) -> Result<Vec<f64>, ModelError> {
-    extraction.spend(8 * count)?;
+    extraction.count_bytes(8 * count)?;
     Ok((0..count).map(|index| index as f64).collect())
 }
 
-/// `OneHotEncoder`; infrequent categories are first brought under one code.
+/// `OneHotEncoder`; infrequent categories are first given the same code.
 pub(super) fn one_hot(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Step, ModelError> {
     let categories = categories(extraction, fitted)?;
     let groups = groups(extraction, fitted)?;
-    // 1.1 has one attribute for both, already after grouping.
+    // Versions after 1.1 keep the index after grouping in an attribute of its own; 1.1 has this one only.
     let grouped = groups
         .as_ref()
         .and_then(|_| fitted.get("_drop_idx_after_grouping"));
@@ -77,11 +78,11 @@ pub(super) fn one_hot(
     };
     let handle = fitted.optional_text("handle_unknown").unwrap_or_default();
     let Some(groups) = groups else {
-        return Ok(Step::OneHot {
+        return Ok(Step::OneHot(form::OneHot {
             categories,
             dropped,
             ignore_unknown: handle != "error",
-        });
+        }));
     };
     let (mut codes, mut unknown, mut columns) = (vec![], vec![], vec![]);
     for (index, (group, size)) in groups.into_iter().zip(sizes(fitted)?).enumerate() {
@@ -91,13 +92,13 @@ pub(super) fn one_hot(
             None => indices(extraction, size)?,
         };
         let last = group.iter().copied().fold(0.0, f64::max);
-        // The infrequent group stands last; -1 is no group at all.
+        // The infrequent categories share the last code; -1 is no category at all.
         unknown.push(if grouped && handle != "ignore" {
             last
         } else {
             -1.0
         });
-        let count = whole(last)
+        let count = to_usize(last)
             .filter(|last| *last < size.max(1))
             .map_or(0, |last| last + 1);
         let values = indices(extraction, count)?;
@@ -109,34 +110,34 @@ pub(super) fn one_hot(
     } else {
         Some(extraction.put_vector(fitted, "unknown", unknown))
     };
-    let grouping = Step::Ordinal {
+    let grouping = Step::Ordinal(form::Ordinal {
         categories,
         codes: Some(codes),
         unknown,
         missing: None,
-    };
-    let one_hot = Step::OneHot {
+    });
+    let one_hot = Step::OneHot(form::OneHot {
         categories: columns,
         dropped,
         ignore_unknown: true,
-    };
-    Ok(Step::Chain {
+    });
+    Ok(Step::Chain(form::Chain {
         steps: vec![grouping, one_hot],
-    })
+    }))
 }
 
 /// `drop_idx_`: integers, or objects that are an integer or `None`.
 fn dropped(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
-    id: Id,
+    id: NodeId,
 ) -> Result<Vec<Option<usize>>, ModelError> {
     let wrong = || fitted.fail("the dropped categories are not indices");
     let array = fitted.array_at(id, "drop_idx_")?;
     if let Ok(ids) = array.objects() {
-        let index = |id: Id| match fitted.graph.node(id) {
+        let index = |id: NodeId| match fitted.graph.node(id) {
             Node::None => Some(None),
-            _ => numpy::number(fitted.graph, id).and_then(whole).map(Some),
+            _ => numpy::number(fitted.graph, id).and_then(to_usize).map(Some),
         };
         return ids
             .into_iter()
@@ -147,7 +148,7 @@ fn dropped(
     let indices = fitted.numbers_at(extraction, id, "drop_idx_")?.1;
     indices
         .into_iter()
-        .map(|index| whole(index).map(Some))
+        .map(|index| to_usize(index).map(Some))
         .collect::<Option<_>>()
         .ok_or_else(wrong)
 }
@@ -181,10 +182,10 @@ pub(super) fn ordinal(
     };
     let missing = fitted.f64("encoded_missing_value").unwrap_or(f64::NAN);
     let missing = Some(extraction.put_vector(fitted, "encoded_missing_value", vec![missing]));
-    Ok(Step::Ordinal {
+    Ok(Step::Ordinal(form::Ordinal {
         categories,
         codes,
         unknown,
         missing,
-    })
+    }))
 }

@@ -1,20 +1,23 @@
 //! Estimators made of other estimators: voting, bagging, stacking, `AdaBoost`, calibration, one-vs-rest.
 
-use super::super::ModelError;
-use super::super::form::{Average, CalibratedMember, Calibrator, Form, Member, Method, Outside};
-use super::super::pickle::numpy;
-use super::super::tensors::Key;
-use super::dispatch::estimator;
-use super::fitted::{Extraction, Fitted, Version, whole};
+use super::dispatch::read_estimator;
+use super::fitted::{Extraction, Fitted, Version};
+use crate::error::ModelError;
+use crate::form::{
+    self, Averaging, CalibratedMember, Calibrator, Form, Isotonic, Member, OutOfBounds, StackMethod,
+};
+use crate::numeric::to_usize;
+use crate::pickle::numpy;
+use crate::tensors::Key;
 
 fn forms(extraction: &mut Extraction, members: &[Fitted<'_>]) -> Result<Vec<Form>, ModelError> {
     members
         .iter()
-        .map(|member| estimator(extraction, member))
+        .map(|member| read_estimator(extraction, member))
         .collect()
 }
 
-fn everything(form: Form) -> Member {
+fn of_all_columns(form: Form) -> Member {
     Member {
         columns: None,
         form,
@@ -24,19 +27,19 @@ fn everything(form: Form) -> Member {
 /// `VotingRegressor` and `VotingClassifier`.
 pub(super) fn voting(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
     let classes = fitted.classes(extraction)?;
-    let by = match (classes.is_some(), fitted.optional_text("voting").as_deref()) {
-        (false, _) => Average::Mean,
-        (true, Some("soft")) => Average::Proba,
-        (true, _) => Average::Vote,
+    let averaging = match (classes.is_some(), fitted.optional_text("voting").as_deref()) {
+        (false, _) => Averaging::Mean,
+        (true, Some("soft")) => Averaging::Proba,
+        (true, _) => Averaging::Vote,
     };
     let members = forms(extraction, &fitted.children("estimators_")?)?;
     let weights = weights(extraction, fitted)?;
-    Ok(Form::Average {
-        members: members.into_iter().map(everything).collect(),
+    Ok(Form::Average(form::Average {
+        members: members.into_iter().map(of_all_columns).collect(),
         weights,
-        by,
+        averaging,
         classes,
-    })
+    }))
 }
 
 /// Weights of the estimators that were not dropped.
@@ -61,10 +64,10 @@ pub(super) fn bagging(
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
     let classes = fitted.classes(extraction)?;
-    let by = if classes.is_some() {
-        Average::Proba
+    let averaging = if classes.is_some() {
+        Averaging::Proba
     } else {
-        Average::Mean
+        Averaging::Mean
     };
     let (parts, features) = (
         fitted.children("estimators_")?,
@@ -78,20 +81,20 @@ pub(super) fn bagging(
         let columns = fitted
             .numbers_at(extraction, features, "estimators_features_")?
             .1;
-        let columns = columns.into_iter().map(whole).collect::<Option<_>>();
+        let columns = columns.into_iter().map(to_usize).collect::<Option<_>>();
         let columns =
             Some(columns.ok_or_else(|| fitted.fail("`estimators_features_` are not columns"))?);
         members.push(Member {
             columns,
-            form: estimator(extraction, part)?,
+            form: read_estimator(extraction, part)?,
         });
     }
-    Ok(Form::Average {
+    Ok(Form::Average(form::Average {
         members,
         weights: None,
-        by,
+        averaging,
         classes,
-    })
+    }))
 }
 
 /// `StackingRegressor` and `StackingClassifier`.
@@ -104,26 +107,26 @@ pub(super) fn stacking(
     let mut methods = vec![];
     for id in fitted.list("stack_method_")? {
         methods.push(match numpy::text(fitted.graph, id).as_deref() {
-            Some("predict") => Method::Predict,
-            Some("predict_proba") => Method::PredictProba,
-            Some("decision_function") => Method::DecisionFunction,
+            Some("predict") => StackMethod::Predict,
+            Some("predict_proba") => StackMethod::PredictProba,
+            Some("decision_function") => StackMethod::DecisionFunction,
             _ => return Err(fitted.fail("`stack_method_` is not known")),
         });
     }
-    let last = Box::new(estimator(
+    let last = Box::new(read_estimator(
         extraction,
         &fitted.attribute("final_estimator_")?,
     )?);
-    Ok(Form::Stacking {
+    Ok(Form::Stacking(form::Stacking {
         members,
         methods,
         passthrough: fitted.bool_or("passthrough", false),
-        last,
+        final_estimator: last,
         classes,
-    })
+    }))
 }
 
-/// Weights of the boosted estimators: boosting may have stopped early.
+/// The weights of the boosted estimators, which are fewer than in the array when boosting stopped early.
 fn boost_weights(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -138,7 +141,10 @@ fn boost_weights(
 pub(super) fn median(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
     let members = forms(extraction, &fitted.children("estimators_")?)?;
     let weights = boost_weights(extraction, fitted, members.len())?;
-    Ok(Form::Median { members, weights })
+    Ok(Form::WeightedMedian(form::WeightedMedian {
+        members,
+        weights,
+    }))
 }
 
 /// `AdaBoostClassifier`.
@@ -148,17 +154,17 @@ pub(super) fn ada_boost(
 ) -> Result<Form, ModelError> {
     let members = forms(extraction, &fitted.children("estimators_")?)?;
     let weights = boost_weights(extraction, fitted, members.len())?;
-    // The parameter is gone since 1.8, and SAMME.R since 1.6.
-    let real = fitted.version < Version(1, 6)
+    // SAMME.R was removed in 1.6, and the parameter in 1.8.
+    let samme_r = fitted.version < Version(1, 6)
         && fitted.optional_text("algorithm").as_deref() != Some("SAMME");
-    let penalty = fitted.version >= Version(1, 3);
-    Ok(Form::AdaBoost {
+    let negative_votes = fitted.version >= Version(1, 3);
+    Ok(Form::AdaBoost(form::AdaBoost {
         members,
         weights,
-        real,
-        penalty,
+        samme_r,
+        negative_votes,
         classes: fitted.labels(extraction, "classes_")?,
-    })
+    }))
 }
 
 /// `CalibratedClassifierCV`.
@@ -189,14 +195,14 @@ pub(super) fn calibrated(
             .map(|calibrator| read_calibrator(extraction, calibrator))
             .collect::<Result<_, _>>()?;
         members.push(CalibratedMember {
-            form: estimator(extraction, &inner)?,
+            form: read_estimator(extraction, &inner)?,
             calibrators,
         });
     }
-    Ok(Form::Calibrated {
+    Ok(Form::Calibrated(form::Calibrated {
         members,
         classes: fitted.labels(extraction, "classes_")?,
-    })
+    }))
 }
 
 fn read_calibrator(
@@ -209,26 +215,23 @@ fn read_calibrator(
             ab: extraction.put_vector(fitted, "ab", ab),
         });
     }
-    match isotonic(extraction, fitted)? {
-        Form::Isotonic { x, y, outside } => Ok(Calibrator::Isotonic { x, y, outside }),
-        _ => Err(fitted.unsupported("it is no calibrator")),
-    }
+    isotonic(extraction, fitted).map(Calibrator::Isotonic)
 }
 
 /// `IsotonicRegression`.
 pub(super) fn isotonic(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
-) -> Result<Form, ModelError> {
-    let outside = match fitted.text("out_of_bounds")?.as_str() {
-        "clip" => Outside::Clip,
-        "nan" => Outside::Nan,
-        _ => Outside::Refuse,
+) -> Result<Isotonic, ModelError> {
+    let out_of_bounds = match fitted.text("out_of_bounds")?.as_str() {
+        "clip" => OutOfBounds::Clip,
+        "nan" => OutOfBounds::Nan,
+        _ => OutOfBounds::Raise,
     };
-    Ok(Form::Isotonic {
+    Ok(Isotonic {
         x: fitted.put_vector(extraction, "X_thresholds_")?,
         y: fitted.put_vector(extraction, "y_thresholds_")?,
-        outside,
+        out_of_bounds,
     })
 }
 
@@ -237,16 +240,7 @@ pub(super) fn one_vs_rest(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let binarizer = fitted.attribute("label_binarizer_")?;
-    if binarizer
-        .optional_text("y_type_")
-        .is_some_and(|kind| kind.starts_with("multilabel"))
-    {
-        return Err(fitted.unsupported("it gives several labels a row"));
-    }
+    let classes = fitted.binarizer_labels(extraction, "label_binarizer_")?;
     let members = forms(extraction, &fitted.children("estimators_")?)?;
-    Ok(Form::OneVsRest {
-        members,
-        classes: binarizer.labels(extraction, "classes_")?,
-    })
+    Ok(Form::OneVsRest(form::OneVsRest { members, classes }))
 }

@@ -1,14 +1,18 @@
-//! One fitted scikit-learn object inside a pickle: typed access to its attributes, with every error naming the place.
+//! A fitted object of scikit-learn inside a pickle: typed access to its attributes, with errors that name class and place.
+//!
+//! Promise: what is read is bounded, in depth, in number and in bytes, whatever the pickle contains.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::super::ModelError;
-use super::super::labels::Labels;
-use super::super::pickle::numpy::{self, Array};
-use super::super::pickle::{Global, Graph, Id, Node};
-use super::super::tensors::{Data, Key, Tensors};
+use super::error::AttributeError;
 use super::supported;
+use crate::error::ModelError;
+use crate::labels::Labels;
+use crate::numeric::to_usize;
+use crate::pickle::numpy::{self, Array};
+use crate::pickle::{ArrayError, Global, Graph, Node, NodeId};
+use crate::tensors::{Data, Key, Tensors};
 
 /// Version of scikit-learn, major and minor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,47 +31,47 @@ impl Version {
 
 /// Estimators inside each other, at most.
 const DEPTH_MAX: usize = 24;
-/// Estimators in one file, at most. A shared object counts each time it is met.
-const VISITS_MAX: usize = 50_000;
+/// Estimators in one file, at most. An object that is used several times counts each time.
+const ESTIMATORS_MAX: usize = 50_000;
 
-/// Attributes of all estimators met, at most, beyond four for each object of the pickle.
-const WORK_MAX: usize = 4_000_000;
+/// Attributes of all estimators, at most, beyond four for each object of the pickle.
+const ATTRIBUTES_MAX: usize = 4_000_000;
 
-/// What an extraction has written and may still write.
+/// The tensors that an extraction has written, and how much more it may write.
 #[derive(Debug)]
 pub(super) struct Extraction {
     pub(super) tensors: Tensors,
-    visits: usize,
+    estimators: usize,
     bytes_left: usize,
     bytes_max: usize,
 }
 
 impl Extraction {
-    /// Room in proportion to the pickle: every number in it may widen eightfold, a shared one be written a few times.
+    /// The bound on tensors is in proportion to the pickle: a number may become eight times as wide, and be written a few times.
     pub(super) fn new(input_len: usize) -> Self {
         let bytes_max = (16 << 20) + 16 * input_len;
         Self {
             tensors: Tensors::default(),
-            visits: 0,
+            estimators: 0,
             bytes_left: bytes_max,
             bytes_max,
         }
     }
 
     /// Counts one estimator.
-    pub(super) fn visit(&mut self) -> Result<(), ModelError> {
-        self.visits += 1;
-        if self.visits > VISITS_MAX {
+    pub(super) fn count_estimator(&mut self) -> Result<(), ModelError> {
+        self.estimators += 1;
+        if self.estimators > ESTIMATORS_MAX {
             return Err(ModelError::Limit {
                 what: "estimators",
-                max: VISITS_MAX as u64,
+                max: ESTIMATORS_MAX as u64,
             });
         }
         Ok(())
     }
 
     /// Counts bytes about to be copied out of the pickle.
-    pub(super) fn spend(&mut self, bytes: usize) -> Result<(), ModelError> {
+    pub(super) fn count_bytes(&mut self, bytes: usize) -> Result<(), ModelError> {
         self.bytes_left = self
             .bytes_left
             .checked_sub(bytes)
@@ -78,7 +82,7 @@ impl Extraction {
         Ok(())
     }
 
-    /// Writes a tensor named after the place it comes from.
+    /// Writes a tensor that is named after the attribute it comes from.
     pub(super) fn put(
         &mut self,
         fitted: &Fitted<'_>,
@@ -86,11 +90,11 @@ impl Extraction {
         shape: Vec<usize>,
         data: Data,
     ) -> Key {
-        self.tensors.put(fitted.place(name), shape, data)
+        self.tensors.insert(fitted.path_to(name), shape, data)
     }
 
     pub(super) fn put_vector(&mut self, fitted: &Fitted<'_>, name: &str, values: Vec<f64>) -> Key {
-        self.tensors.put_vector(fitted.place(name), values)
+        self.tensors.insert_vector(fitted.path_to(name), values)
     }
 }
 
@@ -98,13 +102,13 @@ impl Extraction {
 #[derive(Clone, Debug)]
 pub(super) struct Fitted<'g> {
     pub(super) graph: &'g Graph<'g>,
-    pub(super) id: Id,
+    pub(super) id: NodeId,
     pub(super) class: &'g Global,
     pub(super) path: String,
     pub(super) version: Version,
     depth: usize,
-    /// Attributes looked through so far, shared by the whole pickle.
-    work: Rc<Cell<usize>>,
+    /// Attributes read so far, shared by all objects of the pickle.
+    attributes_read: Rc<Cell<usize>>,
 }
 
 impl<'g> Fitted<'g> {
@@ -125,7 +129,7 @@ impl<'g> Fitted<'g> {
             path: String::new(),
             version,
             depth: 0,
-            work: Rc::default(),
+            attributes_read: Rc::default(),
         };
         root.require_library()?;
         let text = root.optional_text("_sklearn_version").ok_or_else(|| {
@@ -142,8 +146,8 @@ impl<'g> Fitted<'g> {
     }
 
     /// The object at `id`, named `path` from here.
-    pub(super) fn child(&self, id: Id, path: &str) -> Result<Self, ModelError> {
-        let path = self.place(path);
+    pub(super) fn child(&self, id: NodeId, path: &str) -> Result<Self, ModelError> {
+        let path = self.path_to(path);
         let Some(class) = self.graph.class(id) else {
             return Err(self.fail(format!(
                 "{path} is {}, not an estimator",
@@ -156,10 +160,11 @@ impl<'g> Fitted<'g> {
                 max: DEPTH_MAX as u64,
             });
         }
-        let max = WORK_MAX + 4 * self.graph.len();
+        let max = ATTRIBUTES_MAX + 4 * self.graph.len();
         let attributes = self.graph.attributes(id).map_or(0, <[_]>::len);
-        self.work.set(self.work.get() + 16 + attributes);
-        if self.work.get() > max {
+        self.attributes_read
+            .set(self.attributes_read.get() + 16 + attributes);
+        if self.attributes_read.get() > max {
             return Err(ModelError::Limit {
                 what: "attributes",
                 max: max as u64,
@@ -172,7 +177,7 @@ impl<'g> Fitted<'g> {
             path,
             version: self.version,
             depth: self.depth + 1,
-            work: Rc::clone(&self.work),
+            attributes_read: Rc::clone(&self.attributes_read),
         };
         child.require_library()?;
         if let Some(version) = child
@@ -186,7 +191,7 @@ impl<'g> Fitted<'g> {
 
     /// The estimator in an attribute.
     pub(super) fn attribute(&self, name: &str) -> Result<Self, ModelError> {
-        self.child(self.need(name)?, name)
+        self.child(self.require(name)?, name)
     }
 
     fn require_library(&self) -> Result<(), ModelError> {
@@ -196,8 +201,8 @@ impl<'g> Fitted<'g> {
         Err(self.unsupported("it does not come from scikit-learn"))
     }
 
-    /// Name of something here, seen from the outermost object.
-    pub(super) fn place(&self, name: &str) -> String {
+    /// The path to an attribute of this object from the outermost one.
+    pub(super) fn path_to(&self, name: &str) -> String {
         match (self.path.is_empty(), name.is_empty()) {
             (true, _) => name.to_owned(),
             (_, true) => self.path.clone(),
@@ -213,13 +218,21 @@ impl<'g> Fitted<'g> {
         }
     }
 
-    /// An error about an attribute here.
-    pub(super) fn fail(&self, problem: impl Into<String>) -> ModelError {
+    /// An error about an attribute of this object.
+    pub(super) fn fail(&self, error: impl Into<AttributeError>) -> ModelError {
         ModelError::Attribute {
             class: self.class.to_string(),
             path: self.shown_path(),
-            problem: problem.into(),
+            source: Box::new(error.into()),
         }
+    }
+
+    /// An error about an array in the attribute `name`.
+    pub(super) fn array_error(&self, name: &str, source: ArrayError) -> ModelError {
+        self.fail(AttributeError::Array {
+            name: name.to_owned(),
+            source,
+        })
     }
 
     /// An error about the whole object.
@@ -232,13 +245,13 @@ impl<'g> Fitted<'g> {
         }
     }
 
-    /// An error about a model that answers with more than one value a row.
-    pub(super) fn several_targets(&self) -> ModelError {
+    /// An error about a model that predicts more than one value for each row.
+    pub(super) fn multi_output(&self) -> ModelError {
         self.unsupported("it predicts several targets at once; fit one model a target")
     }
 
     /// The attribute, `None` also for Python's `None`.
-    pub(super) fn get(&self, name: &str) -> Option<Id> {
+    pub(super) fn get(&self, name: &str) -> Option<NodeId> {
         let attributes = self.graph.attributes(self.id)?;
         let found = attributes
             .iter()
@@ -249,32 +262,34 @@ impl<'g> Fitted<'g> {
             .filter(|value| !matches!(self.graph.node(*value), Node::None))
     }
 
-    pub(super) fn need(&self, name: &str) -> Result<Id, ModelError> {
+    pub(super) fn require(&self, name: &str) -> Result<NodeId, ModelError> {
         self.get(name).ok_or_else(|| {
-            let problem = if name.ends_with('_') {
-                "is missing: was the model fitted before it was saved?"
+            let name = name.to_owned();
+            // In scikit-learn, only fitting sets attributes that end with an underscore.
+            self.fail(if name.ends_with('_') {
+                AttributeError::NotFitted(name)
             } else {
-                "is missing"
-            };
-            self.fail(format!("attribute `{name}` {problem}"))
+                AttributeError::Missing(name)
+            })
         })
     }
 
-    fn wrong(&self, name: &str, id: Id, wanted: &str) -> ModelError {
-        self.fail(format!(
-            "attribute `{name}` is {}, not {wanted}",
-            self.graph.describe(id)
-        ))
+    fn wrong_type(&self, name: &str, id: NodeId, wanted: &'static str) -> ModelError {
+        self.fail(AttributeError::WrongType {
+            name: name.to_owned(),
+            found: self.graph.describe(id),
+            wanted,
+        })
     }
 
     pub(super) fn f64(&self, name: &str) -> Result<f64, ModelError> {
-        let id = self.need(name)?;
-        numpy::number(self.graph, id).ok_or_else(|| self.wrong(name, id, "a number"))
+        let id = self.require(name)?;
+        numpy::number(self.graph, id).ok_or_else(|| self.wrong_type(name, id, "a number"))
     }
 
     pub(super) fn usize(&self, name: &str) -> Result<usize, ModelError> {
-        let id = self.need(name)?;
-        whole(self.f64(name)?).ok_or_else(|| self.wrong(name, id, "a count"))
+        let id = self.require(name)?;
+        to_usize(self.f64(name)?).ok_or_else(|| self.wrong_type(name, id, "a count"))
     }
 
     /// A flag; absent means `default`.
@@ -289,49 +304,49 @@ impl<'g> Fitted<'g> {
     }
 
     pub(super) fn text(&self, name: &str) -> Result<String, ModelError> {
-        let id = self.need(name)?;
-        numpy::text(self.graph, id).ok_or_else(|| self.wrong(name, id, "text"))
+        let id = self.require(name)?;
+        numpy::text(self.graph, id).ok_or_else(|| self.wrong_type(name, id, "text"))
     }
 
-    /// The array `id` is; `name` is for messages.
-    pub(super) fn array_at(&self, id: Id, name: &str) -> Result<Array<'g>, ModelError> {
+    /// The array at `id`; `name` is for messages.
+    pub(super) fn array_at(&self, id: NodeId, name: &str) -> Result<Array<'g>, ModelError> {
         match Array::read(self.graph, id) {
-            Some(array) => array.map_err(|problem| self.fail(format!("attribute `{name}`: {problem}"))),
+            Some(array) => array.map_err(|error| self.array_error(name, error)),
             None if self.graph.class(id).is_some_and(|class| class.module.starts_with("scipy.sparse")) => {
                 Err(self.unsupported(format!("attribute `{name}` is a sparse matrix; call `densify()`, or fit on a dense array")))
             }
-            None => Err(self.wrong(name, id, "an array")),
+            None => Err(self.wrong_type(name, id, "an array")),
         }
     }
 
     pub(super) fn array(&self, name: &str) -> Result<Array<'g>, ModelError> {
-        self.array_at(self.need(name)?, name)
+        self.array_at(self.require(name)?, name)
     }
 
     /// Shape and elements of a number, an array of numbers or a list of numbers.
     pub(super) fn numbers_at(
         &self,
         extraction: &mut Extraction,
-        id: Id,
+        id: NodeId,
         name: &str,
     ) -> Result<(Vec<usize>, Vec<f64>), ModelError> {
         if let Some(items) = self.graph.items(id) {
-            extraction.spend(items.len() * 8)?;
+            extraction.count_bytes(items.len() * 8)?;
             let values: Option<Vec<_>> = items
                 .iter()
                 .map(|id| numpy::number(self.graph, *id))
                 .collect();
-            let values = values.ok_or_else(|| self.wrong(name, id, "a list of numbers"))?;
+            let values = values.ok_or_else(|| self.wrong_type(name, id, "a list of numbers"))?;
             return Ok((vec![values.len()], values));
         }
         if let (None, Some(value)) = (Array::read(self.graph, id), numpy::number(self.graph, id)) {
             return Ok((vec![], vec![value]));
         }
         let array = self.array_at(id, name)?;
-        extraction.spend(array.len() * 8)?;
+        extraction.count_bytes(array.len() * 8)?;
         let values = array
             .f64s()
-            .map_err(|problem| self.fail(format!("attribute `{name}`: {problem}")))?;
+            .map_err(|error| self.array_error(name, error))?;
         Ok((array.shape, values))
     }
 
@@ -340,7 +355,7 @@ impl<'g> Fitted<'g> {
         extraction: &mut Extraction,
         name: &str,
     ) -> Result<(Vec<usize>, Vec<f64>), ModelError> {
-        self.numbers_at(extraction, self.need(name)?, name)
+        self.numbers_at(extraction, self.require(name)?, name)
     }
 
     /// Numbers in one axis, or a single one.
@@ -353,9 +368,11 @@ impl<'g> Fitted<'g> {
         if shape.iter().filter(|&&len| len != 1).count() <= 1 {
             return Ok(values);
         }
-        Err(self.fail(format!(
-            "attribute `{name}` has shape {shape:?}, not one axis"
-        )))
+        Err(self.fail(AttributeError::WrongShape {
+            name: name.to_owned(),
+            shape,
+            wanted: "one axis",
+        }))
     }
 
     /// Numbers in two axes; one axis counts as one row.
@@ -368,9 +385,11 @@ impl<'g> Fitted<'g> {
         match *shape.as_slice() {
             [columns] => Ok((1, columns, values)),
             [rows, columns] => Ok((rows, columns, values)),
-            _ => Err(self.fail(format!(
-                "attribute `{name}` has shape {shape:?}, not two axes"
-            ))),
+            _ => Err(self.fail(AttributeError::WrongShape {
+                name: name.to_owned(),
+                shape,
+                wanted: "two axes",
+            })),
         }
     }
 
@@ -406,19 +425,23 @@ impl<'g> Fitted<'g> {
     }
 
     /// Items of a list, a tuple or an object array, with its shape.
-    pub(super) fn list_at(&self, id: Id, name: &str) -> Result<(Vec<usize>, Vec<Id>), ModelError> {
+    pub(super) fn list_at(
+        &self,
+        id: NodeId,
+        name: &str,
+    ) -> Result<(Vec<usize>, Vec<NodeId>), ModelError> {
         if let Some(items) = self.graph.items(id) {
             return Ok((vec![items.len()], items.to_vec()));
         }
         let array = self.array_at(id, name)?;
         let items = array
             .objects()
-            .map_err(|problem| self.fail(format!("attribute `{name}`: {problem}")))?;
+            .map_err(|error| self.array_error(name, error))?;
         Ok((array.shape, items))
     }
 
-    pub(super) fn list(&self, name: &str) -> Result<Vec<Id>, ModelError> {
-        Ok(self.list_at(self.need(name)?, name)?.1)
+    pub(super) fn list(&self, name: &str) -> Result<Vec<NodeId>, ModelError> {
+        Ok(self.list_at(self.require(name)?, name)?.1)
     }
 
     /// The estimators in a list.
@@ -430,24 +453,46 @@ impl<'g> Fitted<'g> {
             .collect()
     }
 
+    /// The steps of a pipeline or the parts of a union with their names: `None` for `'passthrough'` and Python's `None`. Dropped
+    /// ones are left out.
+    pub(super) fn named_children(
+        &self,
+        name: &str,
+    ) -> Result<Vec<(String, Option<Self>)>, ModelError> {
+        let mut children = vec![];
+        for (index, pair) in self.list(name)?.into_iter().enumerate() {
+            let Some(&[label, child, ..]) = self.graph.items(pair) else {
+                return Err(self.fail(format!("{name}[{index}] is not a named step")));
+            };
+            let label = self.graph.text(label).unwrap_or_default().to_owned();
+            let child = match (self.graph.node(child), self.graph.text(child)) {
+                (Node::None, _) | (_, Some("passthrough")) => None,
+                (_, Some("drop")) => continue,
+                _ => Some(self.child(child, &format!("{name}[{index}]"))?),
+            };
+            children.push((label, child));
+        }
+        Ok(children)
+    }
+
     /// Texts of an array or a list.
     pub(super) fn texts_at(
         &self,
         extraction: &mut Extraction,
-        id: Id,
+        id: NodeId,
         name: &str,
     ) -> Result<Vec<String>, ModelError> {
         let texts = if let Some(items) = self.graph.items(id) {
             let texts = items.iter().map(|id| numpy::text(self.graph, *id));
             texts
                 .collect::<Option<Vec<_>>>()
-                .ok_or_else(|| self.wrong(name, id, "a list of text"))?
+                .ok_or_else(|| self.wrong_type(name, id, "a list of text"))?
         } else {
             self.array_at(id, name)?
                 .texts()
-                .map_err(|problem| self.fail(format!("attribute `{name}`: {problem}")))?
+                .map_err(|error| self.array_error(name, error))?
         };
-        extraction.spend(texts.iter().map(|text| 24 + text.len()).sum())?;
+        extraction.count_bytes(texts.iter().map(|text| 24 + text.len()).sum())?;
         Ok(texts)
     }
 
@@ -462,13 +507,27 @@ impl<'g> Fitted<'g> {
             .transpose()
     }
 
+    /// The labels that a label binarizer in the attribute `name` was fitted on.
+    pub(super) fn binarizer_labels(
+        &self,
+        extraction: &mut Extraction,
+        name: &str,
+    ) -> Result<Labels, ModelError> {
+        let binarizer = self.attribute(name)?;
+        let kind = binarizer.optional_text("y_type_").unwrap_or_default();
+        if kind.starts_with("multilabel") {
+            return Err(self.unsupported("it gives several labels a row"));
+        }
+        binarizer.labels(extraction, "classes_")
+    }
+
     /// Class labels.
     pub(super) fn labels(
         &self,
         extraction: &mut Extraction,
         name: &str,
     ) -> Result<Labels, ModelError> {
-        let id = self.need(name)?;
+        let id = self.require(name)?;
         if self.graph.items(id).is_some() {
             return Err(self.unsupported(format!(
                 "`{name}` is a list: models of several targets are not read"
@@ -488,20 +547,4 @@ impl<'g> Fitted<'g> {
         }
         Ok(Labels::Numbers(values))
     }
-}
-
-/// A whole number that is not negative.
-#[expect(clippy::float_cmp, reason = "a value is whole or it is not")]
-pub(super) fn whole(value: f64) -> Option<usize> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked on the line below"
-    )]
-    let count = value as usize;
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a value that loses precision is refused"
-    )]
-    (count as f64 == value && value < 9.0e15).then_some(count)
 }

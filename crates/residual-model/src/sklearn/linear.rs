@@ -1,10 +1,10 @@
-//! Linear models: a coefficient a feature, an intercept, sometimes a link.
+//! Linear models: a coefficient for each feature, an intercept, sometimes a link function.
 
-use super::super::ModelError;
-use super::super::form::{Form, Link, Proba};
-use super::super::labels::Labels;
-use super::super::tensors::{Data, Key};
 use super::fitted::{Extraction, Fitted, Version};
+use crate::error::ModelError;
+use crate::form::{self, Form, Link, Proba};
+use crate::labels::Labels;
+use crate::tensors::{Data, Key};
 
 /// `coef_` and `intercept_` of one target, as tensors `[1, n]` and `[1]`.
 pub(super) fn regressor(
@@ -14,17 +14,17 @@ pub(super) fn regressor(
 ) -> Result<Form, ModelError> {
     let (rows, columns, values) = fitted.matrix(extraction, "coef_")?;
     if rows != 1 {
-        return Err(fitted.several_targets());
+        return Err(fitted.multi_output());
     }
     let coef = extraction.put(fitted, "coef_", vec![1, columns], Data::F64(values));
-    Ok(Form::Linear {
+    Ok(Form::Linear(form::Linear {
         coef,
         intercept: intercept(extraction, fitted, 1)?,
         link,
-    })
+    }))
 }
 
-/// Generalised linear models before 1.1 chose their link by name, after it by power.
+/// `TweedieRegressor`, whose parameter `link` may leave the choice to `power`.
 pub(super) fn tweedie(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -38,7 +38,7 @@ pub(super) fn tweedie(
     regressor(extraction, fitted, link)
 }
 
-/// `intercept_` as a vector of `len`: a Python 0.0 when the model was fitted without one.
+/// `intercept_` as a vector of `len`; it is a single 0.0 when the model was fitted without an intercept.
 fn intercept(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -50,7 +50,7 @@ fn intercept(
     }
     if values.len() != len {
         return Err(fitted.fail(format!(
-            "`intercept_` has {} values where {len} belong",
+            "`intercept_` has {} values instead of {len}",
             values.len()
         )));
     }
@@ -76,31 +76,24 @@ fn with_classes(
     let (rows, columns, values) = fitted.matrix(extraction, "coef_")?;
     let coef = extraction.put(fitted, "coef_", vec![rows, columns], Data::F64(values));
     let intercept = intercept(extraction, fitted, rows)?;
-    Ok(Form::LinearClassifier {
+    Ok(Form::LinearClassifier(form::LinearClassifier {
         coef,
         intercept,
         classes,
         proba,
-    })
+    }))
 }
 
-/// Ridge keeps its classes in a label binarizer.
+/// `RidgeClassifier`, which keeps its classes in a label binarizer.
 pub(super) fn ridge_classifier(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
 ) -> Result<Form, ModelError> {
-    let binarizer = fitted.attribute("_label_binarizer")?;
-    if binarizer
-        .optional_text("y_type_")
-        .is_some_and(|kind| kind.starts_with("multilabel"))
-    {
-        return Err(fitted.unsupported("it gives several labels a row"));
-    }
-    let classes = binarizer.labels(extraction, "classes_")?;
+    let classes = fitted.binarizer_labels(extraction, "_label_binarizer")?;
     with_classes(extraction, fitted, classes, Proba::None)
 }
 
-/// One-vs-rest or multinomial depends on two parameters and the version.
+/// `LogisticRegression`: whether it is one-vs-rest or multinomial depends on two parameters and the version.
 pub(super) fn logistic(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -119,7 +112,7 @@ pub(super) fn logistic(
     with_classes(extraction, fitted, classes, proba)
 }
 
-/// Only two of SGD's losses have probabilities.
+/// `SGDClassifier`, which has probabilities for two of its losses.
 pub(super) fn sgd_classifier(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -132,7 +125,7 @@ pub(super) fn sgd_classifier(
     classifier(extraction, fitted, proba)
 }
 
-/// Two classes by a sigmoid, more by a softmax.
+/// `LinearDiscriminantAnalysis`: a sigmoid for two classes, a softmax for more.
 pub(super) fn discriminant(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,

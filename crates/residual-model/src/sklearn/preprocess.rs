@@ -1,82 +1,18 @@
-//! Scalers, encoders, imputers, projections: one fitted transformer to one step.
+//! Scalers, imputers, projections and other transformers of columns.
 
-use super::super::ModelError;
-use super::super::form::{Function, Norm, Step};
-use super::super::pickle::numpy;
-use super::super::pickle::{Graph, Id};
-use super::super::tensors::Data;
-use super::fitted::{Extraction, Fitted, Version, whole};
-use super::{compose, encode, select};
+use super::dispatch::read_step;
+use super::fitted::{Extraction, Fitted, Version};
+use crate::error::ModelError;
+use crate::form::{self, Function, Step};
+use crate::numeric::to_usize;
+use crate::pickle::numpy;
+use crate::pickle::{Graph, NodeId};
+use crate::tensors::Data;
 
-/// The step of any transformer.
-pub(super) fn step(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
-    extraction.visit()?;
-    let optional = |extraction: &mut Extraction, wanted: bool, name: &str| {
-        if wanted {
-            fitted.put_optional(extraction, name)
-        } else {
-            Ok(None)
-        }
-    };
-    Ok(match fitted.class.name.as_str() {
-        "StandardScaler" => Step::Scale {
-            center: optional(extraction, fitted.bool_or("with_mean", true), "mean_")?,
-            scale: optional(extraction, fitted.bool_or("with_std", true), "scale_")?,
-        },
-        "RobustScaler" => Step::Scale {
-            center: optional(
-                extraction,
-                fitted.bool_or("with_centering", true),
-                "center_",
-            )?,
-            scale: optional(extraction, fitted.bool_or("with_scaling", true), "scale_")?,
-        },
-        "MaxAbsScaler" => Step::Scale {
-            center: None,
-            scale: Some(fitted.put_vector(extraction, "scale_")?),
-        },
-        "MinMaxScaler" => min_max(extraction, fitted)?,
-        "Normalizer" => Step::Normalize {
-            norm: match fitted.text("norm")?.as_str() {
-                "l1" => Norm::L1,
-                "l2" => Norm::L2,
-                "max" => Norm::Max,
-                other => return Err(fitted.unsupported(format!("norm '{other}' is not known"))),
-            },
-        },
-        "Binarizer" => Step::Binarize {
-            threshold: fitted.f64("threshold")?,
-        },
-        "PolynomialFeatures" => polynomial(extraction, fitted)?,
-        "PowerTransformer" => power(extraction, fitted)?,
-        "QuantileTransformer" => Step::Quantile {
-            quantiles: fitted.put_matrix(extraction, "quantiles_")?,
-            references: fitted.put_vector(extraction, "references_")?,
-            normal: fitted.optional_text("output_distribution").as_deref() == Some("normal"),
-        },
-        "KBinsDiscretizer" => bins(extraction, fitted)?,
-        "PCA" | "IncrementalPCA" => pca(extraction, fitted)?,
-        "TruncatedSVD" => Step::Project {
-            mean: None,
-            components: fitted.put_matrix(extraction, "components_")?,
-            scale: None,
-        },
-        "SimpleImputer" => imputer(extraction, fitted)?,
-        "OneHotEncoder" => encode::one_hot(extraction, fitted)?,
-        "OrdinalEncoder" => encode::ordinal(extraction, fitted)?,
-        "FunctionTransformer" => function(fitted)?,
-        "Pipeline" => Step::Chain {
-            steps: compose::chain(extraction, fitted)?,
-        },
-        "ColumnTransformer" => compose::column_transformer(extraction, fitted)?,
-        "FeatureUnion" => compose::feature_union(extraction, fitted)?,
-        _ => Step::Select {
-            columns: select::columns(extraction, fitted)?,
-        },
-    })
-}
-
-fn min_max(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn min_max(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Step, ModelError> {
     let clip = if fitted.bool_or("clip", false) {
         match fitted.vector(extraction, "feature_range")?.as_slice() {
             &[low, high] if low.is_finite() && high.is_finite() => Some((low, high)),
@@ -85,15 +21,18 @@ fn min_max(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Mod
     } else {
         None
     };
-    Ok(Step::Stretch {
+    Ok(Step::MinMax(form::MinMax {
         scale: fitted.put_vector(extraction, "scale_")?,
         offset: fitted.put_vector(extraction, "min_")?,
         clip,
-    })
+    }))
 }
 
-/// Products of columns by rising degree, each degree in the order of Python's `combinations`.
-fn polynomial(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+/// `PolynomialFeatures`: products of columns by rising degree, each degree in the order of Python's `combinations`.
+pub(super) fn polynomial(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Step, ModelError> {
     let width = fitted
         .usize("n_features_in_")
         .or_else(|_| fitted.usize("n_input_features_"))?;
@@ -111,7 +50,7 @@ fn polynomial(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, 
             break;
         };
         loop {
-            extraction.spend(4 + 4 * degree)?;
+            extraction.count_bytes(4 + 4 * degree)?;
             columns.extend(
                 product
                     .iter()
@@ -124,10 +63,10 @@ fn polynomial(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, 
         }
     }
     let shape = (vec![columns.len()], vec![lengths.len()]);
-    Ok(Step::Polynomial {
+    Ok(Step::Polynomial(form::Polynomial {
         columns: extraction.put(fitted, "columns", shape.0, Data::U32(columns)),
         lengths: extraction.put(fitted, "lengths", shape.1, Data::U32(lengths)),
-    })
+    }))
 }
 
 fn first_product(width: usize, degree: usize, only: bool) -> Option<Vec<usize>> {
@@ -161,21 +100,21 @@ fn next_product(product: &mut [usize], width: usize, only: bool) -> bool {
     true
 }
 
-fn power(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn power(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     let box_cox = match fitted.text("method")?.as_str() {
         "box-cox" => true,
         "yeo-johnson" => false,
         other => return Err(fitted.unsupported(format!("method '{other}' is not known"))),
     };
     let lambdas = fitted.put_vector(extraction, "lambdas_")?;
-    let mut steps = vec![Step::Power { lambdas, box_cox }];
+    let mut steps = vec![Step::Power(form::Power { lambdas, box_cox })];
     if fitted.bool_or("standardize", true) {
-        steps.push(step(extraction, &fitted.attribute("_scaler")?)?);
+        steps.push(read_step(extraction, &fitted.attribute("_scaler")?)?);
     }
-    Ok(Step::Chain { steps })
+    Ok(Step::Chain(form::Chain { steps }))
 }
 
-fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     let (mut inner, mut lengths, mut counts) = (vec![], vec![], vec![]);
     for (index, id) in fitted.list("bin_edges_")?.into_iter().enumerate() {
         let edges = fitted
@@ -201,11 +140,11 @@ fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelE
         Data::U32(lengths),
     );
     let edges = extraction.put_vector(fitted, "bin_edges_", inner);
-    let bins = Step::Bins {
+    let bins = Step::Bins(form::Bins {
         edges,
         lengths,
         digitize: fitted.version < Version(1, 1),
-    };
+    });
     if fitted.optional_text("encode").as_deref() == Some("ordinal") {
         return Ok(bins);
     }
@@ -213,20 +152,20 @@ fn bins(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelE
     for (index, count) in counts.iter().enumerate() {
         #[expect(clippy::cast_precision_loss, reason = "a count of bins")]
         let values = (0..*count).map(|bin| bin as f64).collect();
-        extraction.spend(8 * count)?;
+        extraction.count_bytes(8 * count)?;
         categories.push(extraction.put_vector(fitted, &format!("bins[{index}]"), values));
     }
-    let one_hot = Step::OneHot {
+    let one_hot = Step::OneHot(form::OneHot {
         dropped: vec![None; categories.len()],
         categories,
         ignore_unknown: true,
-    };
-    Ok(Step::Chain {
+    });
+    Ok(Step::Chain(form::Chain {
         steps: vec![bins, one_hot],
-    })
+    }))
 }
 
-fn pca(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn pca(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     let scale = if fitted.bool_or("whiten", false) {
         let variance = fitted.vector(extraction, "explained_variance_")?;
         let floor = |value: f64| {
@@ -245,20 +184,23 @@ fn pca(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelEr
         None
     };
     let mean = fitted.put_optional(extraction, "mean_")?;
-    Ok(Step::Project {
+    Ok(Step::Project(form::Project {
         mean,
         components: fitted.put_matrix(extraction, "components_")?,
         scale,
-    })
+    }))
 }
 
-fn imputer(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn imputer(
+    extraction: &mut Extraction,
+    fitted: &Fitted<'_>,
+) -> Result<Step, ModelError> {
     let Some(id) = fitted.get("missing_values") else {
         return Err(fitted.unsupported("`missing_values=None` needs object arrays; use NaN"));
     };
     let missing = numpy::number(fitted.graph, id)
         .ok_or_else(|| fitted.unsupported("`missing_values` is not a number"))?;
-    let id = fitted.need("statistics_")?;
+    let id = fitted.require("statistics_")?;
     let statistics = fitted.numbers_at(extraction, id, "statistics_").map_err(|_| {
         fitted.unsupported("it fills in text, and rows are numbers; impute only number columns, or encode the text before")
     })?;
@@ -268,29 +210,29 @@ fn imputer(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Step, Mod
     let kept = (0..statistics.len())
         .filter(|&column| keep_all || !statistics[column].is_nan())
         .collect();
-    let flagged = match fitted.get("indicator_") {
+    let indicators = match fitted.get("indicator_") {
         Some(_) if fitted.bool_or("add_indicator", false) => {
             let features = fitted
                 .attribute("indicator_")?
                 .vector(extraction, "features_")?;
             features
                 .into_iter()
-                .map(whole)
+                .map(to_usize)
                 .collect::<Option<_>>()
                 .ok_or_else(|| fitted.fail("`features_` are not columns"))?
         }
         _ => vec![],
     };
     let statistics = extraction.put_vector(fitted, "statistics_", statistics);
-    Ok(Step::Impute {
+    Ok(Step::Impute(form::Impute {
         statistics,
-        missing: Some(missing).filter(|missing| !missing.is_nan()),
+        missing_values: Some(missing).filter(|missing| !missing.is_nan()),
         kept,
-        flagged,
-    })
+        indicators,
+    }))
 }
 
-fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
+pub(super) fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
     for name in ["kw_args", "inv_kw_args"] {
         if fitted
             .get(name)
@@ -313,14 +255,14 @@ fn function(fitted: &Fitted<'_>) -> Result<Step, ModelError> {
             ))
         })
     };
-    Ok(Step::Function {
+    Ok(Step::Function(form::Elementwise {
         function: read("func")?,
         inverse: read("inverse_func")?,
-    })
+    }))
 }
 
-/// `partial(check_array, ...)`, which histogram boosting puts before its numbers: it changes nothing.
-fn is_validation(graph: &Graph<'_>, id: Id) -> bool {
+/// Whether it is `partial(check_array, ...)`, which histogram boosting applies to its numbers and which changes nothing.
+fn is_validation(graph: &Graph<'_>, id: NodeId) -> bool {
     let function = graph
         .call(id)
         .filter(|(class, _)| class.is("functools", "partial"))
@@ -329,8 +271,8 @@ fn is_validation(graph: &Graph<'_>, id: Id) -> bool {
     function.is_some_and(|function| function.is("sklearn.utils.validation", "check_array"))
 }
 
-/// numpy's function behind a name or a `_ufunc_reconstruct`.
-fn ufunc(graph: &Graph<'_>, id: Id) -> Option<Function> {
+/// A function of numpy, named directly or by `_ufunc_reconstruct`.
+fn ufunc(graph: &Graph<'_>, id: NodeId) -> Option<Function> {
     let name = match graph.global(id) {
         Some(global)
             if matches!(

@@ -1,9 +1,10 @@
 //! Feature selection: which columns remain.
 
-use super::super::ModelError;
-use super::fitted::{Extraction, Fitted, whole};
+use super::fitted::{Extraction, Fitted};
+use crate::error::ModelError;
+use crate::numeric::to_usize;
 
-/// The columns a fitted selector keeps; any other class is refused.
+/// The columns that a fitted selector keeps; any other class is refused.
 pub(super) fn columns(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -52,7 +53,7 @@ fn below(pvalues: &[f64], alpha: f64) -> Vec<bool> {
     pvalues.iter().map(|pvalue| *pvalue < alpha).collect()
 }
 
-/// NaN counts as the lowest score there can be.
+/// NaN counts as the lowest score.
 fn clean(scores: &[f64]) -> Vec<f64> {
     scores
         .iter()
@@ -84,12 +85,12 @@ fn percentile(scores: &[f64], percent: f64) -> Vec<bool> {
     #[expect(clippy::cast_precision_loss, reason = "a number of columns")]
     let (last, count) = ((sorted.len() - 1) as f64, scores.len() as f64);
     let place = last * (100.0 - percent) / 100.0;
-    let low = whole(place.floor()).unwrap_or(0);
+    let low = to_usize(place.floor()).unwrap_or(0);
     let high = sorted[(low + 1).min(sorted.len() - 1)];
     let threshold = sorted[low] + (high - sorted[low]) * (place - place.floor());
     let mut mask: Vec<bool> = scores.iter().map(|score| *score > threshold).collect();
-    // Of scores equal to the threshold, the first ones fill up.
-    let wanted = whole((count * percent / 100.0).floor()).unwrap_or(0);
+    // Of the scores that are equal to the threshold, the first are kept until there are enough.
+    let wanted = to_usize((count * percent / 100.0).floor()).unwrap_or(0);
     let mut room = wanted.saturating_sub(mask.iter().filter(|kept| **kept).count());
     for (kept, score) in mask.iter_mut().zip(&scores) {
         if room > 0 && score.to_bits() == threshold.to_bits() {
@@ -100,7 +101,8 @@ fn percentile(scores: &[f64], percent: f64) -> Vec<bool> {
     mask
 }
 
-/// Coefficients at least as large as the threshold. Importances of trees are not stored in a pickle, so those are refused.
+/// `SelectFromModel` of a linear model: coefficients at least as large as the threshold. The importances of trees are not stored in a
+/// pickle, so selection by them is refused.
 fn from_model(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Vec<bool>, ModelError> {
     let name = if fitted.get("estimator_").is_some() {
         "estimator_"

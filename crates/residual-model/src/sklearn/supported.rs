@@ -1,6 +1,6 @@
-//! The list of what is read, for messages.
+//! The classes that are read, for messages.
 
-/// What predicts, grouped as it is read.
+/// Classes that predict.
 const ESTIMATORS: &[&str] = &[
     "LinearRegression",
     "Ridge",
@@ -87,7 +87,7 @@ const ESTIMATORS: &[&str] = &[
     "HalvingRandomSearchCV",
 ];
 
-/// What may stand before an estimator.
+/// Classes that may come before an estimator.
 const STEPS: &[&str] = &[
     "StandardScaler",
     "MinMaxScaler",
@@ -119,12 +119,12 @@ const STEPS: &[&str] = &[
     "VarianceThreshold",
 ];
 
-/// All of them on one line.
+/// All of them in one line.
 pub(super) fn list() -> String {
     format!("{}, steps: {}", ESTIMATORS.join(", "), STEPS.join(", "))
 }
 
-/// Whether it changes rows and predicts nothing.
+/// Whether the class transforms rows and predicts nothing.
 pub(super) fn is_step(class: &str) -> bool {
     STEPS.contains(&class)
 }

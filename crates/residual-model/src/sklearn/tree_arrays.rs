@@ -1,12 +1,12 @@
-//! Puts the node arrays of fitted trees together into one flat layout.
+//! Puts the node arrays of fitted trees together into one set of arrays.
 
-use super::super::ModelError;
-use super::super::form::{Categories, Trees};
-use super::super::pickle::numpy::Array;
-use super::super::tensors::Data;
 use super::fitted::{Extraction, Fitted};
+use crate::error::ModelError;
+use crate::form::{BITSET_WORDS, CategoryBitsets, Trees, node_flags};
+use crate::pickle::numpy::Array;
+use crate::tensors::Data;
 
-/// Most classes or targets a leaf.
+/// Most values in a leaf.
 const OUTPUTS_MAX: usize = 100_000;
 
 /// Trees being put together, in the layout of [`Trees`].
@@ -20,30 +20,35 @@ pub(super) struct TreeArrays {
     pub(super) flags: Vec<u8>,
     pub(super) values: Vec<f64>,
     pub(super) outputs: usize,
-    pub(super) row: Vec<i32>,
-    pub(super) left_sets: Vec<u32>,
+    pub(super) bitset_idx: Vec<i32>,
+    pub(super) left_bitsets: Vec<u32>,
 }
 
 /// One field of a structured node array.
-fn field(fitted: &Fitted<'_>, nodes: &Array<'_>, name: &str) -> Result<Vec<i64>, ModelError> {
+fn i64_field(fitted: &Fitted<'_>, nodes: &Array<'_>, name: &str) -> Result<Vec<i64>, ModelError> {
     let field = nodes.field(name).and_then(|field| field.i64s());
-    field.map_err(|problem| fitted.fail(format!("`nodes`: {problem}")))
+    field.map_err(|error| fitted.array_error("nodes", error))
 }
 
-pub(super) fn real(
+pub(super) fn f64_field(
     fitted: &Fitted<'_>,
     nodes: &Array<'_>,
     name: &str,
 ) -> Result<Vec<f64>, ModelError> {
     let field = nodes.field(name).and_then(|field| field.f64s());
-    field.map_err(|problem| fitted.fail(format!("`nodes`: {problem}")))
+    field.map_err(|error| fitted.array_error("nodes", error))
 }
 
-/// Narrowed for storage; what does not fit is caught when the trees are built.
+/// Narrowed to i32; a value that does not fit becomes one that is refused when the trees are built.
 fn narrow(values: impl IntoIterator<Item = i64>) -> impl Iterator<Item = i32> {
     values
         .into_iter()
         .map(|value| i32::try_from(value).unwrap_or(i32::MIN))
+}
+
+/// The bit `flag` where a field of a node is not zero.
+fn flag(field: i64, flag: u8) -> u8 {
+    if field == 0 { 0 } else { flag }
 }
 
 impl TreeArrays {
@@ -54,10 +59,10 @@ impl TreeArrays {
         fitted: &Fitted<'_>,
         fractions: bool,
     ) -> Result<usize, ModelError> {
-        extraction.visit()?;
+        extraction.count_estimator()?;
         let tree = fitted.attribute("tree_")?;
         let nodes = tree.array("nodes")?;
-        extraction.spend(nodes.len() * 32)?;
+        extraction.count_bytes(nodes.len() * 32)?;
         let (shape, mut values) = tree.numbers(extraction, "values")?;
         let outputs = match *shape.as_slice() {
             [count, 1, outputs] if count == nodes.len() && outputs <= OUTPUTS_MAX => outputs,
@@ -79,7 +84,7 @@ impl TreeArrays {
             return Err(fitted.fail("its trees do not have the same number of classes"));
         }
         if fractions {
-            // Counts until 1.3, fractions since: a probability either way.
+            // scikit-learn stored counts until 1.3 and stores fractions since then; here both are probabilities.
             for leaf in values.chunks_exact_mut(outputs.max(1)) {
                 let sum: f64 = leaf.iter().sum();
                 if sum != 0.0 {
@@ -91,17 +96,18 @@ impl TreeArrays {
         }
         self.values.extend(values);
         self.left
-            .extend(narrow(field(&tree, &nodes, "left_child")?));
+            .extend(narrow(i64_field(&tree, &nodes, "left_child")?));
         self.right
-            .extend(narrow(field(&tree, &nodes, "right_child")?));
+            .extend(narrow(i64_field(&tree, &nodes, "right_child")?));
         self.feature
-            .extend(narrow(field(&tree, &nodes, "feature")?));
-        self.threshold.extend(real(&tree, &nodes, "threshold")?);
+            .extend(narrow(i64_field(&tree, &nodes, "feature")?));
+        self.threshold
+            .extend(f64_field(&tree, &nodes, "threshold")?);
         if nodes.dtype.has_field("missing_go_to_left") {
             self.flags.extend(
-                field(&tree, &nodes, "missing_go_to_left")?
+                i64_field(&tree, &nodes, "missing_go_to_left")?
                     .into_iter()
-                    .map(|left| u8::from(left != 0)),
+                    .map(|left| flag(left, node_flags::MISSING_GO_TO_LEFT)),
             );
         } else {
             self.flags.resize(self.left.len(), 0);
@@ -117,12 +123,12 @@ impl TreeArrays {
         extraction: &mut Extraction,
         fitted: &Fitted<'_>,
     ) -> Result<(), ModelError> {
-        extraction.visit()?;
+        extraction.count_estimator()?;
         let nodes = fitted.array("nodes")?;
-        extraction.spend(nodes.len() * 48)?;
-        let leaf = field(fitted, &nodes, "is_leaf")?;
+        extraction.count_bytes(nodes.len() * 48)?;
+        let leaf = i64_field(fitted, &nodes, "is_leaf")?;
         let child = |name: &str| -> Result<Vec<i32>, ModelError> {
-            let children = narrow(field(fitted, &nodes, name)?);
+            let children = narrow(i64_field(fitted, &nodes, name)?);
             Ok(children
                 .zip(&leaf)
                 .map(|(child, leaf)| if *leaf == 0 { child } else { -1 })
@@ -131,8 +137,8 @@ impl TreeArrays {
         self.left.extend(child("left")?);
         self.right.extend(child("right")?);
         self.feature
-            .extend(narrow(field(fitted, &nodes, "feature_idx")?));
-        self.threshold.extend(real(
+            .extend(narrow(i64_field(fitted, &nodes, "feature_idx")?));
+        self.threshold.extend(f64_field(
             fitted,
             &nodes,
             if nodes.dtype.has_field("num_threshold") {
@@ -141,9 +147,9 @@ impl TreeArrays {
                 "threshold"
             },
         )?);
-        let missing_left = field(fitted, &nodes, "missing_go_to_left")?;
+        let missing_left = i64_field(fitted, &nodes, "missing_go_to_left")?;
         let categorical = if nodes.dtype.has_field("is_categorical") {
-            field(fitted, &nodes, "is_categorical")?
+            i64_field(fitted, &nodes, "is_categorical")?
         } else {
             vec![0; nodes.len()]
         };
@@ -151,47 +157,63 @@ impl TreeArrays {
             missing_left
                 .iter()
                 .zip(&categorical)
-                .map(|(left, categorical)| u8::from(*left != 0) | u8::from(*categorical != 0) << 1),
+                .map(|(left, categorical)| {
+                    flag(*left, node_flags::MISSING_GO_TO_LEFT)
+                        | flag(*categorical, node_flags::IS_CATEGORICAL)
+                }),
         );
-        self.values.extend(real(fitted, &nodes, "value")?);
-        let base = i64::try_from(self.left_sets.len() / 8).unwrap_or(i64::MAX);
-        if categorical.iter().any(|categorical| *categorical != 0) {
-            let rows = field(fitted, &nodes, "bitset_idx")?;
-            let rows = rows
-                .into_iter()
-                .zip(&categorical)
-                .map(|(row, categorical)| {
-                    if *categorical != 0 {
-                        base.saturating_add(row)
-                    } else {
-                        -1
-                    }
-                });
-            self.row.extend(narrow(rows));
-            let sets = fitted.array("raw_left_cat_bitsets")?;
-            extraction.spend(sets.len() * 4)?;
-            let words = sets.i64s().map_err(|problem| fitted.fail(problem))?;
-            self.left_sets.extend(
-                words
-                    .into_iter()
-                    .map(|word| u32::try_from(word).unwrap_or(0)),
-            );
-        } else {
-            self.row.resize(self.left.len(), -1);
-        }
+        self.values.extend(f64_field(fitted, &nodes, "value")?);
+        self.add_bitsets(extraction, fitted, &nodes, &categorical)?;
         self.outputs = 1;
         self.sizes
             .push(u32::try_from(nodes.len()).unwrap_or(u32::MAX));
         Ok(())
     }
 
+    /// Adds the bitsets of one `TreePredictor`, and which of them each of its nodes tests.
+    fn add_bitsets(
+        &mut self,
+        extraction: &mut Extraction,
+        fitted: &Fitted<'_>,
+        nodes: &Array<'_>,
+        categorical: &[i64],
+    ) -> Result<(), ModelError> {
+        if categorical.iter().all(|categorical| *categorical == 0) {
+            self.bitset_idx.resize(self.left.len(), -1);
+            return Ok(());
+        }
+        // The predictor counts its own bitsets from 0; here they follow those of the trees before.
+        let base = i64::try_from(self.left_bitsets.len() / BITSET_WORDS).unwrap_or(i64::MAX);
+        let indices = i64_field(fitted, nodes, "bitset_idx")?;
+        let indices = indices
+            .into_iter()
+            .zip(categorical)
+            .map(|(index, categorical)| match categorical {
+                0 => -1,
+                _ => base.saturating_add(index),
+            });
+        self.bitset_idx.extend(narrow(indices));
+        let bitsets = fitted.array("raw_left_cat_bitsets")?;
+        extraction.count_bytes(bitsets.len() * 4)?;
+        let words = bitsets
+            .i64s()
+            .map_err(|error| fitted.array_error("raw_left_cat_bitsets", error))?;
+        self.left_bitsets.extend(
+            words
+                .into_iter()
+                .map(|word| u32::try_from(word).unwrap_or(0)),
+        );
+        Ok(())
+    }
+
+    /// Writes the arrays as tensors.
     pub(super) fn put(
         self,
         extraction: &mut Extraction,
         fitted: &Fitted<'_>,
-        single: bool,
-        missing: bool,
-        categories: Option<Categories>,
+        f32_inputs: bool,
+        allow_nan: bool,
+        categories: Option<CategoryBitsets>,
     ) -> Trees {
         let count = vec![self.left.len()];
         let shape = vec![self.left.len(), self.outputs];
@@ -218,8 +240,8 @@ impl TreeArrays {
             ),
             flags: extraction.put(fitted, "trees.flags", count, Data::U8(self.flags)),
             values: extraction.put(fitted, "trees.values", shape, Data::F64(self.values)),
-            single,
-            missing,
+            f32_inputs,
+            allow_nan,
             categories,
         }
     }

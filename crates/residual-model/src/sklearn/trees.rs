@@ -1,12 +1,12 @@
-//! Decision trees and their averages: forests, isolation forests; and the dummies that stand beside them.
+//! Decision trees, random forests, extra trees and isolation forests.
 
-use super::super::ModelError;
-use super::super::form::Form;
-use super::super::labels::Labels;
-use super::fitted::{Extraction, Fitted, Version, whole};
-use super::tree_arrays::{TreeArrays, real};
+use super::fitted::{Extraction, Fitted, Version};
+use super::tree_arrays::{TreeArrays, f64_field};
+use crate::error::ModelError;
+use crate::form::{self, Form};
+use crate::numeric::to_usize;
 
-/// Whether this version of this class takes NaN for a missing value.
+/// Whether the class in this version takes NaN as a missing value.
 fn takes_missing(fitted: &Fitted<'_>, tree: &Fitted<'_>) -> bool {
     let since = match fitted.class.name.as_str() {
         name if name.starts_with("Decision") => Version(1, 3),
@@ -48,13 +48,13 @@ fn forest_of(
         )?;
     }
     let missing = takes_missing(fitted, &trees[0]);
-    Ok(Form::Forest {
+    Ok(Form::Forest(form::Forest {
         trees: tree_arrays.put(extraction, fitted, true, missing, None),
         classes,
-    })
+    }))
 }
 
-/// `IsolationForest`: leaves become path lengths, features become columns of the whole.
+/// `IsolationForest`: leaves get path lengths as values, and the features of a tree become columns of the input.
 pub(super) fn isolation(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -77,7 +77,7 @@ pub(super) fn isolation(
                 .and_then(|feature| columns.get(feature))
                 .copied();
             *feature = column
-                .and_then(whole)
+                .and_then(to_usize)
                 .and_then(|column| i32::try_from(column).ok())
                 .unwrap_or(-1);
         }
@@ -99,18 +99,18 @@ pub(super) fn isolation(
         .f64("_max_samples")
         .or_else(|_| fitted.f64("max_samples_"))?;
     #[expect(clippy::cast_precision_loss, reason = "a number of trees")]
-    let normaliser = average_path_length(samples) * trees.len() as f64;
+    let normalizer = average_path_length(samples) * trees.len() as f64;
     let offset = fitted.put_vector(extraction, "offset_")?;
     let missing = fitted.version >= Version(1, 6);
     let trees = tree_arrays.put(extraction, fitted, true, missing, None);
-    Ok(Form::Isolation {
+    Ok(Form::IsolationForest(form::IsolationForest {
         trees,
-        normaliser: extraction.put_vector(fitted, "normaliser", vec![normaliser]),
+        normalizer: extraction.put_vector(fitted, "normaliser", vec![normalizer]),
         offset,
-    })
+    }))
 }
 
-/// For every node its depth, and the mean depth of what an unfinished leaf would still hold.
+/// For every node its depth, plus the mean depth of the tree that its samples would still need if it is a leaf.
 fn path_lengths(
     extraction: &mut Extraction,
     fitted: &Fitted<'_>,
@@ -143,7 +143,7 @@ fn path_lengths(
     } else {
         let tree = tree.attribute("tree_")?;
         let nodes = tree.array("nodes")?;
-        real(&tree, &nodes, "n_node_samples")?
+        f64_field(&tree, &nodes, "n_node_samples")?
             .into_iter()
             .map(average_path_length)
             .collect()
@@ -165,56 +165,5 @@ fn average_path_length(count: f64) -> f64 {
         1.0
     } else {
         2.0 * ((count - 1.0).ln() + EULER) - 2.0 * (count - 1.0) / count
-    }
-}
-
-/// `DummyRegressor` and `DummyClassifier`, as trees of one leaf would be.
-pub(super) fn dummy(extraction: &mut Extraction, fitted: &Fitted<'_>) -> Result<Form, ModelError> {
-    if fitted.class.name == "DummyRegressor" {
-        let constant = fitted.vector(extraction, "constant_")?;
-        if constant.len() != 1 {
-            return Err(fitted.several_targets());
-        }
-        return Ok(Form::Constant {
-            values: extraction.put_vector(fitted, "constant_", constant),
-            classes: None,
-        });
-    }
-    let classes = fitted.labels(extraction, "classes_")?;
-    match fitted.text("strategy")?.as_str() {
-        "prior" => Ok(Form::Constant {
-            values: fitted.put_vector(extraction, "class_prior_")?,
-            classes: Some(classes),
-        }),
-        "most_frequent" => {
-            let prior = fitted.vector(extraction, "class_prior_")?;
-            let best =
-                prior.iter().enumerate().fold(
-                    0,
-                    |best, (index, value)| if *value > prior[best] { index } else { best },
-                );
-            let values = (0..prior.len())
-                .map(|index| f64::from(u8::from(index == best)))
-                .collect();
-            Ok(Form::Constant {
-                values: extraction.put_vector(fitted, "class_prior_", values),
-                classes: Some(classes),
-            })
-        }
-        "constant" => {
-            let Labels::Numbers(numbers) = &classes else {
-                return Err(fitted.unsupported("strategy 'constant' of text is not read"));
-            };
-            let constant = fitted.f64("constant")?;
-            let values = numbers
-                .iter()
-                .map(|label| f64::from(u8::from(label.to_bits() == constant.to_bits())))
-                .collect();
-            Ok(Form::Constant {
-                values: extraction.put_vector(fitted, "constant", values),
-                classes: Some(classes),
-            })
-        }
-        other => Err(fitted.unsupported(format!("strategy '{other}' gives a random answer"))),
     }
 }

@@ -1,9 +1,9 @@
-//! Which columns go where: selections, column transformers, unions and chains.
+//! Which columns go where: feature selection, column transformers, unions and chains.
 
-use super::super::form::{Part, Step};
-use super::super::tensors::Tensors;
-use super::super::{ModelError, Rows};
-use super::{Transformer, build};
+use super::transformer::Transformer;
+use crate::error::ModelError;
+use crate::form;
+use crate::rows::Rows;
 
 /// A feature selection.
 #[derive(Debug)]
@@ -21,10 +21,10 @@ fn require_inside(columns: &[usize], width: usize) -> Result<(), ModelError> {
 }
 
 impl Select {
-    pub(super) fn new(columns: &[usize], width: usize) -> Result<Self, ModelError> {
-        require_inside(columns, width)?;
+    pub(super) fn new(form: &form::Select, width: usize) -> Result<Self, ModelError> {
+        require_inside(&form.columns, width)?;
         Ok(Self {
-            columns: columns.to_vec(),
+            columns: form.columns.clone(),
         })
     }
 }
@@ -35,48 +35,54 @@ impl Transformer for Select {
     }
 
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        Ok(rows.select(&self.columns))
+        Ok(rows.select_columns(&self.columns))
     }
 }
 
 /// `ColumnTransformer` and `FeatureUnion`: parts side by side.
 #[derive(Debug)]
 pub(super) struct Columns {
-    parts: Vec<Fitted>,
+    parts: Vec<Part>,
     outputs: usize,
 }
 
+/// One part of [`Columns`].
 #[derive(Debug)]
-struct Fitted {
+pub(super) struct Part {
     columns: Option<Vec<usize>>,
-    step: Box<dyn Transformer>,
+    transformer: Box<dyn Transformer>,
     weight: Option<f64>,
 }
 
-impl Columns {
-    pub(super) fn new(parts: &[Part], tensors: &Tensors, width: usize) -> Result<Self, ModelError> {
-        let mut fitted: Vec<Fitted> = Vec::with_capacity(parts.len());
-        for part in parts {
-            let columns = part.columns.clone();
-            require_inside(columns.as_deref().unwrap_or_default(), width)?;
-            let step = build(
-                &part.step,
-                tensors,
-                columns.as_ref().map_or(width, Vec::len),
-            )?;
-            fitted.push(Fitted {
-                columns,
-                step,
-                weight: part.weight,
-            });
+impl Part {
+    /// The columns that a part sees of `width`; `None` for all of them.
+    pub(super) fn columns_of(
+        form: &form::Part,
+        width: usize,
+    ) -> Result<Option<&[usize]>, ModelError> {
+        let columns = form.columns.as_deref();
+        require_inside(columns.unwrap_or_default(), width)?;
+        Ok(columns)
+    }
+
+    pub(super) fn new(form: &form::Part, transformer: Box<dyn Transformer>) -> Self {
+        Self {
+            columns: form.columns.clone(),
+            transformer,
+            weight: form.weight,
         }
-        let outputs = fitted
+    }
+}
+
+impl Columns {
+    pub(super) fn new(parts: Vec<Part>) -> Result<Self, ModelError> {
+        let outputs = parts
             .iter()
-            .try_fold(0_usize, |sum, part| sum.checked_add(part.step.outputs()));
-        Ok(Self {
-            parts: fitted,
-            outputs: outputs.ok_or_else(|| ModelError::store("too many columns"))?,
-        })
+            .try_fold(0_usize, |sum, part| {
+                sum.checked_add(part.transformer.outputs())
+            })
+            .ok_or_else(|| ModelError::store("too many columns"))?;
+        Ok(Self { parts, outputs })
     }
 }
 
@@ -89,8 +95,8 @@ impl Transformer for Columns {
         let mut outputs = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
             let mut output = match &part.columns {
-                Some(columns) => part.step.apply(&rows.select(columns))?,
-                None => part.step.apply(rows)?,
+                Some(columns) => part.transformer.apply(&rows.select_columns(columns))?,
+                None => part.transformer.apply(rows)?,
             };
             if let Some(weight) = part.weight {
                 output
@@ -100,30 +106,30 @@ impl Transformer for Columns {
             }
             outputs.push(output);
         }
-        Ok(Rows::beside(rows.n_rows(), &outputs))
+        Ok(Rows::hstack(rows.n_rows(), &outputs))
     }
 }
 
-/// Steps one after the other.
+/// Transformers one after the other: a pipeline inside a pipeline, or all of a pipeline but its last step.
 #[derive(Debug)]
-pub(super) struct Chain {
+pub(crate) struct Chain {
     steps: Vec<Box<dyn Transformer>>,
     outputs: usize,
 }
 
 impl Chain {
-    pub(super) fn new(steps: &[Step], tensors: &Tensors, width: usize) -> Result<Self, ModelError> {
-        let mut outputs = width;
-        let mut built: Vec<Box<dyn Transformer>> = Vec::with_capacity(steps.len());
-        for step in steps {
-            let step = build(step, tensors, outputs)?;
-            outputs = step.outputs();
-            built.push(step);
+    /// Without a step yet, over rows of `width` columns.
+    pub(super) fn new(width: usize) -> Self {
+        Self {
+            steps: vec![],
+            outputs: width,
         }
-        Ok(Self {
-            steps: built,
-            outputs,
-        })
+    }
+
+    /// Adds a step, which was built for as many columns as the chain gives so far.
+    pub(super) fn push(&mut self, step: Box<dyn Transformer>) {
+        self.outputs = step.outputs();
+        self.steps.push(step);
     }
 }
 

@@ -1,14 +1,30 @@
-//! Categories that are numbers: one-hot, ordinal, and bins. Text never reaches a model here, because rows are numbers.
+//! Encoders of categories: one-hot, ordinal, bins. Categories are numbers, because rows are.
 
-use super::super::{ModelError, Rows};
-use super::Transformer;
+use super::transformer::Transformer;
+use crate::error::ModelError;
+use crate::form;
+use crate::rows::Rows;
+use crate::tensors::{Key, Tensors};
 
-/// Where `value` stands among the categories; NaN equals NaN.
+/// Index of `value` among the categories; NaN equals NaN.
 #[expect(clippy::float_cmp, reason = "a category is met exactly or not at all")]
 fn index_of(categories: &[f64], value: f64) -> Option<usize> {
     categories
         .iter()
         .position(|category| *category == value || (category.is_nan() && value.is_nan()))
+}
+
+/// One list of numbers for each column.
+fn lists(keys: &[Key], tensors: &Tensors, width: usize) -> Result<Vec<Vec<f64>>, ModelError> {
+    if keys.len() != width {
+        return Err(ModelError::store(format!(
+            "an encoder of {} columns is given {width}",
+            keys.len()
+        )));
+    }
+    keys.iter()
+        .map(|key| tensors.f64s(key).map(<[f64]>::to_vec))
+        .collect()
 }
 
 fn unknown(row: usize, feature: usize, value: f64) -> ModelError {
@@ -30,10 +46,12 @@ pub(super) struct OneHot {
 
 impl OneHot {
     pub(super) fn new(
-        categories: Vec<Vec<f64>>,
-        dropped: &[Option<usize>],
-        ignore_unknown: bool,
+        form: &form::OneHot,
+        tensors: &Tensors,
+        width: usize,
     ) -> Result<Self, ModelError> {
+        let categories = lists(&form.categories, tensors, width)?;
+        let dropped = &form.dropped;
         if dropped.len() != categories.len()
             || dropped
                 .iter()
@@ -51,8 +69,8 @@ impl OneHot {
             .sum();
         Ok(Self {
             categories,
-            dropped: dropped.to_vec(),
-            ignore_unknown,
+            dropped: dropped.clone(),
+            ignore_unknown: form.ignore_unknown,
             outputs,
         })
     }
@@ -91,21 +109,28 @@ impl Transformer for OneHot {
 #[derive(Debug)]
 pub(super) struct Ordinal {
     categories: Vec<Vec<f64>>,
-    /// A code a category.
+    /// The code of each category of each column.
     codes: Vec<Vec<f64>>,
-    /// Value of an unknown category, a column each; without it one is an error.
+    /// For each column the code of an unknown category; without it one is an error.
     unknown: Option<Vec<f64>>,
-    /// Value of the category NaN, when it is not its code.
+    /// The code of the category NaN, where it has one of its own.
     missing: Option<f64>,
 }
 
 impl Ordinal {
     pub(super) fn new(
-        categories: Vec<Vec<f64>>,
-        codes: Option<Vec<Vec<f64>>>,
-        unknown: Option<Vec<f64>>,
-        missing: Option<f64>,
+        form: &form::Ordinal,
+        tensors: &Tensors,
+        width: usize,
     ) -> Result<Self, ModelError> {
+        let categories = lists(&form.categories, tensors, width)?;
+        let codes = form
+            .codes
+            .as_ref()
+            .map(|codes| lists(codes, tensors, width))
+            .transpose()?;
+        let unknown = tensors.optional_vector(form.unknown.as_ref(), width)?;
+        let missing = tensors.optional_vector(form.missing.as_ref(), 1)?;
         #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
         let indices = |list: &Vec<f64>| (0..list.len()).map(|index| index as f64).collect();
         let codes = codes.unwrap_or_else(|| categories.iter().map(indices).collect());
@@ -120,7 +145,7 @@ impl Ordinal {
             categories,
             codes,
             unknown,
-            missing,
+            missing: missing.map(|values| values[0]),
         })
     }
 
@@ -141,8 +166,8 @@ impl Transformer for Ordinal {
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
         rows.require_not_infinite()?;
         let mut output = rows.clone();
-        for index in 0..rows.n_rows() {
-            for (feature, value) in output.row_mut(index).iter_mut().enumerate() {
+        for (index, row) in output.iter_mut().enumerate() {
+            for (feature, value) in row.iter_mut().enumerate() {
                 *value = self
                     .code(feature, *value)
                     .ok_or_else(|| unknown(index, feature, *value))?;
@@ -152,21 +177,21 @@ impl Transformer for Ordinal {
     }
 }
 
-/// `KBinsDiscretizer`, up to the encoding.
+/// `KBinsDiscretizer` without its one-hot encoding.
 #[derive(Debug)]
 pub(super) struct Bins {
     edges: Vec<Vec<f64>>,
-    /// Before 1.1 a value just below an edge counted as on it.
+    /// Whether a value just below an edge counts as on it, as before scikit-learn 1.1.
     digitize: bool,
 }
 
 impl Bins {
     pub(super) fn new(
-        edges: &[f64],
-        lengths: &[u32],
-        digitize: bool,
+        form: &form::Bins,
+        tensors: &Tensors,
         width: usize,
     ) -> Result<Self, ModelError> {
+        let (edges, lengths) = (tensors.f64s(&form.edges)?, tensors.u32s(&form.lengths)?);
         let total = lengths
             .iter()
             .try_fold(0_usize, |sum, len| sum.checked_add(*len as usize));
@@ -184,7 +209,7 @@ impl Bins {
         }
         Ok(Self {
             edges: lists,
-            digitize,
+            digitize: form.digitize,
         })
     }
 }
@@ -197,18 +222,16 @@ impl Transformer for Bins {
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
         rows.require_finite()?;
         let mut output = rows.clone();
-        for index in 0..output.n_rows() {
-            for (value, edges) in output.row_mut(index).iter_mut().zip(&self.edges) {
-                let x = if self.digitize {
-                    *value + (1e-8 + 1e-5 * value.abs())
-                } else {
-                    *value
-                };
-                #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
-                let bin = edges.partition_point(|edge| *edge <= x) as f64;
-                *value = bin;
-            }
-        }
+        output.map_by_column(&self.edges, |value, edges| {
+            let x = if self.digitize {
+                value + (1e-8 + 1e-5 * value.abs())
+            } else {
+                value
+            };
+            #[expect(clippy::cast_precision_loss, reason = "an index far below 2^53")]
+            let bin = edges.partition_point(|edge| *edge <= x) as f64;
+            bin
+        });
         Ok(output)
     }
 }

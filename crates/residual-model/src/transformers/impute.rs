@@ -1,38 +1,42 @@
-//! `SimpleImputer`: missing values replaced by what the column usually holds.
+//! `SimpleImputer`: missing values are replaced by a statistic of their column.
 
-use super::super::{ModelError, Rows};
-use super::Transformer;
+use super::transformer::Transformer;
+use crate::error::ModelError;
+use crate::form;
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
-/// Replaces, drops columns that never had a value, and may add a flag for each column that can be missing.
+/// Replaces missing values, leaves out columns that had none but missing values, and may add indicator columns.
 #[derive(Debug)]
 pub(super) struct Impute {
     statistics: Vec<f64>,
-    missing: Option<f64>,
+    missing_values: Option<f64>,
     kept: Vec<usize>,
-    flagged: Vec<usize>,
+    indicators: Vec<usize>,
 }
 
 impl Impute {
     pub(super) fn new(
-        statistics: &[f64],
-        missing: Option<f64>,
-        kept: &[usize],
-        flagged: &[usize],
+        form: &form::Impute,
+        tensors: &Tensors,
+        width: usize,
     ) -> Result<Self, ModelError> {
-        if kept
+        let statistics = tensors.vector(&form.statistics, width)?.to_vec();
+        if form
+            .kept
             .iter()
-            .chain(flagged)
-            .any(|column| *column >= statistics.len())
+            .chain(&form.indicators)
+            .any(|column| *column >= width)
         {
             return Err(ModelError::store(
                 "an imputer keeps a column that is not there",
             ));
         }
         Ok(Self {
-            statistics: statistics.to_vec(),
-            missing,
-            kept: kept.to_vec(),
-            flagged: flagged.to_vec(),
+            statistics,
+            missing_values: form.missing_values,
+            kept: form.kept.clone(),
+            indicators: form.indicators.clone(),
         })
     }
 
@@ -41,18 +45,18 @@ impl Impute {
         reason = "the stand-in for a missing value is met exactly"
     )]
     fn is_missing(&self, value: f64) -> bool {
-        self.missing
+        self.missing_values
             .map_or_else(|| value.is_nan(), |missing| value == missing)
     }
 }
 
 impl Transformer for Impute {
     fn outputs(&self) -> usize {
-        self.kept.len() + self.flagged.len()
+        self.kept.len() + self.indicators.len()
     }
 
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        if self.missing.is_none() {
+        if self.missing_values.is_none() {
             rows.require_not_infinite()?;
         } else {
             rows.require_finite()?;
@@ -67,7 +71,7 @@ impl Transformer for Impute {
                 }
             });
             let flags = self
-                .flagged
+                .indicators
                 .iter()
                 .map(|&column| f64::from(u8::from(self.is_missing(row[column]))));
             for (out, value) in output.row_mut(index).iter_mut().zip(values.chain(flags)) {

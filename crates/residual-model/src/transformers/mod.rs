@@ -1,4 +1,6 @@
-//! Steps of a pipeline: rows in, rows out, built and validated from the intermediate form.
+//! Transformers: rows in, rows out, built and validated from the intermediate form.
+//!
+//! As in `estimators`, everything in a form is checked when it is built.
 
 mod build;
 mod columns;
@@ -9,28 +11,8 @@ mod power;
 mod project;
 mod quantile;
 mod scale;
+mod transformer;
 
-use std::fmt::Debug;
-
-use super::{ModelError, Rows};
-
-pub(super) use build::build;
-
-/// A fitted step. Its input has the width it was built for; the caller has checked that.
-pub(super) trait Transformer: Send + Sync + Debug {
-    /// Columns it gives.
-    fn outputs(&self) -> usize;
-
-    /// Forward.
-    fn apply(&self, rows: &Rows) -> Result<Rows, ModelError>;
-
-    /// Whether [`Self::invert`] works.
-    fn is_invertible(&self) -> bool {
-        false
-    }
-
-    /// Backward; needed only for targets.
-    fn invert(&self, _rows: &Rows) -> Result<Rows, ModelError> {
-        Err(ModelError::store("this step has no inverse"))
-    }
-}
+pub(crate) use build::{build, build_chain};
+pub(crate) use columns::Chain;
+pub(crate) use transformer::Transformer;

@@ -1,17 +1,32 @@
 //! `PowerTransformer` and `FunctionTransformer`: nonlinear functions of one value.
 
-use super::super::form::Function;
-use super::super::{ModelError, Rows};
-use super::Transformer;
+use super::transformer::Transformer;
+use crate::error::ModelError;
+use crate::form::{self, Function};
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
-/// Exponents nearer to 0 (or 2) than this take the logarithm.
+/// An exponent nearer to 0 (or 2) than this takes the logarithm instead.
 const NEAR: f64 = f64::EPSILON;
 
-/// Yeo-Johnson or Box-Cox.
+/// `PowerTransformer` without its scaler: Yeo-Johnson or Box-Cox.
 #[derive(Debug)]
 pub(super) struct Power {
-    pub(super) lambdas: Vec<f64>,
-    pub(super) box_cox: bool,
+    lambdas: Vec<f64>,
+    box_cox: bool,
+}
+
+impl Power {
+    pub(super) fn new(
+        form: &form::Power,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            lambdas: tensors.vector(&form.lambdas, width)?.to_vec(),
+            box_cox: form.box_cox,
+        })
+    }
 }
 
 fn yeo_johnson(x: f64, lambda: f64) -> f64 {
@@ -58,18 +73,16 @@ fn box_cox_inverse(x: f64, lambda: f64) -> f64 {
     }
 }
 
+/// NaN stays as it is.
 fn each(rows: &Rows, lambdas: &[f64], change: fn(f64, f64) -> f64) -> Rows {
     let mut output = rows.clone();
-    for index in 0..output.n_rows() {
-        for (value, lambda) in output
-            .row_mut(index)
-            .iter_mut()
-            .zip(lambdas)
-            .filter(|(value, _)| !value.is_nan())
-        {
-            *value = change(*value, *lambda);
+    output.map_by_column(lambdas, |value, lambda| {
+        if value.is_nan() {
+            value
+        } else {
+            change(value, *lambda)
         }
-    }
+    });
     output
 }
 
@@ -110,12 +123,22 @@ impl Transformer for Power {
     }
 }
 
-/// A function of numpy on every value.
+/// `FunctionTransformer`: a function of numpy on every value.
 #[derive(Debug)]
 pub(super) struct Elementwise {
-    pub(super) function: Option<Function>,
-    pub(super) inverse: Option<Function>,
-    pub(super) width: usize,
+    function: Option<Function>,
+    inverse: Option<Function>,
+    width: usize,
+}
+
+impl Elementwise {
+    pub(super) fn new(form: &form::Elementwise, width: usize) -> Self {
+        Self {
+            function: form.function,
+            inverse: form.inverse,
+            width,
+        }
+    }
 }
 
 fn compute(function: Function, x: f64) -> f64 {

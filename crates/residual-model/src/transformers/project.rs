@@ -1,9 +1,11 @@
-//! New columns out of all columns: projections and products.
+//! New columns from all columns: projections and products.
 
-use super::super::estimators::Dense;
-use super::super::tensors::Matrix;
-use super::super::{ModelError, Rows};
-use super::Transformer;
+use super::transformer::Transformer;
+use crate::dense::Dense;
+use crate::error::ModelError;
+use crate::form;
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
 /// `PCA` and `TruncatedSVD`.
 #[derive(Debug)]
@@ -15,11 +17,13 @@ pub(super) struct Project {
 
 impl Project {
     pub(super) fn new(
-        mean: Option<Vec<f64>>,
-        components: Matrix<'_>,
-        scale: Option<Vec<f64>>,
+        form: &form::Project,
+        tensors: &Tensors,
         width: usize,
     ) -> Result<Self, ModelError> {
+        let components = tensors.matrix(&form.components)?;
+        let mean = tensors.optional_vector(form.mean.as_ref(), width)?;
+        let scale = tensors.optional_vector(form.scale.as_ref(), components.rows)?;
         if components.columns != width {
             return Err(ModelError::store(format!(
                 "components of {} columns are given {width}",
@@ -44,23 +48,11 @@ impl Transformer for Project {
         rows.require_finite()?;
         let mut centered = rows.clone();
         if let Some(mean) = &self.mean {
-            for index in 0..centered.n_rows() {
-                centered
-                    .row_mut(index)
-                    .iter_mut()
-                    .zip(mean)
-                    .for_each(|(value, mean)| *value -= mean);
-            }
+            centered.map_by_column(mean, |value, mean| value - mean);
         }
         let mut output = self.dense.apply(&centered)?;
         if let Some(scale) = &self.scale {
-            for index in 0..output.n_rows() {
-                output
-                    .row_mut(index)
-                    .iter_mut()
-                    .zip(scale)
-                    .for_each(|(value, scale)| *value /= scale);
-            }
+            output.map_by_column(scale, |value, scale| value / scale);
         }
         Ok(output)
     }
@@ -73,7 +65,12 @@ pub(super) struct Polynomial {
 }
 
 impl Polynomial {
-    pub(super) fn new(columns: &[u32], lengths: &[u32], width: usize) -> Result<Self, ModelError> {
+    pub(super) fn new(
+        form: &form::Polynomial,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        let (columns, lengths) = (tensors.u32s(&form.columns)?, tensors.u32s(&form.lengths)?);
         let total = lengths
             .iter()
             .try_fold(0_usize, |sum, len| sum.checked_add(*len as usize));

@@ -1,14 +1,16 @@
 //! `QuantileTransformer`: ranks among the quantiles seen when fitting, uniform or normal.
 
-use super::super::tensors::Matrix;
-use super::super::{ModelError, Rows};
-use super::Transformer;
 use super::normal::{cumulative, quantile};
+use super::transformer::Transformer;
+use crate::error::ModelError;
+use crate::form;
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
-/// Values this near to the edge are at the edge.
+/// Values this near to the edge of the range count as on it.
 const EDGE: f64 = 1e-7;
 
-/// One list of quantiles a column.
+/// The quantiles of each column.
 #[derive(Debug)]
 pub(super) struct Quantile {
     columns: Vec<Vec<f64>>,
@@ -19,11 +21,12 @@ pub(super) struct Quantile {
 
 impl Quantile {
     pub(super) fn new(
-        quantiles: Matrix<'_>,
-        references: &[f64],
-        normal: bool,
+        form: &form::Quantile,
+        tensors: &Tensors,
         width: usize,
     ) -> Result<Self, ModelError> {
+        let quantiles = tensors.matrix(&form.quantiles)?;
+        let references = tensors.f64s(&form.references)?;
         let rises = |list: &[f64]| list.windows(2).all(|pair| pair[0] <= pair[1]);
         let columns: Vec<Vec<f64>> = (0..quantiles.columns)
             .map(|column| {
@@ -47,7 +50,7 @@ impl Quantile {
         Ok(Self {
             columns,
             references: references.to_vec(),
-            normal,
+            normal: form.normal,
             clip: (quantile(edge), quantile(1.0 - edge)),
         })
     }
@@ -63,7 +66,7 @@ impl Quantile {
         } else {
             (x == low, x == high)
         };
-        // Equal quantiles: once from the left, once from the right, and the middle of both.
+        // Where quantiles are equal, ranks from the left and from the right differ: the middle of both counts.
         let mut rank = 0.5
             * (interpolate(x, quantiles, &self.references)
                 + interpolate_from_right(x, quantiles, &self.references));
@@ -101,23 +104,21 @@ impl Quantile {
         }
     }
 
+    /// NaN stays as it is.
     fn each(&self, rows: &Rows, change: impl Fn(f64, &[f64]) -> f64) -> Rows {
         let mut output = rows.clone();
-        for index in 0..output.n_rows() {
-            for (value, quantiles) in output
-                .row_mut(index)
-                .iter_mut()
-                .zip(&self.columns)
-                .filter(|(value, _)| !value.is_nan())
-            {
-                *value = change(*value, quantiles);
+        output.map_by_column(&self.columns, |value, quantiles| {
+            if value.is_nan() {
+                value
+            } else {
+                change(value, quantiles)
             }
-        }
+        });
         output
     }
 }
 
-/// Piecewise linear through `(xs, ys)`, flat outside; of equal `xs` the last counts.
+/// Piecewise linear through `(xs, ys)` and constant outside; of equal `xs` the last counts.
 fn interpolate(x: f64, xs: &[f64], ys: &[f64]) -> f64 {
     let after = xs.partition_point(|&left| left <= x);
     if after == 0 {
@@ -130,7 +131,7 @@ fn interpolate(x: f64, xs: &[f64], ys: &[f64]) -> f64 {
     (y1 - y0) / (x1 - x0) * (x - x0) + y0
 }
 
-/// The same seen from the other end: of equal `xs` the first counts.
+/// The same, but of equal `xs` the first counts.
 fn interpolate_from_right(x: f64, xs: &[f64], ys: &[f64]) -> f64 {
     let from = xs.partition_point(|&left| left < x);
     if from == xs.len() {

@@ -1,10 +1,12 @@
-//! Scalers: one operation a value.
+//! Scalers: each value is changed by itself, or by the norm of its row.
 
-use super::super::form::Norm;
-use super::super::{ModelError, Rows};
-use super::Transformer;
+use super::transformer::Transformer;
+use crate::error::ModelError;
+use crate::form::{self, Norm};
+use crate::rows::Rows;
+use crate::tensors::Tensors;
 
-/// Nothing.
+/// `'passthrough'`: changes nothing.
 #[derive(Debug)]
 pub(super) struct Passthrough {
     pub(super) width: usize,
@@ -31,17 +33,22 @@ impl Transformer for Passthrough {
 /// `StandardScaler`, `RobustScaler`, `MaxAbsScaler`.
 #[derive(Debug)]
 pub(super) struct Scale {
-    pub(super) center: Option<Vec<f64>>,
-    pub(super) divisor: Option<Vec<f64>>,
-    pub(super) width: usize,
+    center: Option<Vec<f64>>,
+    divisor: Option<Vec<f64>>,
+    width: usize,
 }
 
-/// Changes each value by its column's number.
-fn each(rows: &mut Rows, numbers: &[f64], change: impl Fn(f64, f64) -> f64) {
-    for index in 0..rows.n_rows() {
-        for (value, number) in rows.row_mut(index).iter_mut().zip(numbers) {
-            *value = change(*value, *number);
-        }
+impl Scale {
+    pub(super) fn new(
+        form: &form::Scale,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            center: tensors.optional_vector(form.center.as_ref(), width)?,
+            divisor: tensors.optional_vector(form.scale.as_ref(), width)?,
+            width,
+        })
     }
 }
 
@@ -54,10 +61,10 @@ impl Transformer for Scale {
         rows.require_not_infinite()?;
         let mut output = rows.clone();
         if let Some(center) = &self.center {
-            each(&mut output, center, |value, center| value - center);
+            output.map_by_column(center, |value, center| value - center);
         }
         if let Some(divisor) = &self.divisor {
-            each(&mut output, divisor, |value, divisor| value / divisor);
+            output.map_by_column(divisor, |value, divisor| value / divisor);
         }
         Ok(output)
     }
@@ -69,10 +76,10 @@ impl Transformer for Scale {
     fn invert(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let mut output = rows.clone();
         if let Some(divisor) = &self.divisor {
-            each(&mut output, divisor, |value, divisor| value * divisor);
+            output.map_by_column(divisor, |value, divisor| value * divisor);
         }
         if let Some(center) = &self.center {
-            each(&mut output, center, |value, center| value + center);
+            output.map_by_column(center, |value, center| value + center);
         }
         Ok(output)
     }
@@ -80,13 +87,27 @@ impl Transformer for Scale {
 
 /// `MinMaxScaler`.
 #[derive(Debug)]
-pub(super) struct Stretch {
-    pub(super) scale: Vec<f64>,
-    pub(super) offset: Vec<f64>,
-    pub(super) clip: Option<(f64, f64)>,
+pub(super) struct MinMax {
+    scale: Vec<f64>,
+    offset: Vec<f64>,
+    clip: Option<(f64, f64)>,
 }
 
-impl Transformer for Stretch {
+impl MinMax {
+    pub(super) fn new(
+        form: &form::MinMax,
+        tensors: &Tensors,
+        width: usize,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            scale: tensors.vector(&form.scale, width)?.to_vec(),
+            offset: tensors.vector(&form.offset, width)?.to_vec(),
+            clip: form.clip.filter(|(low, high)| low <= high),
+        })
+    }
+}
+
+impl Transformer for MinMax {
     fn outputs(&self) -> usize {
         self.scale.len()
     }
@@ -94,8 +115,8 @@ impl Transformer for Stretch {
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
         rows.require_not_infinite()?;
         let mut output = rows.clone();
-        each(&mut output, &self.scale, |value, scale| value * scale);
-        each(&mut output, &self.offset, |value, offset| value + offset);
+        output.map_by_column(&self.scale, |value, scale| value * scale);
+        output.map_by_column(&self.offset, |value, offset| value + offset);
         if let Some((low, high)) = self.clip {
             for value in output.as_mut_slice() {
                 *value = value.clamp(low, high);
@@ -110,8 +131,8 @@ impl Transformer for Stretch {
 
     fn invert(&self, rows: &Rows) -> Result<Rows, ModelError> {
         let mut output = rows.clone();
-        each(&mut output, &self.offset, |value, offset| value - offset);
-        each(&mut output, &self.scale, |value, scale| value / scale);
+        output.map_by_column(&self.offset, |value, offset| value - offset);
+        output.map_by_column(&self.scale, |value, scale| value / scale);
         Ok(output)
     }
 }
@@ -119,8 +140,17 @@ impl Transformer for Stretch {
 /// `Normalizer`.
 #[derive(Debug)]
 pub(super) struct Normalize {
-    pub(super) norm: Norm,
-    pub(super) width: usize,
+    norm: Norm,
+    width: usize,
+}
+
+impl Normalize {
+    pub(super) fn new(form: &form::Normalize, width: usize) -> Self {
+        Self {
+            norm: form.norm,
+            width,
+        }
+    }
 }
 
 impl Transformer for Normalize {
@@ -131,8 +161,7 @@ impl Transformer for Normalize {
     fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
         rows.require_finite()?;
         let mut output = rows.clone();
-        for index in 0..output.n_rows() {
-            let row = output.row_mut(index);
+        for row in output.iter_mut() {
             let norm = match self.norm {
                 Norm::L1 => row.iter().map(|value| value.abs()).sum(),
                 Norm::L2 => row.iter().map(|value| value * value).sum::<f64>().sqrt(),
@@ -151,8 +180,17 @@ impl Transformer for Normalize {
 /// `Binarizer`.
 #[derive(Debug)]
 pub(super) struct Binarize {
-    pub(super) threshold: f64,
-    pub(super) width: usize,
+    threshold: f64,
+    width: usize,
+}
+
+impl Binarize {
+    pub(super) fn new(form: &form::Binarize, width: usize) -> Self {
+        Self {
+            threshold: form.threshold,
+            width,
+        }
+    }
 }
 
 impl Transformer for Binarize {

@@ -1,4 +1,4 @@
-//! Whether a model says what scikit-learn said. `tests/python` of the root package takes this file in, too.
+//! Whether a model predicts what scikit-learn predicted. The root package includes this file in its tests, too.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use super::fixtures::Case;
 
 /// Largest relative difference that counts as the same prediction.
 pub(crate) const TOLERANCE: f64 = 1e-9;
-/// Values smaller than this are compared as if they were this large.
+/// The error of values smaller than this is relative to this.
 pub(crate) const FLOOR: f64 = 1e-3;
 
 #[expect(
@@ -37,26 +37,34 @@ pub(crate) fn bits(values: &[f64]) -> Vec<u64> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// What one model got wrong, or its largest relative error.
+/// The largest relative error of one model, or what is wrong with it.
 pub(crate) fn check(case: &Case) -> Result<f64, String> {
     let mut error: f64 = 0.0;
     let mut first: Option<Vec<u64>> = None;
     for file in &case.files {
         let bytes = fs::read(file).map_err(|error| error.to_string())?;
         let name = file.display().to_string();
-        let model = residual_model::open_bytes(&name, &bytes).map_err(|error| error.story())?;
+        let model =
+            residual_model::open_bytes(&name, &bytes).map_err(|error| error.with_causes())?;
         error = error.max(check_predictions(case, &model)?);
-        let ours = bits(&model.predict(&case.rows).map_err(|error| error.story())?);
-        let converted = residual_model::convert(&bytes, &name).map_err(|error| error.story())?;
-        if converted != residual_model::convert(&bytes, &name).map_err(|error| error.story())? {
+        let ours = bits(
+            &model
+                .predict(&case.rows)
+                .map_err(|error| error.with_causes())?,
+        );
+        let converted =
+            residual_model::convert(&name, &bytes).map_err(|error| error.with_causes())?;
+        if converted
+            != residual_model::convert(&name, &bytes).map_err(|error| error.with_causes())?
+        {
             return Err("two conversions differ".to_owned());
         }
-        let converted =
-            residual_model::open_bytes("converted", &converted).map_err(|error| error.story())?;
+        let converted = residual_model::open_bytes("converted", &converted)
+            .map_err(|error| error.with_causes())?;
         if bits(
             &converted
                 .predict(&case.rows)
-                .map_err(|error| error.story())?,
+                .map_err(|error| error.with_causes())?,
         ) != ours
             || converted.info() != model.info()
         {
@@ -70,13 +78,15 @@ pub(crate) fn check(case: &Case) -> Result<f64, String> {
 }
 
 fn check_predictions(case: &Case, model: &Model) -> Result<f64, String> {
-    let ours = model.predict(&case.rows).map_err(|error| error.story())?;
+    let ours = model
+        .predict(&case.rows)
+        .map_err(|error| error.with_causes())?;
     let mut error = worst(&ours, &case.y_pred);
     if let Some(theirs) = &case.proba {
         let proba = model
             .predict_proba(&case.rows)
             .ok_or("no probabilities")?
-            .map_err(|error| error.story())?;
+            .map_err(|error| error.with_causes())?;
         error = error.max(worst(proba.as_slice(), theirs));
     }
     if let Some(theirs) = &case.classes {
@@ -88,11 +98,11 @@ fn check_predictions(case: &Case, model: &Model) -> Result<f64, String> {
             return Err(format!("classes are {names:?}, not {theirs:?}"));
         }
     }
-    // One row alone gives the same bits as in a batch, so that a second delivery of it is a duplicate and no conflict.
+    // A row alone gives the same bits as in a batch, so that a caller who predicts it again gets the same answer.
     for (index, row) in case.rows.iter().enumerate().take(3) {
         let alone = model
             .predict(&Rows::from_rows(&[row]).unwrap())
-            .map_err(|error| error.story())?;
+            .map_err(|error| error.with_causes())?;
         if alone[0].to_bits() != ours[index].to_bits() {
             return Err(format!(
                 "row {index} alone gives {} and in a batch {}",

@@ -1,4 +1,4 @@
-//! Columns are bound by name where the model knows names.
+//! Columns are found by name where the model knows names.
 
 use residual_model::{ModelError, Rows};
 

@@ -1,4 +1,4 @@
-//! Reads what `model/fixtures.py` wrote. `tests/python` of the root package takes this file in, too.
+//! Reads the fixtures that `model/fixtures.py` wrote. The root package includes this file in its tests, too.
 
 use std::env;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Files that are broken, foreign or hostile are refused, in words, without running anything.
+//! Files that are broken, foreign or hostile are refused with the reason, and nothing in them is run.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ fn refusal(bytes: &[u8]) -> String {
     residual_model::open_bytes("some.pkl", bytes)
         .map(|model| format!("{model:?}"))
         .unwrap_err()
-        .story()
+        .with_causes()
 }
 
 fn text(value: &str) -> Vec<u8> {
@@ -33,6 +33,20 @@ fn call(module: &str, name: &str, argument: &str) -> Vec<u8> {
     .concat()
 }
 
+/// A fitted estimator of a class that is not read.
+fn unsupported() -> Vec<u8> {
+    [
+        &b"\x80\x04"[..],
+        &text("sklearn.cluster._dbscan"),
+        &text("DBSCAN"),
+        b"\x93)\x81}",
+        &text("_sklearn_version"),
+        &text("1.5.2"),
+        b"sb.",
+    ]
+    .concat()
+}
+
 #[test]
 fn a_pickle_that_would_run_something_is_refused_by_the_name_of_what_it_would_run() {
     let marker: PathBuf =
@@ -45,10 +59,11 @@ fn a_pickle_that_would_run_something_is_refused_by_the_name_of_what_it_would_run
         ("builtins", "exec"),
         ("subprocess", "check_call"),
     ] {
-        let story = refusal(&call(module, name, &command));
+        let message = refusal(&call(module, name, &command));
         assert!(
-            story.contains(&format!("`{module}.{name}`")) && story.contains("nothing was executed"),
-            "{story}"
+            message.contains(&format!("`{module}.{name}`"))
+                && message.contains("nothing was executed"),
+            "{message}"
         );
     }
     let protocol_0 = format!("cos\nsystem\n(S'{command}'\ntR.");
@@ -58,10 +73,10 @@ fn a_pickle_that_would_run_something_is_refused_by_the_name_of_what_it_would_run
 
 #[test]
 fn models_of_other_libraries_are_named_and_not_called_hostile() {
-    let story = refusal(&call("xgboost.sklearn", "XGBRegressor", "x"));
+    let message = refusal(&call("xgboost.sklearn", "XGBRegressor", "x"));
     assert!(
-        story.contains("`xgboost.sklearn.XGBRegressor`: XGBoost keeps its own format"),
-        "{story}"
+        message.contains("`xgboost.sklearn.XGBRegressor`: XGBoost keeps its own format"),
+        "{message}"
     );
     assert!(
         refusal(&call("__main__", "MyModel", "x"))
@@ -70,19 +85,9 @@ fn models_of_other_libraries_are_named_and_not_called_hostile() {
 }
 
 #[test]
-fn every_class_that_loads_stands_in_the_list_of_what_is_supported() {
-    let pickle = [
-        &b"\x80\x04"[..],
-        &text("sklearn.cluster._dbscan"),
-        &text("DBSCAN"),
-        b"\x93)\x81}",
-        &text("_sklearn_version"),
-        &text("1.5.2"),
-        b"sb.",
-    ]
-    .concat();
-    let story = refusal(&pickle);
-    let supported: Vec<&str> = story
+fn every_class_that_loads_is_in_the_list_of_supported_classes() {
+    let message = refusal(&unsupported());
+    let supported: Vec<&str> = message
         .split("Supported: ")
         .nth(1)
         .unwrap()
@@ -163,7 +168,7 @@ fn a_file_of_any_format_cut_at_any_byte_is_refused() {
 }
 
 #[test]
-fn lengths_and_indices_that_only_claim_allocate_nothing() {
+fn lengths_and_indices_that_the_file_does_not_hold_allocate_nothing() {
     let cases: &[(&[u8], &str)] = &[
         (b"\x80\x02X\xff\xff\xff\xffabc", "announced"),
         (
@@ -256,10 +261,10 @@ fn stack_misuse_is_an_error_and_not_a_panic() {
         b"\x80\x04\x8c\x02\xff\xfe.",
         b"\x80\x04N.trailing",
     ] {
-        let story = refusal(bytes);
+        let message = refusal(bytes);
         assert!(
-            story.contains("broken pickle") || story.contains("not a fitted model"),
-            "{bytes:?}: {story}"
+            message.contains("broken pickle") || message.contains("not a fitted model"),
+            "{bytes:?}: {message}"
         );
     }
 }
@@ -289,26 +294,19 @@ fn files_that_are_not_models_are_named_for_what_they_are() {
 
 #[test]
 fn an_unsupported_class_is_named_with_its_place_and_what_is_supported() {
-    let pickle = [
-        &b"\x80\x04"[..],
-        &text("sklearn.cluster._dbscan"),
-        &text("DBSCAN"),
-        b"\x93)\x81}",
-        &text("_sklearn_version"),
-        &text("1.5.2"),
-        b"sb.",
-    ]
-    .concat();
-    let story = refusal(&pickle);
+    let message = refusal(&unsupported());
     assert!(
-        story.contains("sklearn.cluster._dbscan.DBSCAN at the top is not supported"),
-        "{story}"
+        message.contains("sklearn.cluster._dbscan.DBSCAN at the top is not supported"),
+        "{message}"
     );
-    assert!(story.contains("Supported: LinearRegression, "), "{story}");
+    assert!(
+        message.contains("Supported: LinearRegression, "),
+        "{message}"
+    );
 }
 
 #[test]
-fn a_converted_file_from_the_future_or_from_elsewhere_is_refused_in_words() {
+fn a_converted_file_of_a_later_version_or_another_program_is_refused_with_the_reason() {
     let bytes = linear_converted();
     let words = |from: &str, to: &str| {
         assert_eq!(from.len(), to.len());
@@ -334,7 +332,7 @@ fn a_converted_file_from_the_future_or_from_elsewhere_is_refused_in_words() {
         words("\\\"coef\\\":\\\"coef_\\\"", "\\\"coef\\\":\\\"soft_\\\"")
             .contains("tensor soft_ is missing")
     );
-    assert!(words("[1,5]", "[2,5]").contains("have not the shapes the metadata says"));
+    assert!(words("[1,5]", "[2,5]").contains("do not have the shapes that the metadata says"));
 }
 
 #[test]
@@ -361,8 +359,8 @@ fn inspecting_names_what_is_unsafe_without_building_it() {
     }
     let error = residual_model::inspect(&dir.path().join("absent.pkl")).unwrap_err();
     assert!(
-        matches!(&error, ModelError::File { .. }) && error.story().contains("absent.pkl"),
+        matches!(&error, ModelError::File { .. }) && error.with_causes().contains("absent.pkl"),
         "{}",
-        error.story()
+        error.with_causes()
     );
 }

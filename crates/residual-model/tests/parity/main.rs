@@ -1,7 +1,7 @@
-//! Models predict what scikit-learn predicts, from the pickle and from the converted file alike.
+//! Models predict what scikit-learn predicts, from the pickle and from the converted file.
 //!
-//! The fixtures are written by `model/fixtures.py`, one folder for each scikit-learn version. `RESIDUAL_FIXTURES=DIR` reads a wider
-//! set instead, and `cargo nextest run --run-ignored only -E 'test(parity_table)' --no-capture` prints the table of model/README.md.
+//! The fixtures are written by `model/fixtures.py`, one folder for each version of scikit-learn. `RESIDUAL_FIXTURES=DIR` reads
+//! another set instead, and `cargo nextest run --run-ignored only -E 'test(parity_table)' --no-capture` prints the table of model/README.md.
 
 #![expect(
     clippy::unwrap_used,
@@ -36,7 +36,7 @@ fn linear() -> PathBuf {
 
 /// The same as `residual convert` writes it.
 fn linear_converted() -> Vec<u8> {
-    residual_model::convert(&fs::read(linear()).unwrap(), "a fixture").unwrap()
+    residual_model::convert("a fixture", &fs::read(linear()).unwrap()).unwrap()
 }
 
 /// Every case of every version, oldest version first.

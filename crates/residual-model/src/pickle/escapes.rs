@@ -1,6 +1,6 @@
-//! The two escape grammars of protocol 0.
+//! The two ways in which protocol 0 escapes strings.
 
-/// A Python 2 `repr` string with its quotes.
+/// A string as `repr` of Python 2 writes it, with its quotes.
 pub(super) fn quoted(line: &[u8]) -> Option<Vec<u8>> {
     let quote = *line.first()?;
     if line.len() < 2 || !matches!(quote, b'\'' | b'"') || line.last() != Some(&quote) {

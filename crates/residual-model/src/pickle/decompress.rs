@@ -1,22 +1,23 @@
-//! Undoes the compression joblib offers: zlib, gzip, bz2, xz, lzma and lz4.
+//! Undoes the compression that joblib offers: zlib, gzip, bz2, xz, lzma and lz4.
 //!
-//! Promise: output is read piece by piece and stops at a bound, so a bomb costs its bound and no more. All decoders are Rust.
+//! Promise: output is read piece by piece and only up to a bound, so a decompression bomb costs no more than that. All decoders are
+//! written in Rust.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-use super::super::ModelError;
+use crate::error::ModelError;
 
-/// Most bytes a compressed file may become.
+/// Most bytes that any file may decompress to.
 const OUTPUT_MAX: u64 = 1 << 30;
-/// What any file may become, however small it is.
+/// Bytes that any file may decompress to, however small it is.
 const OUTPUT_FREE: u64 = 64 << 20;
-/// Beyond that, output bytes for each input byte; fitted models compress about tenfold.
+/// Beyond that, bytes of output for each byte of input; fitted models compress about tenfold.
 const RATIO_MAX: u64 = 200;
-/// Working memory of the lzma and xz decoders, in KiB: both take what the header asks for. `xz -9` asks for 64 MiB.
+/// Most memory of the lzma and xz decoders in KiB, which the header of a file asks for. `xz -9` asks for 64 MiB.
 const LZMA_KIB_MAX: u32 = 192 << 10;
 
-/// Name of the compression the first bytes announce, if any.
+/// The compression that the first bytes announce, if any.
 pub(crate) fn compression(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0x1f, 0x8b, ..] => Some("gzip"),
@@ -24,14 +25,14 @@ pub(crate) fn compression(bytes: &[u8]) -> Option<&'static str> {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
         [0x5d, 0, 0, ..] => Some("lzma"),
         [0x04, 0x22, 0x4d, 0x18, ..] => Some("lz4"),
-        // A zlib header is deflate with a window and a checksum over both bytes.
+        // The two bytes of a zlib header, read as one number, are a multiple of 31.
         [0x78, second, ..] if (0x7800 + u16::from(*second)) % 31 == 0 => Some("zlib"),
         _ => None,
     }
 }
 
-/// The uncompressed bytes; borrowed when they were not compressed.
-pub(crate) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ModelError> {
+/// The decompressed bytes; borrowed when they were not compressed.
+pub(crate) fn decompress(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ModelError> {
     let max = (OUTPUT_FREE + RATIO_MAX * bytes.len() as u64).min(OUTPUT_MAX);
     match compression(bytes) {
         Some("gzip") => bounded(flate2::read::MultiGzDecoder::new(bytes), max),
@@ -43,23 +44,21 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ModelError> {
         ),
         Some("lzma") => {
             let reader = lzma_rust2::LzmaReader::new_mem_limit(bytes, LZMA_KIB_MAX, None);
-            bounded(reader.map_err(|error| damaged(&error))?, max)
+            bounded(reader.map_err(damaged)?, max)
         }
         Some("lz4") => bounded(lz4_flex::frame::FrameDecoder::new(bytes), max),
         _ => Ok(Cow::Borrowed(bytes)),
     }
 }
 
-fn damaged(error: &io::Error) -> ModelError {
-    if error.kind() == io::ErrorKind::OutOfMemory {
+fn damaged(source: io::Error) -> ModelError {
+    if source.kind() == io::ErrorKind::OutOfMemory {
         return ModelError::Limit {
             what: "KiB to decompress it",
             max: LZMA_KIB_MAX.into(),
         };
     }
-    ModelError::NotAModel {
-        found: format!("the compressed data is damaged ({error})"),
-    }
+    ModelError::Compressed { source }
 }
 
 fn bounded<'a>(reader: impl Read, max: u64) -> Result<Cow<'a, [u8]>, ModelError> {
@@ -67,7 +66,7 @@ fn bounded<'a>(reader: impl Read, max: u64) -> Result<Cow<'a, [u8]>, ModelError>
     reader
         .take(max + 1)
         .read_to_end(&mut output)
-        .map_err(|error| damaged(&error))?;
+        .map_err(damaged)?;
     if output.len() as u64 > max {
         return Err(ModelError::Limit {
             what: "uncompressed bytes",
@@ -90,7 +89,7 @@ mod tests {
         }
         let bomb = encoder.finish().unwrap();
         assert!(bomb.len() < 100_000);
-        let error = unpack(&bomb).unwrap_err();
+        let error = decompress(&bomb).unwrap_err();
         assert!(
             matches!(
                 error,
@@ -124,7 +123,7 @@ mod tests {
         // Properties, dictionary size, unknown length.
         let greedy_lzma = b"\x5d\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0";
         for bytes in [&greedy_xz()[..], greedy_lzma] {
-            let error = unpack(bytes).unwrap_err();
+            let error = decompress(bytes).unwrap_err();
             assert!(
                 error.to_string().contains("KiB to decompress it"),
                 "{error}"
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_compressed_data_is_said_to_be_damaged() {
+    fn damaged_compressed_data_is_refused_as_damaged() {
         for head in [
             &b"\x1f\x8b\x08\0garbage"[..],
             b"\x78\x9cgarbage",
@@ -142,9 +141,12 @@ mod tests {
             b"\x5d\0\0\x80\0garbage",
             b"\x04\x22\x4d\x18garbage",
         ] {
-            let error = unpack(head).unwrap_err();
+            let error = decompress(head).unwrap_err();
             assert!(error.to_string().contains("damaged"), "{error}");
         }
-        assert_eq!(unpack(b"\x80\x04N.").unwrap(), Cow::Borrowed(b"\x80\x04N."));
+        assert_eq!(
+            decompress(b"\x80\x04N.").unwrap(),
+            Cow::Borrowed(b"\x80\x04N.")
+        );
     }
 }

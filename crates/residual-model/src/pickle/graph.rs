@@ -1,24 +1,24 @@
-//! The object graph of a pickle: inert nodes in one vector, tied by index.
+//! The object graph of a pickle: inert nodes in one vector, which refer to each other by index.
 //!
-//! Promise: a node never owns another node, so a million nested tuples are dropped in a flat loop, a shared object is
-//! shared by index, and a cycle is just two numbers. Nothing here knows what a class does.
+//! Promise: a node never owns another node. So dropping a million nested tuples takes no recursion, an object that is used twice is
+//! there once, and a cycle is no problem. Nothing here knows what a class does.
 
 use std::fmt;
 
-use super::super::ModelError;
+use crate::error::ModelError;
 
 /// Index of a node in a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Id(pub(super) u32);
+pub(crate) struct NodeId(pub(super) u32);
 
-/// The node every graph starts with.
-pub(super) const NONE: Id = Id(0);
-/// `False`; `True` follows.
-pub(super) const FALSE: Id = Id(1);
-/// `True`.
-pub(super) const TRUE: Id = Id(2);
+/// Python's `None`, the first node of every graph.
+pub(super) const NONE: NodeId = NodeId(0);
+/// Python's `False`.
+pub(super) const FALSE: NodeId = NodeId(1);
+/// Python's `True`.
+pub(super) const TRUE: NodeId = NodeId(2);
 
-/// A range of the input, or of the bytes decoded from it (escapes of protocol 0).
+/// A range of the input, or of the bytes decoded from it (strings of protocol 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(super) start: u32,
@@ -32,33 +32,34 @@ pub(crate) enum Node {
     None,
     Bool(bool),
     Int(i64),
-    /// An integer wider than 64 bits, two's complement, little-endian.
-    Wide,
+    /// An integer of more than 64 bits, whose value no model needs.
+    BigInt,
     Float(f64),
     Text(Span),
     Bytes(Span),
-    List(Vec<Id>),
-    Tuple(Box<[Id]>),
-    Dict(Vec<(Id, Id)>),
-    Set(Vec<Id>),
+    List(Vec<NodeId>),
+    Tuple(Box<[NodeId]>),
+    Dict(Vec<(NodeId, NodeId)>),
+    Set(Vec<NodeId>),
     /// Index into [`Graph::globals`].
     Global(u32),
     Object(Object),
 }
 
-/// What REDUCE or NEWOBJ would have called, and what BUILD would have given it. Nothing was called.
+/// What REDUCE or NEWOBJ would have called, with which arguments, and the state that BUILD would have given the result. Nothing was
+/// called.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
-    pub(crate) callable: Id,
-    pub(crate) args: Id,
+    pub(crate) callable: NodeId,
+    pub(crate) args: NodeId,
     /// `NONE` until BUILD.
-    pub(crate) state: Id,
+    pub(crate) state: NodeId,
     pub(crate) extra: Option<Box<Extra>>,
 }
 
 impl Object {
-    /// Before BUILD.
-    pub(super) fn new(callable: Id, args: Id) -> Self {
+    /// An object that has no state yet.
+    pub(super) fn new(callable: NodeId, args: NodeId) -> Self {
         Self {
             callable,
             args,
@@ -68,18 +69,18 @@ impl Object {
     }
 }
 
-/// The rare parts of an object.
+/// The parts that few objects have.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extra {
-    /// What APPENDS gave a list-like object.
-    pub(crate) items: Vec<Id>,
-    /// What SETITEMS gave a dict-like object.
-    pub(crate) pairs: Vec<(Id, Id)>,
+    /// What APPENDS gave to an object that is like a list.
+    pub(crate) items: Vec<NodeId>,
+    /// What SETITEMS gave to an object that is like a dict.
+    pub(crate) pairs: Vec<(NodeId, NodeId)>,
     /// What follows a joblib array wrapper in the stream: its raw bytes, or a whole nested pickle.
-    pub(crate) payload: Option<Id>,
+    pub(crate) array_data: Option<NodeId>,
 }
 
-/// `module.name` as the pickle says it, and under its present-day name.
+/// A class or function that a pickle names, under its name of today.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Global {
     pub(crate) module: String,
@@ -87,7 +88,7 @@ pub(crate) struct Global {
 }
 
 impl Global {
-    /// Folds the names Python 2 and older numpy used into today's.
+    /// Translates the names that Python 2 and numpy 2 have for some modules, so that each has one name here.
     pub(super) fn new(module: &str, name: &str) -> Self {
         let module = match module {
             "__builtin__" => "builtins".to_owned(),
@@ -116,14 +117,14 @@ impl fmt::Display for Global {
     }
 }
 
-/// Everything one pickle says.
+/// All that a pickle contains.
 #[derive(Debug)]
 pub(crate) struct Graph<'a> {
     pub(super) input: &'a [u8],
     pub(super) decoded: Vec<u8>,
     pub(super) nodes: Vec<Node>,
     pub(super) globals: Vec<Global>,
-    pub(super) root: Id,
+    pub(super) root: NodeId,
     pub(super) protocol: u8,
     pub(super) joblib: bool,
 }
@@ -142,22 +143,22 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// The value STOP returned.
-    pub(crate) fn root(&self) -> Id {
+    /// The value that the pickle is of.
+    pub(crate) fn root(&self) -> NodeId {
         self.root
     }
 
-    /// Protocol number of the outer stream.
+    /// Protocol number of the outermost stream.
     pub(crate) fn protocol(&self) -> u8 {
         self.protocol
     }
 
-    /// Whether joblib wrote it: arrays stand raw in the stream.
+    /// Whether joblib wrote it, with arrays as raw bytes in the stream.
     pub(crate) fn is_joblib(&self) -> bool {
         self.joblib
     }
 
-    /// Every global named, once, in order of first mention.
+    /// Every global that is named, once, in order of first mention.
     pub(crate) fn globals(&self) -> &[Global] {
         &self.globals
     }
@@ -172,7 +173,7 @@ impl<'a> Graph<'a> {
         self.input.len()
     }
 
-    pub(crate) fn node(&self, id: Id) -> &Node {
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
     }
 
@@ -185,8 +186,8 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// Text of a string node.
-    pub(crate) fn text(&self, id: Id) -> Option<&str> {
+    /// The text of a node that is a string.
+    pub(crate) fn text(&self, id: NodeId) -> Option<&str> {
         match self.node(id) {
             // The machine has checked that it is UTF-8.
             Node::Text(span) => std::str::from_utf8(self.bytes(*span)).ok(),
@@ -194,8 +195,8 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// The global a node is.
-    pub(crate) fn global(&self, id: Id) -> Option<&Global> {
+    /// The global of a node that is one.
+    pub(crate) fn global(&self, id: NodeId) -> Option<&Global> {
         match self.node(id) {
             Node::Global(index) => self.globals.get(*index as usize),
             _ => None,
@@ -203,7 +204,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Items of a list, a tuple or a set, or of a list-like object.
-    pub(crate) fn items(&self, id: Id) -> Option<&[Id]> {
+    pub(crate) fn items(&self, id: NodeId) -> Option<&[NodeId]> {
         match self.node(id) {
             Node::List(items) | Node::Set(items) => Some(items),
             Node::Tuple(items) => Some(items),
@@ -215,7 +216,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Pairs of a dict or a dict-like object.
-    pub(crate) fn pairs(&self, id: Id) -> Option<&[(Id, Id)]> {
+    pub(crate) fn pairs(&self, id: NodeId) -> Option<&[(NodeId, NodeId)]> {
         match self.node(id) {
             Node::Dict(pairs) => Some(pairs),
             Node::Object(Object {
@@ -226,7 +227,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The value under a text key; the last one wins, as in Python.
-    pub(crate) fn get(&self, dict: Id, key: &str) -> Option<Id> {
+    pub(crate) fn get(&self, dict: NodeId, key: &str) -> Option<NodeId> {
         self.pairs(dict)?
             .iter()
             .rev()
@@ -234,8 +235,8 @@ impl<'a> Graph<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// The object at `id` and what it would have been made by.
-    pub(crate) fn call(&self, id: Id) -> Option<(&Global, &Object)> {
+    /// The object at `id`, with the global that would have made it.
+    pub(crate) fn call(&self, id: NodeId) -> Option<(&Global, &Object)> {
         let Node::Object(object) = self.node(id) else {
             return None;
         };
@@ -243,7 +244,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The class of an instance, also when `copyreg._reconstructor` would have made it.
-    pub(crate) fn class(&self, id: Id) -> Option<&Global> {
+    pub(crate) fn class(&self, id: NodeId) -> Option<&Global> {
         let (global, object) = self.call(id)?;
         if global.is("copyreg", "_reconstructor") || global.is("copyreg", "__newobj__") {
             return self.global(*self.items(object.args)?.first()?);
@@ -252,7 +253,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The attribute dict of an instance.
-    pub(crate) fn attributes(&self, id: Id) -> Option<&[(Id, Id)]> {
+    pub(crate) fn attributes(&self, id: NodeId) -> Option<&[(NodeId, NodeId)]> {
         let Node::Object(object) = self.node(id) else {
             return None;
         };
@@ -263,13 +264,13 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// One line about a node, for messages.
-    pub(crate) fn describe(&self, id: Id) -> String {
+    /// What a node is, for messages.
+    pub(crate) fn describe(&self, id: NodeId) -> String {
         match self.node(id) {
             Node::None => "None".to_owned(),
             Node::Bool(value) => if *value { "True" } else { "False" }.to_owned(),
             Node::Int(value) => value.to_string(),
-            Node::Wide => "a very large integer".to_owned(),
+            Node::BigInt => "a very large integer".to_owned(),
             Node::Float(value) => value.to_string(),
             Node::Text(_) => format!(
                 "'{}'",
@@ -294,8 +295,8 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// A limit that grows with the file, so that memory stays in proportion to what was really sent.
-    pub(super) fn over(what: &'static str, max: usize) -> ModelError {
+    /// An error about a bound that was exceeded.
+    pub(super) fn limit(what: &'static str, max: usize) -> ModelError {
         ModelError::Limit {
             what,
             max: max as u64,

@@ -1,18 +1,19 @@
-//! `X @ W.T + b` in candle, the arithmetic most estimators share.
+//! A dense layer, `X @ W.T + b`: the arithmetic that most estimators share.
 //!
-//! A layer of a few outputs, as of every linear model, gains nothing from a matrix product and takes a plain loop over the
-//! same weights; a test holds one against the other. Promise: a row's answer has the same bits in every batch.
+//! A layer with many outputs is a matrix product of candle. One with few, as in every linear model, gains nothing from that and is a
+//! plain loop over the same weights; a test compares the two. Promise: a row gets the same bits in every batch.
 
 use candle_core::{Device, Storage, Tensor};
 
-use super::super::tensors::{Key, Tensors};
-use super::super::{ModelError, Rows};
-use super::blocks::BLOCK_ROWS;
+use crate::error::ModelError;
+use crate::parallel::BLOCK_ROWS;
+use crate::rows::Rows;
+use crate::tensors::{Key, Tensors};
 
-/// A layer of at most so many outputs is summed by the plain loop, any other by candle.
+/// A layer with at most so many outputs is computed by the plain loop, any other by candle.
 ///
-/// Never by the size of the batch: the two ways differ in the last bit, and a row that is delivered again comes in another
-/// batch. The same answer is a duplicate there, another one would be a conflict.
+/// The size of the batch must not decide this: the two ways may differ in the last bit, and a caller may predict a row again in
+/// another batch and compare.
 const PLAIN_OUTPUTS_MAX: usize = 4;
 
 /// Weights of one dense layer.
@@ -33,7 +34,21 @@ impl Dense {
         Self::from_parts(matrix.columns, matrix.values.to_vec(), bias.to_vec())
     }
 
-    /// From `weight` `[outputs, inputs]` and one bias an output.
+    /// The same, for exactly one output.
+    pub(crate) fn with_one_output(
+        tensors: &Tensors,
+        weight: &Key,
+        bias: &Key,
+    ) -> Result<Self, ModelError> {
+        let dense = Self::new(tensors, weight, bias)?;
+        if dense.outputs() == 1 {
+            Ok(dense)
+        } else {
+            Err(ModelError::store("a regressor has one target"))
+        }
+    }
+
+    /// From `weight` `[outputs, inputs]` and one bias for each output.
     pub(crate) fn from_parts(
         inputs: usize,
         weight: Vec<f64>,
@@ -45,8 +60,8 @@ impl Dense {
                 "the weights of a layer do not fit its inputs and outputs",
             ));
         }
-        // Large batches are spread over the cores by their rows; a product that starts threads of its own on busy cores
-        // waits for them. Measured, a network over 1024 rows was ten times as fast without.
+        // Large batches are already spread over the cores by their rows. A product that started threads of its own on
+        // busy cores would wait for them: measured, a network over 1024 rows was ten times as fast without.
         gemm::set_threading_threshold(usize::MAX);
         let tensor = Tensor::from_slice(&weight, (outputs, inputs), &Device::Cpu)?
             .t()?
@@ -73,24 +88,24 @@ impl Dense {
 
     /// `[n, inputs]` to `[n, outputs]`.
     pub(crate) fn apply(&self, rows: &Rows) -> Result<Rows, ModelError> {
-        self.apply_then(rows, |sum| sum)
+        self.apply_with(rows, |sum| sum)
     }
 
-    /// `[n, inputs]` to `[n, outputs]`, and `finish` of each.
-    pub(crate) fn apply_then(
+    /// `[n, inputs]` to `[n, outputs]`, and `activation` of each output.
+    pub(crate) fn apply_with(
         &self,
         rows: &Rows,
-        finish: impl Fn(f64) -> f64,
+        activation: impl Fn(f64) -> f64,
     ) -> Result<Rows, ModelError> {
         rows.require_width(self.inputs())?;
         if self.outputs() <= PLAIN_OUTPUTS_MAX {
-            Ok(self.plain(rows, finish))
+            Ok(self.apply_plain(rows, activation))
         } else {
-            self.candle(rows, finish)
+            self.apply_candle(rows, activation)
         }
     }
 
-    fn plain(&self, rows: &Rows, finish: impl Fn(f64) -> f64) -> Rows {
+    fn apply_plain(&self, rows: &Rows, activation: impl Fn(f64) -> f64) -> Rows {
         let mut output = Rows::zeros(rows.n_rows(), self.outputs());
         for index in 0..rows.n_rows() {
             let row = rows.row(index);
@@ -100,32 +115,36 @@ impl Dense {
                 .zip(self.plain_weight.chunks_exact(row.len()))
                 .zip(&self.bias)
             {
-                *out = finish(dot(row, weights) + bias);
+                *out = activation(dot(row, weights) + bias);
             }
         }
         output
     }
 
-    fn candle(&self, rows: &Rows, finish: impl Fn(f64) -> f64) -> Result<Rows, ModelError> {
+    fn apply_candle(
+        &self,
+        rows: &Rows,
+        activation: impl Fn(f64) -> f64,
+    ) -> Result<Rows, ModelError> {
         let mut output = Vec::with_capacity(rows.n_rows() * self.outputs());
         for values in rows.as_slice().chunks(BLOCK_ROWS * self.inputs()) {
             let shape = (values.len() / self.inputs(), self.inputs());
             let product = Tensor::from_slice(values, shape, &Device::Cpu)?.matmul(&self.weight)?;
-            // Read in place, so that bias and `finish` cost no pass of their own.
+            // The product is read where candle keeps it, so that bias and `activation` take no pass of their own.
             let (storage, _) = product.storage_and_layout();
             let Storage::Cpu(storage) = &*storage else {
                 return Err(ModelError::store("a product left the processor"));
             };
             for sums in storage.as_slice::<f64>()?.chunks_exact(self.outputs()) {
                 let sums = sums.iter().zip(&self.bias);
-                output.extend(sums.map(|(sum, bias)| finish(sum + bias)));
+                output.extend(sums.map(|(sum, bias)| activation(sum + bias)));
             }
         }
         Rows::new(self.outputs(), output)
     }
 }
 
-/// Scalar product over four sums at once, so that one addition need not wait for the last.
+/// Scalar product in four independent sums, so that no addition has to wait for the one before.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
     let mut sums = [0.0; 4];
@@ -166,7 +185,7 @@ mod tests {
             let (dense, rows) = layer(inputs, outputs, n_rows, seed);
             let together = dense.apply(&rows).unwrap();
             for at in [0, n_rows / 2, n_rows - 1] {
-                let alone = dense.apply(&rows.slice(at, at + 1)).unwrap();
+                let alone = dense.apply(&rows.slice_rows(at, at + 1)).unwrap();
                 prop_assert_eq!(alone.row(0), together.row(at));
             }
         }
@@ -174,7 +193,7 @@ mod tests {
         #[test]
         fn the_plain_loop_and_candle_agree(inputs in 1_usize..24, outputs in 1_usize..6, n_rows in 1_usize..40, seed in any::<u64>()) {
             let (dense, rows) = layer(inputs, outputs, n_rows, seed);
-            let (plain, candle) = (dense.plain(&rows, f64::abs), dense.candle(&rows, f64::abs).unwrap());
+            let (plain, candle) = (dense.apply_plain(&rows, f64::abs), dense.apply_candle(&rows, f64::abs).unwrap());
             prop_assert_eq!(plain.n_rows(), candle.n_rows());
             for (a, b) in plain.as_slice().iter().zip(candle.as_slice()) {
                 prop_assert!((a - b).abs() <= 1e-11, "{a} {b}");

@@ -1,11 +1,11 @@
-//! Which globals a model may name.
+//! Which globals (classes and functions) a model may name.
 //!
-//! Nothing is ever called, so the list is not what makes loading safe; it is what makes a hostile file loud. A name on it
-//! stays an inert label until an extractor knows what it means.
+//! Nothing is ever called, so this list is not what makes loading safe: it is there to tell the user that a file is hostile. A name
+//! on it is still only a name, until an extractor knows what it means.
 
-use super::arena::Global;
+use super::graph::Global;
 
-/// Whole packages whose classes a fitted model may drag along: estimators, arrays, random states, loss functions.
+/// Packages of which a fitted model may hold anything: estimators, arrays, loss functions.
 const PACKAGES: &[&str] = &[
     "sklearn",
     "_loss",
@@ -17,7 +17,7 @@ const PACKAGES: &[&str] = &[
     "pandas.indexes",
 ];
 
-/// numpy's modules that hold data, not tools.
+/// Modules of numpy that hold data and random states.
 const NUMPY: &[&str] = &[
     "numpy.core.multiarray",
     "numpy.core.numeric",
@@ -36,7 +36,7 @@ const NUMPY: &[&str] = &[
     "numpy.random.bit_generator",
 ];
 
-/// Single names.
+/// Single names in other modules.
 const NAMES: &[(&str, &[&str])] = &[
     (
         "builtins",
@@ -67,7 +67,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("numpy.core", &["_ufunc_reconstruct"]),
 ];
 
-/// Names in numpy itself that are tools: loading or running files.
+/// Names in `numpy` itself that no model needs because they read files or call functions; all others are allowed.
 const NUMPY_TOOLS: &[&str] = &[
     "load",
     "save",
@@ -89,7 +89,7 @@ const NUMPY_TOOLS: &[&str] = &[
 /// Whether a model may name it.
 pub(crate) fn is_allowed(global: &Global) -> bool {
     let (module, name) = (global.module.as_str(), global.name.as_str());
-    // A dotted name walks attributes: `sklearn.base` `os.system` would be one hop from anything.
+    // A dotted name is a path of attributes: the name `os.system` in the module `sklearn.base` would reach anything.
     if name.contains('.') {
         return false;
     }
@@ -106,7 +106,7 @@ pub(crate) fn is_allowed(global: &Global) -> bool {
             .any(|(known, names)| *known == module && names.contains(&name))
 }
 
-/// The class whose array follows in the stream.
+/// Whether it is the class whose array follows in the stream.
 pub(super) fn is_joblib_wrapper(global: &Global) -> bool {
     global.is("joblib.numpy_pickle", "NumpyArrayWrapper")
 }
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn code_runners_are_refused_and_what_models_hold_is_not() {
+    fn names_that_run_code_are_refused_and_names_that_models_hold_are_allowed() {
         for (module, name) in [
             ("os", "system"),
             ("posix", "system"),
