@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Formats, lints and tests everything, and first installs what is missing: the brokers' servers (Debian/Ubuntu
-# packages rabbitmq-server and nats-server), Chromium for the page, a C compiler, cargo-nextest. Needs git and the Rust toolchain.
+# packages rabbitmq-server and nats-server), Chromium for the page, Python's venv module, a C compiler, cargo-nextest.
+# Needs git and the Rust toolchain.
 #   ./test.sh              everything
 #   ./test.sh -E 'FILTER'  only the tests of a nextest filter
+#   ./test.sh --quick      only what needs nothing but Rust (and cargo-nextest); takes more arguments for nextest, too
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -23,7 +25,7 @@ install_packages() {
   packages=$(missing_packages)
   [[ -n $packages ]] || return 0
   if ! command -v apt-get >/dev/null; then
-    say "please install: $packages(no apt-get here); broker tests fail without them"
+    say "please install: $packages(no apt-get here); the tests that need them fail and say so"
     return 0
   fi
   say "installing $packages"
@@ -38,7 +40,14 @@ install_nextest() {
   cargo install --quiet --locked cargo-nextest
 }
 
-install_packages
+# Everything is every test target; without these arguments nextest takes the first ring alone.
+targets=(--profile ci --workspace --lib --bins --test '*')
+if [[ ${1:-} == --quick ]]; then
+  shift
+  targets=()
+else
+  install_packages
+fi
 install_nextest
 
 say "format"
@@ -47,12 +56,18 @@ cargo fmt --check --manifest-path fuzz/Cargo.toml
 cargo fmt --check --manifest-path crates/residual-model/fuzz/Cargo.toml
 say "lint"
 cargo clippy --locked --all-targets -- -D warnings
-# Each broker is a feature: neither may lean on the other.
+# `--all-targets` leaves out the tests that `cargo test` leaves out.
+cargo clippy --locked --quiet --test '*' -- -D warnings
+# Each broker is a feature: neither may need the other, nor the first ring either.
 for features in "" nats rabbitmq; do
-  cargo clippy --locked --quiet --bin residual --no-default-features --features "$features" -- -D warnings
+  cargo clippy --locked --quiet --bin residual --test it --no-default-features --features "$features" -- -D warnings
 done
 say "test"
-cargo nextest run --locked "$@"
+# More seeds than the first ring alone tries.
+[[ ${#targets[@]} == 0 ]] || export SIMULATION_SEEDS=${SIMULATION_SEEDS:-200}
+cargo nextest run --locked ${targets[@]+"${targets[@]}"} "$@"
 say "documentation"
+# With a filter the examples in the documentation are not among the wanted tests.
+[[ $# -gt 0 ]] || cargo test --locked --quiet --doc --workspace
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
 say "all green"

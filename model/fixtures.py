@@ -5,7 +5,7 @@ Development only. Run once in a throwaway environment for each version (scikit-l
 
     python model/fixtures.py OUT            # the committed set: one file format a model, large ones compressed
     python model/fixtures.py OUT --wide     # every format of every model
-    python model/fixtures.py OUT --live     # what tests/it/live.rs asks for: a pickle and a joblib file of every model
+    python model/fixtures.py OUT --live     # what tests/python/live.rs asks for: a pickle and a joblib file of every model
 
 OUT/<version>/*.pkl|*.joblib are the models, OUT/<version>.json says for each what it must predict on the rows that stand in
 the same file. `cargo test -p residual-model` reads crates/residual-model/tests/fixtures; set RESIDUAL_FIXTURES to read another OUT.

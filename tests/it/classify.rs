@@ -14,7 +14,7 @@ use residual::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::residual::{Ended, Residual, repository};
+use crate::{ended::Ended, process::Residual, repository::repository};
 
 /// What scikit-learn says of the rows of a fixture.
 #[derive(Deserialize)]

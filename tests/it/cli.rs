@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::residual::{REFERENCE, Residual, repository};
+use crate::{log::read_log, process::Residual, repository::repository, scikit_learn::REFERENCE};
 
 fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -146,7 +146,7 @@ fn a_torn_last_line_is_repaired() {
     let folder = folder_with(&[("logs/metric_log.csv", torn)]);
     Residual::new(folder.path(), &SHORT).output().success();
     assert_eq!(
-        crate::residual::read_log(&folder.path().join("logs/metric_log.csv")).len(),
+        read_log(&folder.path().join("logs/metric_log.csv")).len(),
         6
     );
 }

@@ -1,8 +1,7 @@
 //! The page over real sockets: what it shows, whom it lets in, what it takes.
 
-mod browser;
 mod hostile;
-mod http;
+mod requests;
 mod server;
 
 use std::{sync::Arc, time::Duration};
@@ -16,32 +15,11 @@ use residual::{
 use serde_json::json;
 use tokio::sync::watch;
 
-use server::{Full, HEADER, Held, LET_GO, OnlyLink, Plan, TestServer, rows};
+use crate::shown::{HEADER, assert_shows_summary, rows};
+use server::{Full, Held, LET_GO, OnlyLink, Plan, TestServer};
 
 fn with_rows(count: u32) -> Plan {
     Plan::with_log(format!("{HEADER}{}", rows(0..count)))
-}
-
-/// Every number that the page shows under a name, with its text as `value`.
-fn shown(html: &str) -> Vec<(String, String)> {
-    html.split("<data id=\"")
-        .skip(1)
-        .map(|rest| {
-            let (id, rest) = rest.split_once("\" value=\"").unwrap();
-            (id.to_owned(), rest.split_once('"').unwrap().0.to_owned())
-        })
-        .collect()
-}
-
-#[track_caller]
-fn assert_shows_summary(html: &str, summary: &serde_json::Value) {
-    let numbers = shown(html);
-    assert!(numbers.len() > 35, "{}", numbers.len());
-    for (id, value) in numbers.iter().filter(|(id, _)| id != "rows_per_second") {
-        let expected = id.split('.').fold(summary, |at, key| &at[key]);
-        let actual: serde_json::Value = serde_json::from_str(value).unwrap_or_default();
-        assert_eq!(actual.as_f64(), expected.as_f64(), "{id}");
-    }
 }
 
 #[tokio::test]

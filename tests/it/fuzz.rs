@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use residual::message::{Encoding, Features, Prediction, Record, RecordId, encode};
 use residual::metric_log::Row;
 
-use crate::residual::repository;
+use crate::repository::repository;
 use damage::{Probe, attack, finds, rounds};
 
 /// Each target of `fuzz/` by its name.

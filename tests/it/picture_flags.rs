@@ -9,7 +9,7 @@ use std::{
 
 use residual::clock::Clock;
 
-use crate::residual::{Ended, Residual};
+use crate::{ended::Ended, process::Residual};
 
 const HEADER: &str = "id,y_true,y_pred,absolute_error\n";
 

@@ -10,10 +10,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
-    server::{HEADER, Plan, rows},
-    with_rows,
-};
+use super::{server::Plan, with_rows};
+use crate::shown::{HEADER, rows};
 
 const LONG: Duration = Duration::from_secs(20);
 

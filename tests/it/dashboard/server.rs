@@ -1,4 +1,4 @@
-//! A whole house on the embedded bus: predictor, metric and plot services, and the page.
+//! All services but the source on the embedded bus, and the page.
 
 use std::{
     fs,
@@ -30,9 +30,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::http::Client;
-
-pub(super) const HEADER: &str = "id,y_true,y_pred,absolute_error\n";
+use crate::http::Client;
 
 pub(super) struct TestServer {
     pub(super) folder: TempDir,
@@ -46,7 +44,7 @@ pub(super) struct TestServer {
     pub(super) page: JoinHandle<Result<(), dashboard::DashboardError>>,
 }
 
-/// How a house differs from the usual one.
+/// How a server differs from the usual one.
 pub(super) struct Plan {
     pub(super) config: Config,
     pub(super) log: String,
@@ -366,19 +364,6 @@ fn state(
         draining,
         taken: CancellationToken::new(),
     }
-}
-
-/// Rows as a model with a known error leaves them: `y_pred` is off by `place % 10`, to both sides.
-pub(super) fn rows(places: std::ops::Range<u32>) -> String {
-    places.fold(String::new(), |text, place| {
-        let error = f64::from(place % 10) * if place % 2 == 0 { 1.0 } else { -1.0 };
-        let y_true = f64::from(place * 37 % 200);
-        text + &format!(
-            "row-{place},{y_true:?},{:?},{:?}\n",
-            y_true + error,
-            error.abs()
-        )
-    })
 }
 
 /// Confirms everything at once.
