@@ -40,6 +40,7 @@ mod bundled;
 mod classify;
 mod cli;
 mod dashboard;
+mod docs;
 mod embedded;
 mod fuzz;
 mod hostile_models;
