@@ -49,6 +49,7 @@ mod picture;
 mod picture_flags;
 mod pipeline;
 mod random_kills;
+mod release;
 mod secrets;
 mod simulation;
 mod tidy;
