@@ -22,7 +22,7 @@ use crate::{
     servers::{nats::NatsServer, rabbitmq::RabbitServer},
 };
 
-/// Longer than anything takes that happens at all.
+/// Longer than anything takes that is going to happen.
 const LONG: Duration = Duration::from_secs(5);
 
 const QUEUE: &str = "q";
@@ -140,7 +140,7 @@ async fn jetstream_with_consumer(
 /// Why the end of a session, and not an answer, makes its window be sent again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tests the client, not us"]
-async fn on_nats_a_publish_that_is_cut_off_is_only_told_by_its_timeout() {
+async fn on_nats_a_publish_that_is_cut_off_fails_only_by_its_timeout() {
     let server = NatsServer::with_jetstream();
     let proxy = Proxy::to(server.port).await;
     let (context, _) = jetstream_with_consumer(proxy.port).await;

@@ -1,4 +1,5 @@
-//! TLS to both brokers, with an authority that no system knows: what is let in, and what is said otherwise.
+//! TLS to both brokers, with a certificate authority that no system trusts: what is accepted, and what the error says
+//! otherwise.
 
 use std::{path::Path, sync::Arc};
 
@@ -54,7 +55,8 @@ async fn assert_refused(config: &Config, words: &[&str]) {
     }
 }
 
-/// What holds for a server whose certificate is for `HOST`, signed by the authority; `other` is its port in the clear.
+/// What holds for a server whose certificate is for `HOST`, signed by the authority; `in_clear` is a URL of a port that
+/// does not speak TLS.
 async fn hold_server_laws(url: impl Fn(&str) -> String, authority: &Authority, in_clear: &str) {
     let here = url(HOST);
     let bus = open(&config(&here, &authority.file(), None))
@@ -69,26 +71,26 @@ async fn hold_server_laws(url: impl Fn(&str) -> String, authority: &Authority, i
     bus.close().await.expect("closed");
 
     let stranger = Authority::new("stranger");
-    let mend = "`bus.tls.ca_file`";
+    let remedy = "`bus.tls.ca_file`";
     assert_refused(
         &config(&here, &stranger.file(), None),
-        &["UnknownIssuer", mend],
+        &["UnknownIssuer", remedy],
     )
     .await;
-    assert_refused(&hurried(&here), &[mend]).await;
+    assert_refused(&hurried(&here), &[remedy]).await;
     // The certificate is for the address, not for the name.
     assert_refused(
         &config(&url("localhost"), &authority.file(), None),
-        &["localhost", mend],
+        &["localhost", remedy],
     )
     .await;
 
     let gone = authority.file().with_file_name("gone.pem");
-    assert_refused(&config(&here, &gone, None), &[mend, "gone.pem"]).await;
+    assert_refused(&config(&here, &gone, None), &[remedy, "gone.pem"]).await;
     let identity = authority.sign("client");
     assert_refused(
         &config(&here, &identity.key, None),
-        &[mend, "no certificate"],
+        &[remedy, "no certificate"],
     )
     .await;
     let mut half = config(&here, &authority.file(), Some(&identity));
@@ -169,7 +171,7 @@ async fn a_nats_that_asks_for_a_certificate_is_given_ours() {
     hold_client_laws(&format!("tls://{HOST}:{}", server.port), &authority).await;
 }
 
-/// The next connection reads the files anew, so a renewed authority needs no restart of ours.
+/// The next connection reads the files again, so a renewed authority needs no restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renewed_authority_is_taken_up_by_the_next_connection() {
     let (old, new) = (Authority::new("old"), Authority::new("new"));

@@ -10,7 +10,7 @@ use std::{
 use crate::servers::{Group, Watch, installed, nats::NatsServer, rabbitmq::RabbitServer};
 
 impl Group {
-    /// Asks it to stop, and makes it stop if it does not.
+    /// Asks it to stop, and kills it if it does not.
     fn terminate(mut self, signal: &str) {
         self.dismiss_reaper();
         self.signal(signal);

@@ -1,4 +1,4 @@
-//! An outage as a user sees it: two lines in the log, and no wait at the end.
+//! An outage as a user sees it: two lines in the log, and a stop that does not wait for the broker.
 
 use std::{
     thread::sleep,
@@ -20,14 +20,18 @@ const REACHABLE: &str = "broker reachable again";
 fn await_confirmed(address: &str, topic: &str) {
     let line = format!("residual_bus_confirmed_total{{topic=\"{topic}\"}} 1");
     let begun = Instant::now();
-    while !metrics(address).lines().any(|told| told == line) {
+    while !metrics(address).lines().any(|shown| shown == line) {
         assert!(begun.elapsed() < Duration::from_secs(30), "{line}");
         sleep(Duration::from_millis(20));
     }
 }
 
 /// The broker comes after the pipeline, goes once a row is through, and stays away.
-fn an_outage_is_told_once_and_holds_up_no_stop(url: &str, start: impl Fn(), kill9: impl Fn()) {
+fn an_outage_is_logged_once_and_does_not_delay_a_stop(
+    url: &str,
+    start: impl Fn(),
+    kill9: impl Fn(),
+) {
     let folder = tempfile::tempdir().unwrap();
     let args = [
         "run",
@@ -44,7 +48,7 @@ fn an_outage_is_told_once_and_holds_up_no_stop(url: &str, start: impl Fn(), kill
         .env("RESIDUAL__BUS__TOPIC_BYTES_MAX", "1000000")
         .start();
     let mut lines = running.log_lines();
-    let mut told = Vec::new();
+    let mut logged = Vec::new();
     let mut listen = |until: Option<&str>| {
         for line in lines.by_ref() {
             let event: Value = serde_json::from_str(&line).unwrap();
@@ -52,15 +56,15 @@ fn an_outage_is_told_once_and_holds_up_no_stop(url: &str, start: impl Fn(), kill
                 event["level"].as_str().unwrap(),
                 event["message"].as_str().unwrap(),
             );
-            // The one warning that is not of the outage is of the server's age.
+            // The one warning that is not about the outage is about the server's age.
             if (level != "INFO" || message == REACHABLE) && !message.contains("nats-server") {
-                told.push(format!("{level} {message}"));
+                logged.push(format!("{level} {message}"));
             }
             if until == Some(message) {
                 return event;
             }
         }
-        assert_eq!(until, None, "it ended before; told: {told:?}");
+        assert_eq!(until, None, "it ended before; logged: {logged:?}");
         Value::Null
     };
     listen(Some(UNREACHABLE));
@@ -75,21 +79,21 @@ fn an_outage_is_told_once_and_holds_up_no_stop(url: &str, start: impl Fn(), kill
     running.terminate();
     listen(None);
     let [warned, healed] = [format!("WARN {UNREACHABLE}"), format!("INFO {REACHABLE}")];
-    assert_eq!(told, [warned.clone(), healed, warned]);
+    assert_eq!(logged, [warned.clone(), healed, warned]);
     assert_eq!(running.exit_code(), Some(0));
 }
 
 #[test]
-fn on_nats_an_outage_is_told_once_and_holds_up_no_stop() {
+fn on_nats_an_outage_is_logged_once_and_does_not_delay_a_stop() {
     let server = NatsServer::absent("");
     server.configure(&server.jetstream());
     let url = format!("nats://127.0.0.1:{}", server.port);
-    an_outage_is_told_once_and_holds_up_no_stop(&url, || server.start(), || server.kill9());
+    an_outage_is_logged_once_and_does_not_delay_a_stop(&url, || server.start(), || server.kill9());
 }
 
 #[test]
-fn on_rabbitmq_an_outage_is_told_once_and_holds_up_no_stop() {
+fn on_rabbitmq_an_outage_is_logged_once_and_does_not_delay_a_stop() {
     let server = RabbitServer::absent();
     let url = format!("amqp://guest:guest@127.0.0.1:{}", server.port);
-    an_outage_is_told_once_and_holds_up_no_stop(&url, || server.start(), || server.kill9());
+    an_outage_is_logged_once_and_does_not_delay_a_stop(&url, || server.start(), || server.kill9());
 }

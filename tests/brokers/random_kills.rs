@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::{
     chaos::{
         Run,
-        cast::Broker,
+        processes::Broker,
         schedule::{Actor, Pace},
         witness::Sight,
     },

@@ -1,4 +1,4 @@
-//! A secret opens the broker and the page, and nothing that we print tells it, on whatever level.
+//! A secret opens the broker, and nothing that we print contains it, on any log level.
 
 use std::{fs, path::Path};
 
@@ -8,7 +8,7 @@ use crate::{
     servers::{nats::NatsServer, rabbitmq::RabbitServer},
 };
 
-/// Whatever a URL, a shell or a settings file could misread is in it.
+/// It has every character that a URL, a shell or a settings file could misread.
 const SECRET: &str = "p@ss:w/rd#1 %41\"'$x";
 
 /// What it could look like in a log: as it is, in a URL, in a debug string.
@@ -22,21 +22,21 @@ fn shapes() -> [String; 3] {
 }
 
 #[track_caller]
-fn tells_no_secret(ended: &Ended) {
-    let told = ended.stdout() + &ended.stderr();
+fn prints_no_secret(ended: &Ended) {
+    let printed = ended.stdout() + &ended.stderr();
     let bytes = SECRET.as_bytes()[..8]
         .iter()
         .map(u8::to_string)
         .collect::<Vec<_>>();
     for shape in shapes().iter().chain([&bytes.join(", ")]) {
         assert!(
-            !told.replace('\\', "").contains(shape),
-            "`{shape}` is in:\n{told}"
+            !printed.replace('\\', "").contains(shape),
+            "`{shape}` is in:\n{printed}"
         );
     }
 }
 
-/// `residual ARGS…` on that bus, on the level where the libraries tell everything too.
+/// `residual ARGS…` on that bus, on the level on which the libraries log everything, too.
 fn on(url: &str, folder: &Path, args: &[&str]) -> Ended {
     let args = [args, &["--bus", url]].concat();
     Residual::new(folder, &args)
@@ -48,7 +48,7 @@ fn on(url: &str, folder: &Path, args: &[&str]) -> Ended {
 }
 
 #[track_caller]
-fn works_and_tells_no_secret(url: &str) {
+fn works_and_prints_no_secret(url: &str) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("password"), format!("{SECRET}\n")).unwrap();
     let checked = on(url, folder.path(), &["check"]);
@@ -57,9 +57,9 @@ fn works_and_tells_no_secret(url: &str) {
         "{}",
         checked.stdout()
     );
-    tells_no_secret(&checked);
+    prints_no_secret(&checked);
     let few = ["run", "--listen", "off", "--interval", "0s", "--count", "3"];
-    tells_no_secret(&on(url, folder.path(), &few).success());
+    prints_no_secret(&on(url, folder.path(), &few).success());
     fs::write(folder.path().join("password"), "wr0ng-one").unwrap();
     let refused = on(url, folder.path(), &few).fails_with(2, &["password"]);
     assert!(
@@ -70,21 +70,21 @@ fn works_and_tells_no_secret(url: &str) {
 }
 
 #[test]
-fn a_password_file_opens_rabbitmq_and_nothing_tells_it() {
+fn a_password_file_opens_rabbitmq_and_is_never_printed() {
     let server = RabbitServer::started();
     server.control(&["add_user", "me", SECRET]);
     server.control(&["set_permissions", "me", ".*", ".*", ".*"]);
-    works_and_tells_no_secret(&format!("amqp://me@127.0.0.1:{}", server.port));
+    works_and_prints_no_secret(&format!("amqp://me@127.0.0.1:{}", server.port));
 }
 
 #[test]
-fn a_password_file_opens_nats_and_nothing_tells_it() {
+fn a_password_file_opens_nats_and_is_never_printed() {
     let server = NatsServer::absent("");
     let secret = SECRET.replace('"', "\\\"");
     let login = format!("authorization {{ user: me, password: \"{secret}\" }}");
     server.configure(&format!("{}\n{login}", server.jetstream()));
     server.start();
-    works_and_tells_no_secret(&format!("nats://me@127.0.0.1:{}", server.port));
+    works_and_prints_no_secret(&format!("nats://me@127.0.0.1:{}", server.port));
 }
 
 #[test]
@@ -94,5 +94,5 @@ fn a_password_file_without_a_user_is_a_nats_token() {
     let login = format!("authorization {{ token: \"{secret}\" }}");
     server.configure(&format!("{}\n{login}", server.jetstream()));
     server.start();
-    works_and_tells_no_secret(&format!("nats://127.0.0.1:{}", server.port));
+    works_and_prints_no_secret(&format!("nats://127.0.0.1:{}", server.port));
 }

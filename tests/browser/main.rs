@@ -332,7 +332,7 @@ async fn answer(browser: &mut TcpStream, headers: &str, body: &str) {
 const SHOWN: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_update_arrives_without_a_reload_and_the_page_tells_the_summary() {
+async fn an_update_arrives_without_a_reload_and_the_page_shows_the_summary() {
     let server = Server::over(&rows(0..40)).await;
     let mut proxy = Proxy::before(server.client).await;
     let browser = Browser::new(proxy.address);

@@ -1,23 +1,25 @@
-//! The real thing: processes of the binary over each bus, while they and the broker are killed and stopped at random.
+//! Real processes of the binary over each bus, while they and the broker are killed and stopped at random.
 //!
-//! Features, two predictors and metric are four processes over a private broker; the embedded bus on disk belongs to
-//! one process, so there it is one `residual run`. A seed decides who is killed with `kill -9` or stopped with `kill
-//! -STOP`, when, and for how long; it is printed with its schedule. Oracle, once all is quiet: every id whose sending
-//! was confirmed stands in the log exactly once with the row's true answer and the model's, no other id does but those
-//! whose sending was cut off, whose halves are each accounted for; the mean absolute error is the offline one; `residual
-//! verify` is clean, also between the lives of a killed metric service.
+//! Over a private broker features, two predictors and metric are processes of their own; the embedded bus on disk belongs
+//! to one process, so there it is one `residual run`. A seed decides which process is killed with `kill -9` or stopped
+//! with `kill -STOP`, when, and for how long; it is printed with its schedule.
 //!
-//! `just chaos` runs it longer: `CHAOS_SECONDS=60 CHAOS_SEED=n`. `CHAOS_KEEP=1` keeps the folder with everybody's
-//! log, `CHAOS_BINARY=FILE` takes another build of the binary.
+//! Oracle, once all is quiet: every id whose sending was confirmed is in the log exactly once, with the row's true answer
+//! and the model's prediction. No other id is, except those whose sending was cut off, and each half of those is accounted
+//! for. The mean absolute error is the one computed offline. `residual verify` is clean, also while the metric service is
+//! killed and not yet started again.
+//!
+//! `just chaos` runs it longer: `CHAOS_SECONDS=60 CHAOS_SEED=n`. `CHAOS_KEEP=1` keeps the folder with the log
+//! of each process, `CHAOS_BINARY=FILE` takes another build of the binary.
 #![expect(
     clippy::print_stdout,
     reason = "the schedule and the figures are worth seeing"
 )]
 
-pub(crate) mod cast;
 mod journal;
+mod oracle;
+pub(crate) mod processes;
 pub(crate) mod schedule;
-mod verdict;
 pub(crate) mod witness;
 
 use std::{
@@ -32,10 +34,10 @@ use std::{
 use residual::config::{Config, Overrides};
 
 use self::{
-    cast::{Broker, Cast},
     journal::Journal,
+    oracle::{Logs, Offline},
+    processes::{Broker, Processes},
     schedule::{Act, Actor, Pace, Schedule},
-    verdict::{Logs, Offline},
     witness::{Seen, Sight, Witness},
 };
 use crate::{metrics::metrics, port::free_port};
@@ -51,7 +53,7 @@ pub(crate) struct Run {
     seed: u64,
     schedule: Schedule,
     config: Config,
-    cast: Cast,
+    processes: Processes,
     seen: Arc<Mutex<Seen>>,
     sight: Sight,
     /// Over a broker it is there all the time.
@@ -82,7 +84,7 @@ impl Run {
         );
         let config = settings(folder.path(), &url, seed);
         let is_remote = broker.is_some();
-        let cast = Cast::new(folder.path(), url, seed, broker);
+        let processes = Processes::new(folder.path(), url, seed, broker);
         let seen = Arc::default();
         let witness = is_remote.then(|| Witness::open(&config, &seen, sight));
         Self {
@@ -90,7 +92,7 @@ impl Run {
             seed,
             schedule,
             config,
-            cast,
+            processes,
             seen,
             sight,
             witness,
@@ -106,7 +108,7 @@ impl Run {
     pub(crate) fn play(&mut self, actors: &[Actor]) {
         for actor in actors.iter().filter(|actor| **actor != Actor::Broker) {
             self.between_lives(*actor);
-            self.cast.start(*actor);
+            self.processes.start(*actor);
         }
         let begun = Instant::now();
         for step in std::mem::take(&mut self.schedule.0) {
@@ -114,11 +116,11 @@ impl Run {
             if step.act == Act::Start {
                 self.between_lives(step.actor);
             }
-            self.cast.act(step);
+            self.processes.act(step);
             self.schedule.0.push(step);
         }
-        self.cast.until_booted();
-        self.cast.all_are_alive();
+        self.processes.until_booted();
+        self.processes.all_are_alive();
     }
 
     /// What can be looked at only while nobody is there.
@@ -127,7 +129,7 @@ impl Run {
             Witness::open(&self.config, &self.seen, self.sight).close();
         }
         let is_metric = matches!(actor, Actor::Metric | Actor::Whole);
-        if is_metric && self.cast.lives().is_multiple_of(4) {
+        if is_metric && self.processes.lives().is_multiple_of(4) {
             self.verify();
         }
     }
@@ -137,7 +139,7 @@ impl Run {
         if !self.logs().exists() {
             return String::new();
         }
-        let output = self.cast.residual(&["verify"]).output().unwrap();
+        let output = self.processes.residual(&["verify"]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
             output.status.success(),
@@ -151,20 +153,20 @@ impl Run {
     /// No more faults: what was sent is worked off, and everybody ends well.
     pub(crate) fn come_to_rest(&mut self, actors: &[Actor]) {
         let source = actors[actors.len() - 1];
-        self.cast.stop(source);
+        self.processes.stop(source);
         let Some(witness) = &self.witness else { return };
         for group in ["predictor", "metric"] {
-            witness.until_empty(|other| other == group, || self.cast.all_are_alive());
+            witness.until_empty(|other| other == group, || self.processes.all_are_alive());
         }
         for actor in [Actor::Predictor(0), Actor::Predictor(1), Actor::Metric] {
-            self.cast.stop(actor);
+            self.processes.stop(actor);
         }
     }
 
-    /// A last run of the whole pipeline on the same bus and log: it works off what is left, and tells the error over
+    /// A last run of the whole pipeline on the same bus and log: it processes what is left, and prints the error over
     /// all rows.
     fn last_run(&mut self) -> f64 {
-        let log = self.cast.log(Actor::Whole);
+        let log = self.processes.log(Actor::Whole);
         let args = [
             "run",
             "--count",
@@ -176,11 +178,11 @@ impl Run {
             "--listen",
             "off",
         ];
-        let mut command = self.cast.residual(&args);
+        let mut command = self.processes.residual(&args);
         let child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut child = child;
         let stdout = child.stdout.take().unwrap();
-        self.cast.ends_well(Actor::Whole, child);
+        self.processes.ends_well(Actor::Whole, child);
         let said = std::io::read_to_string(stdout).unwrap();
         let mae = said
             .lines()
@@ -191,9 +193,9 @@ impl Run {
 
     /// Lets go of what waits for a half that will never come, and gives the counters.
     fn expire(&mut self) -> BTreeMap<String, u64> {
-        let log = self.cast.log(Actor::Metric);
+        let log = self.processes.log(Actor::Metric);
         let address = format!("127.0.0.1:{}", free_port());
-        let mut command = self.cast.residual(&["metric", "--listen", &address]);
+        let mut command = self.processes.residual(&["metric", "--listen", &address]);
         command.env("RESIDUAL__METRIC__AGE_MAX_MS", "1");
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let begun = Instant::now();
@@ -206,18 +208,18 @@ impl Run {
             counters = gauges(&address);
         }
         let id = child.id().to_string();
-        let told = std::process::Command::new("kill")
+        let sent = std::process::Command::new("kill")
             .args(["-TERM", &id])
             .status();
-        assert!(told.unwrap().success());
-        self.cast.ends_well(Actor::Metric, child);
+        assert!(sent.unwrap().success());
+        self.processes.ends_well(Actor::Metric, child);
         assert!(is_done(&counters), "halves stay pending: {counters:?}");
         counters
     }
 
     /// Everything is quiet: is everything right?
     pub(crate) fn check(mut self, begun: Instant) {
-        let told_mae = self.last_run();
+        let printed_mae = self.last_run();
         let counters = self.expire();
         let said = self.verify();
         assert!(said.contains(" 0 pending"), "{said}");
@@ -229,28 +231,28 @@ impl Run {
         witness.close();
         let offline = Offline::compute();
         let mut journal = Journal::default();
-        for path in &self.cast.journals {
+        for path in &self.processes.journals {
             journal.read(path, offline.rows.len());
         }
         let logs = Logs::read(&self.logs());
-        verdict::what_is_missing_is_told(&self.seen.lock().unwrap(), &logs, &journal);
-        let mae = verdict::the_log_is_what_was_sent(&logs, &journal, &offline);
+        oracle::print_what_is_missing(&self.seen.lock().unwrap(), &logs, &journal);
+        let mae = oracle::the_log_is_what_was_sent(&logs, &journal, &offline);
         assert!(
-            (mae - told_mae).abs() < 1e-6,
-            "{told_mae} was told, it is {mae}"
+            (mae - printed_mae).abs() < 1e-6,
+            "{printed_mae} was printed, it is {mae}"
         );
         assert!(
             (mae - logs.mae()).abs() < 1e-9,
             "the log's own is {}",
             logs.mae()
         );
-        verdict::the_lonely_were_in_doubt(&logs, &journal);
-        verdict::the_witness_agrees(&self.seen.lock().unwrap(), &logs, &journal, self.sight);
+        oracle::unmatched_halves_were_unconfirmed(&logs, &journal);
+        oracle::the_witness_agrees(&self.seen.lock().unwrap(), &logs, &journal, self.sight);
         nothing_is_unaccounted_for(&counters, &logs);
-        self.tell(&counters, &logs, &journal, mae, begun);
+        self.print(&counters, &logs, &journal, mae, begun);
     }
 
-    fn tell(
+    fn print(
         &self,
         counters: &BTreeMap<String, u64>,
         logs: &Logs,
@@ -263,7 +265,7 @@ impl Run {
             self.seed,
             self.schedule.count(Act::Kill),
             self.schedule.count(Act::Pause),
-            self.cast.lives(),
+            self.processes.lives(),
             self.verified,
             logs.rows.len(),
             journal.0.len() - journal.confirmed().count(),

@@ -39,7 +39,7 @@ pub(crate) struct Step {
     pub(crate) act: Act,
 }
 
-/// What a bus can bear.
+/// How fast faults follow each other, as the bus allows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     /// Faults are injected for so long, in milliseconds, unless `CHAOS_SECONDS` says otherwise.
@@ -57,7 +57,7 @@ pub(crate) struct Pace {
 pub(crate) struct Schedule(pub(crate) Vec<Step>);
 
 impl Schedule {
-    /// Every actor is well again at the end.
+    /// Every actor runs again at the end.
     pub(crate) fn draw(seed: u64, actors: &[Actor], pace: Pace) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut steps = Vec::new();

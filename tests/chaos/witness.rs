@@ -43,7 +43,7 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    /// Joins in, and from now on sees what is published.
+    /// Joins, and from now on sees what is published.
     pub(crate) fn open(config: &Config, seen: &Arc<Mutex<Seen>>, sight: Sight) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -85,7 +85,7 @@ impl Witness {
         depths
     }
 
-    /// Waits until nothing is left for the groups that `wanted` tells, asked again and again.
+    /// Waits until nothing is left for the groups that `wanted` picks. Calls `meanwhile` between two looks.
     pub(crate) fn until_empty(&self, wanted: impl Fn(&str) -> bool, mut meanwhile: impl FnMut()) {
         let begun = Instant::now();
         loop {
@@ -97,7 +97,7 @@ impl Witness {
             }
             assert!(
                 begun.elapsed() < Duration::from_secs(150),
-                "it is not worked off: {depths:?}"
+                "it is not processed: {depths:?}"
             );
             meanwhile();
             std::thread::sleep(Duration::from_millis(50));

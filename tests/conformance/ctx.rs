@@ -1,4 +1,4 @@
-//! What a law is given: clients, a topology, settings for the hurry, and the faults of the backend.
+//! What a law is given: clients, a topology, settings with short waits, and the faults of the backend.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ pub(crate) trait Fixture: Send + Sync {
     /// Lets go of the broker if it lives in this process, so that a worker process can host it.
     async fn release(&self);
 
-    /// Stops the broker in order and starts it again on what it stored.
+    /// Stops the broker cleanly and starts it again on what it stored.
     async fn restart(&self);
 
     /// Faults that need a broker in a process of its own; `None` where the broker lives in its client's process.
@@ -119,7 +119,7 @@ pub(crate) fn topology() -> Topology {
     ])
 }
 
-/// Settings for tests: everything that waits waits little.
+/// Settings for tests: every wait is short.
 pub(crate) fn hurried(url: &str) -> Config {
     Config {
         url: url.to_owned(),

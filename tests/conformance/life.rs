@@ -237,18 +237,18 @@ pub(crate) async fn depth_counts_other_processes_or_says_that_it_does_not(ctx: &
     let worker = Worker::start(ctx, ctx.fixture.config(), roles).await;
     worker.until(|log| log.seen_by(G).len() == 10).await;
     let bus = ctx.bus().await;
-    let told = if capabilities.counts_elsewhere {
+    let expected = if capabilities.counts_elsewhere {
         (10, 0, Some(10))
     } else {
         (0, 0, None)
     };
     until_depth(&bus, (SOLO, G), |d| {
-        (d.ready, d.in_flight, d.elsewhere) == told
+        (d.ready, d.in_flight, d.elsewhere) == expected
     })
     .await;
 }
 
-pub(crate) async fn the_broker_says_what_it_is(ctx: &Ctx) {
+pub(crate) async fn the_broker_describes_itself(ctx: &Ctx) {
     let bus = ctx.bus().await;
     let info = bus.describe().await.expect("described");
     assert!(

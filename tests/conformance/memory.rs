@@ -1,4 +1,4 @@
-//! The law of memory: while nobody takes what is published, a publisher's process does not grow.
+//! The law of memory: while nothing that is published can be delivered, the publisher's process does not grow.
 
 use std::{
     fs,
@@ -28,7 +28,7 @@ fn resident(pid: u32) -> u64 {
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
         line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
     } else {
-        // Where there is no /proc, `ps` knows.
+        // Not Linux: there is no /proc.
         let ps = Command::new("ps")
             .args(["-o", "rss=", "-p", &pid.to_string()])
             .output();
@@ -57,7 +57,7 @@ async fn assert_flat(worker: &Worker, during: &str) {
 
 pub(crate) async fn memory_stays_flat_while_nothing_is_taken(ctx: &Ctx) {
     let Some(server) = ctx.fixture.server() else {
-        // A broker in the process is never away, but a topic without a consumer is soon full.
+        // A broker in the same process cannot be away, but a topic without a consumer is soon full.
         let roles = vec![Role::publish(SMALL, 0).wide(BODY)];
         let mut worker = Worker::start(ctx, ctx.fixture.config(), roles).await;
         assert_flat(&worker, "the topic is full").await;

@@ -22,8 +22,8 @@ pub(crate) mod poison;
 pub(crate) mod publish;
 pub(crate) mod settle;
 
-/// A module with one test for each of the given laws. Rough laws hurt the broker and need one of their own; where
-/// starting one takes long, the gentle ones share.
+/// A module with one test for each of the given laws. Rough laws kill or stop the broker and need one of their own;
+/// gentle ones share a broker where starting one takes long.
 macro_rules! hold {
     ($backend:ident, $gentle:path, $rough:path,
      gentle { $($home:ident::$group:ident { $($law:ident,)* })* }
@@ -106,11 +106,11 @@ macro_rules! hold_every_law {
                     everything_may_close_at_once,
                     depth_is_truthful,
                     depth_counts_other_processes_or_says_that_it_does_not,
-                    the_broker_says_what_it_is,
+                    the_broker_describes_itself,
                 }
                 conformance::outages {
                     after_a_long_idle_it_delivers,
-                    a_letter_written_twice_is_recognisable,
+                    a_dead_letter_written_twice_is_recognisable,
                 }
             }
             rough {
@@ -125,7 +125,7 @@ macro_rules! hold_every_law {
                     publisher_kill9_mid_window,
                     consumer_kill9_mid_batch,
                     attempts_survive_a_restart_of_the_broker,
-                    a_crasher_is_isolated_and_its_neighbours_survive,
+                    a_crashing_record_is_isolated_and_its_neighbours_survive,
                     the_dead_are_never_lost_under_kill9,
                     publishing_spans_a_reconnect,
                     an_absent_broker_is_waited_for,

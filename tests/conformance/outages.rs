@@ -1,6 +1,6 @@
 //! Laws of outages: of the broker, of the link, of a worker. What was confirmed is there afterwards.
 //!
-//! Where the broker lives in its client's process there is no link to lose, and its death is the worker's.
+//! Where the broker lives in its client's process there is no link to lose, and killing the worker kills the broker.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -47,7 +47,7 @@ fn assert_nothing_lost(log: &Log, group: &str) {
     assert!(lost.is_empty(), "confirmed and lost in {group}: {lost:?}");
 }
 
-/// What a broker that keeps nothing has after its death: nothing.
+/// A broker that stores nothing has nothing after it was killed.
 async fn assert_empty(ctx: &Ctx, topic: &str, group: &str) {
     let mut log = Log::default();
     drain_rest(ctx, topic, group, &mut log).await;
@@ -84,7 +84,7 @@ fn load() -> Vec<Role> {
     ]
 }
 
-/// Ends a load: what is left is drained, and nothing confirmed is missing in either group.
+/// Ends the load: what is left is drained, and nothing confirmed is missing in either group.
 async fn settle_load(ctx: &Ctx, mut worker: Worker, durable: bool) -> Log {
     worker.stop().await;
     let mut log = worker.log().clone();
@@ -122,7 +122,7 @@ pub(crate) async fn three_graceful_broker_restarts_under_load(ctx: &Ctx) {
     worker.until_confirmed(100).await;
     let log = settle_load(ctx, worker, durable).await;
     if ctx.fixture.server().is_none() && durable {
-        // Its clients stopped in order with it: nobody saw anything twice.
+        // Its clients stopped cleanly with it: nobody saw anything twice.
         let twice = log
             .seen
             .values()
@@ -221,8 +221,8 @@ pub(crate) async fn attempts_survive_a_restart_of_the_broker(ctx: &Ctx) {
     }
 }
 
-/// A record that kills its process dies after the cap; its neighbours are all processed.
-pub(crate) async fn a_crasher_is_isolated_and_its_neighbours_survive(ctx: &Ctx) {
+/// A record that kills its process becomes a dead letter after the most attempts; its neighbours are all processed.
+pub(crate) async fn a_crashing_record_is_isolated_and_its_neighbours_survive(ctx: &Ctx) {
     let durable = durable(ctx).await;
     let mut config = ctx.fixture.config();
     config.attempts_max = 4;
@@ -260,7 +260,7 @@ pub(crate) async fn a_crasher_is_isolated_and_its_neighbours_survive(ctx: &Ctx) 
     until_depth(&bus, (SOLO, G), |depth| depth.ready + depth.in_flight == 0).await;
 }
 
-/// Each message ends as acked or as a letter, whatever instant the broker dies in.
+/// Each message ends as acked or as a dead letter, at whatever instant the broker is killed.
 pub(crate) async fn the_dead_are_never_lost_under_kill9(ctx: &Ctx) {
     let durable = durable(ctx).await;
     let roles = vec![
@@ -484,7 +484,7 @@ pub(crate) async fn a_reconnect_keeps_acks_and_windows(ctx: &Ctx) {
         server.heal().await;
         comes_up(&bus).await;
     } else {
-        // A process without a link loses its deliveries only with its consumer.
+        // Without a link, deliveries are lost only by dropping their consumer.
         drop(consumer);
         consumer = super::ctx::consumer(&bus, SOLO, G, 5).await;
     }
@@ -581,7 +581,7 @@ pub(crate) async fn blocked_publishers_do_not_block_acks(ctx: &Ctx) {
     within(SOON * 2, publishing).await.expect("joined");
 }
 
-/// Somebody deletes what stores a group's messages: the bus says so or mends it; it never waits in silence.
+/// Somebody deletes what stores a group's messages: the bus reports it or repairs it; it never waits in silence.
 pub(crate) async fn a_deleted_group_is_reported_or_repaired(ctx: &Ctx) {
     let bus = ctx.bus().await;
     let mut consumer = consumer(&bus, SOLO, G, 16).await;
@@ -593,7 +593,7 @@ pub(crate) async fn a_deleted_group_is_reported_or_repaired(ctx: &Ctx) {
     let mut publisher = publisher(&bus, SOLO).await;
     let publishing = tokio::spawn(async move {
         for n in 3..103 {
-            // An error would be loud, and that is enough.
+            // An error reports it, and that is enough.
             let Ok(receipt) = publisher.publish(vec![message(n)]).await else {
                 return;
             };
@@ -618,8 +618,8 @@ pub(crate) async fn after_a_long_idle_it_delivers(ctx: &Ctx) {
     ledger.assert_no_duplicates();
 }
 
-/// A letter written twice, by a death between its receipt and its ack, has the same id both times.
-pub(crate) async fn a_letter_written_twice_is_recognisable(ctx: &Ctx) {
+/// A dead letter written twice, because its writer died between receipt and ack, has the same id both times.
+pub(crate) async fn a_dead_letter_written_twice_is_recognisable(ctx: &Ctx) {
     let bus = ctx.bus().await;
     publish(&bus, SOLO, 0..1).await;
     let mut letters = Vec::new();
@@ -634,14 +634,14 @@ pub(crate) async fn a_letter_written_twice_is_recognisable(ctx: &Ctx) {
         worker.bury(vec![letter]).await.expect("buried");
         drop(worker);
     }
-    let mut graves = consumer(&bus, &dead_topic(SOLO, G), DEAD_GROUP, 8).await;
-    while let Ok(batch) = timeout(Duration::from_secs(1), graves.recv(8, LINGER)).await {
+    let mut dead = consumer(&bus, &dead_topic(SOLO, G), DEAD_GROUP, 8).await;
+    while let Ok(batch) = timeout(Duration::from_secs(1), dead.recv(8, LINGER)).await {
         for delivery in batch.expect("received") {
             letters.push((
                 delivery.message.id,
                 delivery.message.headers[ORIGINAL_ID].clone(),
             ));
-            settle_one(&mut *graves, delivery.token, Verdict::Ack).await;
+            settle_one(&mut *dead, delivery.token, Verdict::Ack).await;
         }
     }
     letters.dedup();

@@ -1,4 +1,4 @@
-//! Laws of poison: what cannot be used dies alone, says why, and can be sent back.
+//! Laws of poison: what cannot be processed becomes a dead letter alone, with the reason, and can be sent back.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -58,7 +58,7 @@ pub(crate) async fn a_dead_letter_carries_reason_attempts_and_origin(ctx: &Ctx) 
     assert_quiet(&mut *consumer, QUIET).await;
 }
 
-/// A bad record of a frame is buried while its frame goes on; a bad message dies while its neighbours go on.
+/// A bad record of a frame becomes a dead letter while its frame goes on; so does a bad message among its neighbours.
 pub(crate) async fn a_bad_record_dies_alone(ctx: &Ctx) {
     let bus = ctx.bus().await;
     publish(&bus, SOLO, 0..10).await;
@@ -145,7 +145,7 @@ pub(crate) async fn what_came_back_is_handed_out_alone(ctx: &Ctx) {
 async fn fill(bus: &Arc<dyn Bus>, topic: &str) {
     let mut n = 1_000;
     for size in [8 << 10, 1 << 10, 16] {
-        // One that waits keeps its place before all that follow it, so the smaller ones go by another publisher.
+        // A message that waits keeps its place before all that follow it, so the smaller ones go through another publisher.
         let mut publisher = publisher(bus, topic).await;
         loop {
             n += 1;
@@ -162,7 +162,8 @@ async fn fill(bus: &Arc<dyn Bus>, topic: &str) {
     }
 }
 
-/// While the dead letters are full, the burial waits and the original is kept; the ack beside it does not wait.
+/// While the topic of the dead letters is full, writing one waits and the original is kept; the ack beside it does not
+/// wait.
 pub(crate) async fn an_unwritable_dead_letter_keeps_the_original(ctx: &Ctx) {
     let bus = ctx.bus().await;
     fill(&bus, &dead_topic(SMALL, G)).await;
@@ -177,7 +178,7 @@ pub(crate) async fn an_unwritable_dead_letter_keeps_the_original(ctx: &Ctx) {
     let settling = timeout(Duration::from_secs(1), worker.settle(verdicts)).await;
     assert!(
         settling.is_err(),
-        "buried where there is no room: {settling:?}"
+        "written where there is no room: {settling:?}"
     );
     until_depth(&bus, (SMALL, G), |d| d.ready + d.in_flight == 1).await;
     drop(worker);
@@ -186,15 +187,15 @@ pub(crate) async fn an_unwritable_dead_letter_keeps_the_original(ctx: &Ctx) {
     assert_eq!(number(&back), 0);
     // A consumer that is dropped without a stop may have been given it once more on its way out.
     assert!((2..=3).contains(&back.attempt), "attempt {}", back.attempt);
-    // As soon as somebody makes room, the burial goes through.
-    let mut graves = letters(ctx, SMALL, G).await;
+    // As soon as there is room, the dead letter is written.
+    let mut letters = letters(ctx, SMALL, G).await;
     let burying = vec![(back.token, Verdict::Dead("bad".to_owned()))];
     let making_room = async {
-        while let Ok(batch) = timeout(Duration::from_secs(2), graves.recv(8, QUIET)).await {
+        while let Ok(batch) = timeout(Duration::from_secs(2), letters.recv(8, QUIET)).await {
             let batch = batch.expect("received");
             let found = batch.iter().any(|d| d.message.headers.contains_key(REASON));
             let acks = batch.into_iter().map(|d| (d.token, Verdict::Ack));
-            graves.settle(acks.collect()).await.expect("settled");
+            letters.settle(acks.collect()).await.expect("settled");
             if found {
                 return true;
             }

@@ -118,7 +118,7 @@ pub(crate) async fn confirms_of_many_tasks_never_cross(ctx: &Ctx) {
     ledger.assert_no_duplicates();
 }
 
-/// The same id sent twice is one message where the broker drops repeats, and else two with the same id.
+/// The same id sent twice is one message where the broker drops repeats, otherwise two with the same id.
 pub(crate) async fn the_same_id_sent_again_is_recognisable(ctx: &Ctx) {
     let bus = ctx.bus().await;
     publish(&bus, SOLO, 0..1).await;

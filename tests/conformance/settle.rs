@@ -48,7 +48,7 @@ pub(crate) async fn out_of_order_settles_leave_exactly_the_rest(ctx: &Ctx) {
     first.settle(verdicts).await.expect("settled");
     drop(first);
     bus.close().await.expect("closed");
-    // A clean restart, where the broker keeps anything over one; where it keeps nothing, the law ends with the client.
+    // A clean restart, where the broker stores anything; where it does not, the law ends with the client.
     if bus.capabilities().durable {
         ctx.fixture.restart().await;
     }

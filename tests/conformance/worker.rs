@@ -1,7 +1,7 @@
 //! Work in a process of its own, so that it can be killed: this test binary, run again.
 //!
-//! The worker is told what to do by an environment variable and says what happened on its standard output, one event
-//! a line. Where the broker lives in its client's process, the worker is the broker, too. A worker whose parent is
+//! An environment variable says what the worker has to do; it reports what happened on its standard output, one event a
+//! line. Where the broker lives in its client's process, the worker is the broker, too. A worker whose parent is
 //! gone ends.
 
 use std::{
@@ -103,7 +103,7 @@ struct Spec {
     roles: Vec<Role>,
 }
 
-/// What workers said.
+/// What workers reported.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
     pub(crate) confirmed: BTreeSet<u64>,
@@ -171,7 +171,7 @@ struct Life {
 }
 
 impl Drop for Life {
-    /// Kills it, and returns when all that it had said is in the log.
+    /// Kills it, and returns when all that it had reported is in the log.
     fn drop(&mut self) {
         // It may be gone already.
         self.child.kill().ok();
@@ -189,7 +189,7 @@ pub(crate) struct Worker {
     lives: u64,
     life: Option<Life>,
     log: Arc<Mutex<Log>>,
-    /// A shell's words in front of the worker's own, such as a limit.
+    /// Shell commands that run before the worker, such as a limit.
     shell: &'static str,
 }
 
@@ -198,7 +198,7 @@ impl Worker {
         Self::start_in(ctx, config, roles, "").await
     }
 
-    /// Starts it from a shell, after these words.
+    /// Starts it from a shell, after these commands.
     pub(crate) async fn start_in(
         ctx: &Ctx,
         config: Config,
@@ -308,11 +308,11 @@ impl Worker {
         false
     }
 
-    /// Stops it in order.
+    /// Stops it cleanly.
     pub(crate) async fn stop(&mut self) {
         self.log().closed = false;
         let life = self.life.as_mut().expect("it lives");
-        life.stdin.write_all(b"stop\n").expect("told");
+        life.stdin.write_all(b"stop\n").expect("asked");
         self.until(|log| log.closed).await;
         let ended = self.life.take().expect("it lived").child.wait_timeout();
         assert!(ended, "it ends well");
@@ -329,7 +329,7 @@ impl Worker {
         }
     }
 
-    /// A restart of the broker in order.
+    /// A clean restart of the broker.
     pub(crate) async fn restart_broker(&mut self, ctx: &Ctx) {
         if ctx.fixture.server().is_some() {
             return ctx.fixture.restart().await;
@@ -339,7 +339,7 @@ impl Worker {
     }
 }
 
-/// Waiting for a child with an end.
+/// Waiting for a child, but not for ever.
 trait WaitTimeout {
     fn wait_timeout(&mut self) -> bool;
 }
@@ -389,7 +389,7 @@ async fn work(spec: Spec) {
         task.await.expect("its role is played");
     }
     let mut stopped = stopped;
-    stopped.wait_for(|stopped| *stopped).await.expect("told");
+    stopped.wait_for(|stopped| *stopped).await.expect("asked");
     bus.close().await.expect("closed");
     say(format_args!("closed"));
 }
@@ -481,8 +481,8 @@ async fn consume(
     let mut held = Vec::new();
     loop {
         let batch = tokio::select! {
-            told = stopped.wait_for(|stopped| *stopped) => {
-                drop(told);
+            asked = stopped.wait_for(|stopped| *stopped) => {
+                drop(asked);
                 break;
             }
             batch = consumer.recv(8, Duration::from_millis(2)) => batch.expect("received"),

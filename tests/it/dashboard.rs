@@ -1,4 +1,4 @@
-//! The page over real sockets: what it shows, whom it lets in, what it takes.
+//! The page over real sockets: what it shows, whom it lets in, what it accepts.
 
 mod hostile;
 mod requests;
@@ -23,7 +23,7 @@ fn with_rows(count: u32) -> Plan {
 }
 
 #[tokio::test]
-async fn the_page_and_the_summary_tell_the_same_numbers() {
+async fn the_page_and_the_summary_show_the_same_numbers() {
     let ledger = Ledger {
         received: 200,
         matched: 100,
@@ -129,9 +129,9 @@ async fn the_picture_is_served_in_both_formats() {
 }
 
 #[tokio::test]
-async fn silence_is_said_loudly() {
+async fn silence_is_shown_prominently() {
     let config = Config {
-        // Long enough for a busy machine to tell of the life before the silence.
+        // Long enough for a busy machine to show that the stream is live before it falls silent.
         silent_after: Period::from_millis(3_000),
         update_ms: 50,
         ..Config::default()
@@ -155,7 +155,7 @@ async fn silence_is_said_loudly() {
 }
 
 #[tokio::test]
-async fn an_absent_broker_is_said_loudly_and_nothing_is_taken() {
+async fn an_absent_broker_is_shown_prominently_and_nothing_is_accepted() {
     let (link, watched) = watch::channel(Link::Up);
     let bus = Arc::new(OnlyLink(watched.clone()));
     let mut server = Plan {
@@ -297,7 +297,7 @@ async fn judging_only_takes_predictions_from_outside() {
 }
 
 #[tokio::test]
-async fn postcard_is_taken_as_well_as_json() {
+async fn postcard_is_accepted_as_well_as_json() {
     let server = Plan::with_model().build().await;
     let record = Record {
         id: "a".parse().unwrap(),
@@ -330,7 +330,7 @@ async fn postcard_is_taken_as_well_as_json() {
 }
 
 #[tokio::test]
-async fn a_prediction_has_the_shape_of_its_question() {
+async fn a_prediction_has_the_shape_of_its_request() {
     let server = Plan::with_model().build().await;
     let record = json!({"id": 1.50, "body": vec![0.0; 10]});
     let one = server
@@ -348,15 +348,15 @@ async fn a_prediction_has_the_shape_of_its_question() {
 }
 
 #[tokio::test]
-async fn bad_records_are_named_by_index_and_reason_and_none_is_taken() {
+async fn bad_records_are_named_by_index_and_reason_and_none_is_accepted() {
     let server = Plan::with_model().build().await;
     let body = r#"[{"id": "a", "body": 1}, {"id": "b", "body": "x"}, {"body": 2}]"#;
     let refused = server.client.post("/y_true", body).await;
     assert_eq!(refused.status, 422);
-    let told = refused.json();
-    assert_eq!(told["records"][0]["index"], json!(1));
-    assert_eq!(told["records"][0]["id"], json!("b"));
-    assert_eq!(told["records"][1]["reason"], json!("record has no `id`"));
+    let answer = refused.json();
+    assert_eq!(answer["records"][0]["index"], json!(1));
+    assert_eq!(answer["records"][0]["id"], json!("b"));
+    assert_eq!(answer["records"][1]["reason"], json!("record has no `id`"));
     let narrow = server
         .client
         .post("/features", r#"[{"id": "a", "body": [1, 2]}]"#)
@@ -385,7 +385,7 @@ async fn bad_records_are_named_by_index_and_reason_and_none_is_taken() {
 }
 
 #[tokio::test]
-async fn the_body_is_bounded_and_its_kind_must_be_told() {
+async fn the_body_is_bounded_and_needs_a_content_type() {
     let config = Config {
         body_bytes_max: 1_000,
         ..Config::default()
@@ -408,7 +408,7 @@ async fn the_body_is_bounded_and_its_kind_must_be_told() {
 }
 
 #[tokio::test]
-async fn a_bus_without_room_is_told_to_the_client() {
+async fn a_full_bus_is_reported_to_the_client() {
     let config = Config {
         posts_in_flight_max: 1,
         confirm_ms: 300,
@@ -444,7 +444,7 @@ async fn a_bus_without_room_is_told_to_the_client() {
 }
 
 #[tokio::test]
-async fn a_draining_house_takes_nothing_but_still_shows() {
+async fn a_draining_server_accepts_nothing_but_still_shows_the_page() {
     let server = Plan::default().build().await;
     server.draining.cancel();
     assert_eq!(
@@ -457,7 +457,7 @@ async fn a_draining_house_takes_nothing_but_still_shows() {
 }
 
 #[tokio::test]
-async fn a_draining_house_says_when_all_that_it_took_is_confirmed() {
+async fn a_draining_server_says_when_all_that_it_accepted_is_confirmed() {
     let server = Plan {
         publisher: || Box::new(Held),
         ..Plan::default()
@@ -473,7 +473,7 @@ async fn a_draining_house_says_when_all_that_it_took_is_confirmed() {
 }
 
 #[tokio::test]
-async fn a_bus_without_room_holds_up_no_draining() {
+async fn a_full_bus_does_not_delay_draining() {
     let config = Config {
         confirm_ms: 300,
         ..Config::default()
@@ -491,7 +491,7 @@ async fn a_bus_without_room_holds_up_no_draining() {
 }
 
 #[tokio::test]
-async fn without_a_token_only_this_machine_by_its_own_name_comes_in() {
+async fn without_a_token_only_this_machine_by_its_own_name_is_let_in() {
     let server = Plan::default().build().await;
     let as_host = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n");
     for host in ["127.0.0.1:8080", "localhost", "[::1]:80"] {
@@ -517,7 +517,7 @@ async fn without_a_token_only_this_machine_by_its_own_name_comes_in() {
 }
 
 #[tokio::test]
-async fn a_token_is_asked_from_everybody() {
+async fn a_token_is_required_from_everybody() {
     let config = Config {
         token: Some("s3cret".into()),
         ..Config::default()
@@ -557,7 +557,7 @@ async fn a_token_is_asked_from_everybody() {
 }
 
 #[tokio::test]
-async fn a_browser_gets_a_cookie_for_the_token_that_looks_but_does_not_post() {
+async fn a_browser_gets_a_cookie_for_the_token_that_may_read_but_not_post() {
     let config = Config {
         token: Some("s3cret &=%".into()),
         ..Config::default()
@@ -612,7 +612,7 @@ async fn outside_this_machine_nothing_is_served_without_a_token() {
 }
 
 #[tokio::test]
-async fn a_public_page_is_looked_at_by_everybody_and_takes_nothing() {
+async fn a_public_page_can_be_seen_by_everybody_and_accepts_nothing() {
     let config = Config {
         public: true,
         ..Config::default()
@@ -630,7 +630,7 @@ async fn a_public_page_is_looked_at_by_everybody_and_takes_nothing() {
 }
 
 #[tokio::test]
-async fn more_pages_than_allowed_are_sent_away() {
+async fn more_open_pages_than_allowed_are_refused() {
     let config = Config {
         streams_max: 1,
         ..Config::default()

@@ -29,7 +29,7 @@ fn the_log_on_embedded_is_exact() {
 }
 
 #[test]
-fn a_seed_is_a_schedule_in_which_nobody_is_spared_and_everybody_comes_back() {
+fn a_seed_is_a_schedule_that_spares_no_process_and_restarts_each() {
     let actors = [
         Actor::Broker,
         Actor::Metric,

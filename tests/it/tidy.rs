@@ -1,4 +1,4 @@
-//! The tree is the architecture: these tests fail when a file leaves its place.
+//! The architecture is the tree of files: these tests fail when a file imports or names what it must not.
 
 use std::{
     collections::BTreeSet,
@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Module -> what it may import from the crate. A new arrow is an edit here and a sentence in ARCHITECTURE.md.
+/// Module -> what it may import from the crate. A new import between modules is an edit here and a sentence in
+/// ARCHITECTURE.md.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("bundled", &[]),
@@ -335,7 +336,7 @@ fn each_external_crate_lives_in_its_place() {
 }
 
 #[test]
-fn every_file_says_its_duty_first() {
+fn every_file_begins_with_its_duty() {
     let silent: Vec<_> = all_sources()
         .into_iter()
         .filter(|source| !source.text.starts_with("//!"))
@@ -344,7 +345,7 @@ fn every_file_says_its_duty_first() {
     assert!(silent.is_empty(), "{silent:?}");
 }
 
-/// Most files have a third of it; what is longer has two ideas.
+/// Most files have a third of it; a longer one has more than one idea.
 const LINES_MAX: usize = 600;
 
 #[test]

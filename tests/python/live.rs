@@ -1,5 +1,5 @@
 //! Models that scikit-learn fits here and now, in the version `model/requirements.txt` pins, predict the same through the
-//! library and through `residual predict`, and those that cannot be read are refused in words.
+//! library and through `residual predict`, and those that cannot be read are refused with a reason.
 //!
 //! The packages come from `PyPI` once and stay in a folder below `target`. Without them the test fails and says so: a version
 //! that was not tried is not known to work.

@@ -1,4 +1,4 @@
-//! Runs of the binary to their end: exit code and words out.
+//! Runs of the binary to their end: exit code and output.
 
 use std::process::Output;
 

@@ -1,4 +1,4 @@
-//! A client that says exactly what it is told, over a bare socket.
+//! An HTTP client that sends exactly the given bytes, over a bare socket.
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -5,7 +5,7 @@ use std::{
     net::TcpStream,
 };
 
-/// What the page at that address tells Prometheus; empty while nobody answers.
+/// What the page at that address serves to Prometheus; empty while nobody answers.
 pub(crate) fn metrics(address: &str) -> String {
     let mut text = String::new();
     if let Ok(mut stream) = TcpStream::connect(address) {

@@ -1,4 +1,4 @@
-//! Runs of the binary that are to fail, and what they say then.
+//! Runs of the binary that are to fail, and what they print then.
 
 use crate::ended::Ended;
 

@@ -31,7 +31,7 @@ fn server(ctx: &Ctx) -> &dyn Server {
         .expect("a broker with a process of its own")
 }
 
-/// Publishes in small batches until told to stop.
+/// Publishes in small batches until it is asked to stop.
 struct Publishing {
     stop: Arc<AtomicBool>,
     count: watch::Receiver<usize>,
@@ -80,7 +80,7 @@ async fn publish_until(
     confirmed
 }
 
-/// Receives and acks, whatever becomes of the acks, until everything confirmed was seen.
+/// Receives and acks until everything confirmed was seen; the acks may fail.
 async fn consume_until(
     consumer: &mut dyn residual::bus::Consumer,
     confirmed: &BTreeSet<Uuid>,
@@ -200,7 +200,7 @@ pub(crate) async fn tokens_of_a_lost_link_are_stale_and_the_window_holds(ctx: &C
     assert!(most <= WINDOW, "{most} held with a window of {WINDOW}");
 }
 
-/// Nobody consumes: only the patrol can notice.
+/// Nobody consumes: only the periodic check of the topology can notice.
 pub(crate) async fn a_group_deleted_unseen_is_made_anew(ctx: &Ctx) {
     let bus = ctx.bus().await;
     server(ctx).delete(SOLO, G).await;

@@ -1,4 +1,4 @@
-//! A link that can be cut, made to swallow bytes, and healed.
+//! A link that can be cut, made to swallow bytes, and restored.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -79,7 +79,7 @@ async fn serve(client: TcpStream, port: u16, mut mode: watch::Receiver<Mode>) {
     tokio::select! {
         () = copy(client_in, server_out, there) => {}
         () = copy(server_in, client_out, back) => {}
-        // An error means that the proxy is gone, which cuts as well.
+        // An error means that the proxy was dropped, which cuts the link, too.
         _ = mode.wait_for(|mode| *mode == Mode::Cut) => {}
     }
 }
@@ -91,7 +91,7 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mode: watch::Rece
         let read = tokio::time::timeout(Duration::from_millis(50), from.read(&mut buffer)).await;
         let swallowing = *mode.borrow() == Mode::Swallow;
         if holed && !swallowing {
-            // A stream with a hole is of no use to anybody.
+            // A stream with a gap is useless to both sides.
             return;
         }
         match read {

@@ -1,4 +1,4 @@
-//! Three nats-servers as one, each message with one of them.
+//! A cluster of three nats-servers; each message is stored by one of them.
 
 use std::{
     collections::BTreeSet,
@@ -51,14 +51,14 @@ impl Cluster {
         opened.expect("declared")
     }
 
-    /// Whoever stores the stream.
+    /// The server that stores the stream.
     fn holder(&self) -> &NatsServer {
         let holds = |server: &&NatsServer| server.stored(SOLO).is_dir();
-        self.servers.iter().find(holds).expect("somebody has it")
+        self.servers.iter().find(holds).expect("one of them has it")
     }
 }
 
-/// Publishes four at a time until told to stop; `confirmed` counts.
+/// Publishes four at a time until it is asked to stop; `confirmed` counts.
 async fn publish_until(
     mut publisher: Box<dyn Publisher>,
     confirmed: Arc<AtomicU64>,
@@ -75,7 +75,7 @@ async fn publish_until(
     publisher.close().await.expect("closed");
 }
 
-/// Consumes until told to stop.
+/// Consumes until it is asked to stop.
 async fn take_until(
     mut consumer: Box<dyn Consumer>,
     mut stop: oneshot::Receiver<()>,
@@ -93,7 +93,7 @@ async fn take_until(
 async fn take(consumer: &mut dyn Consumer, batch: Vec<Delivery>, seen: &mut BTreeSet<u64>) {
     seen.extend(batch.iter().map(number));
     let acks = batch.into_iter().map(|d| (d.token, Verdict::Ack));
-    // Those of a session that is lost are stale.
+    // Deliveries of a lost session are stale.
     consumer.settle(acks.collect()).await.expect("settled");
 }
 
@@ -136,7 +136,7 @@ async fn three_servers_are_killed_in_turn_and_nothing_is_lost() {
     }
 }
 
-/// Here a consumer outlives the run of its server, and is made anew when it is ahead.
+/// In a cluster a consumer outlives the run of its server, and is replaced when it is ahead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consumer_ahead_of_its_stream_is_made_anew() {
     let cluster = block_in_place(Cluster::started);

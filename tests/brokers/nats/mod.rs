@@ -26,7 +26,7 @@ use crate::{
 hold_every_law!(laws, super::private, super::private);
 hold_every_link_law!(link_laws, super::private);
 
-/// The stream of the client that takes all room.
+/// The stream with which another client takes all the storage.
 const BALLAST: &str = "ballast";
 
 /// A private server.
@@ -125,7 +125,7 @@ impl Server for NatsFixture {
         let name = consumer_name(&jetstream, group);
         let before = stream.consumer_info(&name).await.expect("found").created;
         // Server 2.9.10 may write a consumer's state while it removes its folder: then it says that it failed, though the
-        // consumer is gone and the bus has perhaps made another.
+        // consumer is gone and the bus may have made another.
         if let Err(error) = stream.delete_consumer(&name).await
             && let Ok(found) = stream.consumer_info(&name).await
         {

@@ -1,4 +1,4 @@
-//! What only NATS can get wrong, and what it says then.
+//! Faults that only NATS can have, and what the error says then.
 
 use std::{
     fs, io,
@@ -46,9 +46,9 @@ async fn jetstream_of(server: &NatsServer) -> jetstream::Context {
     jetstream::new(async_nats::connect(url).await.expect("connected"))
 }
 
-fn assert_mend(error: &BusError, mend: &str) {
+fn assert_remedy(error: &BusError, remedy: &str) {
     assert!(error.is_configuration(), "{error}");
-    assert!(error.to_string().contains(mend), "{error}");
+    assert!(error.to_string().contains(remedy), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,7 +59,7 @@ async fn a_wrong_password_is_refused_and_the_right_one_is_not() {
     server.start();
     for login in ["me:wrong@", ""] {
         let error = open(&config(&server, login)).await.expect_err("refused");
-        assert_mend(&error, "user and password");
+        assert_remedy(&error, "user and password");
         assert!(!error.to_string().contains("wrong@"), "{error}");
     }
     open(&config(&server, "me:p%40ss@")).await.expect("let in");
@@ -76,7 +76,7 @@ async fn a_token_in_the_url_is_understood() {
     let error = open(&config(&server, "simsim@"))
         .await
         .expect_err("refused");
-    assert_mend(&error, "token");
+    assert_remedy(&error, "token");
     open(&config(&server, "sesame@")).await.expect("let in");
 }
 
@@ -111,19 +111,19 @@ async fn an_nkey_in_a_file_is_understood() {
     let error = open(&with_query(&server, &login))
         .await
         .expect_err("refused");
-    assert_mend(&error, "?nkey=FILE");
+    assert_remedy(&error, "?nkey=FILE");
     let error = open(&with_query(&server, "nkey=gone.nk"))
         .await
         .expect_err("refused");
-    assert_mend(&error, "gone.nk");
+    assert_remedy(&error, "gone.nk");
     let login = format!("nkey={}", secret(&files, "broken.nk", "no seed"));
     let error = open(&with_query(&server, &login))
         .await
         .expect_err("refused");
-    assert_mend(&error, "?nkey=FILE");
+    assert_remedy(&error, "?nkey=FILE");
 }
 
-/// A signed claim as NATS writes them: who vouches for whom, and what it may.
+/// A signed claim as NATS writes them: who vouches for whom, with which permissions.
 fn claim(issuer: &KeyPair, subject: &KeyPair, nats: &serde_json::Value) -> String {
     let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = part(&json!({ "typ": "JWT", "alg": "ed25519-nkey" }));
@@ -203,12 +203,12 @@ async fn a_creds_file_is_understood_and_taken_up_when_it_is_renewed() {
     ] {
         let config = with_query(&server, &login(&refused));
         let error = open(&config).await.expect_err("refused");
-        assert_mend(&error, "?creds=FILE");
+        assert_remedy(&error, "?creds=FILE");
     }
     let error = open(&with_query(&server, &login("no credentials"))).await;
-    assert_mend(&error.expect_err("refused"), ".creds file");
+    assert_remedy(&error.expect_err("refused"), ".creds file");
     let error = open(&with_query(&server, "creds=gone.creds")).await;
-    assert_mend(&error.expect_err("refused"), "gone.creds");
+    assert_remedy(&error.expect_err("refused"), "gone.creds");
 
     let config = with_query(&server, &login(&creds(&account, &user, &user)));
     let bus = open(&config).await.expect("let in");
@@ -247,7 +247,7 @@ async fn a_password_that_is_changed_while_we_work_ends_in_an_error() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    assert_mend(&refused.await.expect("an end"), "password");
+    assert_remedy(&refused.await.expect("an end"), "password");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -255,7 +255,7 @@ async fn without_jetstream_it_is_refused() {
     let server = NatsServer::absent("");
     server.start();
     let error = open(&config(&server, "")).await.expect_err("refused");
-    assert_mend(&error, "-js");
+    assert_remedy(&error, "-js");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -265,11 +265,11 @@ async fn too_little_storage_is_refused() {
     server.configure(&store);
     server.start();
     let error = open(&config(&server, "")).await.expect_err("refused");
-    assert_mend(&error, "storage");
+    assert_remedy(&error, "storage");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_of_somebody_else_is_a_conflict() {
+async fn a_stream_of_another_client_is_a_conflict() {
     let server = NatsServer::with_jetstream();
     let jetstream = jetstream_of(&server).await;
     let other = |name: &str| stream::Config {
@@ -281,13 +281,13 @@ async fn a_stream_of_somebody_else_is_a_conflict() {
         jetstream.create_stream(other(name)).await.expect("created");
         let error = open(&config(&server, "")).await.expect_err("a conflict");
         assert!(matches!(error, BusError::Conflict { .. }), "{error}");
-        assert_mend(&error, "bus.prefix");
+        assert_remedy(&error, "bus.prefix");
         jetstream.delete_stream(name).await.expect("deleted");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_consumer_that_gives_up_is_a_conflict() {
+async fn a_consumer_with_max_deliver_is_a_conflict() {
     let server = NatsServer::with_jetstream();
     let bus = open(&config(&server, "")).await.expect("declared");
     bus.close().await.expect("closed");
@@ -303,7 +303,7 @@ async fn a_consumer_that_gives_up_is_a_conflict() {
     stream.create_consumer(giving_up).await.expect("created");
     let error = open(&config(&server, "")).await.expect_err("a conflict");
     assert!(error.to_string().contains("max_deliver"), "{error}");
-    assert_mend(&error, "by hand");
+    assert_remedy(&error, "by hand");
 }
 
 /// A server that lost the end of a stream and not of its consumer skips as many new messages.
@@ -317,7 +317,8 @@ async fn a_consumer_ahead_of_its_stream_starts_anew() {
     assert_starts_anew(&bus).await;
 }
 
-/// Takes the end of the stream from the server that holds it, and not its consumer; who talks to `client` sees it so.
+/// Removes the end of the stream from the server that holds it, but not from its consumer; `client` is the server that
+/// we talk to.
 /// `named` is the consumer's name at that time.
 pub(crate) async fn put_consumer_ahead(
     bus: Arc<dyn Bus>,
@@ -335,7 +336,7 @@ pub(crate) async fn put_consumer_ahead(
     let mut first = consumer(&bus, SOLO, G, 16).await;
     Ledger::default().drain(&mut *first, 5).await;
     publish(&bus, SOLO, 5..10).await;
-    // Delivered and not acked: the server mends what was acked by itself.
+    // Delivered and not acked: the server itself repairs what was acked.
     let held = hold(&mut *first, 5).await;
     block_in_place(|| holder.stop());
     drop(held);

@@ -1,4 +1,4 @@
-//! What only RabbitMQ can get wrong, and what it says then.
+//! Faults that only RabbitMQ can have, and what the error says then.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,9 +37,9 @@ async fn open(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
     Ok(bus)
 }
 
-fn assert_mend(error: &BusError, mend: &str) {
+fn assert_remedy(error: &BusError, remedy: &str) {
     assert!(error.is_configuration(), "{error}");
-    assert!(error.to_string().contains(mend), "{error}");
+    assert!(error.to_string().contains(remedy), "{error}");
 }
 
 async fn channel(port: u16) -> Channel {
@@ -57,7 +57,7 @@ async fn a_wrong_password_is_refused() {
     let server = SharedRabbit::join();
     let config = config(server.port, "guest:wrong@", "");
     let error = open(&config).await.expect_err("refused");
-    assert_mend(&error, "user and password");
+    assert_remedy(&error, "user and password");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,7 +66,7 @@ async fn a_vhost_that_does_not_exist_is_refused() {
     let error = open(&config(server.port, "", "/nowhere"))
         .await
         .expect_err("refused");
-    assert_mend(&error, "add_vhost nowhere");
+    assert_remedy(&error, "add_vhost nowhere");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,10 +75,10 @@ async fn a_user_without_permissions_is_refused() {
     server.control(&["add_user", "me", "secret"]);
     let config = config(server.port, "me:secret@", "");
     let error = open(&config).await.expect_err("refused");
-    assert_mend(&error, "set_permissions");
+    assert_remedy(&error, "set_permissions");
     server.control(&["set_permissions", "me", "^none$", "^none$", "^none$"]);
     let error = open(&config).await.expect_err("refused");
-    assert_mend(&error, "set_permissions");
+    assert_remedy(&error, "set_permissions");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,12 +92,12 @@ async fn a_queue_with_other_arguments_is_a_conflict() {
     declared.await.expect("declared");
     let error = open(&config).await.expect_err("a conflict");
     assert!(matches!(error, BusError::Conflict { .. }), "{error}");
-    assert_mend(&error, "bus.prefix");
+    assert_remedy(&error, "bus.prefix");
     assert!(error.to_string().contains(&name), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_of_somebody_else_is_taken_as_it_is() {
+async fn a_message_of_another_client_is_accepted_as_it_is() {
     let server = SharedRabbit::join();
     let config = config(server.port, "", "");
     let bus = open(&config).await.expect("declared");

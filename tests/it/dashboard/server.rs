@@ -289,7 +289,7 @@ impl TestServer {
         self.client.get(path).await.status
     }
 
-    /// The status of what is answered to JSON.
+    /// The status of the answer to a JSON body.
     pub(super) async fn post(&self, path: &str, body: &str) -> u16 {
         self.client.post(path, body).await.status
     }
@@ -397,7 +397,7 @@ impl Publisher for Full {
 /// How many publishers of [`Held`] may close.
 pub(super) static LET_GO: Semaphore = Semaphore::const_new(0);
 
-/// Confirms when it is let go.
+/// Confirms nothing, and closes when it is allowed to.
 pub(super) struct Held;
 
 #[async_trait]
@@ -450,7 +450,7 @@ impl Bus for OnlyLink {
         Ok(Depth {
             ready: 7,
             in_flight: 3,
-            // Two of the seven are in the hands of others.
+            // Two of the seven are held by other processes.
             elsewhere: Some(2),
             dead: 1,
         })

@@ -1,4 +1,4 @@
-//! What only the embedded broker on disk has to show: its own file, its own disk.
+//! Laws of the embedded broker on disk alone: it has a file of its own.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -95,7 +95,7 @@ async fn an_unusable_path_is_named_with_a_remedy() {
     );
 }
 
-/// Attempts and the done of one of two groups are on disk; a delay is not.
+/// Attempts are on disk; a delay is not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_ends_delays_and_keeps_attempts() {
     let fixture = durable().await;

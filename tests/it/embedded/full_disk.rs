@@ -10,7 +10,7 @@ use crate::conformance::{
 };
 
 /// Waits until the link is down and nothing has been confirmed for a while; returns how many were. Opening the file
-/// anew may find a little room once more.
+/// again may find a little room once more.
 async fn until_stuck(worker: &Worker) -> usize {
     loop {
         worker.until(|log| log.downs > log.ups).await;
@@ -23,9 +23,9 @@ async fn until_stuck(worker: &Worker) -> usize {
     }
 }
 
-/// A disk without room is an outage: publishers wait, the link says so, and it heals by itself.
+/// A disk without room is an outage: publishers wait, the link says so, and all goes on once there is room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_makes_publishers_wait_and_heals() {
+async fn a_full_disk_makes_publishers_wait_until_there_is_room() {
     let ctx = ctx().await;
     let roles = vec![Role::publish(SOLO, 0).wide(8 << 10)];
     let limit = "trap '' XFSZ; ulimit -S -f 16384;";

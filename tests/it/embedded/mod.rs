@@ -104,7 +104,7 @@ impl Fixture for EmbeddedFixture {
     }
 }
 
-/// What all laws with a worker rest on.
+/// All laws with a worker rely on it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_reports_what_it_does() {
     let ctx = Ctx::new(Box::new(memory().await));

@@ -138,7 +138,7 @@ impl Group {
     }
 }
 
-/// The state of each thread of a process group, as the kernel tells it.
+/// The state of each thread of a process group, as the kernel reports it.
 fn threads_of(group: u32) -> impl Iterator<Item = String> {
     // After the name, which may hold anything: state, parent, group.
     let fields = |stat: &Path| -> Option<Vec<String>> {

@@ -30,8 +30,8 @@ pub(crate) trait Broker: Send + Sync {
     fn signal(&self, signal: &str);
 }
 
-/// Everyone who plays.
-pub(crate) struct Cast {
+/// All processes of a run, and the broker.
+pub(crate) struct Processes {
     folder: PathBuf,
     url: String,
     seed: u64,
@@ -44,7 +44,7 @@ pub(crate) struct Cast {
     pub(crate) journals: Vec<PathBuf>,
 }
 
-impl Cast {
+impl Processes {
     pub(crate) fn new(
         folder: &Path,
         url: String,
@@ -246,7 +246,7 @@ impl Cast {
     }
 }
 
-impl Drop for Cast {
+impl Drop for Processes {
     fn drop(&mut self) {
         for child in self.running.values_mut() {
             drop(child.kill());

@@ -1,4 +1,4 @@
-//! The oracle: what must stand where, worked out without anything that was killed.
+//! The oracle: what must be in which file, computed without any of the killed processes.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -46,13 +46,13 @@ impl Offline {
 /// Everything that is in a logs folder.
 pub(crate) struct Logs {
     pub(crate) rows: HashMap<String, LogRow>,
-    /// Lonely halves: truths and predictions.
+    /// Halves whose partner never came: truths and predictions.
     pub(crate) truths: HashSet<String>,
     pub(crate) predictions: HashSet<String>,
 }
 
 impl Logs {
-    /// Fails when an id stands twice.
+    /// Fails when an id is there twice.
     pub(crate) fn read(folder: &Path) -> Self {
         let series = Series::new(folder, "metric_log");
         let parts = series.parts(&RealDisk).unwrap();
@@ -125,8 +125,8 @@ pub(crate) fn the_log_is_what_was_sent(logs: &Logs, journal: &Journal, offline: 
     mean(errors.into_iter())
 }
 
-/// For whoever has to find out where something was lost.
-pub(crate) fn what_is_missing_is_told(seen: &Seen, logs: &Logs, journal: &Journal) {
+/// Prints where ids were last seen that are missing in the log, to find out what lost them.
+pub(crate) fn print_what_is_missing(seen: &Seen, logs: &Logs, journal: &Journal) {
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for id in journal
         .confirmed()
@@ -135,8 +135,8 @@ pub(crate) fn what_is_missing_is_told(seen: &Seen, logs: &Logs, journal: &Journa
         let places = [
             ("features", &seen.features),
             ("y_true", &seen.truths),
-            ("a lonely truth", &logs.truths),
-            ("a lonely prediction", &logs.predictions),
+            ("an unmatched truth", &logs.truths),
+            ("an unmatched prediction", &logs.predictions),
         ];
         let places = places.into_iter().filter(|(_, ids)| ids.contains(id));
         let places: Vec<_> = places.map(|(place, _)| place).collect();
@@ -147,23 +147,26 @@ pub(crate) fn what_is_missing_is_told(seen: &Seen, logs: &Logs, journal: &Journa
     }
 }
 
-/// A half without a partner is of an id whose sending was cut off in the middle.
-pub(crate) fn the_lonely_were_in_doubt(logs: &Logs, journal: &Journal) {
+/// A half without a partner belongs to an id whose sending was cut off in the middle.
+pub(crate) fn unmatched_halves_were_unconfirmed(logs: &Logs, journal: &Journal) {
     for id in logs.truths.iter().chain(&logs.predictions) {
         let sent = journal
             .0
             .get(id)
             .unwrap_or_else(|| panic!("{id} was never sent"));
-        assert!(!sent.is_confirmed, "{id} was confirmed, and is lonely");
+        assert!(
+            !sent.is_confirmed,
+            "{id} was confirmed, and has only one half"
+        );
         assert!(
             !logs.rows.contains_key(id),
-            "{id} is lonely, and in the log"
+            "{id} is unmatched, and in the log"
         );
     }
 }
 
 /// The witness saw what was confirmed. Where a message is kept for all groups or for none, the log is exactly what
-/// the witness saw both halves of, and lonely is exactly what it saw one half of.
+/// the witness saw both halves of, and unmatched is exactly what it saw one half of.
 pub(crate) fn the_witness_agrees(seen: &Seen, logs: &Logs, journal: &Journal, sight: Sight) {
     if !sight.of_messages {
         return;
@@ -199,12 +202,12 @@ pub(crate) fn the_witness_agrees(seen: &Seen, logs: &Logs, journal: &Journal, si
         "in the log, and kept whole"
     );
     let truths = &seen.truths - &seen.features;
-    assert_eq!(differing(&logs.truths, &truths), (0, 0), "lonely truths");
+    assert_eq!(differing(&logs.truths, &truths), (0, 0), "unmatched truths");
     let features = &seen.features - &seen.truths;
     assert_eq!(
         differing(&logs.predictions, &features),
         (0, 0),
-        "lonely predictions"
+        "unmatched predictions"
     );
 }
 
