@@ -5,9 +5,10 @@ WORKDIR /build
 # Dependencies are a layer of their own: they are built again only when the manifest changes.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/residual-model/Cargo.toml crates/residual-model/
-RUN mkdir -p src tests/it benches crates/residual-model/src crates/residual-model/tests/parity \
- && benches=$(sed -n '/^\[\[bench\]\]/{n;s/^name = "\(.*\)"/benches\/\1.rs/p}' Cargo.toml) \
- && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs $benches >/dev/null \
+RUN benches=$(sed -n '/^\[\[bench\]\]/{n;s/^name = "\(.*\)"/benches\/\1.rs/p}' Cargo.toml) \
+ && tests=$(sed -n 's/^path = "\(tests\/.*\)"/\1/p' Cargo.toml) \
+ && mkdir -p src benches $(dirname $tests) crates/residual-model/src crates/residual-model/tests/parity \
+ && echo 'fn main() {}' | tee src/main.rs $tests $benches >/dev/null \
  && (cd crates/residual-model && touch src/lib.rs tests/fuzz.rs tests/parity/main.rs) \
  && touch src/lib.rs \
  && cargo build --release --locked --bin residual

@@ -33,7 +33,7 @@ down *args:
     {{compose}} down "$@"
     {{compose}} -f docker-compose.nats.yml down "$@"
 
-# Format, lint and test everything; installs what is missing
+# Format, lint and test everything; installs what is missing. `just test --quick` needs only Rust
 [group('check')]
 test *args:
     ./test.sh "$@"
@@ -52,7 +52,7 @@ fmt:
 [group('check')]
 chaos bus='embedded' seconds='60' first='1' runs='1':
     for seed in $(seq {{first}} $(({{first}} + {{runs}} - 1))); do \
-        CHAOS_SEED=$seed CHAOS_SECONDS={{seconds}} cargo test --locked --test it chaos::{{bus}} -- --include-ignored --nocapture --test-threads 1 || exit 1; \
+        CHAOS_SEED=$seed CHAOS_SECONDS={{seconds}} cargo test --locked --test {{ if bus == 'embedded' { 'it' } else { 'brokers' } }} {{bus}}_is_exact -- --include-ignored --nocapture --test-threads 1 || exit 1; \
     done
 
 # Every benchmark in one run, beside the original's loops and the brokers' raw ceilings; writes bench/RESULTS.md
@@ -65,7 +65,7 @@ bench *args:
 bench-parts *names='plot predict stages':
     cargo bench --locked --bench {{ replace(names, " ", " --bench ") }}
 
-# Every test that starts a broker, N times in a row, to find one that fails now and then
+# Every law on every bus and every test that starts a broker, N times in a row, to find one that fails now and then
 [group('check')]
 steady runs='20':
     scripts/steady.sh {{runs}}

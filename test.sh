@@ -1,20 +1,24 @@
 #!/usr/bin/env bash
 # Formats, lints and tests everything, and first installs what is missing: the brokers' servers (Debian/Ubuntu
-# packages rabbitmq-server and nats-server), Chromium for the page, a C compiler, cargo-nextest. Needs git and the Rust toolchain.
+# packages rabbitmq-server and nats-server), Chromium for the page, Python's venv module, a C compiler, cargo-nextest,
+# cargo-deny. Needs git and the Rust toolchain.
 #   ./test.sh              everything
 #   ./test.sh -E 'FILTER'  only the tests of a nextest filter
+#   ./test.sh --quick      only what needs nothing but Rust (and cargo-nextest); takes more arguments for nextest, too
 set -euo pipefail
 cd "$(dirname "$0")"
 
 say() { printf '\n== %s\n' "$*" >&2; }
 as_root() { if [[ $(id -u) == 0 ]]; then "$@"; else sudo "$@"; fi; }
 
-# command:package pairs that are not here yet
+# The packages of commands that are not here yet.
 missing_packages() {
   local pair
-  for pair in cc:gcc rabbitmq-server:rabbitmq-server nats-server:nats-server chromium:chromium; do
+  for pair in cc:gcc rabbitmq-server:rabbitmq-server nats-server:nats-server; do
     PATH=$PATH:/usr/sbin:/usr/lib/rabbitmq/bin command -v "${pair%%:*}" >/dev/null || printf '%s ' "${pair##*:}"
   done
+  # Any browser that tests/browser knows will do. Ubuntu has no package of this name; its images often have Chrome.
+  command -v chromium chromium-browser google-chrome chrome >/dev/null || printf 'chromium '
   python3 -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv '
 }
 
@@ -23,7 +27,7 @@ install_packages() {
   packages=$(missing_packages)
   [[ -n $packages ]] || return 0
   if ! command -v apt-get >/dev/null; then
-    say "please install: $packages(no apt-get here); broker tests fail without them"
+    say "please install: $packages(no apt-get here); the tests that need them fail and say so"
     return 0
   fi
   say "installing $packages"
@@ -32,14 +36,22 @@ install_packages() {
     "apt-get update -qq && apt-get install -y -qq --no-install-recommends $packages" >/dev/null
 }
 
-install_nextest() {
-  command -v cargo-nextest >/dev/null && return 0
-  say "installing cargo-nextest"
-  cargo install --quiet --locked cargo-nextest
+install_tool() {
+  command -v "$1" >/dev/null && return 0
+  say "installing $1"
+  cargo install --quiet --locked "$1"
 }
 
-install_packages
-install_nextest
+# Everything is every test target; without these arguments nextest takes the first ring alone.
+targets=(--profile ci --workspace --lib --bins --test '*')
+if [[ ${1:-} == --quick ]]; then
+  shift
+  targets=()
+else
+  install_packages
+  install_tool cargo-deny
+fi
+install_tool cargo-nextest
 
 say "format"
 cargo fmt --check
@@ -47,12 +59,24 @@ cargo fmt --check --manifest-path fuzz/Cargo.toml
 cargo fmt --check --manifest-path crates/residual-model/fuzz/Cargo.toml
 say "lint"
 cargo clippy --locked --all-targets -- -D warnings
-# Each broker is a feature: neither may lean on the other.
+# `--all-targets` leaves out the tests that `cargo test` leaves out.
+cargo clippy --locked --quiet --test '*' -- -D warnings
+# Each broker is a feature: neither may need the other, nor the first ring either.
 for features in "" nats rabbitmq; do
-  cargo clippy --locked --quiet --bin residual --no-default-features --features "$features" -- -D warnings
+  cargo clippy --locked --quiet --bin residual --test it --no-default-features --features "$features" -- -D warnings
 done
 say "test"
-cargo nextest run --locked "$@"
+# More seeds than the first ring alone tries.
+[[ ${#targets[@]} == 0 ]] || export SIMULATION_SEEDS=${SIMULATION_SEEDS:-200}
+cargo nextest run --locked ${targets[@]+"${targets[@]}"} "$@"
+if [[ ${#targets[@]} -gt 0 ]]; then
+  say "dependencies"
+  # For this platform alone, whose crates are all here by now: no network. The workflow checks the others.
+  host=$(rustc -vV | sed -n 's/^host: //p')
+  cargo deny --locked --offline --target "$host" check --allow unmatched-skip licenses bans sources
+fi
 say "documentation"
+# With a filter the examples in the documentation are not among the wanted tests.
+[[ $# -gt 0 ]] || cargo test --locked --quiet --doc --workspace
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
 say "all green"

@@ -1,10 +1,11 @@
-//! The raw ceiling of a broker: the same frames as the pipeline's, confirmed and durable, with no work done on them.
+//! The raw ceiling of a broker: the same frames as the pipeline's, confirmed and durable, with no other work done on them.
 //!
 //! Without `--rate`: how many rows a second. Three topics, each with one publisher and one consumer of the client
 //! library alone (no bus of ours between), all at once, as in the pipeline: features, true answers, predictions.
 //!
-//! With `--rate R`: how soon a row can be durable. One row a frame takes the pipeline's way, features to whoever answers
-//! to a file that is synced, and beside it the true answer; output: p50, p99 and p99.9 in milliseconds.
+//! With `--rate R`: how soon a row can be durable. Each frame has one row and goes the way it goes in the pipeline:
+//! features to a task that answers them, the answer to a file that is synced, and the true answer beside it. Output:
+//! p50, p99 and p99.9 in milliseconds.
 //!
 //!     cargo bench --bench ceiling -- amqp://guest:guest@127.0.0.1:5672 --rows 1000000 --frame 256
 //!     cargo bench --bench ceiling -- nats://127.0.0.1:4222 --rows 20000 --rate 1000 --folder logs
@@ -42,7 +43,7 @@ mod rabbitmq;
 const PUBLISH_WINDOW: usize = 512;
 const CONSUME_WINDOW: u16 = 256;
 
-/// Deliveries acknowledged in one go.
+/// Deliveries that are acknowledged together.
 const ACK_EVERY: u64 = 32;
 
 /// Features of the bundled rows.

@@ -2,7 +2,8 @@
 //!
 //! Prints, never asserts. For each number of rows: adding all (rows are made block by block, and making them is not
 //! counted), a snapshot, PNG and SVG bytes; and the sum of what a cold picture needs. A cost per row is that of the best
-//! block of 65536, others are the best of five; the sum has all of the adding, with whatever else the machine did.
+//! block of 65536, others are the best of five; the sum contains the whole time of adding, with
+//! whatever else the machine did.
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 #![expect(
     clippy::expect_used,

@@ -30,7 +30,7 @@ fn features(n_features: usize) -> Vec<f64> {
         .collect()
 }
 
-/// The shortest of many calls: what else the machine does only ever adds to one.
+/// The shortest of many calls: other work of the machine can only make a call longer.
 fn shortest(mut call: impl FnMut()) -> u128 {
     call();
     let (mut calls, mut shortest, start) = (0, u128::MAX, Instant::now());

@@ -1,7 +1,7 @@
 //! What each stage does with one frame of 256 rows, alone: `cargo bench --bench stages`.
 //!
 //! The codec, the model, the join with its log (on the disk that holds `target`, one sync a frame), and the picture of a
-//! million rows. Together they tell where the time of `residual bench` goes.
+//! million rows. Together they show where the time of `residual bench` goes.
 #![expect(
     clippy::unwrap_used,
     reason = "a benchmark that cannot go on should stop there"

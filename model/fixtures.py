@@ -5,7 +5,7 @@ Needed only in development. Run once for each version of scikit-learn, in a temp
 
     python model/fixtures.py OUT            # the committed set: one file format for each model, large ones compressed
     python model/fixtures.py OUT --wide     # every format of every model
-    python model/fixtures.py OUT --live     # for the live test of the root package: a pickle and a joblib file of every model
+    python model/fixtures.py OUT --live     # what tests/python/live.rs asks for: a pickle and a joblib file of every model
 
 OUT/<version>/ holds the models. OUT/<version>.json holds rows, and says for each model what it must predict for them. `cargo test -p residual-model` reads crates/residual-model/tests/fixtures; set RESIDUAL_FIXTURES to read another OUT.
 """

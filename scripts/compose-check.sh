@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings each compose file up on a real engine and checks what a user is promised: rows, picture and page appear on the
 # host, files are the user's, three predictors share the work, killing the metric service and restarting the broker
-# lose and double nothing, a stop drains, a second start goes on in the same log, no password is told anywhere.
+# lose and double nothing, a stop drains, a second start continues the same log, no password is printed anywhere.
 # Needs docker, docker-compose (or `docker compose`) and the base images. Takes down what it brought up and removes the
 # image that it built.
 #   scripts/compose-check.sh [docker-compose.yml docker-compose.nats.yml …]
@@ -24,7 +24,7 @@ fail() {
   exit 1
 }
 
-# --- what is made and unmade ---------------------------------------------------------------------------------------
+# --- setting up and taking down ------------------------------------------------------------------------------------
 
 # Each file runs in a copy of its own, so that the user's logs and containers are never touched.
 compose() { (cd "$work" && $compose_command -p "$project" -f "$file" "$@"); }
@@ -59,7 +59,7 @@ tell_sizes() {
   say "image $(size_mb "$image")B, of which the binary is $(size_mb "$binary")B"
 }
 
-# --- what is asked -------------------------------------------------------------------------------------------------
+# --- questions ---------------------------------------------------------------------------------------------------
 
 # Waits as long as it takes on a slow machine; a fast one does not wait.
 await() {
@@ -79,7 +79,7 @@ logs_of() { for id in $(ids_of "$1"); do docker logs "$id" 2>&1; done; }
 sent_ids() { logs_of features | grep ' sent ' | grep -o 'id=[^ ]*' | cut -d= -f2 | sort; }
 logged_ids() { tail -n +2 "$work/logs/metric_log.csv" | cut -d, -f1 | sort; }
 has_rows() { [[ -f $work/logs/metric_log.csv ]] && (($(logged_ids | wc -l) >= $1)); }
-# A row can be in the log before the one who sent it has heard that the broker has it, and tells so.
+# A row can be in the log before its sender has heard from the broker that it is confirmed, and logs that.
 has_all_sent() { has_rows "$1" && (($(sent_ids | wc -l) >= $1)); }
 has_picture() { [[ $(head -c 4 "$work/logs/error_distribution.png" 2>/dev/null | tail -c 3) == PNG ]]; }
 is_ready() { page /readyz >/dev/null; }
@@ -109,17 +109,17 @@ files_are_the_users() {
   [[ -z $foreign ]] || fail "not the user's: $foreign"
 }
 
-# Neither the words of the services nor what the engine knows of them hold the password.
+# Neither the logs of the services nor what the engine knows of them contain the password.
 no_password_is_told() {
   local id
   for id in $(ids_of); do
     if { docker logs "$id" 2>&1; docker inspect "$id"; docker top "$id" -eo args 2>&1; } | grep -F "$secret_core" >/dev/null; then
-      fail "a password is told by $(docker inspect -f '{{.Name}}' "$id")"
+      fail "a password is printed by $(docker inspect -f '{{.Name}}' "$id")"
     fi
   done
   compose run --rm --no-deps -T predictor check >"$work/check" 2>&1 || fail "check: $(cat "$work/check")"
   grep -q '^ok *bus' "$work/check" || fail "check says nothing of the bus: $(cat "$work/check")"
-  ! grep -qF "$secret_core" "$work/check" || fail "check tells the password"
+  ! grep -qF "$secret_core" "$work/check" || fail "check prints the password"
 }
 
 stops_with_a_drain() {
@@ -148,7 +148,7 @@ prepare() {
   work=$(mktemp -d)
   mkdir "$work/logs" "$work/secrets"
   cp -r docker docker-compose*.yml model "$work"
-  # Whoever comes from another machine has another number than the one who runs this.
+  # A user of another machine may have another user id than the one who runs this.
   [[ $(id -u) != 0 ]] || chown 12345:12345 "$work/logs"
   secret_core=check-$RANDOM$RANDOM
   # No colon: RabbitMQ's settings take what stands before one for a kind of encoding.
@@ -157,7 +157,7 @@ prepare() {
   export RESIDUAL_IMAGE RESIDUAL_INTERVAL=50ms RESIDUAL_COUNT=$rows RESIDUAL_REFRESH=1s
   # Any free port: the user's own pipeline may run beside this.
   export RESIDUAL_PORT=0 RABBITMQ_PORT=0 RABBITMQ_UI_PORT=0 NATS_PORT=0 NATS_MONITOR_PORT=0
-  # On this level every id is told, also those of a burst after an outage.
+  # On this level every id is logged, also those of a burst after an outage.
   export RESIDUAL_LOG_LEVEL=info,residual=debug
 }
 
@@ -169,7 +169,7 @@ first_life() {
   say "$((SECONDS - since)) s from up to the first row"
   await "picture on the host" has_picture
   await "page on this machine" is_ready
-  logs_of metric | grep ' recorded ' >/dev/null || fail "the logs of metric do not tell of recorded rows"
+  logs_of metric | grep ' recorded ' >/dev/null || fail "the logs of metric do not mention recorded rows"
   compose kill -s SIGKILL metric >/dev/null 2>&1
   compose up -d --no-build --no-recreate --scale predictor=3 metric >/dev/null 2>&1
   say "metric was killed and is back"

@@ -1,4 +1,4 @@
-//! How soon a row can be durable: the pipeline's way with nothing done on it.
+//! How soon a row can be durable: the way through the pipeline, without its work.
 
 use std::{
     fs::File,
@@ -20,7 +20,7 @@ use crate::{
     lane::{Consumer, Lane, Publisher},
 };
 
-/// A line of the log has about as many bytes.
+/// About as many bytes as a line of the log has.
 const LINE: [u8; 80] = [b'.'; 80];
 
 /// p50, p99 and p99.9 of rows that are sent at this rate.
@@ -95,7 +95,7 @@ async fn feed(
     all(confirms).await;
 }
 
-/// Answers under the same stamp; acknowledges what is confirmed.
+/// Answers with the same time stamp; acknowledges what is confirmed.
 async fn relay(
     mut features: Box<dyn Consumer>,
     mut predictions: Box<dyn Publisher>,

@@ -12,7 +12,7 @@ pub(crate) struct Lane {
 
 #[async_trait]
 pub(crate) trait Publisher: Send {
-    /// Resolves when it was sent, to what resolves when it is confirmed.
+    /// Resolves when the message is sent, with a future that resolves when it is confirmed.
     async fn send(&mut self, body: Bytes) -> BoxFuture<'static, ()>;
 }
 

@@ -26,7 +26,7 @@ pub(crate) async fn lanes(url: &str, topics: &[&str]) -> Vec<Lane> {
     let mut lanes = Vec::new();
     for topic in topics {
         let subject = format!("ceiling-{topic}");
-        // It may not be there.
+        // It need not exist.
         drop(publishing.delete_stream(&subject).await);
         let wanted = stream::Config {
             name: subject.clone(),

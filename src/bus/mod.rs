@@ -1,7 +1,7 @@
 //! The bus: how services exchange messages without knowing which broker carries them.
 //!
 //! # Promises
-//! Every backend keeps all of them; one conformance suite (`tests/it/conformance`) tests each promise on each backend.
+//! Every backend keeps all of them; one conformance suite (`tests/conformance`) tests each promise on each backend.
 //! 1. **Receipts.** A [`Receipt`] that resolves to `Ok` means: stored for every declared group, and, where
 //!    [`Capabilities::durable`] is true, still there after `kill -9` of the broker.
 //! 2. **At least once.** An unsettled delivery comes back when its consumer dies. Attempts are counted.

@@ -5,7 +5,7 @@ use std::fs;
 use residual::bundled;
 use residual_model::Rows;
 
-use crate::residual::{REFERENCE, repository};
+use crate::{repository::repository, scikit_learn::REFERENCE};
 
 /// The numbers of a CSV file of the repository, without its header.
 fn table(path: &str) -> Vec<Vec<f64>> {

@@ -14,7 +14,7 @@ use residual::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::residual::{Ended, Residual, repository};
+use crate::{ended::Ended, process::Residual, repository::repository};
 
 /// What scikit-learn says of the rows of a fixture.
 #[derive(Deserialize)]
@@ -34,7 +34,7 @@ impl Expected {
         serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
     }
 
-    /// The predictions as the log has them: of text the index.
+    /// The predictions as they are in the log: a label in text by its index.
     fn y_pred(&self) -> Vec<f64> {
         let number = |label: &Value| match label.as_str() {
             Some(text) => self.labels.parse(text).unwrap(),
@@ -209,7 +209,7 @@ fn figures_of_labels_are_those_of_sklearn_metrics() {
     }
 }
 
-/// A bare HTTP exchange; gives the body.
+/// An HTTP exchange over a bare socket; returns the body.
 fn ask(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "{request}Connection: close\r\n\r\n").unwrap();
@@ -255,7 +255,7 @@ fn until(mut ask: impl FnMut() -> Value, is_wanted: impl Fn(&Value) -> bool) -> 
 
 /// The log is of 150 rows; a further run sends one more, and waits an hour for the next.
 #[test]
-fn the_page_tells_the_figures_of_labels_and_the_log_loss_survives_a_restart() {
+fn the_page_shows_the_figures_of_labels_and_the_log_loss_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let expected = Expected::of("iris");
     ran(folder.path(), "iris", 150);
@@ -341,7 +341,7 @@ fn assert_shown(address: &str, accuracy: &Value, loss: &Value) {
 }
 
 #[test]
-fn a_task_that_is_not_the_model_s_is_refused() {
+fn a_task_other_than_the_models_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let more = ["--task", "regression", "--listen", "off"];
     run(folder.path(), "iris", 1, &more).output().fails_with(

@@ -1,8 +1,8 @@
-//! Bad input: each gets a message that names file, line or key and the mend, and the right exit code.
+//! Bad input: each gets a message that names file, line or key and the remedy, and the right exit code.
 
 use std::fs;
 
-use crate::residual::{REFERENCE, Residual, repository};
+use crate::{log::read_log, process::Residual, repository::repository, scikit_learn::REFERENCE};
 
 fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -30,7 +30,7 @@ fn run_refused(files: &[(&str, &str)], more: &[&str], code: i32, said: &[&str]) 
 }
 
 #[test]
-fn usage_errors_are_2() {
+fn usage_errors_exit_with_2() {
     refused(&[], &["run", "--nonsense"], 2, &["--nonsense"]);
     refused(
         &[],
@@ -80,7 +80,7 @@ fn a_named_settings_file_must_exist() {
 }
 
 #[test]
-fn a_missing_or_foreign_model_is_said() {
+fn a_missing_or_foreign_model_is_reported() {
     run_refused(&[], &["--model", "gone.pkl"], 2, &["gone.pkl"]);
     run_refused(
         &[("page.pkl", "<html>not found</html>")],
@@ -109,7 +109,7 @@ fn a_bad_cell_is_named_and_rows_before_it_are_kept() {
 }
 
 #[test]
-fn a_table_that_does_not_fit_the_model_is_said() {
+fn a_table_that_does_not_fit_the_model_is_reported() {
     run_refused(
         &[("rows.csv", "a,b,target\n1,2,3\n")],
         &["--source", "rows.csv"],
@@ -146,13 +146,13 @@ fn a_torn_last_line_is_repaired() {
     let folder = folder_with(&[("logs/metric_log.csv", torn)]);
     Residual::new(folder.path(), &SHORT).output().success();
     assert_eq!(
-        crate::residual::read_log(&folder.path().join("logs/metric_log.csv")).len(),
+        read_log(&folder.path().join("logs/metric_log.csv")).len(),
         6
     );
 }
 
 #[test]
-fn an_occupied_port_is_said() {
+fn an_occupied_port_is_reported() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     refused(
@@ -174,12 +174,12 @@ fn a_page_for_everyone_needs_a_token() {
 }
 
 #[test]
-fn logs_that_are_a_file_are_said() {
+fn a_logs_folder_that_is_a_file_is_reported() {
     run_refused(&[("logs", "not a folder")], &[], 2, &["logs"]);
 }
 
 #[test]
-fn an_unknown_bus_is_said() {
+fn an_unknown_bus_is_reported() {
     run_refused(
         &[],
         &["--bus", "kafka://host"],
@@ -248,7 +248,7 @@ fn convert_writes_what_inspect_reads() {
 }
 
 #[test]
-fn check_says_one_line_each() {
+fn check_prints_one_line_for_each_part() {
     let folder = tempfile::tempdir().unwrap();
     let said = Residual::new(folder.path(), &["check"])
         .output()

@@ -1,8 +1,7 @@
-//! The page over real sockets: what it shows, whom it lets in, what it takes.
+//! The page over real sockets: what it shows, whom it lets in, what it accepts.
 
-mod browser;
 mod hostile;
-mod http;
+mod requests;
 mod server;
 
 use std::{sync::Arc, time::Duration};
@@ -17,36 +16,15 @@ use residual::{
 use serde_json::json;
 use tokio::sync::watch;
 
-use server::{Full, HEADER, Held, LET_GO, OnlyLink, Plan, TestServer, rows};
+use crate::shown::{HEADER, assert_shows_summary, rows};
+use server::{Full, Held, LET_GO, OnlyLink, Plan, TestServer};
 
 fn with_rows(count: u32) -> Plan {
     Plan::with_log(format!("{HEADER}{}", rows(0..count)))
 }
 
-/// Every number that the page shows under a name, with its text as `value`.
-fn shown(html: &str) -> Vec<(String, String)> {
-    html.split("<data id=\"")
-        .skip(1)
-        .map(|rest| {
-            let (id, rest) = rest.split_once("\" value=\"").unwrap();
-            (id.to_owned(), rest.split_once('"').unwrap().0.to_owned())
-        })
-        .collect()
-}
-
-#[track_caller]
-fn assert_shows_summary(html: &str, summary: &serde_json::Value) {
-    let numbers = shown(html);
-    assert!(numbers.len() > 35, "{}", numbers.len());
-    for (id, value) in numbers.iter().filter(|(id, _)| id != "rows_per_second") {
-        let expected = id.split('.').fold(summary, |at, key| &at[key]);
-        let actual: serde_json::Value = serde_json::from_str(value).unwrap_or_default();
-        assert_eq!(actual.as_f64(), expected.as_f64(), "{id}");
-    }
-}
-
 #[tokio::test]
-async fn the_page_and_the_summary_tell_the_same_numbers() {
+async fn the_page_and_the_summary_show_the_same_numbers() {
     let ledger = LedgerSnapshot {
         counters: LedgerCounters {
             received: 200,
@@ -155,9 +133,9 @@ async fn the_picture_is_served_in_both_formats() {
 }
 
 #[tokio::test]
-async fn silence_is_said_loudly() {
+async fn silence_is_shown_prominently() {
     let config = Config {
-        // Long enough for a busy machine to tell of the life before the silence.
+        // Long enough for a busy machine to show that the stream is live before it falls silent.
         silent_after: Period::from_millis(3_000),
         update_ms: 50,
         ..Config::default()
@@ -181,7 +159,7 @@ async fn silence_is_said_loudly() {
 }
 
 #[tokio::test]
-async fn an_absent_broker_is_said_loudly_and_nothing_is_taken() {
+async fn an_absent_broker_is_shown_prominently_and_nothing_is_accepted() {
     let (link, watched) = watch::channel(Link::Up);
     let bus = Arc::new(OnlyLink(watched.clone()));
     let mut server = Plan {
@@ -323,7 +301,7 @@ async fn judging_only_takes_predictions_from_outside() {
 }
 
 #[tokio::test]
-async fn postcard_is_taken_as_well_as_json() {
+async fn postcard_is_accepted_as_well_as_json() {
     let server = Plan::with_model().build().await;
     let record = Record {
         id: "a".parse().unwrap(),
@@ -356,7 +334,7 @@ async fn postcard_is_taken_as_well_as_json() {
 }
 
 #[tokio::test]
-async fn a_prediction_has_the_shape_of_its_question() {
+async fn a_prediction_has_the_shape_of_its_request() {
     let server = Plan::with_model().build().await;
     let record = json!({"id": 1.50, "body": vec![0.0; 10]});
     let one = server
@@ -374,15 +352,15 @@ async fn a_prediction_has_the_shape_of_its_question() {
 }
 
 #[tokio::test]
-async fn bad_records_are_named_by_index_and_reason_and_none_is_taken() {
+async fn bad_records_are_named_by_index_and_reason_and_none_is_accepted() {
     let server = Plan::with_model().build().await;
     let body = r#"[{"id": "a", "body": 1}, {"id": "b", "body": "x"}, {"body": 2}]"#;
     let refused = server.client.post("/y_true", body).await;
     assert_eq!(refused.status, 422);
-    let told = refused.json();
-    assert_eq!(told["records"][0]["index"], json!(1));
-    assert_eq!(told["records"][0]["id"], json!("b"));
-    assert_eq!(told["records"][1]["reason"], json!("record has no `id`"));
+    let answer = refused.json();
+    assert_eq!(answer["records"][0]["index"], json!(1));
+    assert_eq!(answer["records"][0]["id"], json!("b"));
+    assert_eq!(answer["records"][1]["reason"], json!("record has no `id`"));
     let narrow = server
         .client
         .post("/features", r#"[{"id": "a", "body": [1, 2]}]"#)
@@ -411,7 +389,7 @@ async fn bad_records_are_named_by_index_and_reason_and_none_is_taken() {
 }
 
 #[tokio::test]
-async fn the_body_is_bounded_and_its_kind_must_be_told() {
+async fn the_body_is_bounded_and_needs_a_content_type() {
     let config = Config {
         body_bytes_max: 1_000,
         ..Config::default()
@@ -434,7 +412,7 @@ async fn the_body_is_bounded_and_its_kind_must_be_told() {
 }
 
 #[tokio::test]
-async fn a_bus_without_room_is_told_to_the_client() {
+async fn a_full_bus_is_reported_to_the_client() {
     let config = Config {
         posts_in_flight_max: 1,
         confirm_ms: 300,
@@ -470,7 +448,7 @@ async fn a_bus_without_room_is_told_to_the_client() {
 }
 
 #[tokio::test]
-async fn a_draining_house_takes_nothing_but_still_shows() {
+async fn a_draining_server_accepts_nothing_but_still_shows_the_page() {
     let server = Plan::default().build().await;
     server.draining.cancel();
     assert_eq!(
@@ -483,7 +461,7 @@ async fn a_draining_house_takes_nothing_but_still_shows() {
 }
 
 #[tokio::test]
-async fn a_draining_house_says_when_all_that_it_took_is_confirmed() {
+async fn a_draining_server_says_when_all_that_it_accepted_is_confirmed() {
     let server = Plan {
         publisher: || Box::new(Held),
         ..Plan::default()
@@ -499,7 +477,7 @@ async fn a_draining_house_says_when_all_that_it_took_is_confirmed() {
 }
 
 #[tokio::test]
-async fn a_bus_without_room_holds_up_no_draining() {
+async fn a_full_bus_does_not_delay_draining() {
     let config = Config {
         confirm_ms: 300,
         ..Config::default()
@@ -517,7 +495,7 @@ async fn a_bus_without_room_holds_up_no_draining() {
 }
 
 #[tokio::test]
-async fn without_a_token_only_this_machine_by_its_own_name_comes_in() {
+async fn without_a_token_only_this_machine_by_its_own_name_is_let_in() {
     let server = Plan::default().build().await;
     let as_host = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n");
     for host in ["127.0.0.1:8080", "localhost", "[::1]:80"] {
@@ -543,7 +521,7 @@ async fn without_a_token_only_this_machine_by_its_own_name_comes_in() {
 }
 
 #[tokio::test]
-async fn a_token_is_asked_from_everybody() {
+async fn a_token_is_required_from_everybody() {
     let config = Config {
         token: Some("s3cret".into()),
         ..Config::default()
@@ -583,7 +561,7 @@ async fn a_token_is_asked_from_everybody() {
 }
 
 #[tokio::test]
-async fn a_browser_gets_a_cookie_for_the_token_that_looks_but_does_not_post() {
+async fn a_browser_gets_a_cookie_for_the_token_that_may_read_but_not_post() {
     let config = Config {
         token: Some("s3cret &=%".into()),
         ..Config::default()
@@ -638,7 +616,7 @@ async fn outside_this_machine_nothing_is_served_without_a_token() {
 }
 
 #[tokio::test]
-async fn a_public_page_is_looked_at_by_everybody_and_takes_nothing() {
+async fn a_public_page_can_be_seen_by_everybody_and_accepts_nothing() {
     let config = Config {
         public: true,
         ..Config::default()
@@ -656,7 +634,7 @@ async fn a_public_page_is_looked_at_by_everybody_and_takes_nothing() {
 }
 
 #[tokio::test]
-async fn more_pages_than_allowed_are_sent_away() {
+async fn more_open_pages_than_allowed_are_refused() {
     let config = Config {
         streams_max: 1,
         ..Config::default()

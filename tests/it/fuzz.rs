@@ -1,5 +1,5 @@
-//! Whatever bytes come from outside as a frame or a log, nothing panics, hangs or allocates without bound, and what was promised of
-//! them holds: the entry points of the fuzz targets in `fuzz/`, run over damaged seeds. Models have theirs in their crate.
+//! Whatever bytes come from outside as a frame or a log, nothing panics, hangs or allocates without bound, and what is promised
+//! of them holds: the entry points of the fuzz targets in `fuzz/`, run over damaged seeds. Models have theirs in their crate.
 //!
 //! `RESIDUAL_FUZZ_CORPUS=DIR` with `cargo nextest run --run-ignored only -E 'test(seeds_are_written)'` writes the seeds for
 //! `fuzz/run`.
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use residual::message::{Encoding, Features, Prediction, Record, RecordId, encode};
 use residual::metric_log::Row;
 
-use crate::residual::repository;
+use crate::repository::repository;
 use damage::{Probe, attack, finds, rounds};
 
 /// Each target of `fuzz/` by its name.
@@ -36,7 +36,7 @@ fn ids() -> impl Iterator<Item = RecordId> {
     ids.into_iter().map(|id| RecordId::from_text(id).unwrap())
 }
 
-/// Seeds that are no fixtures, by target and name.
+/// Seeds that are not fixtures, by target and name.
 fn made() -> Vec<(&'static str, String, Vec<u8>)> {
     let features: Vec<_> = ids()
         .map(|id| Record {

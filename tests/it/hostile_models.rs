@@ -24,7 +24,7 @@ fn call(module: &str, name: &str, argument: &str) -> Vec<u8> {
     .concat()
 }
 
-/// Files made to exhaust who reads them, by name.
+/// Files made to exhaust their reader, by name.
 fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     let mut member = GzEncoder::new(vec![], Compression::best());
     member.write_all(&vec![0; 1 << 20]).unwrap();
@@ -73,7 +73,7 @@ fn bombs_are_refused_within_640_mib_and_ten_seconds_of_one_process() {
         let path = folder.path().join("bomb.pkl");
         fs::write(&path, &bytes).unwrap();
         let started = std::time::Instant::now();
-        // The shell's limits are in KiB and seconds; whoever passes them is killed and gives no exit code.
+        // The shell's limits are in KiB and seconds; a process that passes them is killed and has no exit code.
         let output = Command::new("sh")
             .args([
                 "-c",

@@ -1,31 +1,55 @@
-//! One test binary for everything that crosses a module: a test is a sentence with an oracle.
+//! What crosses a module and needs only Rust and a Unix machine: no server, no network beyond loopback, no Python, no
+//! browser. `tests/brokers`, `tests/browser` and `tests/python` have the rest.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a test that cannot go on should stop there"
 )]
 
-#[path = "../../crates/residual-model/tests/parity/agreement.rs"]
-mod agreement;
+#[path = "../support/bench_outcome.rs"]
+mod bench_outcome;
+#[path = "../chaos/mod.rs"]
+mod chaos;
+#[path = "../conformance/mod.rs"]
+mod conformance;
+#[path = "../support/ended.rs"]
+mod ended;
+#[path = "../support/http.rs"]
+mod http;
+#[path = "../support/log.rs"]
+mod log;
+#[path = "../support/metrics.rs"]
+mod metrics;
+#[path = "../support/port.rs"]
+mod port;
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/refused.rs"]
+mod refused;
+#[path = "../support/repository.rs"]
+mod repository;
+#[path = "../support/running.rs"]
+mod running;
+#[path = "../support/scikit_learn.rs"]
+mod scikit_learn;
+#[path = "../support/shown.rs"]
+mod shown;
+
 mod bench;
 mod bundled;
-mod chaos;
 mod classify;
 mod cli;
-mod conformance;
 mod dashboard;
-#[path = "../../crates/residual-model/tests/parity/fixtures.rs"]
-mod fixtures;
+mod docs;
+mod embedded;
 mod fuzz;
 mod hostile_models;
 mod ledger;
-mod live;
-mod outage;
 mod picture;
 mod picture_flags;
 mod pipeline;
-mod python;
-mod residual;
+mod random_kills;
+mod release;
 mod secrets;
 mod simulation;
 mod tidy;

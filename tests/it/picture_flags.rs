@@ -9,7 +9,7 @@ use std::{
 
 use residual::clock::Clock;
 
-use crate::residual::{Ended, Residual};
+use crate::{ended::Ended, process::Residual};
 
 const HEADER: &str = "id,y_true,y_pred,absolute_error\n";
 
@@ -83,7 +83,7 @@ fn last_draws_the_picture_of_a_log_that_has_only_rows_of_that_time() {
 }
 
 #[test]
-fn a_picture_tells_how_many_of_the_rows_it_shows() {
+fn a_picture_says_how_many_of_the_rows_it_shows() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("any.csv"), log(0..500)).unwrap();
     let said = |flags: &str| {
@@ -129,7 +129,7 @@ fn every_flag_of_the_look_is_its_setting() {
 }
 
 #[test]
-fn marks_and_title_tell_the_numbers_of_the_rows_that_are_shown() {
+fn marks_and_title_give_the_numbers_of_the_rows_that_are_shown() {
     let rows = format!("{HEADER}a,0.0,4.0,4.0\nb,1.0,2.0,1.0\nc,2.0,9.0,7.0\nd,0.0,8.0,8.0\n");
     let shown = text(&rows, "--last-rows 3 --marks mean,median --title");
     for expected in ["mean 5.33", "median 7.00", "n = 3, MAE = 5.33"] {
@@ -155,7 +155,7 @@ fn the_extension_chooses_the_format_and_a_log_may_have_any_name() {
 }
 
 #[test]
-fn a_flag_that_asks_for_the_impossible_is_refused_with_the_mend() {
+fn a_flag_that_asks_for_the_impossible_is_refused_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     for (flags, said) in [
         ("--size 20x20", "each side from 100"),

@@ -3,23 +3,21 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use crate::{
-    conformance::servers::{NatsServer, SharedRabbit},
-    residual::{LogRow, REFERENCE, Residual, read_log, repository},
+    log::{LogRow, read_log},
+    process::Residual,
+    repository::repository,
+    scikit_learn::{SEQUENTIAL, equals_scikit_learn},
 };
 
-const SEQUENTIAL: [&str; 11] = [
-    "run",
-    "--count",
-    "442",
-    "--order",
-    "sequential",
-    "--interval",
-    "0s",
-    "--listen",
-    "off",
-    "--log-level",
-    "warn",
-];
+impl Residual {
+    pub(crate) fn stdin(mut self, text: &str) -> Self {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        self.command.stdin(file);
+        self
+    }
+}
 
 fn errors(rows: &BTreeMap<String, LogRow>) -> (f64, f64) {
     let n = f64::from(u32::try_from(rows.len()).unwrap());
@@ -30,35 +28,6 @@ fn errors(rows: &BTreeMap<String, LogRow>) -> (f64, f64) {
         .sum::<f64>()
         / n;
     (mae, mse.sqrt())
-}
-
-/// The true answers of the bundled rows beside scikit-learn's predictions, sorted.
-fn reference() -> Vec<(f64, f64)> {
-    let column = |path, at: usize| -> Vec<f64> {
-        let mut reader = csv::Reader::from_path(repository(path)).unwrap();
-        reader
-            .records()
-            .map(|record| record.unwrap()[at].parse().unwrap())
-            .collect()
-    };
-    let truths = column("data/diabetes.csv", 10);
-    let mut pairs: Vec<_> = truths.into_iter().zip(column(REFERENCE, 0)).collect();
-    pairs.sort_by(|a, b| a.partial_cmp(b).unwrap());
-    pairs
-}
-
-/// Both sides are sorted by the true answer, then by the prediction.
-#[track_caller]
-fn equals_scikit_learn(rows: &BTreeMap<String, LogRow>) {
-    let mut pairs: Vec<_> = rows.values().map(|row| (row.y_true, row.y_pred)).collect();
-    pairs.sort_by(|a, b| a.partial_cmp(b).unwrap());
-    for (ours, theirs) in pairs.iter().zip(reference()) {
-        assert_eq!(ours.0, theirs.0);
-        assert!(
-            (ours.1 - theirs.1).abs() <= 1e-9 * theirs.1.abs(),
-            "{ours:?} {theirs:?}"
-        );
-    }
 }
 
 #[track_caller]
@@ -175,7 +144,7 @@ fn what_was_confirmed_is_in_the_log_once_after_kill_9_and_a_restart() {
                 break;
             }
         }
-        running.kill_9();
+        drop(running);
         let (sent, confirmed) = sent_and_confirmed(&lines);
         confirmed_ids.extend_from_slice(&sent[..confirmed]);
     }
@@ -296,32 +265,4 @@ fn rows_from_standard_input_end_the_run_at_its_end() {
         read_log(&folder.path().join("logs/metric_log.csv")).len(),
         10
     );
-}
-
-/// The whole pipeline over a broker: the same log as on the embedded bus, ids aside.
-#[track_caller]
-fn gives_the_same_log_on(url: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let prefix = format!("pipeline-{}-", std::process::id());
-    let args = [&SEQUENTIAL[..], &["--bus", url]].concat();
-    Residual::new(folder.path(), &args)
-        .env("RESIDUAL__BUS__PREFIX", &prefix)
-        .env("RESIDUAL__BUS__TOPIC_BYTES_MAX", "1000000")
-        .output()
-        .success();
-    let rows = read_log(&folder.path().join("logs/metric_log.csv"));
-    assert_eq!(rows.len(), 442);
-    equals_scikit_learn(&rows);
-}
-
-#[test]
-fn nats_carries_the_whole_pipeline() {
-    let server = NatsServer::with_jetstream();
-    gives_the_same_log_on(&format!("nats://127.0.0.1:{}", server.port));
-}
-
-#[test]
-fn on_rabbitmq_the_whole_pipeline_is_carried() {
-    let server = SharedRabbit::join();
-    gives_the_same_log_on(&format!("amqp://guest:guest@127.0.0.1:{}/%2f", server.port));
 }

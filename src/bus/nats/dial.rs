@@ -166,7 +166,7 @@ impl Dial for NatsDial {
 }
 
 /// Whether a server of that version was seen to lose confirmed messages: 2.9.10 in 3 of 5 runs of a minute in which it
-/// was killed every few seconds, 2.10.27 in none of the same runs (`tests/it/chaos`).
+/// was killed every few seconds, 2.10.27 in none of the same runs (`tests/brokers/random_kills.rs`).
 fn may_lose_confirmed(version: &str) -> bool {
     match major_minor(version) {
         [Some(major), Some(minor)] => (major, minor) < (2, 10),

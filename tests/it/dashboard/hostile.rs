@@ -1,4 +1,4 @@
-//! Clients that dawdle, clients in crowds, and rows made to break a page.
+//! Slow clients, many clients, and rows made to break a page.
 
 use std::{fmt::Write, time::Duration};
 
@@ -10,10 +10,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
-    server::{HEADER, Plan, rows},
-    with_rows,
-};
+use super::{server::Plan, with_rows};
+use crate::shown::{HEADER, rows};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -36,7 +34,7 @@ async fn is_cut_off(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn clients_that_send_heads_slowly_hold_the_page_up_only_for_a_moment() {
+async fn clients_that_send_request_heads_slowly_delay_the_page_only_for_a_moment() {
     let server = impatient(8).build().await;
     let mut slow = Vec::new();
     for _ in 0..8 {
@@ -56,7 +54,7 @@ async fn clients_that_send_heads_slowly_hold_the_page_up_only_for_a_moment() {
 }
 
 #[tokio::test]
-async fn a_head_that_comes_letter_by_letter_is_cut_off_at_its_deadline() {
+async fn a_request_head_that_comes_letter_by_letter_is_cut_off_at_its_deadline() {
     let server = impatient(8).build().await;
     let (mut reader, mut writer) = TcpStream::connect(server.client.0)
         .await
@@ -80,7 +78,7 @@ async fn a_head_that_comes_letter_by_letter_is_cut_off_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_idles_gives_its_place_back() {
+async fn an_idle_kept_alive_connection_gives_its_place_back() {
     let server = impatient(1).build().await;
     let mut idle = TcpStream::connect(server.client.0).await.unwrap();
     let head = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", server.client.0);
@@ -93,7 +91,7 @@ async fn a_kept_connection_that_idles_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn a_head_without_end_is_refused() {
+async fn an_endless_request_head_is_refused() {
     let server = impatient(8).build().await;
     let head = format!(
         "GET / HTTP/1.1\r\nHost: {}\r\nX-a: {}\r\n",
@@ -175,7 +173,7 @@ async fn ids_made_to_break_the_page_are_text_and_short_and_huge_errors_are_numbe
     }
     assert_eq!(html.matches("</script>").count(), 1);
     assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
-    // An id that is written from right to left turns nothing around but itself.
+    // An id that is written from right to left does not reverse the text around it.
     assert!(html.contains("<bdi>\u{202e}dlrow"));
     assert!(!html.contains(&"x".repeat(200)) && !html.contains(&"é".repeat(100)));
     assert!(html.len() < 200_000, "{}", html.len());
@@ -201,7 +199,7 @@ async fn a_page_of_many_rows_is_no_larger_than_one_of_few() {
 }
 
 #[tokio::test]
-async fn an_error_above_the_limit_is_an_alert_and_no_reason_to_be_replaced() {
+async fn an_error_above_the_limit_is_an_alert_and_leaves_the_process_healthy() {
     let config = Config {
         mae_max: Some(4.0),
         update_ms: 50,
@@ -232,7 +230,7 @@ async fn an_error_above_the_limit_is_an_alert_and_no_reason_to_be_replaced() {
 }
 
 #[tokio::test]
-async fn a_change_of_the_error_is_marked_and_told() {
+async fn a_change_of_the_error_is_marked_and_announced() {
     let mut log = format!("{HEADER}{}", rows(0..2_000));
     for row in 2_000..2_500 {
         writeln!(log, "late-{row},30.0,0.0,30.0").unwrap();

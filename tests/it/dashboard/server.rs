@@ -1,4 +1,4 @@
-//! A whole house on the embedded bus: predictor, metric and plot services, and the page.
+//! All services but the source on the embedded bus, and the page.
 
 use std::{
     fs,
@@ -30,9 +30,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::http::Client;
-
-pub(super) const HEADER: &str = "id,y_true,y_pred,absolute_error\n";
+use crate::http::Client;
 
 pub(super) struct TestServer {
     pub(super) folder: TempDir,
@@ -46,7 +44,7 @@ pub(super) struct TestServer {
     pub(super) page: JoinHandle<Result<(), dashboard::DashboardError>>,
 }
 
-/// How a house differs from the usual one.
+/// How a server differs from the usual one.
 pub(super) struct Plan {
     pub(super) config: Config,
     pub(super) log: String,
@@ -286,7 +284,7 @@ impl TestServer {
         self.client.get(path).await.status
     }
 
-    /// The status of what is answered to JSON.
+    /// The status of the answer to a JSON body.
     pub(super) async fn post(&self, path: &str, body: &str) -> u16 {
         self.client.post(path, body).await.status
     }
@@ -363,19 +361,6 @@ fn state(
     }
 }
 
-/// Rows as a model with a known error leaves them: `y_pred` is off by `place % 10`, to both sides.
-pub(super) fn rows(places: std::ops::Range<u32>) -> String {
-    places.fold(String::new(), |text, place| {
-        let error = f64::from(place % 10) * if place % 2 == 0 { 1.0 } else { -1.0 };
-        let y_true = f64::from(place * 37 % 200);
-        text + &format!(
-            "row-{place},{y_true:?},{:?},{:?}\n",
-            y_true + error,
-            error.abs()
-        )
-    })
-}
-
 /// Confirms everything at once.
 struct Swallow;
 
@@ -407,7 +392,7 @@ impl Publisher for Full {
 /// How many publishers of [`Held`] may close.
 pub(super) static LET_GO: Semaphore = Semaphore::const_new(0);
 
-/// Confirms when it is let go.
+/// Confirms nothing, and closes when it is allowed to.
 pub(super) struct Held;
 
 #[async_trait]
@@ -460,7 +445,7 @@ impl Bus for OnlyLink {
         Ok(Depth {
             ready: 7,
             in_flight: 3,
-            // Two of the seven are in the hands of others.
+            // Two of the seven are held by other processes.
             elsewhere: Some(2),
             dead: 1,
         })

@@ -40,7 +40,7 @@ struct Drill {
     last_error: String,
 }
 
-/// Truths of ids below this have a prediction; those above wait in vain.
+/// Truths of ids below this have a prediction; those above never get one.
 const PAIRS: u32 = 12;
 const LONELY: u32 = 4;
 
@@ -103,7 +103,7 @@ impl Drill {
         .ok()
     }
 
-    /// Until everything is settled and the lonely halves have expired.
+    /// Until everything is settled and the unmatched halves have expired.
     fn run(&mut self) {
         let mut lives = 0;
         while !self.live() {

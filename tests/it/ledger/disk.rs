@@ -72,7 +72,7 @@ impl SimDisk {
         self.world().is_down = true;
     }
 
-    /// An operation of somebody else, at which a crash can happen too. False when it did.
+    /// An operation outside the disk, at which a crash can happen, too. False when it did.
     pub(crate) fn tick(&self) -> bool {
         self.world().change().is_ok()
     }
@@ -153,7 +153,7 @@ impl World {
     }
 }
 
-/// Makes the names in a folder what they are elsewhere.
+/// Makes the names in a folder the same as in the other state.
 fn copy_folder(folder: &Path, from: &BTreeMap<PathBuf, usize>, to: &mut BTreeMap<PathBuf, usize>) {
     let is_inside = |path: &Path| path.parent() == Some(folder);
     to.retain(|path, _| !is_inside(path));

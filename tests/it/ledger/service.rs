@@ -270,7 +270,7 @@ async fn a_topic_that_is_ahead_waits_in_the_broker_until_the_other_has_caught_up
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_topic_whose_partners_do_not_come_is_taken_in_all_the_same() {
+async fn a_topic_whose_partners_do_not_come_is_read_all_the_same() {
     let disk = SimDisk::default();
     let mut bench = Bench::on(&disk).await;
     (bench.config.group_max, bench.config.hold_max) = (4, 16);
@@ -358,7 +358,7 @@ async fn a_refused_label_goes_to_the_dead_letters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_disk_stops_acks_and_says_so_and_heals_when_space_returns() {
+async fn a_full_disk_stops_acks_and_says_so_until_space_returns() {
     let disk = SimDisk::default();
     let mut bench = Bench::on(&disk).await;
     let running = bench.start().await;
@@ -426,7 +426,7 @@ async fn a_failed_sync_is_not_believed() {
         })
         .await;
     running.stop().await.unwrap();
-    // What the row cost in failed syncs must not be lost with the power.
+    // The row whose sync failed must not be lost when the power goes.
     disk.reboot(super::disk::Crash::Power, 1);
     assert_eq!(log_of(&disk), format!("{HEADER}a,1.0,1.0,0.0\n"));
 }
@@ -537,7 +537,7 @@ async fn another_number_of_partitions_is_refused_while_the_old_process_runs() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_made_is_an_error_with_its_mend() {
+async fn a_folder_that_cannot_be_made_is_an_error_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("logs");
     std::fs::write(&file, "a file").unwrap();
