@@ -27,8 +27,8 @@ fn the_bundled_model_predicts_all_442_rows_as_scikit_learn_does() {
     let theirs: Vec<f64> = table(REFERENCE).into_iter().flatten().collect();
     assert_eq!(theirs.len(), 442);
 
-    let pickled = residual_model::open(&repository("model/myfile.pkl")).unwrap();
-    let converted = residual_model::open(&repository("model/myfile.safetensors")).unwrap();
+    let pickled = residual_model::open(repository("model/myfile.pkl")).unwrap();
+    let converted = residual_model::open(repository("model/myfile.safetensors")).unwrap();
     let ours = pickled.predict(&rows).unwrap();
     for (row, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
         assert!(

@@ -45,7 +45,7 @@ fn a_missing_column_is_an_error_that_lists_both_sides() {
 
 #[test]
 fn a_model_without_names_takes_the_first_columns() {
-    let model = residual_model::open(&linear()).unwrap();
+    let model = residual_model::open(linear()).unwrap();
     let six: Vec<String> = (0..6).map(|index| format!("c{index}")).collect();
     assert_eq!(
         model.order_columns(&six).unwrap(),
@@ -59,7 +59,7 @@ fn a_model_without_names_takes_the_first_columns() {
 
 #[test]
 fn rows_of_another_width_and_values_that_are_not_finite_are_refused_by_place() {
-    let model = residual_model::open(&linear()).unwrap();
+    let model = residual_model::open(linear()).unwrap();
     let narrow = Rows::new(4, vec![0.0; 8]).unwrap();
     assert_eq!(
         model.predict(&narrow).unwrap_err().to_string(),

@@ -347,7 +347,7 @@ fn inspecting_names_what_is_unsafe_without_building_it() {
         "{shown}"
     );
 
-    let shown = residual_model::inspect(&linear()).unwrap().to_string();
+    let shown = residual_model::inspect(linear()).unwrap().to_string();
     for words in [
         "pickle protocol 4",
         "class: sklearn.linear_model._base.LinearRegression",
@@ -357,7 +357,7 @@ fn inspecting_names_what_is_unsafe_without_building_it() {
     ] {
         assert!(shown.contains(words), "{words} is not in {shown}");
     }
-    let error = residual_model::inspect(&dir.path().join("absent.pkl")).unwrap_err();
+    let error = residual_model::inspect(dir.path().join("absent.pkl")).unwrap_err();
     assert!(
         matches!(&error, ModelError::File { .. }) && error.with_causes().contains("absent.pkl"),
         "{}",
