@@ -1,6 +1,6 @@
 //! Scikit-learn models without Python and without trust.
 //!
-#![doc = include_str!("../README.md")]
+#![cfg_attr(any(doc, doctest), doc = include_str!("../README.md"))]
 //!
 //! # Stability
 //!
