@@ -1,28 +1,14 @@
 //! `residual convert` on files that were made to exhaust it: refused, in bounded memory and time.
 #![cfg(target_os = "linux")]
 
+#[path = "../../crates/residual-model/tests/handmade.rs"]
+mod handmade;
+
 use std::{fs, io::Write, process::Command};
 
 use flate2::{Compression, write::GzEncoder};
 
-fn text(value: &str) -> Vec<u8> {
-    let mut bytes = vec![0x8c, u8::try_from(value.len()).unwrap()];
-    bytes.extend_from_slice(value.as_bytes());
-    bytes
-}
-
-/// `module.name(argument)` in protocol 4.
-fn call(module: &str, name: &str, argument: &str) -> Vec<u8> {
-    [
-        &b"\x80\x04"[..],
-        &text(module),
-        &text(name),
-        b"\x93",
-        &text(argument),
-        b"\x85R.",
-    ]
-    .concat()
-}
+use handmade::call;
 
 /// Files made to exhaust their reader, by name.
 fn bombs() -> Vec<(&'static str, Vec<u8>)> {

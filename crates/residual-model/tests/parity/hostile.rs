@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use residual_model::ModelError;
 
+use super::handmade::{call, text};
 use super::{cases, linear, linear_converted};
 
 fn refusal(bytes: &[u8]) -> String {
@@ -12,25 +13,6 @@ fn refusal(bytes: &[u8]) -> String {
         .map(|model| format!("{model:?}"))
         .unwrap_err()
         .with_causes()
-}
-
-fn text(value: &str) -> Vec<u8> {
-    let mut bytes = vec![0x8c, u8::try_from(value.len()).unwrap()];
-    bytes.extend_from_slice(value.as_bytes());
-    bytes
-}
-
-/// `module.name(argument)` in protocol 4.
-fn call(module: &str, name: &str, argument: &str) -> Vec<u8> {
-    [
-        &b"\x80\x04"[..],
-        &text(module),
-        &text(name),
-        b"\x93",
-        &text(argument),
-        b"\x85R.",
-    ]
-    .concat()
 }
 
 /// A fitted estimator of a class that is not read.

@@ -11,6 +11,8 @@
 mod agreement;
 mod columns;
 mod fixtures;
+#[path = "../handmade.rs"]
+mod handmade;
 mod hostile;
 
 use std::collections::BTreeMap;
